@@ -1,0 +1,42 @@
+//! What the kernel speaks, as data: the ioctls, structures and constants of
+//! `linux/iommufd.h` and `linux/vfio.h`, the mock's `iommufd_test.h`, and the errno names.
+//!
+//! Nothing here performs an ioctl. Consumers look things up by name ([`ioctl`],
+//! [`structure`], [`constant`], [`errno`]), encode with [`Field::set`] and [`Field::parse`],
+//! and decode with [`Field::get`] and [`Field::text`].
+//!
+//! The tables are written for Linux 7.3 on x86-64 ([`SERIES`]); `layout.rs` among the runner's
+//! tests compares them with what a C compiler makes of the kernel's own headers.
+
+#[macro_use]
+mod declare;
+
+mod constants;
+mod decode;
+mod errno;
+mod iommufd;
+mod lookup;
+mod mock;
+mod types;
+mod vfio_container;
+mod vfio_device;
+mod vfio_group;
+
+pub use decode::{BytesError, NameError, enum_name, enum_value, flags_text, flags_value};
+pub use errno::{ERRNOS, errno, errno_name};
+pub use lookup::{
+    capability, constant, constant_named, constants, ioctl, ioctls, structs, structure,
+};
+pub use types::{
+    Arg, Capability, Choice, Constant, Dir, Element, FdKind, Field, Ioctl, Kind, Object, Pointee,
+    Struct, Tail, Unit, Width,
+};
+
+/// The kernel series the tables were written for.
+pub const SERIES: &str = "7.3";
+/// Header of iommufd, as a C program includes it.
+pub const IOMMUFD_H: &str = "linux/iommufd.h";
+/// Header of vfio, as a C program includes it.
+pub const VFIO_H: &str = "linux/vfio.h";
+/// Header of the iommufd mock. It is part of the kernel's sources, not of its installed headers.
+pub const MOCK_H: &str = "iommufd_test.h";

@@ -1,0 +1,105 @@
+//! Finding things by name.
+
+use std::sync::LazyLock;
+
+use crate::types::{Capability, Constant, Element, Field, Ioctl, Struct};
+use crate::{constants as sets, iommufd, mock, vfio_container, vfio_device, vfio_group};
+
+static IOCTLS: LazyLock<Vec<Ioctl>> = LazyLock::new(|| {
+    [
+        iommufd::IOCTLS,
+        mock::IOCTLS,
+        vfio_container::IOCTLS,
+        vfio_group::IOCTLS,
+        vfio_device::IOCTLS,
+    ]
+    .concat()
+});
+
+static STRUCTS: LazyLock<Vec<&'static Struct>> = LazyLock::new(|| {
+    [
+        iommufd::STRUCTS,
+        mock::STRUCTS,
+        vfio_container::STRUCTS,
+        vfio_group::STRUCTS,
+        vfio_device::STRUCTS,
+    ]
+    .concat()
+});
+
+/// Every ioctl.
+pub fn ioctls() -> &'static [Ioctl] {
+    &IOCTLS
+}
+
+/// The ioctl of that name.
+pub fn ioctl(name: &str) -> Option<&'static Ioctl> {
+    ioctls().iter().find(|ioctl| ioctl.name == name)
+}
+
+/// Every structure, those included that only pointers, tails and reads lead to.
+pub fn structs() -> &'static [&'static Struct] {
+    &STRUCTS
+}
+
+/// The structure of that name, given without the `struct` keyword.
+pub fn structure(name: &str) -> Option<&'static Struct> {
+    structs().iter().find(|of| of.name == name).copied()
+}
+
+/// Every named number.
+pub fn constants() -> impl Iterator<Item = &'static Constant> {
+    sets::ALL.iter().flat_map(|set| set.iter())
+}
+
+/// The value of the named number.
+pub fn constant(name: &str) -> Option<u64> {
+    constant_named(name).map(|constant| constant.value)
+}
+
+/// The named number.
+pub fn constant_named(name: &str) -> Option<&'static Constant> {
+    constants().find(|constant| constant.name == name)
+}
+
+/// The layout of a capability in the chain behind the info structure of that name.
+pub fn capability(info: &str, id: u16) -> Option<&'static Struct> {
+    let all: [&'static [Capability]; 2] = [vfio_device::CAPABILITIES, vfio_container::CAPABILITIES];
+    all.into_iter()
+        .flatten()
+        .find(|cap| cap.info == info && cap.id == id)
+        .map(|cap| cap.layout)
+}
+
+impl Struct {
+    /// The field of that name, dotted if it lies in a nested structure.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+impl Element {
+    /// What the data is, given the fields of the structure around it; none where those leave
+    /// it open. Never an [`Element::Chosen`].
+    pub fn chosen(self, fields: impl Fn(&str) -> Option<u64>) -> Option<Element> {
+        let mut element = self;
+        while let Element::Chosen(choices) = element {
+            element = choices
+                .iter()
+                .find(|choice| {
+                    fields(choice.field).is_some_and(|value| value & choice.mask == choice.value)
+                })?
+                .element;
+        }
+        Some(element)
+    }
+
+    /// Size of one element in bytes, a flexible tail left out; none for a choice.
+    pub fn size(self) -> Option<u32> {
+        match self {
+            Element::Plain { width, .. } => Some(width.bytes()),
+            Element::Struct(of) => Some(of.size),
+            Element::Chosen(_) => None,
+        }
+    }
+}
