@@ -1,0 +1,116 @@
+//! What the guest is, as the agent sees it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Told in the handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// `/proc/cmdline`.
+    pub cmdline: String,
+    /// Lines `CONFIG_X=y` of `/proc/config.gz`, as name and value; empty when the kernel
+    /// does not tell.
+    pub config: BTreeMap<String, String>,
+    /// PCI devices and mdevs.
+    pub devices: Vec<Device>,
+    /// IOMMU groups.
+    pub groups: Vec<Group>,
+    /// What the guest offers, by name: `Ok` or the reason why it is missing.
+    pub features: BTreeMap<String, Result<(), String>>,
+    /// State to which the guest must return after each case.
+    pub world: World,
+    /// Milliseconds from the start of the kernel to the handshake.
+    pub uptime_ms: u64,
+}
+
+/// One device under `/sys/bus/pci/devices` or `/sys/bus/mdev/devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Name on its bus: a PCI address such as `0000:00:04.0`, or an mdev UUID.
+    pub name: String,
+    /// Slot and function of each bridge on the way and of the device itself, such as
+    /// `06.0/01.0`: what the platform file knows it by. Empty for an mdev.
+    pub path: String,
+    /// PCI vendor and device id.
+    pub id: (u16, u16),
+    /// IOMMU group number.
+    pub group: Option<u32>,
+    /// Driver that has it.
+    pub driver: Option<String>,
+}
+
+/// One IOMMU group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Group number.
+    pub number: u32,
+    /// Type of the default domain: `DMA`, `DMA-FQ`, `identity`, `blocked`, ...
+    pub kind: String,
+    /// Names of its devices.
+    pub devices: Vec<String>,
+}
+
+/// What a case may change and has to leave as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct World {
+    /// Driver of each device.
+    pub drivers: BTreeMap<String, Option<String>>,
+    /// Default domain type of each group.
+    pub group_types: BTreeMap<u32, String>,
+    /// `/proc/sys/kernel/tainted`.
+    pub taint: u64,
+    /// Processes of the case that outlived it; each may hold a vfio or iommufd descriptor.
+    pub leftover_processes: Vec<String>,
+}
+
+impl World {
+    /// What differs between this state and `later`, one line each.
+    #[must_use]
+    pub fn changes(&self, later: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        diff("driver of", &self.drivers, &later.drivers, &mut changes);
+        diff(
+            "default domain of group",
+            &self.group_types,
+            &later.group_types,
+            &mut changes,
+        );
+        if self.taint != later.taint {
+            changes.push(format!(
+                "kernel taint: {:#x} became {:#x}",
+                self.taint, later.taint
+            ));
+        }
+        for process in &later.leftover_processes {
+            changes.push(format!("still running: {process}"));
+        }
+        changes
+    }
+}
+
+fn diff<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+    changes: &mut Vec<String>,
+) {
+    for (key, old) in before {
+        match after.get(key) {
+            None => changes.push(format!("{what} {key}: gone (was {old:?})")),
+            Some(new) if new != old => {
+                changes.push(format!("{what} {key}: {old:?} became {new:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    for key in after.keys().filter(|key| !before.contains_key(key)) {
+        changes.push(format!("{what} {key}: new"));
+    }
+}

@@ -1,0 +1,26 @@
+//! What crosses between the host and the guest agent.
+//!
+//! The host sends [`Request`]s, the agent answers with [`Reply`]s, each in a checksummed
+//! [frame](frame). A [`Plan`] is the fully resolved form of one case: the agent executes
+//! its [`Op`]s and reports what it observed; it never learns what was expected.
+
+pub mod facts;
+pub mod frame;
+pub mod message;
+pub mod outcome;
+pub mod plan;
+
+pub use facts::{Device, Facts, Group, World};
+pub use frame::{FrameError, read_frame, write_frame};
+pub use message::{End, Reply, Request};
+pub use outcome::{Dma, DmaEnd, Observed, Outcome};
+pub use plan::{
+    Access, Arg, Engine, Fault, Location, Memory, Op, OpenFlags, Patch, Plan, Save, Slot, Value,
+    Width,
+};
+
+/// Revision of everything in this crate; both ends compare it in the handshake.
+pub const REVISION: &str = env!("WIRE_REVISION");
+
+/// Name of the virtio-serial port that carries the frames.
+pub const PORT: &str = "conformance.0";

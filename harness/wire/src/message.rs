@@ -1,0 +1,101 @@
+//! The messages of the two directions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Facts, Outcome, Plan, World};
+
+/// What the host asks of the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Request {
+    /// Run one case in a child process of its own.
+    Run {
+        /// Chosen by the host, repeated in every reply about this case.
+        token: u64,
+        /// What to execute.
+        plan: Plan,
+    },
+    /// Look at the guest again (after set-up, say).
+    Facts,
+    /// Answered at once, also while a case runs: tells a hung case from a hung kernel.
+    Ping {
+        /// Repeated in the answer.
+        token: u64,
+    },
+    /// End the guest in good order.
+    PowerOff,
+}
+
+/// What the agent tells the host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Reply {
+    /// First message of a guest.
+    Hello {
+        /// [`crate::REVISION`] of the agent.
+        revision: String,
+        /// What this guest is.
+        facts: Facts,
+    },
+    /// Answer to [`Request::Facts`].
+    Facts(Facts),
+    /// One op was executed; sent while the case runs, so that a panic loses nothing.
+    Step {
+        /// From [`Request::Run`].
+        token: u64,
+        /// Position in [`Plan::ops`].
+        index: usize,
+        /// What was observed.
+        outcome: Outcome,
+    },
+    /// The case is over and the restore ops have run.
+    Done {
+        /// From [`Request::Run`].
+        token: u64,
+        /// How the child process ended.
+        end: End,
+        /// Ops of [`Plan::restore`] that failed, in words.
+        restore_failures: Vec<String>,
+        /// Kernel log between the start and the end marker.
+        kmsg: Vec<String>,
+        /// The guest after the case.
+        world: World,
+        /// Wall time in the guest, in microseconds.
+        us: u64,
+    },
+    /// Answer to [`Request::Ping`].
+    Pong {
+        /// From the request.
+        token: u64,
+    },
+    /// The agent cannot go on; the guest has to be replaced.
+    Broken {
+        /// What was tried and what happened.
+        why: String,
+    },
+}
+
+/// How the child process of a case ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// All ops were executed.
+    Finished,
+    /// It did not end within [`Plan::timeout_ms`] and was killed.
+    TimedOut {
+        /// Kernel stack of the child where it can be read.
+        stack: String,
+    },
+    /// It did not even die of SIGKILL: it hangs in the kernel.
+    Unkillable {
+        /// Kernel stack of the child where it can be read.
+        stack: String,
+    },
+    /// It died of a signal that no op accounts for.
+    Killed {
+        /// Signal number.
+        signal: i32,
+    },
+    /// It ended early with this exit code.
+    Exited {
+        /// Exit code.
+        code: i32,
+    },
+}

@@ -1,0 +1,70 @@
+//! What the agent observed: never a judgement.
+
+use serde::{Deserialize, Serialize};
+
+/// Outcome of one op.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What happened.
+    pub observed: Observed,
+    /// Wall time in microseconds.
+    pub us: u64,
+}
+
+/// What happened when an op was executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Observed {
+    /// The call succeeded.
+    Ok {
+        /// Return value (a file descriptor, an address, an ioctl's result).
+        ret: u64,
+        /// Memory after the call: an ioctl's argument, bytes read.
+        data: Vec<u8>,
+    },
+    /// The call failed.
+    Errno {
+        /// Positive error number.
+        errno: i32,
+        /// Memory after the call, as for `Ok`.
+        data: Vec<u8>,
+    },
+    /// A load or store raised a signal.
+    Signal(i32),
+    /// A device was told to do DMA.
+    Dma(Dma),
+    /// Not executed: a value it needs was never produced, because the op that should
+    /// have saved it failed.
+    NotRun {
+        /// Name of the missing slot.
+        missing: String,
+    },
+    /// The agent could not carry the op out: infrastructure, not kernel behaviour.
+    Broken {
+        /// What was tried and what happened.
+        why: String,
+    },
+}
+
+/// What a device's DMA did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dma {
+    /// How the device reports the transfer.
+    pub end: DmaEnd,
+    /// Number of bytes that changed in the watched page.
+    pub changed: u32,
+    /// Identity string found in the watched page: which device wrote it.
+    pub signature: String,
+}
+
+/// How the device reports a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DmaEnd {
+    /// The device completed the command.
+    Completed,
+    /// The device saw its access refused.
+    Faulted,
+    /// Neither within the deadline.
+    TimedOut,
+    /// The device's registers read as all ones: it is not accessible at all.
+    Absent,
+}

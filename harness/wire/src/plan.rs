@@ -1,0 +1,349 @@
+//! A plan: the fully resolved form of one case.
+
+use serde::{Deserialize, Serialize};
+
+/// Name under which an op leaves a value for later ops.
+pub type Slot = String;
+
+/// One case, resolved for one guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Case id, for the markers in the kernel log.
+    pub name: String,
+    /// Executed in order; a failed op does not stop the rest.
+    pub ops: Vec<Op>,
+    /// Executed by a second child after the first is gone, whatever became of it.
+    pub restore: Vec<Op>,
+    /// The child is killed after this time.
+    pub timeout_ms: u64,
+}
+
+/// A 64-bit value that is known now or only in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// Known now.
+    Const(u64),
+    /// What an earlier op saved, plus an offset (wrapping).
+    Slot {
+        /// Where it was saved.
+        name: Slot,
+        /// Added to it.
+        add: u64,
+    },
+}
+
+/// What to open or to write to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Location {
+    /// A path.
+    Path(String),
+    /// `prefix` followed by the name of the only entry of `directory` that starts with
+    /// `starts`: the number of a vfio cdev changes whenever a driver is bound.
+    Entry {
+        /// Directory to look into.
+        directory: String,
+        /// Beginning of the entry's name.
+        starts: String,
+        /// Put before the entry's name.
+        prefix: String,
+    },
+}
+
+/// How to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpenFlags {
+    /// `O_RDWR`.
+    ReadWrite,
+    /// `O_RDONLY`.
+    ReadOnly,
+    /// `O_WRONLY`.
+    WriteOnly,
+}
+
+/// Access rights of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Loads and stores.
+    ReadWrite,
+    /// Loads only.
+    ReadOnly,
+}
+
+/// Width of a single load or store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Width {
+    /// One byte.
+    W1,
+    /// Two bytes.
+    W2,
+    /// Four bytes.
+    W4,
+    /// Eight bytes.
+    W8,
+}
+
+impl Width {
+    /// Width in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::W1 => 1,
+            Self::W2 => 2,
+            Self::W4 => 4,
+            Self::W8 => 8,
+        }
+    }
+
+    /// The width of so many bytes.
+    #[must_use]
+    pub const fn of(bytes: u64) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::W1),
+            2 => Some(Self::W2),
+            4 => Some(Self::W4),
+            8 => Some(Self::W8),
+            _ => None,
+        }
+    }
+}
+
+/// Puts a value into an ioctl's argument just before the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patch {
+    /// Byte offset in the argument.
+    pub offset: usize,
+    /// How many bytes.
+    pub width: Width,
+    /// What.
+    pub value: Value,
+}
+
+/// Takes a value out of an ioctl's argument after a successful call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Save {
+    /// Byte offset in the argument.
+    pub offset: usize,
+    /// How many bytes.
+    pub width: Width,
+    /// Under which name.
+    pub slot: Slot,
+}
+
+/// Third argument of an ioctl.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arg {
+    /// As it is: an integer, no argument, or a bad pointer.
+    Value(Value),
+    /// Pointer to a buffer whose end is the end of a mapping: a kernel that reads or
+    /// writes further meets EFAULT instead of silence.
+    Buffer {
+        /// Initial contents.
+        bytes: Vec<u8>,
+        /// Values only the guest knows.
+        patches: Vec<Patch>,
+        /// Map the buffer without write permission: copy-out faults.
+        read_only: bool,
+    },
+}
+
+/// Kind of memory for user pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Memory {
+    /// Private anonymous memory.
+    Anonymous,
+    /// Shared anonymous memory.
+    Shared,
+    /// Private anonymous memory without write permission.
+    ReadOnly,
+    /// Address space without any access.
+    NoAccess,
+}
+
+/// Which device model does the DMA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Engine {
+    /// QEMU `nvme` with a controller memory buffer: Identify into the target page.
+    Nvme,
+}
+
+/// One primitive that the agent can execute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// `open(2)`.
+    Open {
+        /// What.
+        at: Location,
+        /// How.
+        flags: OpenFlags,
+        /// Receives the descriptor.
+        save: Slot,
+    },
+    /// `close(2)`.
+    Close {
+        /// Which descriptor.
+        fd: Value,
+    },
+    /// `ioctl(2)`; the outcome carries the argument buffer after the call.
+    Ioctl {
+        /// On which descriptor.
+        fd: Value,
+        /// Request number.
+        request: u32,
+        /// Third argument.
+        arg: Arg,
+        /// Values to take out of the buffer on success.
+        save: Vec<Save>,
+        /// Receives the return value on success.
+        save_ret: Option<Slot>,
+    },
+    /// Reserve and map memory of the process.
+    Alloc {
+        /// Kind.
+        memory: Memory,
+        /// Bytes, rounded up to pages.
+        length: u64,
+        /// Every byte of it.
+        fill: u8,
+        /// Receives the address.
+        save: Slot,
+    },
+    /// `mmap(2)` of a descriptor, shared.
+    Mmap {
+        /// Which descriptor.
+        fd: Value,
+        /// File offset.
+        offset: Value,
+        /// Bytes.
+        length: u64,
+        /// Access rights.
+        access: Access,
+        /// Receives the address.
+        save: Slot,
+    },
+    /// `munmap(2)`.
+    Munmap {
+        /// Start.
+        at: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// One load; a fault is an outcome.
+    Load {
+        /// Address.
+        at: Value,
+        /// Width.
+        width: Width,
+    },
+    /// One store; a fault is an outcome.
+    Store {
+        /// Address.
+        at: Value,
+        /// Width.
+        width: Width,
+        /// What.
+        value: Value,
+    },
+    /// Read memory of the process; bytes are in the outcome.
+    Peek {
+        /// Address.
+        at: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// `pread(2)`; bytes are in the outcome.
+    Pread {
+        /// Which descriptor.
+        fd: Value,
+        /// File offset.
+        offset: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// `pwrite(2)`.
+    Pwrite {
+        /// Which descriptor.
+        fd: Value,
+        /// File offset.
+        offset: Value,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Open, read at most a page, close; text is in the outcome.
+    ReadFile {
+        /// Which file.
+        at: Location,
+    },
+    /// Open, write once, close.
+    WriteFile {
+        /// Which file.
+        at: Location,
+        /// What.
+        text: String,
+    },
+    /// Take a PCI device from its driver and give it to another one (or to none).
+    Driver {
+        /// PCI address.
+        device: String,
+        /// Driver name; none leaves it driverless.
+        driver: Option<String>,
+    },
+    /// Physical address of a page of the process.
+    Phys {
+        /// Virtual address.
+        at: Value,
+        /// Receives the physical address.
+        save: Slot,
+    },
+    /// Let a device write one page by DMA. The device is driven through its sysfs
+    /// resource files, so that the probe depends on nothing that vfio grants.
+    Dma {
+        /// PCI address.
+        device: String,
+        /// How it is driven.
+        engine: Engine,
+        /// Where it writes.
+        iova: Value,
+        /// Page of this process in which the result is looked for.
+        watch: Value,
+    },
+    /// Read bytes from a character device with a deadline.
+    ReadDevice {
+        /// Which file.
+        path: String,
+        /// Bytes.
+        length: u64,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// `eventfd(2)`.
+    Eventfd {
+        /// Receives the descriptor.
+        save: Slot,
+    },
+    /// Wait until a descriptor is readable; `ret` is 1 when it was, 0 at the deadline.
+    Wait {
+        /// Which descriptor.
+        fd: Value,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// For the harness' own tests: die, hang, panic the kernel.
+    Fault(Fault),
+}
+
+/// Deliberate faults, for the tests of the harness itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Crash the kernel through sysrq.
+    PanicKernel,
+    /// Never return.
+    Hang,
+    /// Stop the whole guest: no interrupt is answered any more.
+    FreezeKernel,
+    /// Kill the agent.
+    KillAgent,
+    /// Raise a kernel warning.
+    Warn,
+    /// Send bytes that are no frame.
+    Garbage,
+}
