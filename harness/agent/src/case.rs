@@ -1,0 +1,151 @@
+//! Runs one case: a child process for its ops, a second one for what has to be undone.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+};
+
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{ForkResult, Pid, fork, pipe, setpgid},
+};
+use wire::{End, Observed, Op, Outcome, Plan, frame};
+
+use crate::{exec::Machine, guard, sysfs};
+
+/// A process that executes ops and sends each outcome through a pipe.
+pub struct Child {
+    pid: Pid,
+    exit: OwnedFd,
+    /// Frames of `(index, outcome)`.
+    pub outcomes: File,
+}
+
+impl Child {
+    /// Starts a process that executes `ops`.
+    pub fn start(ops: &[Op]) -> io::Result<Self> {
+        let (read, write) = pipe()?;
+        // SAFETY: the agent has one thread, so the child may do whatever the parent may.
+        match unsafe { fork()? } {
+            ForkResult::Child => {
+                drop(read);
+                let code = child(ops, File::from(write));
+                // SAFETY: ends without running the parent's destructors.
+                unsafe { libc::_exit(code) }
+            }
+            ForkResult::Parent { child } => {
+                let _ = setpgid(child, child); // both sides set it: no race
+                Ok(Self {
+                    pid: child,
+                    exit: pidfd(child)?,
+                    outcomes: File::from(read),
+                })
+            }
+        }
+    }
+
+    /// Readable once the process has ended.
+    pub fn exit(&self) -> impl AsFd + '_ {
+        self.exit.as_fd()
+    }
+
+    /// Reaps the process, which has ended.
+    pub fn reap(self) -> End {
+        let end = match waitpid(self.pid, None) {
+            Ok(WaitStatus::Exited(_, 0)) => End::Finished,
+            Ok(WaitStatus::Exited(_, code)) => End::Exited { code },
+            Ok(WaitStatus::Signaled(_, signal, _)) => End::Killed {
+                signal: signal as i32,
+            },
+            other => {
+                eprintln!("conformance agent: waiting for a case: {other:?}");
+                End::Exited { code: -1 }
+            }
+        };
+        self.kill_group();
+        end
+    }
+
+    /// Kills the process and all it started.
+    pub fn kill_group(&self) {
+        let _ = nix::sys::signal::killpg(self.pid, Signal::SIGKILL);
+        let _ = kill(self.pid, Signal::SIGKILL);
+    }
+
+    /// What the kernel does for the process: the best witness of a hang.
+    pub fn stack(&self) -> String {
+        let proc = format!("/proc/{}", self.pid);
+        let stack = sysfs::read(format!("{proc}/stack"));
+        if !stack.is_empty() {
+            return stack;
+        }
+        let call = sysfs::read(format!("{proc}/syscall"));
+        format!(
+            "wchan {} syscall {call}",
+            sysfs::read(format!("{proc}/wchan"))
+        )
+    }
+}
+
+/// Reaps everything that PID 1 inherited; names what is still alive.
+pub fn reap_orphans() -> Vec<String> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => break,
+            Ok(_) => {}
+            Err(_) => return Vec::new(), // ECHILD: nobody is left
+        }
+    }
+    sysfs::names("/proc")
+        .into_iter()
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && name != "1")
+        .filter(|pid| !sysfs::read(format!("/proc/{pid}/cmdline")).is_empty())
+        .map(|pid| format!("process {pid}"))
+        .collect()
+}
+
+/// Says which of the `restore` ops failed, in words.
+pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<String> {
+    plan.restore
+        .iter()
+        .enumerate()
+        .filter_map(|(index, op)| {
+            let outcome = outcomes.iter().find(|(at, _)| *at == index).map(|(_, o)| o);
+            match outcome.map(|o| &o.observed) {
+                Some(Observed::Ok { .. }) => None,
+                other => Some(format!("{op:?}: {other:?}")),
+            }
+        })
+        .collect()
+}
+
+fn child(ops: &[Op], mut to: File) -> i32 {
+    let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    if guard::install().is_err() {
+        return 3;
+    }
+    let mut machine = Machine::default();
+    for (index, op) in ops.iter().enumerate() {
+        let outcome = machine.execute(op);
+        if frame::write_frame(&mut to, &(index, outcome)).is_err() {
+            return 4;
+        }
+    }
+    0
+}
+
+fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: plain system call; a non-negative result is a new descriptor of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: see above.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    debug_assert!(fd.as_raw_fd() >= 0);
+    Ok(fd)
+}

@@ -1,0 +1,604 @@
+//! Executes the ops of a plan, one after the other, in the case's own process.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    num::NonZeroUsize,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        eventfd::{EfdFlags, EventFd},
+        mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
+    },
+};
+use wire::{
+    Access, Arg, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch, Save,
+    Value, Width,
+};
+
+use crate::{
+    engine::Engines,
+    guard::{self, Raised},
+    sysfs,
+};
+
+const PAGE: u64 = 4096;
+/// What a watched page holds before the device is told to write.
+const UNTOUCHED: u64 = 0xa5a5_a5a5_a5a5_a5a5;
+/// Where an NVMe Identify Controller page holds the subsystem's NQN, and how long it is.
+const SIGNATURE: std::ops::Range<usize> = 768..1024;
+
+/// Values that ops left for later ops, and devices in use.
+#[derive(Default)]
+pub struct Machine {
+    slots: HashMap<String, u64>,
+    engines: Engines,
+}
+
+/// Why an op has no ordinary result.
+enum Stop {
+    Missing(String),
+    Failed(io::Error),
+    Observed(Observed),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno.into())
+    }
+}
+
+impl From<Raised> for Stop {
+    fn from(Raised(signal): Raised) -> Self {
+        Self::Observed(Observed::Signal(signal))
+    }
+}
+
+type Done = Result<(u64, Vec<u8>), Stop>;
+
+impl Machine {
+    /// Executes one op and says what happened.
+    pub fn execute(&mut self, op: &Op) -> Outcome {
+        let start = Instant::now();
+        let observed = match self.perform(op) {
+            Ok((ret, data)) => Observed::Ok { ret, data },
+            Err(Stop::Observed(observed)) => observed,
+            Err(Stop::Missing(missing)) => Observed::NotRun { missing },
+            Err(Stop::Failed(error)) => failure(&error),
+        };
+        Outcome {
+            observed,
+            us: start.elapsed().as_micros() as u64,
+        }
+    }
+
+    fn perform(&mut self, op: &Op) -> Done {
+        match op {
+            Op::Open { at, flags, save } => self.open(at, *flags, save),
+            Op::Close { fd } => self.close(fd),
+            Op::Ioctl {
+                fd,
+                request,
+                arg,
+                save,
+                save_ret,
+            } => {
+                let (ret, data) = self.ioctl(fd, *request, arg, save)?;
+                if let Some(slot) = save_ret {
+                    self.slots.insert(slot.clone(), ret);
+                }
+                Ok((ret, data))
+            }
+            Op::Alloc {
+                memory,
+                length,
+                fill,
+                save,
+            } => self.alloc(*memory, *length, *fill, save),
+            Op::Mmap {
+                fd,
+                offset,
+                length,
+                access,
+                save,
+            } => self.mmap(fd, offset, *length, *access, save),
+            Op::Munmap { at, length } => self.munmap(at, *length),
+            Op::Load { at, width } => {
+                let value = guard::load(self.value(at)?, *width)?;
+                Ok((value, value.to_le_bytes()[..width.bytes()].to_vec()))
+            }
+            Op::Store { at, width, value } => {
+                guard::store(self.value(at)?, *width, self.value(value)?)?;
+                ok(0)
+            }
+            Op::Peek { at, length } => Ok((0, peek(self.value(at)?, *length)?)),
+            Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
+            Op::Pwrite { fd, offset, bytes } => {
+                let offset = self.value(offset)?;
+                let written = self.with_file(fd, |file| file.write_at(bytes, offset))?;
+                ok(written as u64)
+            }
+            Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
+            Op::WriteFile { at, text } => {
+                sysfs::write(path_of(at)?, text)?;
+                ok(0)
+            }
+            Op::Driver { device, driver } => {
+                sysfs::set_driver(device, driver.as_deref())?;
+                ok(0)
+            }
+            Op::Phys { at, save } => self.phys(at, save),
+            Op::Dma {
+                device,
+                engine: wire::Engine::Nvme,
+                iova,
+                watch,
+            } => self.dma(device, iova, watch),
+            Op::ReadDevice {
+                path,
+                length,
+                timeout_ms,
+            } => Ok((0, read_device(path, *length, *timeout_ms)?)),
+            Op::Eventfd { save } => {
+                let fd = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?;
+                self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
+            }
+            Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
+            Op::Fault(fault) => commit(*fault),
+        }
+    }
+
+    fn value(&self, value: &Value) -> Result<u64, Stop> {
+        match value {
+            Value::Const(number) => Ok(*number),
+            Value::Slot { name, add } => self
+                .slots
+                .get(name)
+                .map(|base| base.wrapping_add(*add))
+                .ok_or_else(|| Stop::Missing(name.clone())),
+        }
+    }
+
+    fn keep(&mut self, slot: &str, fd: RawFd) -> Done {
+        self.slots.insert(slot.to_owned(), fd as u64);
+        ok(fd as u64)
+    }
+
+    fn open(&mut self, at: &Location, flags: OpenFlags, save: &str) -> Done {
+        let file = options(flags).open(path_of(at)?)?;
+        self.keep(save, file.into_raw_fd())
+    }
+
+    fn close(&mut self, fd: &Value) -> Done {
+        nix::unistd::close(self.value(fd)? as RawFd)?;
+        ok(0)
+    }
+
+    fn ioctl(&mut self, fd: &Value, request: u32, arg: &Arg, save: &[Save]) -> Done {
+        let fd = self.value(fd)? as RawFd;
+        match arg {
+            Arg::Value(value) => ok(raw_ioctl(fd, request, self.value(value)?)?),
+            Arg::Buffer {
+                bytes,
+                patches,
+                read_only,
+            } => {
+                let mut bytes = bytes.clone();
+                for patch in patches {
+                    self.patch(&mut bytes, patch)?;
+                }
+                self.ioctl_buffer(fd, request, &bytes, *read_only, save)
+            }
+        }
+    }
+
+    fn patch(&self, bytes: &mut [u8], patch: &Patch) -> Result<(), Stop> {
+        let value = self.value(&patch.value)?.to_le_bytes();
+        let width = patch.width.bytes();
+        // A case may give a struct that is too short for one of its fields.
+        for (to, from) in bytes.iter_mut().skip(patch.offset).zip(&value[..width]) {
+            *to = *from;
+        }
+        Ok(())
+    }
+
+    fn ioctl_buffer(
+        &mut self,
+        fd: RawFd,
+        request: u32,
+        bytes: &[u8],
+        read_only: bool,
+        save: &[Save],
+    ) -> Done {
+        let buffer = EdgeBuffer::new(bytes, read_only)?;
+        let result = raw_ioctl(fd, request, buffer.at);
+        let after = buffer.bytes();
+        match result {
+            Ok(ret) => {
+                for one in save {
+                    self.slots.insert(one.slot.clone(), extract(&after, one));
+                }
+                Ok((ret, after))
+            }
+            Err(errno) => {
+                let errno = errno as i32;
+                Err(Stop::Observed(Observed::Errno { errno, data: after }))
+            }
+        }
+    }
+
+    fn alloc(&mut self, memory: Memory, length: u64, fill: u8, save: &str) -> Done {
+        let at = anonymous(length, memory == Memory::Shared)?;
+        if fill != 0 {
+            // SAFETY: the mapping was made just now with this length.
+            unsafe { std::ptr::write_bytes(at as *mut u8, fill, length as usize) };
+        }
+        let access = match memory {
+            Memory::Anonymous | Memory::Shared => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            Memory::ReadOnly => ProtFlags::PROT_READ,
+            Memory::NoAccess => ProtFlags::PROT_NONE,
+        };
+        protect(at, length, access)?;
+        self.slots.insert(save.to_owned(), at);
+        ok(at)
+    }
+
+    fn mmap(
+        &mut self,
+        fd: &Value,
+        offset: &Value,
+        length: u64,
+        access: Access,
+        save: &str,
+    ) -> Done {
+        let (fd, offset) = (self.value(fd)?, self.value(offset)?);
+        let access = match access {
+            Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            Access::ReadOnly => ProtFlags::PROT_READ,
+        };
+        let length = nonzero(length)?;
+        // SAFETY: a new mapping, only ever touched through `guard`.
+        let at = with_fd(fd, |fd| unsafe {
+            mmap(
+                None,
+                length,
+                access,
+                MapFlags::MAP_SHARED,
+                fd,
+                offset as i64,
+            )
+        })?;
+        self.slots.insert(save.to_owned(), at.as_ptr() as u64);
+        ok(at.as_ptr() as u64)
+    }
+
+    fn munmap(&mut self, at: &Value, length: u64) -> Done {
+        let at = pointer(self.value(at)?)?;
+        // SAFETY: plans only unmap what they mapped; nothing of the agent lies there.
+        unsafe { munmap(at, length as usize)? };
+        ok(0)
+    }
+
+    fn pread(&self, fd: &Value, offset: &Value, length: u64) -> Done {
+        let offset = self.value(offset)?;
+        let mut bytes = vec![0; length as usize];
+        let read = self.with_file(fd, |file| file.read_at(&mut bytes, offset))?;
+        bytes.truncate(read);
+        Ok((read as u64, bytes))
+    }
+
+    fn with_file<T>(
+        &self,
+        fd: &Value,
+        work: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, Stop> {
+        // SAFETY: borrowed for the call only: ManuallyDrop keeps it open.
+        let file = unsafe { File::from_raw_fd(self.value(fd)? as RawFd) };
+        let file = std::mem::ManuallyDrop::new(file);
+        Ok(work(&file)?)
+    }
+
+    /// A pagemap entry holds the frame number in its low 55 bits, presence in bit 63.
+    fn phys(&mut self, at: &Value, save: &str) -> Done {
+        let at = self.value(at)?;
+        let mut entry = [0; 8];
+        File::open("/proc/self/pagemap")?.read_exact_at(&mut entry, at / PAGE * 8)?;
+        let entry = u64::from_le_bytes(entry);
+        if entry >> 63 == 0 {
+            return Err(io::Error::other("the page is not present").into());
+        }
+        let physical = (entry & ((1 << 55) - 1)) * PAGE + at % PAGE;
+        self.slots.insert(save.to_owned(), physical);
+        ok(physical)
+    }
+
+    fn dma(&mut self, device: &str, iova: &Value, watch: &Value) -> Done {
+        let (iova, watch) = (self.value(iova)?, self.value(watch)?);
+        // The same device may have written the same bytes before.
+        for offset in (0..PAGE).step_by(8) {
+            guard::store(watch + offset, Width::W8, UNTOUCHED)?;
+        }
+        let before = peek(watch, PAGE)?;
+        // What the device cannot be made to do is no verdict on the kernel.
+        let end = self
+            .engines
+            .write_page(device, iova)
+            .map_err(|error| broken(&error))?;
+        let after = peek(watch, PAGE)?;
+        let changed = before
+            .iter()
+            .zip(&after)
+            .filter(|(old, new)| old != new)
+            .count() as u32;
+        let signature = if changed == 0 {
+            String::new()
+        } else {
+            signature(&after)
+        };
+        Err(Stop::Observed(Observed::Dma(Dma {
+            end,
+            changed,
+            signature,
+        })))
+    }
+
+    fn wait(&self, fd: &Value, timeout_ms: u64) -> Done {
+        let fd = self.value(fd)?;
+        let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::MAX);
+        let ready = with_fd(fd, |fd| {
+            let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+            poll(&mut fds, timeout)
+        })?;
+        ok(ready as u64)
+    }
+}
+
+fn ok(ret: u64) -> Done {
+    Ok((ret, Vec::new()))
+}
+
+fn failure(error: &io::Error) -> Observed {
+    match error.raw_os_error() {
+        Some(errno) => Observed::Errno {
+            errno,
+            data: Vec::new(),
+        },
+        None => Observed::Broken {
+            why: error.to_string(),
+        },
+    }
+}
+
+fn broken(error: &io::Error) -> Stop {
+    Stop::Observed(Observed::Broken {
+        why: error.to_string(),
+    })
+}
+
+fn options(flags: OpenFlags) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    match flags {
+        OpenFlags::ReadWrite => options.read(true).write(true),
+        OpenFlags::ReadOnly => options.read(true),
+        OpenFlags::WriteOnly => options.write(true),
+    };
+    options
+}
+
+fn path_of(at: &Location) -> io::Result<String> {
+    match at {
+        Location::Path(path) => Ok(path.clone()),
+        Location::Entry {
+            directory,
+            starts,
+            prefix,
+        } => {
+            let names = sysfs::names(directory);
+            match names.iter().find(|name| name.starts_with(starts.as_str())) {
+                Some(name) => Ok(format!("{prefix}{name}")),
+                // What opening the node would give: there is none.
+                None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            }
+        }
+    }
+}
+
+fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; PAGE as usize];
+    let read = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() > deadline {
+                    return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+                }
+                std::thread::yield_now();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without
+/// access is an outcome.
+fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
+    let mut bytes = Vec::with_capacity(length as usize);
+    let whole = length / 8 * 8;
+    for offset in (0..whole).step_by(8) {
+        bytes.extend(guard::load(at + offset, Width::W8)?.to_le_bytes());
+    }
+    for offset in whole..length {
+        bytes.push(guard::load(at + offset, Width::W1)? as u8);
+    }
+    Ok(bytes)
+}
+
+fn signature(page: &[u8]) -> String {
+    let text = page.get(SIGNATURE).unwrap_or_default();
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_graphic())
+        .unwrap_or(text.len());
+    String::from_utf8_lossy(&text[..end]).into_owned()
+}
+
+fn raw_ioctl(fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
+    // SAFETY: the plan decides what the argument points to; memory the kernel writes is a
+    // mapping of the plan's own or an edge buffer.
+    let ret = unsafe { libc::ioctl(fd, libc::c_ulong::from(request), arg) };
+    Errno::result(ret).map(|ret| ret as u64)
+}
+
+fn extract(bytes: &[u8], save: &Save) -> u64 {
+    let mut word = [0; 8];
+    for (to, from) in word
+        .iter_mut()
+        .zip(bytes.iter().skip(save.offset).take(save.width.bytes()))
+    {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
+fn with_fd<T>(fd: u64, work: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> Result<T, Stop> {
+    let fd = fd as RawFd;
+    if fd < 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: used for this call only; a closed descriptor gives EBADF, which is an outcome.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    debug_assert!(fd.as_raw_fd() >= 0);
+    Ok(work(fd)?)
+}
+
+fn nonzero(length: u64) -> Result<NonZeroUsize, Stop> {
+    NonZeroUsize::new(length as usize).ok_or(Stop::Failed(Errno::EINVAL.into()))
+}
+
+fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, Stop> {
+    std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(Stop::Failed(Errno::EINVAL.into()))
+}
+
+fn anonymous(length: u64, shared: bool) -> Result<u64, Stop> {
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let kind = if shared {
+        MapFlags::MAP_SHARED
+    } else {
+        MapFlags::MAP_PRIVATE
+    };
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let at = unsafe { mmap_anonymous(None, nonzero(length)?, access, kind)? };
+    Ok(at.as_ptr() as u64)
+}
+
+fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), Stop> {
+    // SAFETY: only changes the rights of a mapping that was made by the caller.
+    unsafe { nix::sys::mman::mprotect(pointer(at)?, length as usize, access)? };
+    Ok(())
+}
+
+/// A buffer that ends where its mapping ends, with an inaccessible page behind it.
+struct EdgeBuffer {
+    base: u64,
+    span: u64,
+    at: u64,
+    length: usize,
+}
+
+impl EdgeBuffer {
+    fn new(bytes: &[u8], read_only: bool) -> Result<Self, Stop> {
+        let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
+        let span = usable + PAGE;
+        let base = anonymous(span, false)?;
+        let at = base + usable - bytes.len() as u64;
+        // SAFETY: `at..at + len` lies within the mapping made above.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+        protect(base + usable, PAGE, ProtFlags::PROT_NONE)?;
+        if read_only {
+            protect(base, usable, ProtFlags::PROT_READ)?;
+        }
+        Ok(Self {
+            base,
+            span,
+            at,
+            length: bytes.len(),
+        })
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        // SAFETY: readable for the life of the mapping; nothing else writes to it any more.
+        unsafe { std::slice::from_raw_parts(self.at as *const u8, self.length) }.to_vec()
+    }
+}
+
+impl Drop for EdgeBuffer {
+    fn drop(&mut self) {
+        if let Ok(base) = pointer(self.base) {
+            // SAFETY: the mapping is this buffer's own.
+            let _ = unsafe { munmap(base, self.span as usize) };
+        }
+    }
+}
+
+/// Deliberate faults, for the tests of the harness.
+fn commit(fault: Fault) -> Done {
+    match fault {
+        Fault::PanicKernel => sysfs::write("/proc/sysrq-trigger", "c")?,
+        Fault::Hang => loop {
+            nix::unistd::pause();
+        },
+        Fault::FreezeKernel => freeze(),
+        Fault::KillAgent => {
+            // PID 1 ignores signals it has no handler for, also SIGKILL: the kernel panics
+            // only when it exits, so it is asked to by a message of its own.
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(1),
+                nix::sys::signal::Signal::SIGTERM,
+            )?;
+        }
+        Fault::Warn => {
+            sysfs::write("/sys/kernel/debug/provoke-crash/DIRECT", "WARNING")?;
+        }
+        Fault::Garbage => std::fs::write("/proc/1/fd/3", b"garbage")?,
+    }
+    ok(0)
+}
+
+/// Interrupts off and spinning: with one CPU nothing in the guest answers any more.
+fn freeze() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: iopl(3) allows cli; this is a deliberate hang.
+    unsafe {
+        libc::syscall(libc::SYS_iopl, 3);
+        std::arch::asm!("cli", "2: jmp 2b");
+    }
+}

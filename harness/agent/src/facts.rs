@@ -1,0 +1,200 @@
+//! What the guest is: told in the handshake, and compared after each case.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
+
+use wire::{Device, Facts, Group, World};
+
+use crate::sysfs;
+
+/// Everything the host wants to know before it resolves a case.
+pub fn collect() -> Facts {
+    let config = config();
+    let uname = nix::sys::utsname::uname().ok();
+    let field = |get: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        uname
+            .as_ref()
+            .map(|u| get(u).to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    Facts {
+        release: field(nix::sys::utsname::UtsName::release),
+        version: field(nix::sys::utsname::UtsName::version),
+        machine: field(nix::sys::utsname::UtsName::machine),
+        cmdline: sysfs::read("/proc/cmdline"),
+        features: features(),
+        config,
+        devices: devices(),
+        groups: groups(),
+        world: world(Vec::new()),
+        uptime_ms: uptime_ms(),
+    }
+}
+
+/// The state to which a guest has to return after each case.
+pub fn world(leftover_processes: Vec<String>) -> World {
+    let drivers = sysfs::names("/sys/bus/pci/devices")
+        .into_iter()
+        .map(|name| {
+            let driver = sysfs::link_name(sysfs::pci(&name).join("driver"));
+            (name, driver)
+        })
+        .collect();
+    let group_types = groups().into_iter().map(|g| (g.number, g.kind)).collect();
+    let taint = sysfs::read("/proc/sys/kernel/tainted").parse().unwrap_or(0);
+    World {
+        drivers,
+        group_types,
+        taint,
+        leftover_processes,
+    }
+}
+
+fn uptime_ms() -> u64 {
+    let text = sysfs::read("/proc/uptime");
+    let seconds = text.split(' ').next().and_then(|s| s.parse::<f64>().ok());
+    (seconds.unwrap_or(0.0) * 1000.0) as u64
+}
+
+/// `/proc/config.gz` as name and value; empty where the kernel keeps it to itself.
+fn config() -> BTreeMap<String, String> {
+    let mut text = String::new();
+    if let Ok(file) = File::open("/proc/config.gz") {
+        let _ = flate2::read::GzDecoder::new(file).read_to_string(&mut text);
+    }
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(name, _)| name.starts_with("CONFIG_"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn devices() -> Vec<Device> {
+    let pci = sysfs::names("/sys/bus/pci/devices")
+        .into_iter()
+        .map(pci_device);
+    let mdev = sysfs::names("/sys/bus/mdev/devices")
+        .into_iter()
+        .map(mdev_device);
+    pci.chain(mdev).collect()
+}
+
+fn pci_device(name: String) -> Device {
+    let sysfs = sysfs::pci(&name);
+    let id = |file| {
+        let text = sysfs::read(sysfs.join(file));
+        u16::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(0)
+    };
+    Device {
+        path: bridge_path(&sysfs),
+        id: (id("vendor"), id("device")),
+        group: group_of(&sysfs),
+        driver: sysfs::link_name(sysfs.join("driver")),
+        name,
+    }
+}
+
+fn mdev_device(name: String) -> Device {
+    let sysfs = Path::new("/sys/bus/mdev/devices").join(&name);
+    Device {
+        path: String::new(),
+        id: (0, 0),
+        group: group_of(&sysfs),
+        driver: sysfs::link_name(sysfs.join("driver")),
+        name,
+    }
+}
+
+fn group_of(sysfs: &Path) -> Option<u32> {
+    sysfs::link_name(sysfs.join("iommu_group"))?.parse().ok()
+}
+
+/// `pci0000:00/0000:00:06.0/0000:01:01.0` becomes `06.0/01.0`: bus numbers are the
+/// firmware's choice, slots are the platform file's.
+fn bridge_path(sysfs: &Path) -> String {
+    let real = fs::canonicalize(sysfs).unwrap_or_default();
+    real.components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .filter(|part| part.len() == "0000:00:00.0".len() && part.as_bytes()[4] == b':')
+        .map(|part| part["0000:00:".len()..].to_owned())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn groups() -> Vec<Group> {
+    let root = Path::new("/sys/kernel/iommu_groups");
+    let mut groups: Vec<_> = sysfs::names(root)
+        .into_iter()
+        .filter_map(|name| {
+            let directory = root.join(&name);
+            Some(Group {
+                number: name.parse().ok()?,
+                kind: sysfs::read(directory.join("type")),
+                devices: sysfs::names(directory.join("devices")),
+            })
+        })
+        .collect();
+    groups.sort_by_key(|group| group.number);
+    groups
+}
+
+/// Path whose presence shows a feature, and what its absence means.
+const FEATURES: [(&str, &str, &str); 8] = [
+    ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
+    (
+        "vfio_group",
+        "/dev/vfio/vfio",
+        "no /dev/vfio/vfio (CONFIG_VFIO_GROUP)",
+    ),
+    (
+        "vfio_cdev",
+        "/sys/class/vfio-dev",
+        "no vfio-dev class (CONFIG_VFIO_DEVICE_CDEV)",
+    ),
+    (
+        "vfio_pci",
+        "/sys/bus/pci/drivers/vfio-pci",
+        "no vfio-pci driver (CONFIG_VFIO_PCI)",
+    ),
+    (
+        "noiommu",
+        "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+        "no noiommu mode (CONFIG_VFIO_NOIOMMU)",
+    ),
+    (
+        "mdev_mtty",
+        "/sys/class/mdev_bus/mtty",
+        "no mtty (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
+    ),
+    (
+        "pagemap",
+        "/proc/self/pagemap",
+        "no pagemap (CONFIG_PROC_PAGE_MONITOR)",
+    ),
+    (
+        "failslab",
+        "/sys/kernel/debug/failslab",
+        "no failslab in debugfs (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)",
+    ),
+];
+
+fn features() -> BTreeMap<String, Result<(), String>> {
+    FEATURES
+        .iter()
+        .map(|(name, path, why)| {
+            let there = Path::new(path).exists();
+            (
+                (*name).to_owned(),
+                if there {
+                    Ok(())
+                } else {
+                    Err((*why).to_owned())
+                },
+            )
+        })
+        .collect()
+}

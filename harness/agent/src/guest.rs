@@ -1,0 +1,70 @@
+//! The guest's surroundings: file systems, the port, the end.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::Path,
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sys::reboot::{RebootMode, reboot},
+};
+
+/// Source, target, type; in order. A kernel may lack the last ones.
+const MOUNTS: [(&str, &str, &str, bool); 6] = [
+    ("proc", "/proc", "proc", true),
+    ("sysfs", "/sys", "sysfs", true),
+    ("devtmpfs", "/dev", "devtmpfs", true),
+    ("tmpfs", "/tmp", "tmpfs", false),
+    ("debugfs", "/sys/kernel/debug", "debugfs", false),
+    ("hugetlbfs", "/dev/hugepages", "hugetlbfs", false),
+];
+
+/// Mounts the file systems that facts and ops rely on.
+pub fn mount_all() -> io::Result<()> {
+    for (source, target, kind, needed) in MOUNTS {
+        // A missing mount point inside sysfs cannot be created; the mount then tells.
+        let _ = fs::create_dir_all(target);
+        let done = mount(
+            Some(source),
+            target,
+            Some(kind),
+            MsFlags::empty(),
+            None::<&str>,
+        );
+        match done {
+            Err(errno) if needed && errno != nix::errno::Errno::EBUSY => {
+                return Err(io::Error::other(format!(
+                    "mounting {kind} on {target}: {errno}"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Opens the virtio-serial port by the name that the host gave it.
+pub fn open_port() -> io::Result<File> {
+    let ports = Path::new("/sys/class/virtio-ports");
+    for entry in fs::read_dir(ports)?.flatten() {
+        let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+        if name.trim() == wire::PORT {
+            let device = Path::new("/dev").join(entry.file_name());
+            return OpenOptions::new().read(true).write(true).open(device);
+        }
+    }
+    Err(io::Error::other(format!(
+        "no virtio-serial port named {} in {}",
+        wire::PORT,
+        ports.display()
+    )))
+}
+
+/// Ends the guest; QEMU exits with it.
+pub fn power_off() {
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    // Without ACPI power-off the kernel only halts; a restart ends QEMU under -no-reboot.
+    let _ = reboot(RebootMode::RB_AUTOBOOT);
+}

@@ -1,0 +1,70 @@
+//! The kernel log, cut into cases.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+};
+
+/// Reader that stands at the end of the log when it is made.
+pub struct Log(Option<File>);
+
+impl Log {
+    /// Starts at the end of the log and puts a marker there.
+    pub fn mark_start(case: &str) -> Self {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .and_then(|mut file| file.seek(SeekFrom::End(0)).map(|_| file))
+            .ok();
+        mark("start", case);
+        Self(file)
+    }
+
+    /// Puts the end marker and returns the lines in between.
+    pub fn mark_end(mut self, case: &str) -> Vec<String> {
+        let lines = self.lines();
+        mark("end", case);
+        lines
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let Some(file) = self.0.as_mut() else {
+            return lines;
+        };
+        let mut record = [0; 8192];
+        // EAGAIN ends the log; EPIPE says that records were overwritten, and reading goes on.
+        loop {
+            match file.read(&mut record) {
+                Ok(0) => break,
+                Ok(length) => lines.push(text_of(&record[..length])),
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
+                    lines.push("(records lost)".to_owned());
+                }
+                Err(_) => break,
+            }
+        }
+        lines.retain(|line| !line.starts_with(MARK));
+        lines
+    }
+}
+
+const MARK: &str = "conformance:";
+
+/// A record is `priority,sequence,time,flags;text` with continuation lines for its keys.
+fn text_of(record: &[u8]) -> String {
+    let record = String::from_utf8_lossy(record);
+    let text = record
+        .split_once(';')
+        .map_or(record.as_ref(), |(_, text)| text);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn mark(what: &str, case: &str) {
+    if let Ok(mut file) = OpenOptions::new().write(true).open("/dev/kmsg") {
+        // <6>: information, so that the markers stay off a slow serial console.
+        let _ = file.write_all(format!("<6>{MARK} {what} {case}\n").as_bytes());
+    }
+}

@@ -1,0 +1,22 @@
+//! PID 1 of the guest.
+//!
+//! Mounts what it needs, finds its virtio-serial port, says hello with the facts of the
+//! guest, and executes the plans it is sent. It observes and never judges.
+
+mod case;
+mod engine;
+mod exec;
+mod facts;
+mod guard;
+mod guest;
+mod kmsg;
+mod serve;
+mod sysfs;
+
+fn main() {
+    if let Err(why) = serve::run() {
+        // The host sees the port close; the console keeps the reason.
+        eprintln!("conformance agent: {why}");
+    }
+    guest::power_off();
+}

@@ -1,0 +1,165 @@
+//! The agent's main loop: requests in, outcomes out, pings answered at any time.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use wire::{End, FrameError, Outcome, Plan, Reply, Request, read_frame, write_frame};
+
+use crate::{
+    case::{self, Child},
+    facts, guest, kmsg,
+};
+
+/// Time a killed process has to go away, and all restore ops have to be executed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Sets the guest up, says hello and serves until the host ends it.
+pub fn run() -> Result<(), FrameError> {
+    guest::mount_all()?;
+    let mut port = guest::open_port()?;
+    let hello = Reply::Hello {
+        revision: wire::REVISION.to_owned(),
+        facts: facts::collect(),
+    };
+    write_frame(&mut port, &hello)?;
+    loop {
+        match read_frame(&mut port)? {
+            Request::PowerOff => return Ok(()),
+            Request::Facts => write_frame(&mut port, &Reply::Facts(facts::collect()))?,
+            Request::Ping { token } => write_frame(&mut port, &Reply::Pong { token })?,
+            Request::Run { token, plan } => run_case(&mut port, token, &plan)?,
+        }
+    }
+}
+
+fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> {
+    let log = kmsg::Log::mark_start(&plan.name);
+    let start = Instant::now();
+    let child = Child::start(&plan.ops)?;
+    let deadline = start + Duration::from_millis(plan.timeout_ms);
+    let end = watch(port, child, deadline, |port, index, outcome| {
+        write_frame(
+            port,
+            &Reply::Step {
+                token,
+                index,
+                outcome,
+            },
+        )
+    })?;
+    let us = start.elapsed().as_micros() as u64;
+    let restore_failures = restore(port, plan)?;
+    let world = facts::world(case::reap_orphans());
+    let kmsg = log.mark_end(&plan.name);
+    write_frame(
+        port,
+        &Reply::Done {
+            token,
+            end,
+            restore_failures,
+            kmsg,
+            world,
+            us,
+        },
+    )
+}
+
+fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
+    if plan.restore.is_empty() {
+        return Ok(Vec::new());
+    }
+    let child = Child::start(&plan.restore)?;
+    let mut outcomes = Vec::new();
+    watch(port, child, Instant::now() + GRACE, |_, index, outcome| {
+        outcomes.push((index, outcome));
+        Ok(())
+    })?;
+    Ok(case::restore_failures(plan, &outcomes))
+}
+
+/// Passes outcomes on and answers pings until the child has ended or had to be killed.
+fn watch(
+    port: &mut File,
+    mut child: Child,
+    deadline: Instant,
+    mut pass_on: impl FnMut(&mut File, usize, Outcome) -> Result<(), FrameError>,
+) -> Result<End, FrameError> {
+    let mut deadline = deadline;
+    let mut stack = None;
+    loop {
+        let ready = wait(port, &child, deadline)?;
+        if ready.outcome
+            && let Ok((index, outcome)) = read_frame(&mut child.outcomes)
+        {
+            pass_on(port, index, outcome)?;
+            continue; // drain the pipe before the end of the process counts
+        }
+        if ready.ended {
+            let end = child.reap();
+            return Ok(stack.map_or(end, |stack| End::TimedOut { stack }));
+        }
+        if ready.request {
+            answer(port)?;
+        }
+        if Instant::now() >= deadline {
+            if let Some(stack) = stack {
+                return Ok(End::Unkillable { stack });
+            }
+            stack = Some(child.stack());
+            child.kill_group();
+            deadline = Instant::now() + GRACE;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    request: bool,
+    outcome: bool,
+    ended: bool,
+}
+
+fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
+    let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    let exit = child.exit();
+    let mut fds = [
+        PollFd::new(port.as_fd(), PollFlags::POLLIN),
+        PollFd::new(child.outcomes.as_fd(), PollFlags::POLLIN),
+        PollFd::new(exit.as_fd(), PollFlags::POLLIN),
+    ];
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let has = |at: usize| {
+        fds[at]
+            .revents()
+            .is_some_and(|r| r.contains(PollFlags::POLLIN))
+    };
+    Ok(Ready {
+        request: has(0),
+        outcome: has(1),
+        ended: has(2),
+    })
+}
+
+/// While a case runs the host only pings, or gives up.
+fn answer(port: &mut File) -> Result<(), FrameError> {
+    match read_frame(port)? {
+        Request::Ping { token } => write_frame(port, &Reply::Pong { token }),
+        Request::PowerOff => {
+            guest::power_off();
+            Ok(())
+        }
+        other => {
+            let why = format!("asked for {other:?} while a case runs");
+            write_frame(port, &Reply::Broken { why })
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Small reads and writes of sysfs, and the binding of drivers.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Contents without the trailing newline; empty when unreadable.
+pub fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned()
+}
+
+/// One `write(2)`: sysfs takes a value whole or not at all.
+pub fn write(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    match file.write(text.as_bytes())? {
+        n if n == text.len() => Ok(()),
+        n => Err(io::Error::other(format!(
+            "short write: {n} of {} bytes",
+            text.len()
+        ))),
+    }
+}
+
+/// Last component of where a link points to.
+pub fn link_name(path: impl AsRef<Path>) -> Option<String> {
+    let target = fs::read_link(path).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Sorted names of a directory; empty when unreadable.
+pub fn names(path: impl AsRef<Path>) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// `/sys/bus/pci/devices/NAME`.
+pub fn pci(device: &str) -> PathBuf {
+    Path::new("/sys/bus/pci/devices").join(device)
+}
+
+/// Takes a PCI device from its driver and offers it to `driver`.
+///
+/// The error is that of the `bind` write, which carries the result of the driver's probe.
+pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
+    let sysfs = pci(device);
+    let current = link_name(sysfs.join("driver"));
+    if current.as_deref() == driver {
+        return Ok(());
+    }
+    if current.is_some() {
+        write(sysfs.join("driver/unbind"), device)?;
+    }
+    // The override keeps every other driver away, and lets vfio-pci take any device.
+    write(sysfs.join("driver_override"), driver.unwrap_or("\n"))?;
+    let Some(driver) = driver else { return Ok(()) };
+    write(
+        Path::new("/sys/bus/pci/drivers").join(driver).join("bind"),
+        device,
+    )
+}
