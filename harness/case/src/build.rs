@@ -1,0 +1,127 @@
+//! Puts a plan and its checks together, step by step.
+
+use wire::{Op, Plan};
+
+use crate::{
+    At,
+    expect::{Check, Expect, Layout, WantEnd},
+    role::{Cast, Which},
+};
+
+/// A plan and what is expected of each of its ops, in the same order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// For the agent.
+    pub plan: Plan,
+    /// For the judge.
+    pub checks: Vec<Check>,
+}
+
+/// Collects ops and checks.
+pub struct Builder<'a> {
+    /// The case's roles.
+    pub cast: &'a Cast<'a>,
+    ops: Vec<Op>,
+    checks: Vec<Check>,
+    touched_devices: Vec<String>,
+    touched_groups: Vec<Which>,
+    step: usize,
+    label: String,
+    at: At,
+    plan_end: Option<WantEnd>,
+}
+
+impl<'a> Builder<'a> {
+    /// Starts with no step.
+    #[must_use]
+    pub fn new(cast: &'a Cast<'a>) -> Self {
+        Self {
+            cast,
+            ops: Vec::new(),
+            checks: Vec::new(),
+            touched_devices: Vec::new(),
+            touched_groups: Vec::new(),
+            step: 0,
+            label: String::new(),
+            at: At::default(),
+            plan_end: None,
+        }
+    }
+
+    /// Everything pushed from now on belongs to this step.
+    pub fn begin(&mut self, step: usize, label: String, at: At, plan_end: Option<WantEnd>) {
+        self.step = step;
+        self.label = label;
+        self.at = at;
+        self.plan_end = plan_end;
+    }
+
+    /// Adds an op whose outcome is worth a line in the snapshot.
+    pub fn push(&mut self, op: Op, expect: Expect, layout: Layout) {
+        self.add(op, expect, layout, true);
+    }
+
+    /// Adds an op that only prepares: it has to succeed, and nobody wants to read about it.
+    pub fn prepare(&mut self, op: Op) {
+        self.add(op, Expect::SUCCESS, Layout::Nothing, false);
+    }
+
+    fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
+        self.ops.push(op);
+        self.checks.push(Check {
+            step: self.step,
+            label: self.label.clone(),
+            at: self.at,
+            expect,
+            plan: self.plan_end.clone(),
+            layout,
+            shown,
+        });
+    }
+
+    /// The driver of this device changes: it goes home after the case.
+    pub fn touch_device(&mut self, name: &str) {
+        self.touched_devices.push(name.to_owned());
+    }
+
+    /// The default domain of this group changes: it is put back after the case.
+    pub fn touch_group(&mut self, which: Which) {
+        self.touched_groups.push(which);
+    }
+
+    /// Ends the plan.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn finish(self, name: String, timeout_ms: u64) -> Result<Compiled, String> {
+        let restore = self.restore()?;
+        let plan = Plan {
+            name,
+            ops: self.ops,
+            restore,
+            timeout_ms,
+        };
+        Ok(Compiled {
+            plan,
+            checks: self.checks,
+        })
+    }
+
+    /// A default domain can only be changed while no driver has a device of the group.
+    fn restore(&self) -> Result<Vec<Op>, String> {
+        let mut ops = Vec::new();
+        for which in &self.touched_groups {
+            ops.extend(crate::steps::driver::change_domain(
+                self.cast, *which, None,
+            )?);
+        }
+        for name in &self.touched_devices {
+            let home = self.cast.home_of(name);
+            ops.push(Op::Driver {
+                device: name.clone(),
+                driver: home,
+            });
+        }
+        Ok(ops)
+    }
+}

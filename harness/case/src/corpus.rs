@@ -1,0 +1,182 @@
+//! All cases of a directory.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    clauses::{self, Clause},
+    expand::Preludes,
+    file::{self, Case},
+    node::Node,
+    problem::{Problem, Sources},
+};
+
+/// The corpus: every case, every clause.
+#[derive(Debug, Clone)]
+pub struct Corpus {
+    /// Cases in the order of their ids' files.
+    pub cases: Vec<Case>,
+    /// Clauses in the order of their file.
+    pub clauses: Vec<Clause>,
+    /// The files they came from.
+    pub sources: Sources,
+}
+
+/// Why a corpus could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// A file or directory is unreadable.
+    #[error("reading {path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Case files have errors; rendered, one after the other.
+    #[error("{}", rendered.join("\n\n"))]
+    Problems {
+        /// Each with its line of source.
+        rendered: Vec<String>,
+    },
+    /// There is no case at all.
+    #[error("no case file below {0}")]
+    Empty(PathBuf),
+}
+
+const CLAUSES: &str = "clauses.yaml";
+const PRELUDES: &str = "preludes.yaml";
+
+impl Corpus {
+    /// Reads all `*.yaml` below `root`; `colour` is for the rendering of errors.
+    ///
+    /// # Errors
+    /// With every problem of every file.
+    pub fn load(root: &Path, colour: bool) -> Result<Self, CorpusError> {
+        let mut reader = Reader {
+            sources: Sources::default(),
+            problems: Vec::new(),
+        };
+        let clauses = reader
+            .part(root, CLAUSES, clauses::read)?
+            .unwrap_or_default();
+        let preludes = reader
+            .part(root, PRELUDES, Preludes::read)?
+            .unwrap_or_default();
+        let mut cases = Vec::new();
+        for path in yaml_files(root)? {
+            let stem = path.strip_prefix(root).unwrap_or(&path).with_extension("");
+            let stem = stem.to_string_lossy().into_owned();
+            let read = reader.file(&path, |node| file::read(&stem, node, &preludes))?;
+            cases.extend(read.unwrap_or_default());
+        }
+        reader.check_clauses(&cases, &clauses);
+        reader.check_ids(&cases);
+        if !reader.problems.is_empty() {
+            let render = |problem| reader.sources.render(problem, colour);
+            let rendered = reader.problems.iter().map(render).collect();
+            return Err(CorpusError::Problems { rendered });
+        }
+        if cases.is_empty() {
+            return Err(CorpusError::Empty(root.to_owned()));
+        }
+        Ok(Self {
+            cases,
+            clauses,
+            sources: reader.sources,
+        })
+    }
+}
+
+struct Reader {
+    sources: Sources,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    /// A file that need not be there.
+    fn part<T>(
+        &mut self,
+        root: &Path,
+        name: &str,
+        read: impl Fn(&Node) -> Result<T, Problem>,
+    ) -> Result<Option<T>, CorpusError> {
+        let path = root.join(name);
+        if path.exists() {
+            self.file(&path, read)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// None when the file has a problem, which is kept.
+    fn file<T>(
+        &mut self,
+        path: &Path,
+        read: impl Fn(&Node) -> Result<T, Problem>,
+    ) -> Result<Option<T>, CorpusError> {
+        let text = fs::read_to_string(path).map_err(|error| CorpusError::Io {
+            path: path.to_owned(),
+            error,
+        })?;
+        let file = self.sources.add(path.to_owned(), text);
+        let node = Node::parse(self.sources.text(file), file);
+        match node.and_then(|node| read(&node)) {
+            Ok(read) => Ok(Some(read)),
+            Err(problem) => {
+                self.problems.push(problem);
+                Ok(None)
+            }
+        }
+    }
+
+    fn check_clauses(&mut self, cases: &[Case], clauses: &[Clause]) {
+        let known = || clauses.iter().map(|clause| clause.id.as_str());
+        for case in cases {
+            for id in case
+                .clauses()
+                .filter(|id| !known().any(|known| known == *id))
+            {
+                self.problems
+                    .push(Problem::unknown_name(case.at, "clause", id, known()));
+            }
+        }
+    }
+
+    /// Two rows whose names differ only in punctuation would share an id.
+    fn check_ids(&mut self, cases: &[Case]) {
+        let mut seen = std::collections::BTreeSet::new();
+        for case in cases.iter().filter(|case| !seen.insert(case.id.as_str())) {
+            let text = format!("a second case with the id {}", case.id);
+            self.problems.push(Problem::other(case.at, text));
+        }
+    }
+}
+
+fn yaml_files(root: &Path) -> Result<Vec<PathBuf>, CorpusError> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let failed = |error| CorpusError::Io {
+            path: folder.clone(),
+            error,
+        };
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".yaml") && name != CLAUSES && name != PRELUDES {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,159 @@
+//! Tables and preludes: expanded on the tree, before anything is read in earnest.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    node::{Name, Node, Tree},
+    problem::Problem,
+};
+
+/// Named sequences of steps, shared by all cases.
+#[derive(Debug, Default, Clone)]
+pub struct Preludes(BTreeMap<String, Node>);
+
+/// How deep preludes may use preludes.
+const MAX_DEPTH: usize = 8;
+
+impl Preludes {
+    /// Reads `NAME: {summary: .., steps: [..]}` entries.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let mut preludes = BTreeMap::new();
+        for (name, body) in node.entries()? {
+            let mut fields = crate::fields::Fields::of(body, "prelude")?;
+            fields.need("summary")?.text()?;
+            preludes.insert(name.text.clone(), fields.need("steps")?.clone());
+            fields.finish()?;
+        }
+        Ok(Self(preludes))
+    }
+
+    /// Steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
+    ///
+    /// # Errors
+    /// When a prelude does not exist, lacks an argument, or uses itself.
+    pub fn expand(&self, steps: &[Node]) -> Result<Vec<Node>, Problem> {
+        self.expand_at(steps, 0)
+    }
+
+    fn expand_at(&self, steps: &[Node], depth: usize) -> Result<Vec<Node>, Problem> {
+        let mut expanded = Vec::new();
+        for step in steps {
+            match step.single() {
+                Ok((name, body)) if name.text == "use" => {
+                    if depth == MAX_DEPTH {
+                        let text = format!("preludes use each other {MAX_DEPTH} deep");
+                        return Err(Problem::other(name.at, text));
+                    }
+                    expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
+                }
+                _ => expanded.push(step.clone()),
+            }
+        }
+        Ok(expanded)
+    }
+
+    fn steps_of(&self, body: &Node) -> Result<Vec<Node>, Problem> {
+        let mut steps = Vec::new();
+        for item in body.items() {
+            let (text, at, arguments) = match &item.tree {
+                Tree::Text(text) => (text.as_str(), item.at, None),
+                _ => {
+                    let (name, arguments) = item.single()?;
+                    (name.text.as_str(), name.at, Some(arguments.entries()?))
+                }
+            };
+            let known = || self.0.keys().map(String::as_str);
+            let prelude = self
+                .0
+                .get(text)
+                .ok_or_else(|| Problem::unknown_name(at, "prelude", text, known()))?;
+            let values = Row {
+                prefix: "arg.",
+                entries: arguments.unwrap_or(&[]),
+            };
+            for step in prelude.items() {
+                steps.extend(values.fill(step)?);
+            }
+        }
+        Ok(steps)
+    }
+}
+
+/// Values that replace `row.NAME` (or `arg.NAME`) in a tree.
+pub struct Row<'a> {
+    /// `row.` or `arg.`.
+    pub prefix: &'static str,
+    /// The values.
+    pub entries: &'a [(Name, Node)],
+}
+
+/// Key that spreads a whole row into a mapping: `..: row`.
+const SPREAD: &str = "..";
+
+impl Row<'_> {
+    /// The node with every reference replaced; none when the node is nothing but a
+    /// reference to a value that the row does not have.
+    ///
+    /// # Errors
+    /// When a spread is malformed, or an item of a list has no value.
+    pub fn fill(&self, node: &Node) -> Result<Option<Node>, Problem> {
+        let tree = match &node.tree {
+            Tree::Text(text) => match self.reference(text) {
+                Some(Some(value)) => return Ok(Some(value.clone())),
+                Some(None) => return Ok(None),
+                None => return Ok(Some(node.clone())),
+            },
+            Tree::List(items) => {
+                let items: Result<Vec<_>, _> = items.iter().map(|item| self.fill(item)).collect();
+                Tree::List(items?.into_iter().flatten().collect())
+            }
+            Tree::Map(entries) => self.fill_map(entries)?,
+            other => other.clone(),
+        };
+        Ok(Some(Node { at: node.at, tree }))
+    }
+
+    fn fill_map(&self, entries: &[(Name, Node)]) -> Result<Tree, Problem> {
+        let mut filled: Vec<(Name, Node)> = Vec::new();
+        for (name, value) in entries {
+            if name.text == SPREAD {
+                self.spread(value, &mut filled)?;
+            } else if let Some(value) = self.fill(value)? {
+                filled.push((name.clone(), value));
+            }
+        }
+        Ok(Tree::Map(filled))
+    }
+
+    /// A row's value wins over one that the step gives.
+    fn spread(&self, value: &Node, filled: &mut Vec<(Name, Node)>) -> Result<(), Problem> {
+        if value.text()? != self.prefix.trim_end_matches('.') {
+            // Meant for the other kind of reference; stays for its turn.
+            let name = Name {
+                at: value.at,
+                text: SPREAD.to_owned(),
+            };
+            filled.push((name, value.clone()));
+            return Ok(());
+        }
+        for (name, value) in self.entries {
+            filled.retain(|(known, _)| known.text != name.text);
+            filled.push((name.clone(), value.clone()));
+        }
+        Ok(())
+    }
+
+    /// None: no reference. Some(None): a reference to what the row does not have.
+    fn reference(&self, text: &str) -> Option<Option<&Node>> {
+        let name = text.strip_prefix(self.prefix)?;
+        Some(
+            self.entries
+                .iter()
+                .find(|(known, _)| known.text == name)
+                .map(|(_, node)| node),
+        )
+    }
+}

@@ -1,0 +1,131 @@
+//! What a step expects. Only the host knows these; the agent never sees one.
+
+use uapi::{Field, Struct};
+use wire::Value;
+
+/// Expected outcome of one op.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expect {
+    /// How the call ends.
+    pub end: WantEnd,
+    /// Return value of a successful call.
+    pub returns: Option<Want>,
+    /// Fields of the struct after the call.
+    pub fields: Vec<FieldWant>,
+    /// Bytes after the call.
+    pub data: WantData,
+}
+
+impl Expect {
+    /// Success, and nothing else.
+    pub const SUCCESS: Self = Self::ending(WantEnd::Success);
+
+    /// Only how the call ends.
+    #[must_use]
+    pub const fn ending(end: WantEnd) -> Self {
+        Self {
+            end,
+            returns: None,
+            fields: Vec::new(),
+            data: WantData::Anything,
+        }
+    }
+}
+
+/// How a call is expected to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantEnd {
+    /// No error.
+    Success,
+    /// Exactly this error number.
+    Errno(i32),
+    /// This signal.
+    Signal(i32),
+    /// The device's DMA reaches the watched page, with its signature.
+    Lands {
+        /// What the device writes.
+        signature: String,
+    },
+    /// The device sees its DMA refused, and the watched page is untouched.
+    Blocked,
+}
+
+/// One expected value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// Equal to.
+    Is(Value),
+    /// Different from.
+    Not(Value),
+    /// These bits set.
+    Has(u64),
+    /// These bits clear.
+    Lacks(u64),
+}
+
+/// One expected field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldWant {
+    /// Which field.
+    pub field: &'static Field,
+    /// Offset of its struct in the data.
+    pub base: usize,
+    /// What.
+    pub want: Want,
+}
+
+/// Expected bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantData {
+    /// Not looked at.
+    Anything,
+    /// Every byte is this one.
+    All(u8),
+    /// Some byte is another one.
+    Changed(u8),
+    /// Exactly these.
+    Bytes(Vec<u8>),
+    /// This text, but for white space at its ends.
+    Text(String),
+    /// Some word of this text (sysfs lists) is this one.
+    Word(String),
+    /// So many bytes, whatever they are.
+    Length(usize),
+}
+
+/// How the data of an outcome is to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Layout {
+    /// A struct of the uAPI.
+    Struct(&'static Struct),
+    /// An array of structs.
+    Array(&'static Struct),
+    /// Text.
+    Text,
+    /// Bytes of no known meaning.
+    Bytes,
+    /// Bytes that differ from run to run.
+    Volatile,
+    /// None.
+    Nothing,
+}
+
+/// One op's expectation and how to show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// Index of the step in the case, from 0.
+    pub step: usize,
+    /// What the step does, in the words of the case.
+    pub label: String,
+    /// Where the step stands.
+    pub at: crate::At,
+    /// What is expected.
+    pub expect: Expect,
+    /// What a kernel that conforms to the plan would do instead. Its presence ends the
+    /// judging of the case: later steps are about the kernel as it is today.
+    pub plan: Option<WantEnd>,
+    /// How to read the data.
+    pub layout: Layout,
+    /// Whether the outcome belongs into the snapshot.
+    pub shown: bool,
+}

@@ -1,0 +1,91 @@
+//! Reading a mapping key by key: what nobody asked for is unknown.
+
+use crate::{
+    node::{At, Name, Node},
+    problem::Problem,
+};
+
+/// A mapping whose keys are taken one after the other.
+pub struct Fields<'a> {
+    at: At,
+    what: String,
+    left: Vec<(&'a Name, &'a Node)>,
+    asked: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// Starts to read a mapping; `what` names it in complaints.
+    ///
+    /// # Errors
+    /// When it is no mapping.
+    pub fn of(node: &'a Node, what: impl Into<String>) -> Result<Self, Problem> {
+        let left = node
+            .entries()?
+            .iter()
+            .map(|(name, value)| (name, value))
+            .collect();
+        Ok(Self {
+            at: node.at,
+            what: what.into(),
+            left,
+            asked: Vec::new(),
+        })
+    }
+
+    /// Where the mapping stands.
+    #[must_use]
+    pub fn at(&self) -> At {
+        self.at
+    }
+
+    /// The value of a key, if it is there.
+    pub fn take(&mut self, key: &str) -> Option<&'a Node> {
+        self.asked.push(key.to_owned());
+        let index = self.left.iter().position(|(name, _)| name.text == key)?;
+        Some(self.left.remove(index).1)
+    }
+
+    /// The value of a key that has to be there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn need(&mut self, key: &str) -> Result<&'a Node, Problem> {
+        let missing = Problem::missing(self.at, key, &self.what);
+        self.take(key).ok_or(missing)
+    }
+
+    /// A text that may be missing.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn text(&mut self, key: &str) -> Result<Option<&'a str>, Problem> {
+        self.take(key).map(Node::text).transpose()
+    }
+
+    /// A number that may be missing.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn number(&mut self, key: &str) -> Result<Option<u64>, Problem> {
+        self.take(key).map(Node::number).transpose()
+    }
+
+    /// All that was not asked for, with what would have been.
+    pub fn rest(self) -> (Vec<(&'a Name, &'a Node)>, Vec<String>) {
+        (self.left, self.asked)
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// When a key is left that nobody asked for.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.left.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let known = self.asked.iter().map(String::as_str);
+                Err(Problem::unknown_key(name.at, &name.text, &self.what, known))
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What a case says: the only place that knows the case language.
+//!
+//! A case file is read into a tree that knows its places ([`Node`]), tables and preludes are
+//! expanded on it, and typed [`Case`]s come out. For one booted guest ([`Guest`]) a case
+//! compiles into a plan for the agent and the checks for the judge ([`Compiled`]).
+
+mod build;
+mod clauses;
+mod corpus;
+mod expand;
+mod expect;
+mod fields;
+mod file;
+mod needs;
+mod node;
+mod problem;
+mod role;
+pub mod steps;
+mod value;
+
+pub use build::{Builder, Compiled};
+pub use clauses::Clause;
+pub use corpus::{Corpus, CorpusError};
+pub use expand::Preludes;
+pub use expect::{Check, Expect, FieldWant, Layout, Want, WantData, WantEnd};
+pub use file::{Case, Deviation, Xfail, read as read_file};
+pub use needs::{Condition, Needs, Release};
+pub use node::{At, Name, Node, Tree};
+pub use problem::{Problem, ProblemKind, Sources};
+pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};

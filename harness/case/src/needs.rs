@@ -1,0 +1,143 @@
+//! What a case requires, in terms a machine can check.
+
+use crate::{
+    fields::Fields,
+    node::Node,
+    problem::Problem,
+    role::{Guest, Shape},
+};
+
+/// Requirements of a case. A guest that does not meet one gives a SKIP that names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    features: Vec<String>,
+    config: Vec<String>,
+    platforms: Vec<String>,
+    since: Option<Release>,
+    until: Option<Release>,
+}
+
+/// Where something is the case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    platforms: Vec<String>,
+    shapes: Vec<Shape>,
+    since: Option<Release>,
+    until: Option<Release>,
+}
+
+/// Major and minor number of a kernel release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(u32, u32);
+
+impl Release {
+    /// The first two numbers of `7.3.4-1~bpo`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(|c: char| !c.is_ascii_digit());
+        Some(Self(
+            parts.next()?.parse().ok()?,
+            parts.next()?.parse().ok()?,
+        ))
+    }
+
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let text = node.text()?;
+        Self::parse(text)
+            .ok_or_else(|| Problem::expected(node.at, "a kernel release such as \"7.3\"", text))
+    }
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Needs {
+    /// Reads `needs:`.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(node, "needs")?;
+        let needs = Self {
+            features: texts(fields.take("features"))?,
+            config: texts(fields.take("config"))?,
+            platforms: texts(fields.take("platforms"))?,
+            since: fields.take("since").map(Release::read).transpose()?,
+            until: fields.take("until").map(Release::read).transpose()?,
+        };
+        fields.finish()?;
+        Ok(needs)
+    }
+
+    /// Compares with what a guest offers.
+    ///
+    /// # Errors
+    /// With the first need that is not met.
+    pub fn check(&self, guest: &Guest) -> Result<(), String> {
+        for feature in &self.features {
+            match guest.features.get(feature) {
+                Some(Ok(())) => {}
+                Some(Err(why)) => return Err(format!("feature {feature}: {why}")),
+                None => return Err(format!("feature {feature}: the agent does not know it")),
+            }
+        }
+        for option in &self.config {
+            if !guest.config.contains_key(option) {
+                return Err(format!("{option}=y in the kernel's configuration"));
+            }
+        }
+        if !self.platforms.is_empty() && !self.platforms.contains(&guest.platform) {
+            return Err(format!("platform {}", self.platforms.join(" or ")));
+        }
+        let release = Release::parse(&guest.release);
+        match (release, self.since, self.until) {
+            (Some(own), Some(since), _) if own < since => Err(format!("kernel {since} or later")),
+            (Some(own), _, Some(until)) if own > until => Err(format!("kernel {until} or earlier")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Condition {
+    /// Reads `when:`.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(node, "when")?;
+        let shapes = fields.take("shapes").map_or(&[][..], Node::items);
+        let condition = Self {
+            platforms: texts(fields.take("platforms"))?,
+            shapes: shapes.iter().map(Shape::read).collect::<Result<_, _>>()?,
+            since: fields.take("since").map(Release::read).transpose()?,
+            until: fields.take("until").map(Release::read).transpose()?,
+        };
+        fields.finish()?;
+        Ok(condition)
+    }
+
+    /// Whether it holds for a case about `shape` on this guest.
+    #[must_use]
+    pub fn holds(&self, guest: &Guest, shape: Option<Shape>) -> bool {
+        let release = Release::parse(&guest.release);
+        let within = release.is_none_or(|own| {
+            self.since.is_none_or(|since| own >= since)
+                && self.until.is_none_or(|until| own <= until)
+        });
+        let platform = self.platforms.is_empty() || self.platforms.contains(&guest.platform);
+        let shaped =
+            self.shapes.is_empty() || shape.is_some_and(|shape| self.shapes.contains(&shape));
+        within && platform && shaped
+    }
+}
+
+fn texts(node: Option<&Node>) -> Result<Vec<String>, Problem> {
+    let items = node.map_or(&[][..], Node::items);
+    items
+        .iter()
+        .map(|item| item.text().map(str::to_owned))
+        .collect()
+}

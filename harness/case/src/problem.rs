@@ -1,0 +1,243 @@
+//! What is wrong with a case file, and where.
+
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::node::{At, at_of};
+
+/// One complaint about one place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
+pub struct Problem {
+    /// Where.
+    pub at: At,
+    /// What.
+    pub kind: ProblemKind,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemKind {
+    /// Not YAML.
+    #[error("{0}")]
+    Yaml(String),
+    /// Something else belongs here.
+    #[error("expected {expected}, found {found}")]
+    Expected {
+        /// What belongs here.
+        expected: String,
+        /// What is here.
+        found: String,
+    },
+    /// A key that nothing reads.
+    #[error("unknown key `{key}` in {what}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// What it stands in.
+        what: String,
+    },
+    /// A key that has to be there.
+    #[error("`{key}` is missing in {what}")]
+    Missing {
+        /// The key.
+        key: String,
+        /// Where it belongs.
+        what: String,
+    },
+    /// A name that stands for nothing.
+    #[error("unknown {what} `{name}`")]
+    UnknownName {
+        /// Kind of name.
+        what: String,
+        /// The name.
+        name: String,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Problem {
+    /// Not YAML, as the parser says it.
+    #[must_use]
+    pub fn yaml(error: &serde_yaml::Error, file: usize) -> Self {
+        let mut at = error.location().map(at_of).unwrap_or_default();
+        at.file = file;
+        let text = error.without_snippet().to_string();
+        let text = text.lines().next().unwrap_or_default().to_owned();
+        Self {
+            at,
+            kind: ProblemKind::Yaml(text),
+            help: None,
+        }
+    }
+
+    /// Something else belongs here.
+    #[must_use]
+    pub fn expected(at: At, expected: &str, found: &str) -> Self {
+        let kind = ProblemKind::Expected {
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        };
+        Self {
+            at,
+            kind,
+            help: None,
+        }
+    }
+
+    /// A key that has to be there.
+    #[must_use]
+    pub fn missing(at: At, key: &str, what: &str) -> Self {
+        let kind = ProblemKind::Missing {
+            key: key.to_owned(),
+            what: what.to_owned(),
+        };
+        Self {
+            at,
+            kind,
+            help: None,
+        }
+    }
+
+    /// A key that nothing reads; suggests the nearest of those that something does.
+    #[must_use]
+    pub fn unknown_key<'a>(
+        at: At,
+        key: &str,
+        what: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let kind = ProblemKind::UnknownKey {
+            key: key.to_owned(),
+            what: what.to_owned(),
+        };
+        Self {
+            at,
+            kind,
+            help: suggest(key, known),
+        }
+    }
+
+    /// A name that stands for nothing; suggests the nearest of those that do.
+    #[must_use]
+    pub fn unknown_name<'a>(
+        at: At,
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let kind = ProblemKind::UnknownName {
+            what: what.to_owned(),
+            name: name.to_owned(),
+        };
+        Self {
+            at,
+            kind,
+            help: suggest(name, known),
+        }
+    }
+
+    /// Anything else.
+    #[must_use]
+    pub fn other(at: At, text: impl Into<String>) -> Self {
+        Self {
+            at,
+            kind: ProblemKind::Other(text.into()),
+            help: None,
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+}
+
+fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut known: Vec<_> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    let lower = name.to_lowercase();
+    let score = |other: &str| strsim::jaro_winkler(&lower, &other.to_lowercase());
+    let best = known.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+    match best {
+        Some(best) if score(best) > 0.8 => Some(format!("did you mean `{best}`?")),
+        _ if known.is_empty() || known.len() > 30 => None,
+        _ => Some(format!("known here: {}", known.join(", "))),
+    }
+}
+
+/// The files that places refer to.
+#[derive(Debug, Default, Clone)]
+pub struct Sources {
+    files: Vec<(PathBuf, String)>,
+}
+
+impl Sources {
+    /// Adds a file and returns its index.
+    pub fn add(&mut self, path: PathBuf, text: String) -> usize {
+        self.files.push((path, text));
+        self.files.len() - 1
+    }
+
+    /// Path of a file.
+    #[must_use]
+    pub fn path(&self, file: usize) -> &Path {
+        self.files
+            .get(file)
+            .map_or(Path::new("?"), |(path, _)| path)
+    }
+
+    /// Text of a file.
+    #[must_use]
+    pub fn text(&self, file: usize) -> &str {
+        self.files.get(file).map_or("", |(_, text)| text)
+    }
+
+    /// `path:line:column`.
+    #[must_use]
+    pub fn place(&self, at: At) -> String {
+        format!("{}:{}:{}", self.path(at.file).display(), at.line, at.column)
+    }
+
+    /// The complaint with its line of source, in rustc's form.
+    #[must_use]
+    pub fn render(&self, problem: &Problem, colour: bool) -> String {
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let text = self.text(problem.at.file);
+        let path = self.path(problem.at.file).display().to_string();
+        let title = problem.kind.to_string();
+        let span = self.span(problem.at);
+        let snippet = Snippet::source(text)
+            .path(path)
+            .annotation(AnnotationKind::Primary.span(span));
+        let mut group = Group::with_title(Level::ERROR.primary_title(title)).element(snippet);
+        if let Some(help) = &problem.help {
+            group = group.element(Level::HELP.message(help.clone()));
+        }
+        renderer.render(&[group])
+    }
+
+    /// Byte range within the text, on one line.
+    fn span(&self, at: At) -> std::ops::Range<usize> {
+        let text = self.text(at.file);
+        let start = at.start.min(text.len());
+        let end = at.start.saturating_add(at.length).min(text.len());
+        let Some(marked) = text.get(start..end) else {
+            return 0..0;
+        };
+        let line = marked.lines().next().unwrap_or_default();
+        start..start + line.trim_end().len()
+    }
+}

@@ -1,0 +1,323 @@
+//! The parts that devices play in a case, and what a guest offers to fill them.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{node::Node, problem::Problem};
+
+/// Shape of a group, as the platform files call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shape {
+    /// One device, alone in its group (1:1), that can do DMA on demand.
+    Singleton,
+    /// One device, alone in its group, with a native kernel driver.
+    Native,
+    /// Several devices behind one conventional-PCI bridge: they share a requester id (1:N).
+    Bridge,
+    /// Functions of one slot without ACS: each has a requester id of its own (1:N).
+    Functions,
+    /// An SR-IOV capable device.
+    Sriov,
+    /// A mediated device: a group without IOMMU hardware.
+    Mdev,
+}
+
+impl Shape {
+    /// All of them with their names.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("singleton", Self::Singleton),
+        ("native", Self::Native),
+        ("bridge", Self::Bridge),
+        ("functions", Self::Functions),
+        ("sriov", Self::Sriov),
+        ("mdev", Self::Mdev),
+    ];
+
+    /// The shape of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, shape)| *shape)
+    }
+
+    /// Reads a shape.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let name = node.text()?;
+        Self::named(name).ok_or_else(|| {
+            Problem::unknown_name(
+                node.at,
+                "group shape",
+                name,
+                Self::ALL.map(|(name, _)| name),
+            )
+        })
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL
+            .iter()
+            .find(|(_, shape)| shape == self)
+            .map(|(name, _)| *name);
+        f.write_str(name.unwrap_or("?"))
+    }
+}
+
+/// Which group a role lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Which {
+    /// The group that the case is about.
+    Group,
+    /// Another group, whose devices do DMA on demand.
+    Other,
+    /// The mdev.
+    Mdev,
+}
+
+impl Which {
+    const ALL: [(&'static str, Self); 3] = [
+        ("group", Self::Group),
+        ("other", Self::Other),
+        ("mdev", Self::Mdev),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, which)| *which == self)
+            .map_or("?", |(name, _)| name)
+    }
+}
+
+/// Which member of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Member {
+    /// The group as a whole: `/dev/vfio/N`.
+    Whole,
+    /// The Nth device that does DMA on demand.
+    Index(usize),
+    /// The member that has a native kernel driver.
+    Native,
+}
+
+/// `group.0`, `group.native`, `other.1`, `group`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Role {
+    /// Which group.
+    pub which: Which,
+    /// Which member.
+    pub member: Member,
+}
+
+impl Role {
+    /// The role of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (group, member) = match name.split_once('.') {
+            None => (name, Member::Whole),
+            Some((group, "native")) => (group, Member::Native),
+            Some((group, index)) => (group, Member::Index(index.parse().ok()?)),
+        };
+        let which = Which::ALL.iter().find(|(known, _)| *known == group)?.1;
+        Some(Self { which, member })
+    }
+
+    /// Reads the role of one device.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn read_device(node: &Node) -> Result<Self, Problem> {
+        let name = node.text()?;
+        Self::named(name)
+            .filter(|role| role.member != Member::Whole)
+            .ok_or_else(|| {
+                let known = ["group.0", "group.1", "group.native", "other.0", "mdev.0"];
+                Problem::unknown_name(node.at, "device", name, known)
+            })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.which.name())?;
+        match self.member {
+            Member::Whole => Ok(()),
+            Member::Index(index) => write!(f, ".{index}"),
+            Member::Native => f.write_str(".native"),
+        }
+    }
+}
+
+/// A group that a guest offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedGroup {
+    /// Name in the platform file.
+    pub name: String,
+    /// Shape.
+    pub shape: Shape,
+    /// IOMMU group number in this guest.
+    pub number: u32,
+    /// Its devices, in the order of the platform file.
+    pub devices: Vec<OfferedDevice>,
+}
+
+/// A device that a guest offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedDevice {
+    /// PCI address or mdev UUID.
+    pub name: String,
+    /// Whether and how it does DMA on demand.
+    pub engine: Option<wire::Engine>,
+    /// What its DMA leaves in memory.
+    pub signature: String,
+    /// Its native kernel driver, where it has one.
+    pub native: Option<String>,
+    /// The driver it has between cases.
+    pub home: Option<String>,
+}
+
+/// What a guest offers to a case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guest {
+    /// Name of the platform.
+    pub platform: String,
+    /// `uname -r`.
+    pub release: String,
+    /// Kernel options.
+    pub config: BTreeMap<String, String>,
+    /// Features, or why they are missing.
+    pub features: BTreeMap<String, Result<(), String>>,
+    /// Groups.
+    pub groups: Vec<OfferedGroup>,
+    /// Why a group of the platform file is not there.
+    pub missing_groups: BTreeMap<String, String>,
+    /// Names of groups by shape that the platform declares at all.
+    pub default_domain: BTreeMap<u32, String>,
+}
+
+/// A case's roles, filled from one guest.
+#[derive(Debug, Clone)]
+pub struct Cast<'a> {
+    guest: &'a Guest,
+    group: Option<&'a OfferedGroup>,
+}
+
+impl<'a> Cast<'a> {
+    /// Fills the roles of a case about a group of `shape`.
+    ///
+    /// # Errors
+    /// With the need that this guest does not meet.
+    pub fn new(guest: &'a Guest, shape: Option<Shape>) -> Result<Self, String> {
+        let group = match shape {
+            None => None,
+            Some(shape) => Some(
+                guest
+                    .groups
+                    .iter()
+                    .find(|group| group.shape == shape)
+                    .ok_or_else(|| missing(guest, shape))?,
+            ),
+        };
+        Ok(Self { guest, group })
+    }
+
+    /// The group that a role lies in.
+    ///
+    /// # Errors
+    /// With the need that this guest does not meet.
+    pub fn group(&self, which: Which) -> Result<&'a OfferedGroup, String> {
+        match which {
+            Which::Group => self
+                .group
+                .ok_or_else(|| "a group: the case names no `shapes`".to_owned()),
+            Which::Other => self
+                .guest
+                .groups
+                .iter()
+                .filter(|group| group.devices.iter().any(|device| device.engine.is_some()))
+                .find(|group| self.group.is_none_or(|own| own.number != group.number))
+                .ok_or_else(|| "a second group with a device that does DMA".to_owned()),
+            Which::Mdev => self
+                .guest
+                .groups
+                .iter()
+                .find(|group| group.shape == Shape::Mdev)
+                .ok_or_else(|| missing(self.guest, Shape::Mdev)),
+        }
+    }
+
+    /// The device that plays a role.
+    ///
+    /// # Errors
+    /// With the need that this guest does not meet.
+    pub fn device(&self, role: Role) -> Result<&'a OfferedDevice, String> {
+        let group = self.group(role.which)?;
+        let found = match role.member {
+            Member::Whole => None,
+            Member::Native => group.devices.iter().find(|device| device.native.is_some()),
+            Member::Index(index) if group.devices.iter().any(|d| d.engine.is_some()) => group
+                .devices
+                .iter()
+                .filter(|device| device.engine.is_some())
+                .nth(index),
+            Member::Index(index) => group.devices.get(index),
+        };
+        found.ok_or_else(|| format!("device {role}: group {} has none", group.name))
+    }
+
+    /// Replaces `{group}` by the group's number and `{group.0}` by a device's name.
+    ///
+    /// # Errors
+    /// With the need that this guest does not meet, or the name that stands for nothing.
+    pub fn fill(&self, text: &str) -> Result<String, String> {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, behind) = after
+                .split_once('}')
+                .ok_or_else(|| format!("`{{` without `}}` in {text}"))?;
+            let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
+            filled.push_str(before);
+            match role.member {
+                Member::Whole => filled.push_str(&self.group(role.which)?.number.to_string()),
+                _ => filled.push_str(&self.device(role)?.name),
+            }
+            rest = behind;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+}
+
+fn missing(guest: &Guest, shape: Shape) -> String {
+    match guest.missing_groups.get(&shape.to_string()) {
+        Some(why) => format!("a group of shape {shape}: {why}"),
+        None => format!(
+            "a group of shape {shape}: platform {} has none",
+            guest.platform
+        ),
+    }
+}
+
+impl Cast<'_> {
+    /// The driver a device has between cases.
+    #[must_use]
+    pub fn home_of(&self, name: &str) -> Option<String> {
+        let mut devices = self.guest.groups.iter().flat_map(|group| &group.devices);
+        devices.find(|device| device.name == name)?.home.clone()
+    }
+
+    /// The type of a group's default domain between cases.
+    #[must_use]
+    pub fn default_domain(&self, group: &OfferedGroup) -> Option<&str> {
+        self.guest
+            .default_domain
+            .get(&group.number)
+            .map(String::as_str)
+    }
+}

@@ -1,0 +1,517 @@
+//! An ioctl step: the request's name is the key, the struct's field names are the keys of
+//! its body.
+//!
+//! Fields that are not given are zero; `size`/`argsz` is right. Besides the fields:
+//! `on`, `errno`, `expect`, `save`, `returns`, `save_return`, `pointer`, `trailing`, `plan`,
+//! the name of the struct's flexible array, and `value`, `fd` or `string` for an argument
+//! that is no struct.
+
+use uapi::{Arg as ArgKind, Element, Field, Kind, Struct};
+use wire::{Arg, Op, Patch, Save, Value, Width};
+
+use crate::{
+    build::Builder,
+    expect::{Expect, FieldWant, Layout, Want, WantData, WantEnd},
+    fields::Fields,
+    node::{Name, Node, Tree},
+    problem::Problem,
+    steps::step::{read_end, read_errno},
+    value,
+};
+
+/// Address that no process has mapped.
+const UNMAPPED: u64 = 0x10;
+/// Byte of a tail that is not zero.
+const GARBAGE: u8 = 0x5a;
+/// Longest struct a case may ask for; beyond it a slip of the pen is more likely.
+const MAX_BUFFER: u64 = 0x10_0000;
+
+/// One ioctl.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ioctl {
+    ioctl: &'static uapi::Ioctl,
+    on: String,
+    argument: Argument,
+    expect: Expect,
+    saves: Vec<(&'static Field, String)>,
+    save_return: Option<String>,
+    /// What a kernel that conforms to the plan would answer instead.
+    pub plan: Option<WantEnd>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Argument {
+    Value(Value),
+    Buffer {
+        bytes: Vec<u8>,
+        patches: Vec<Patch>,
+        read_only: bool,
+        layout: Layout,
+    },
+}
+
+impl Ioctl {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(name: &Name, body: &Node) -> Result<Self, Problem> {
+        let ioctl = uapi::ioctl(&name.text).ok_or_else(|| {
+            let known = uapi::ioctls().iter().map(|ioctl| ioctl.name);
+            Problem::unknown_name(name.at, "ioctl", &name.text, known)
+        })?;
+        let mut fields = Fields::of(body, ioctl.name)?;
+        let layout = match ioctl.arg {
+            ArgKind::Struct(layout) => Some(layout),
+            _ => None,
+        };
+        let on_node = fields.need("on")?;
+        let on = on_node.text()?.trim_start_matches('$').to_owned();
+        value::check_name(on_node, &on)?;
+        let end = read_errno(&mut fields)?;
+        let plan = fields.take("plan").map(read_end).transpose()?;
+        let wants = match (fields.take("expect"), layout) {
+            (None, _) => Vec::new(),
+            (Some(node), Some(layout)) => read_field_wants(node, layout, 0)?,
+            (Some(node), None) => {
+                return Err(Problem::other(
+                    node.at,
+                    format!("{} has no struct", ioctl.name),
+                ));
+            }
+        };
+        let returns = fields
+            .take("returns")
+            .map(|node| read_want(node, value::value));
+        let returns = returns.transpose()?;
+        let saves = read_saves(&mut fields, layout, ioctl.name)?;
+        let save_return = fields.text("save_return")?.map(str::to_owned);
+        let argument = read_argument(fields, ioctl)?;
+        let expect = Expect {
+            end,
+            returns,
+            fields: wants,
+            data: WantData::Anything,
+        };
+        Ok(Self {
+            ioctl,
+            on,
+            argument,
+            expect,
+            saves,
+            save_return,
+            plan,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} on {}", self.ioctl.name, self.on)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let (arg, layout) = match &self.argument {
+            Argument::Value(value) => (Arg::Value(value.clone()), Layout::Nothing),
+            Argument::Buffer {
+                bytes,
+                patches,
+                read_only,
+                layout,
+            } => {
+                // A string argument may name a device of the guest.
+                let bytes = match layout {
+                    Layout::Text => fill_string(to, bytes)?,
+                    _ => bytes.clone(),
+                };
+                let arg = Arg::Buffer {
+                    bytes,
+                    patches: patches.clone(),
+                    read_only: *read_only,
+                };
+                (arg, *layout)
+            }
+        };
+        let save = self.saves.iter().map(|(field, slot)| Save {
+            offset: field.offset as usize,
+            width: width_of(field),
+            slot: slot.clone(),
+        });
+        let op = Op::Ioctl {
+            fd: Value::Slot {
+                name: self.on.clone(),
+                add: 0,
+            },
+            request: self.ioctl.request,
+            arg,
+            save: save.collect(),
+            save_ret: self.save_return.clone(),
+        };
+        to.push(op, self.expect.clone(), layout);
+        Ok(())
+    }
+}
+
+fn fill_string(to: &Builder<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let text = String::from_utf8_lossy(bytes);
+    Ok(to.cast.fill(&text)?.into_bytes())
+}
+
+fn read_saves(
+    fields: &mut Fields<'_>,
+    layout: Option<&'static Struct>,
+    what: &str,
+) -> Result<Vec<(&'static Field, String)>, Problem> {
+    let Some(node) = fields.take("save") else {
+        return Ok(Vec::new());
+    };
+    let mut saves = Vec::new();
+    for (name, slot) in node.entries()? {
+        let field = layout
+            .and_then(|layout| layout.field(&name.text))
+            .ok_or_else(|| {
+                let known = layout
+                    .map_or(&[][..], |layout| layout.fields)
+                    .iter()
+                    .map(|f| f.name);
+                Problem::unknown_key(name.at, &name.text, what, known)
+            })?;
+        let text = slot.text()?;
+        value::check_name(slot, text)?;
+        saves.push((field, text.to_owned()));
+    }
+    Ok(saves)
+}
+
+fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument, Problem> {
+    let pointer = fields.take("pointer");
+    let bad = match pointer.map(|node| (node, node.text())) {
+        None => None,
+        Some((_, Ok("null"))) => Some(Bad::Address(0)),
+        Some((_, Ok("unmapped"))) => Some(Bad::Address(UNMAPPED)),
+        Some((_, Ok("read_only"))) => Some(Bad::ReadOnly),
+        Some((node, name)) => {
+            let known = ["null", "unmapped", "read_only"];
+            return Err(Problem::unknown_name(node.at, "pointer", name?, known));
+        }
+    };
+    if let Some(Bad::Address(address)) = bad {
+        fields.finish()?;
+        return Ok(Argument::Value(Value::Const(address)));
+    }
+    let read_only = bad.is_some();
+    match ioctl.arg {
+        ArgKind::None => {
+            fields.finish()?;
+            Ok(Argument::Value(Value::Const(0)))
+        }
+        ArgKind::Value => {
+            let value = value::value(fields.need("value")?)?;
+            fields.finish()?;
+            Ok(Argument::Value(value))
+        }
+        ArgKind::IntPtr => read_int(fields, read_only),
+        ArgKind::StrPtr => read_string(fields, read_only),
+        ArgKind::Struct(layout) => read_buffer(fields, layout, read_only),
+    }
+}
+
+enum Bad {
+    Address(u64),
+    ReadOnly,
+}
+
+fn read_int(mut fields: Fields<'_>, read_only: bool) -> Result<Argument, Problem> {
+    let value = value::value(fields.need("fd")?)?;
+    fields.finish()?;
+    let patches = vec![Patch {
+        offset: 0,
+        width: Width::W4,
+        value,
+    }];
+    Ok(Argument::Buffer {
+        bytes: vec![0; 4],
+        patches,
+        read_only,
+        layout: Layout::Nothing,
+    })
+}
+
+fn read_string(mut fields: Fields<'_>, read_only: bool) -> Result<Argument, Problem> {
+    let mut bytes = fields.need("string")?.text()?.as_bytes().to_vec();
+    bytes.push(0);
+    fields.finish()?;
+    Ok(Argument::Buffer {
+        bytes,
+        patches: Vec::new(),
+        read_only,
+        layout: Layout::Text,
+    })
+}
+
+fn read_buffer(
+    mut fields: Fields<'_>,
+    layout: &'static Struct,
+    read_only: bool,
+) -> Result<Argument, Problem> {
+    let trailing = match fields.take("trailing").map(|node| (node, node.text())) {
+        None | Some((_, Ok("zeros"))) => 0,
+        Some((_, Ok("garbage"))) => GARBAGE,
+        Some((node, name)) => {
+            return Err(Problem::unknown_name(
+                node.at,
+                "tail",
+                name?,
+                ["zeros", "garbage"],
+            ));
+        }
+    };
+    let tail = layout
+        .tail
+        .and_then(|tail| fields.take(tail.name).map(|node| (tail, node)));
+    let (left, asked) = fields.rest();
+    let mut buffer = Buffer {
+        bytes: vec![0; layout.size as usize],
+        patches: Vec::new(),
+    };
+    if let Some((tail, node)) = tail {
+        buffer.read_tail(tail, node)?;
+    }
+    buffer.set_size(layout, buffer.bytes.len() as u64);
+    for (name, node) in left {
+        let field = layout.field(&name.text).ok_or_else(|| {
+            let fields = layout.fields.iter().map(|field| field.name);
+            let tail = layout.tail.map(|tail| tail.name);
+            let known = asked.iter().map(String::as_str).chain(fields).chain(tail);
+            Problem::unknown_key(name.at, &name.text, layout.name, known)
+        })?;
+        buffer.set(layout, field, node, trailing)?;
+    }
+    let Buffer { bytes, patches } = buffer;
+    Ok(Argument::Buffer {
+        bytes,
+        patches,
+        read_only,
+        layout: Layout::Struct(layout),
+    })
+}
+
+struct Buffer {
+    bytes: Vec<u8>,
+    patches: Vec<Patch>,
+}
+
+impl Buffer {
+    fn set_size(&mut self, layout: &Struct, size: u64) {
+        let field = layout.fields.iter().find(|field| field.kind == Kind::Size);
+        if let Some(field) = field {
+            self.put(field.offset as usize, width_of(field), size);
+        }
+    }
+
+    /// Writes as much of a constant as the buffer has room for: a short struct is short.
+    fn put(&mut self, offset: usize, width: Width, value: u64) {
+        let bytes = value.to_le_bytes();
+        for (to, from) in self
+            .bytes
+            .iter_mut()
+            .skip(offset)
+            .zip(&bytes[..width.bytes()])
+        {
+            *to = *from;
+        }
+    }
+
+    fn place(&mut self, offset: usize, width: Width, value: Value) {
+        match value {
+            Value::Const(number) => self.put(offset, width, number),
+            value => self.patches.push(Patch {
+                offset,
+                width,
+                value,
+            }),
+        }
+    }
+
+    fn set(
+        &mut self,
+        layout: &Struct,
+        field: &Field,
+        node: &Node,
+        trailing: u8,
+    ) -> Result<(), Problem> {
+        if field.kind == Kind::Size {
+            return self.resize(layout, node, trailing);
+        }
+        let offset = field.offset as usize;
+        let width = width_of(field);
+        if field.count > 1 {
+            for (index, item) in node.items().iter().enumerate() {
+                let value = value::value(item)?;
+                self.place(offset + index * width.bytes(), width, value);
+            }
+            return Ok(());
+        }
+        self.place(offset, width, value::field_value(node, field)?);
+        Ok(())
+    }
+
+    /// `size: 8`, `size: short` (one byte less), `size: long` (eight bytes more).
+    fn resize(&mut self, layout: &Struct, node: &Node, trailing: u8) -> Result<(), Problem> {
+        let right = self.bytes.len() as u64;
+        let size = match &node.tree {
+            Tree::Int(size) => *size,
+            Tree::Text(text) if text == "short" => right - 1,
+            Tree::Text(text) if text == "long" => right + 8,
+            _ => return Err(node.not("a number of bytes, `short` or `long`")),
+        };
+        // What the field claims and what is there agree, up to the absurd: a kernel that
+        // believes an absurd claim meets the end of the mapping.
+        let there = size.clamp(4, MAX_BUFFER) as usize;
+        self.bytes.resize(there, trailing);
+        self.set_size(layout, size);
+        Ok(())
+    }
+
+    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+        let mut offset = tail.offset as usize;
+        for item in node.items() {
+            offset = self.read_element(tail, item, offset)?;
+        }
+        Ok(())
+    }
+
+    fn read_element(
+        &mut self,
+        tail: &uapi::Tail,
+        item: &Node,
+        offset: usize,
+    ) -> Result<usize, Problem> {
+        if let (Element::Struct(layout), Tree::Map(entries)) = (tail.element, &item.tree) {
+            self.bytes.resize(offset + layout.size as usize, 0);
+            for (name, node) in entries {
+                let field = layout.field(&name.text).ok_or_else(|| {
+                    let known = layout.fields.iter().map(|field| field.name);
+                    Problem::unknown_key(name.at, &name.text, layout.name, known)
+                })?;
+                let value = value::field_value(node, field)?;
+                self.place(offset + field.offset as usize, width_of(field), value);
+            }
+            return Ok(offset + layout.size as usize);
+        }
+        // Chosen elements are mostly descriptors and flags of 32 bits.
+        let width = match tail.element {
+            Element::Plain { width, .. } => wire_width(width),
+            _ => Width::W4,
+        };
+        self.bytes.resize(offset + width.bytes(), 0);
+        self.place(offset, width, value::value(item)?);
+        Ok(offset + width.bytes())
+    }
+}
+
+/// Reads `expect: {field: value, field: {not: value}, flags: {has: [..], lacks: [..]}}`.
+///
+/// # Errors
+/// With the first thing that is wrong.
+pub fn read_field_wants(
+    node: &Node,
+    layout: &'static Struct,
+    base: usize,
+) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Vec::new();
+    for (name, want) in node.entries()? {
+        let field = layout.field(&name.text).ok_or_else(|| {
+            let known = layout.fields.iter().map(|field| field.name);
+            Problem::unknown_key(name.at, &name.text, layout.name, known)
+        })?;
+        if let Tree::Map(entries) = &want.tree {
+            for (key, node) in entries {
+                let want = read_relation(key, node, |node| value::field_value(node, field))?;
+                wants.push(FieldWant { field, base, want });
+            }
+        } else {
+            let want = Want::Is(value::field_value(want, field)?);
+            wants.push(FieldWant { field, base, want });
+        }
+    }
+    Ok(wants)
+}
+
+/// The struct that a node names.
+///
+/// # Errors
+/// When the uAPI has none of that name.
+pub fn read_struct(node: &Node) -> Result<&'static Struct, Problem> {
+    let name = node.text()?;
+    uapi::structure(name).ok_or_else(|| {
+        let known = uapi::structs().iter().map(|layout| layout.name);
+        Problem::unknown_name(node.at, "struct", name, known)
+    })
+}
+
+/// Reads one expected value: bare, or `{not: ..}`, `{has: ..}`, `{lacks: ..}`.
+///
+/// # Errors
+/// With the first thing that is wrong.
+pub fn read_want(
+    node: &Node,
+    read: impl Fn(&Node) -> Result<Value, Problem>,
+) -> Result<Want, Problem> {
+    match &node.tree {
+        Tree::Map(_) => {
+            let (key, node) = node.single()?;
+            read_relation(key, node, read)
+        }
+        _ => read(node).map(Want::Is),
+    }
+}
+
+fn read_relation(
+    key: &Name,
+    node: &Node,
+    read: impl Fn(&Node) -> Result<Value, Problem>,
+) -> Result<Want, Problem> {
+    let value = read(node)?;
+    match (key.text.as_str(), value) {
+        ("not", value) => Ok(Want::Not(value)),
+        ("has", Value::Const(bits)) => Ok(Want::Has(bits)),
+        ("lacks", Value::Const(bits)) => Ok(Want::Lacks(bits)),
+        ("has" | "lacks", _) => Err(node.not("bits that are known before the run")),
+        (other, _) => Err(Problem::unknown_name(
+            key.at,
+            "relation",
+            other,
+            ["not", "has", "lacks"],
+        )),
+    }
+}
+
+/// Width of one element of a field.
+#[must_use]
+pub fn width_of(field: &Field) -> Width {
+    wire_width(field.width)
+}
+
+fn wire_width(width: uapi::Width) -> Width {
+    match width {
+        uapi::Width::W1 => Width::W1,
+        uapi::Width::W2 => Width::W2,
+        uapi::Width::W4 => Width::W4,
+        uapi::Width::W8 => Width::W8,
+    }
+}
+
+/// A value as a case writes it.
+#[must_use]
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Const(number) => format!("{number:#x}"),
+        Value::Slot { name, add: 0 } => format!("${name}"),
+        Value::Slot { name, add } => format!("${name}+{add:#x}"),
+    }
+}

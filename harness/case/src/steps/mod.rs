@@ -1,0 +1,12 @@
+//! The steps of a case: each reads itself from YAML and turns itself into ops.
+
+pub mod data;
+pub mod dma;
+pub mod driver;
+pub mod file;
+pub mod ioctl;
+pub mod memory;
+pub mod open;
+pub mod step;
+
+pub use step::Step;

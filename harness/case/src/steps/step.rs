@@ -1,0 +1,212 @@
+//! One step: its key says what it does.
+
+use crate::{
+    At,
+    build::Builder,
+    expect::WantEnd,
+    node::Node,
+    problem::Problem,
+    steps::{data, dma, driver, file, ioctl, memory, open},
+};
+
+/// One step of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Where it stands.
+    pub at: At,
+    /// What it does, for a reader.
+    pub label: String,
+    /// What a kernel that conforms to the plan would answer instead.
+    pub plan: Option<WantEnd>,
+    action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Action {
+    Ioctl(Box<ioctl::Ioctl>),
+    Open(open::Open),
+    Close(open::Close),
+    Eventfd(open::Eventfd),
+    Wait(open::Wait),
+    Memory(memory::Memory),
+    Mmap(memory::Mmap),
+    Munmap(memory::Munmap),
+    Load(memory::Load),
+    Store(memory::Store),
+    Peek(memory::Peek),
+    Pread(data::Pread),
+    Pwrite(data::Pwrite),
+    ReadFile(file::ReadFile),
+    WriteFile(file::WriteFile),
+    Random(file::Random),
+    Driver(driver::Driver),
+    GroupType(driver::GroupType),
+    Dma(dma::Dma),
+    Phys(dma::Phys),
+    Fault(file::Fault),
+}
+
+/// The keys of the steps that are no ioctls, with what they do.
+pub const KEYS: [(&str, &str); 20] = [
+    ("open", "open devices, group nodes or files under names"),
+    ("close", "close them"),
+    ("eventfd", "create an eventfd"),
+    ("wait", "wait until a descriptor is readable"),
+    (
+        "memory",
+        "map memory of the process, page by page, with contents",
+    ),
+    ("mmap", "map a region of a device"),
+    ("munmap", "unmap memory or a region"),
+    (
+        "load",
+        "one load from memory or a region; a signal is an outcome",
+    ),
+    ("store", "one store; a signal is an outcome"),
+    ("peek", "look at memory of the process"),
+    ("pread", "read from a device at an offset"),
+    ("pwrite", "write to a device at an offset"),
+    ("read_file", "read a file of sysfs or procfs"),
+    ("write_file", "write one value to a file of sysfs or procfs"),
+    (
+        "random",
+        "read random bytes through the native driver: its DMA works",
+    ),
+    ("driver", "give a device to a kernel driver, or to none"),
+    ("group_type", "change the type of a group's default domain"),
+    (
+        "dma",
+        "let a device write a page by DMA, and see where it lands",
+    ),
+    ("phys", "physical address of a page of the process"),
+    ("fault", "break the guest, to test the harness"),
+];
+
+impl Step {
+    /// Reads one step.
+    ///
+    /// # Errors
+    /// With the place of the first thing that is wrong.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let (name, body) = node.single()?;
+        let key = name.text.as_str();
+        if key
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        {
+            let ioctl = ioctl::Ioctl::read(name, body)?;
+            let label = ioctl.label();
+            let plan = ioctl.plan.clone();
+            return Ok(Self {
+                at: name.at,
+                label,
+                plan,
+                action: Action::Ioctl(Box::new(ioctl)),
+            });
+        }
+        let (label, action) = Self::read_action(key, body).ok_or_else(|| {
+            let known = KEYS.iter().map(|(key, _)| *key);
+            Problem::unknown_name(name.at, "step", key, known)
+        })??;
+        Ok(Self {
+            at: name.at,
+            label,
+            plan: None,
+            action,
+        })
+    }
+
+    /// None when there is no such step.
+    fn read_action(key: &str, body: &Node) -> Option<Result<(String, Action), Problem>> {
+        macro_rules! action {
+            ($variant:ident, $type:ty) => {
+                <$type>::read(body).map(|it| (it.label(), Action::$variant(it)))
+            };
+        }
+        Some(match key {
+            "open" => action!(Open, open::Open),
+            "close" => action!(Close, open::Close),
+            "eventfd" => action!(Eventfd, open::Eventfd),
+            "wait" => action!(Wait, open::Wait),
+            "memory" => action!(Memory, memory::Memory),
+            "mmap" => action!(Mmap, memory::Mmap),
+            "munmap" => action!(Munmap, memory::Munmap),
+            "load" => action!(Load, memory::Load),
+            "store" => action!(Store, memory::Store),
+            "peek" => action!(Peek, memory::Peek),
+            "pread" => action!(Pread, data::Pread),
+            "pwrite" => action!(Pwrite, data::Pwrite),
+            "read_file" => action!(ReadFile, file::ReadFile),
+            "write_file" => action!(WriteFile, file::WriteFile),
+            "random" => action!(Random, file::Random),
+            "driver" => action!(Driver, driver::Driver),
+            "group_type" => action!(GroupType, driver::GroupType),
+            "dma" => action!(Dma, dma::Dma),
+            "phys" => action!(Phys, dma::Phys),
+            "fault" => action!(Fault, file::Fault),
+            _ => return None,
+        })
+    }
+
+    /// Adds the step's ops and checks.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
+        to.begin(index, self.label.clone(), self.at, self.plan.clone());
+        match &self.action {
+            Action::Ioctl(it) => it.compile(to),
+            Action::Open(it) => it.compile(to),
+            Action::Close(it) => it.compile(to),
+            Action::Eventfd(it) => it.compile(to),
+            Action::Wait(it) => it.compile(to),
+            Action::Memory(it) => it.compile(to),
+            Action::Mmap(it) => it.compile(to),
+            Action::Munmap(it) => it.compile(to),
+            Action::Load(it) => it.compile(to),
+            Action::Store(it) => it.compile(to),
+            Action::Peek(it) => it.compile(to),
+            Action::Pread(it) => it.compile(to),
+            Action::Pwrite(it) => it.compile(to),
+            Action::ReadFile(it) => it.compile(to),
+            Action::WriteFile(it) => it.compile(to),
+            Action::Random(it) => it.compile(to),
+            Action::Driver(it) => it.compile(to),
+            Action::GroupType(it) => it.compile(to),
+            Action::Dma(it) => it.compile(to),
+            Action::Phys(it) => it.compile(to),
+            Action::Fault(it) => it.compile(to),
+        }
+    }
+
+    /// Roles that the step needs, as far as they are groups other than the case's own.
+    #[must_use]
+    pub fn asserts(&self) -> bool {
+        !matches!(
+            self.action,
+            Action::Memory(_) | Action::Fault(_) | Action::Phys(_) | Action::Eventfd(_)
+        )
+    }
+}
+
+/// Reads `errno: NAME`; without it the step has to succeed.
+///
+/// # Errors
+/// When there is no such errno.
+pub fn read_errno(fields: &mut crate::fields::Fields<'_>) -> Result<WantEnd, Problem> {
+    match fields.take("errno") {
+        None => Ok(WantEnd::Success),
+        Some(node) => read_end(node),
+    }
+}
+
+/// Reads the name of an errno, or `none` for success.
+///
+/// # Errors
+/// When there is no such errno.
+pub fn read_end(node: &Node) -> Result<WantEnd, Problem> {
+    match node.text()? {
+        "none" => Ok(WantEnd::Success),
+        _ => crate::value::errno(node).map(WantEnd::Errno),
+    }
+}

@@ -1,0 +1,152 @@
+//! Values that a case writes down: numbers, names, and what earlier steps saved.
+
+use wire::Value;
+
+use crate::{
+    node::{Node, Tree},
+    problem::Problem,
+};
+
+/// Reads a number, the name of a constant, or `$slot`, `$slot+offset`, `$slot-offset`.
+///
+/// # Errors
+/// When it is none of these.
+pub fn value(node: &Node) -> Result<Value, Problem> {
+    match &node.tree {
+        Tree::Int(number) => Ok(Value::Const(*number)),
+        Tree::Text(text) => match text.strip_prefix('$') {
+            Some(rest) => slot(node, rest),
+            None => constant(node, text).map(Value::Const),
+        },
+        _ => Err(node.not("a number, the name of a constant, or $NAME of something saved")),
+    }
+}
+
+/// Reads the value of a field in the field's own terms: names of its flags or values too.
+///
+/// # Errors
+/// When it is none of these, or does not fit the field.
+pub fn field_value(node: &Node, field: &uapi::Field) -> Result<Value, Problem> {
+    match &node.tree {
+        Tree::List(items) => {
+            let mut bits = 0;
+            for item in items {
+                bits |= field_number(item, field)?;
+            }
+            Ok(Value::Const(bits))
+        }
+        Tree::Text(text) if !text.starts_with('$') => field_number(node, field).map(Value::Const),
+        _ => fits(node, field, value(node)?),
+    }
+}
+
+fn fits(node: &Node, field: &uapi::Field, value: Value) -> Result<Value, Problem> {
+    match value {
+        Value::Const(number) if !field.fits(number) => {
+            let text = format!(
+                "{number:#x} does not fit `{}` ({} bytes)",
+                field.name,
+                field.size()
+            );
+            Err(Problem::other(node.at, text))
+        }
+        value => Ok(value),
+    }
+}
+
+fn field_number(node: &Node, field: &uapi::Field) -> Result<u64, Problem> {
+    match &node.tree {
+        Tree::Int(number) => Ok(*number),
+        Tree::Text(text) => match field.parse(text) {
+            Ok(number) => Ok(number),
+            Err(error) => constant(node, text).map_err(|_| {
+                let what = format!("value of `{}`", field.name);
+                Problem::unknown_name(node.at, &what, text, []).help(error.to_string())
+            }),
+        },
+        _ => Err(node.not("a number or a name")),
+    }
+}
+
+/// Number of a named constant of the uAPI.
+fn constant(node: &Node, text: &str) -> Result<u64, Problem> {
+    uapi::constant(text).ok_or_else(|| {
+        let known = uapi::constants().map(|c| c.name);
+        Problem::unknown_name(node.at, "constant", text, known)
+    })
+}
+
+fn slot(node: &Node, text: &str) -> Result<Value, Problem> {
+    let (name, add) = match text.find(['+', '-']) {
+        None => (text, 0),
+        Some(at) => {
+            let number = parse_number(&text[at + 1..])
+                .ok_or_else(|| node.not("a number after the sign of `$NAME+NUMBER`"))?;
+            let add = if text.as_bytes()[at] == b'-' {
+                number.wrapping_neg()
+            } else {
+                number
+            };
+            (&text[..at], add)
+        }
+    };
+    check_name(node, name)?;
+    Ok(Value::Slot {
+        name: name.to_owned(),
+        add,
+    })
+}
+
+/// Names of slots are identifiers.
+///
+/// # Errors
+/// When it is none.
+pub fn check_name(node: &Node, name: &str) -> Result<(), Problem> {
+    let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if fine && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Ok(());
+    }
+    Err(Problem::expected(
+        node.at,
+        "a name of letters, digits and _",
+        &format!("`{name}`"),
+    ))
+}
+
+/// A decimal or hexadecimal number.
+#[must_use]
+pub fn parse_number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Number of an errno name.
+///
+/// # Errors
+/// When no errno has that name.
+pub fn errno(node: &Node) -> Result<i32, Problem> {
+    let name = node.text()?;
+    uapi::errno(name).ok_or_else(|| {
+        let known = uapi::ERRNOS.iter().map(|(name, _)| *name);
+        Problem::unknown_name(node.at, "errno", name, known)
+    })
+}
+
+/// Number of the signals that an access can raise.
+///
+/// # Errors
+/// When it is another one.
+pub fn signal(node: &Node) -> Result<i32, Problem> {
+    match node.text()? {
+        "SIGBUS" => Ok(7),
+        "SIGSEGV" => Ok(11),
+        name => Err(Problem::unknown_name(
+            node.at,
+            "signal",
+            name,
+            ["SIGBUS", "SIGSEGV"],
+        )),
+    }
+}
