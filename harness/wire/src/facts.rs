@@ -70,6 +70,9 @@ pub struct World {
     pub leftover_processes: Vec<String>,
 }
 
+/// Set by what a case may well ask for (noiommu, sysrq): no complaint of the kernel.
+const TAINT_USER: u64 = 1 << 6;
+
 impl World {
     /// What differs between this state and `later`, one line each.
     #[must_use]

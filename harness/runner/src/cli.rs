@@ -1,0 +1,204 @@
+//! `cargo xtask run-conformance`: from options to an exit code.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use case::{Case, Corpus};
+use vm_images::Terminal;
+
+use crate::{
+    event::Sink,
+    lab::{Lab, LabError, folders, load_corpus, orphaned_snapshots},
+    options::{Format, Options},
+    report::{Human, Json, Ktap},
+    run::{Cancel, run},
+    select::{BadFilter, Selection},
+    snapshot::Mode,
+};
+
+/// Exit codes; documented in `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Every verdict as expected.
+    Ok = 0,
+    /// A case failed.
+    Failed = 1,
+    /// Wrong usage or a mistake in a case file.
+    Usage = 2,
+    /// Nothing selected.
+    Nothing = 3,
+    /// The machine could not be built or booted.
+    NoMachine = 4,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The code of a process; `git bisect run` knows only good, bad, and cannot tell.
+    #[must_use]
+    pub fn code(self, bisect: bool) -> ExitCode {
+        match (self, bisect) {
+            (Self::Ok | Self::Failed, _) | (_, false) => ExitCode::from(self as u8),
+            (Self::Interrupted, true) => ExitCode::from(255), // ends the bisection
+            (_, true) => ExitCode::from(125),
+        }
+    }
+}
+
+/// Why a run did not come to a summary.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error("writing to standard output: {0}")]
+    Output(#[from] io::Error),
+    #[error("catching Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+impl CliError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Filter(_) | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
+            Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
+        }
+    }
+}
+
+/// Does what the options say, and says what went wrong on standard error.
+#[must_use]
+pub fn main(options: &Options) -> ExitCode {
+    let exit = go(options).unwrap_or_else(|error| {
+        // A reader that went away (`| head`) is no error worth a word.
+        let pipe = matches!(&error, CliError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe);
+        if !pipe {
+            eprintln!("{}", complaint(&error));
+        }
+        error.exit()
+    });
+    exit.code(options.bisect)
+}
+
+/// Mistakes in case files come rendered, with a heading each.
+fn complaint(error: &CliError) -> String {
+    match error {
+        CliError::Lab(LabError::Corpus(case::CorpusError::Problems { .. })) => error.to_string(),
+        _ => format!("error: {error}"),
+    }
+}
+
+fn go(options: &Options) -> Result<Exit, CliError> {
+    let selection = Selection::new(&options.filters, &options.clause)?;
+    let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
+    if options.check {
+        return check(&corpus);
+    }
+    let selected: Vec<_> = corpus
+        .cases
+        .iter()
+        .filter(|case| selection.takes(case))
+        .cloned()
+        .collect();
+    if options.list {
+        return list(&selected);
+    }
+    if selected.is_empty() {
+        eprintln!(
+            "no case is selected; `--list` shows all {}",
+            corpus.cases.len()
+        );
+        return Ok(Exit::Nothing);
+    }
+    judge(options, corpus, &selected)
+}
+
+fn check(corpus: &Corpus) -> Result<Exit, CliError> {
+    let mut out = io::stdout().lock();
+    for (folder, cases) in folders(corpus) {
+        writeln!(out, "{cases:>5}  {folder}")?;
+    }
+    let orphans = orphaned_snapshots(corpus);
+    for path in &orphans {
+        writeln!(
+            out,
+            "no case has the snapshot {}: delete it",
+            path.display()
+        )?;
+    }
+    writeln!(
+        out,
+        "{} cases, {} clauses",
+        corpus.cases.len(),
+        corpus.clauses.len()
+    )?;
+    Ok(if orphans.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Usage
+    })
+}
+
+fn list(selected: &[Case]) -> Result<Exit, CliError> {
+    let mut out = io::stdout().lock();
+    for case in selected {
+        writeln!(out, "{:<60} {}", case.id, case.summary)?;
+    }
+    Ok(if selected.is_empty() {
+        Exit::Nothing
+    } else {
+        Exit::Ok
+    })
+}
+
+fn judge(options: &Options, corpus: Corpus, selected: &[Case]) -> Result<Exit, CliError> {
+    let cancel = Arc::new(Cancel::default());
+    let on_signal = Arc::clone(&cancel);
+    ctrlc::set_handler(move || {
+        if on_signal.is_cancelled() {
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        }
+        on_signal.cancel();
+    })?;
+    let progress = Terminal::new();
+    let lab = Lab::open(options, corpus, mode(options), &progress)?;
+    drop(progress);
+    if options.print_qemu {
+        writeln!(io::stdout(), "{}", lab.shown_qemu())?;
+        return Ok(Exit::Ok);
+    }
+    let mut sinks = sinks(options, &lab)?;
+    let cases: Vec<_> = selected.iter().collect();
+    let summary = run(&lab, &cases, options.jobs(), &mut sinks, &cancel)?;
+    Ok(match (summary.run.interrupted, summary.as_expected()) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Ok,
+        (false, false) => Exit::Failed,
+    })
+}
+
+/// How transcripts are treated.
+#[must_use]
+pub fn mode(options: &Options) -> Mode {
+    match (options.bless, options.no_snapshots) {
+        (true, _) => Mode::Bless,
+        (false, true) => Mode::Ignore,
+        (false, false) => Mode::Check,
+    }
+}
+
+fn sinks(options: &Options, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
+    let path = lab.path();
+    let ktap = std::fs::File::create(path.join("report.ktap"))?;
+    let output: Box<dyn Sink> = match options.format {
+        Format::Human => Box::new(Human::new(path.display().to_string())),
+        Format::Ktap => Box::new(Ktap::new(io::stdout())),
+        Format::Json => Box::new(Json(io::stdout())),
+    };
+    Ok(vec![Box::new(Ktap::new(ktap)), output])
+}

@@ -1,0 +1,49 @@
+//! What happens in a run: the one stream that feeds every output.
+
+use std::time::Duration;
+
+use crate::{
+    record::{Record, RunFacts},
+    summary::Summary,
+};
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run begins; so many cases are selected.
+    Started {
+        /// Facts known so far.
+        facts: RunFacts,
+        /// Number of cases.
+        cases: usize,
+    },
+    /// A guest said hello.
+    GuestUp {
+        /// Its number in this run.
+        boot: usize,
+        /// From the start of QEMU to the handshake.
+        took: Duration,
+        /// Why the guest before it was given up.
+        instead: Option<String>,
+    },
+    /// A case begins.
+    CaseStarted {
+        /// Its id.
+        id: String,
+    },
+    /// A case is judged.
+    CaseEnded(Box<Record>),
+    /// A snapshot was stored; its path and what changed.
+    Blessed(String),
+    /// The run is over.
+    Ended(Box<Summary>),
+}
+
+/// One output.
+pub trait Sink {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn take(&mut self, event: &Event) -> std::io::Result<()>;
+}

@@ -1,0 +1,415 @@
+//! One booted guest: handshake, set-up, one case after the other.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use case::Compiled;
+use wire::{End, Facts, FrameError, Observed, Outcome, Reply, Request, World, frame};
+
+use crate::{
+    offer,
+    platform::Platform,
+    qemu::{Argv, Qemu, QemuError, Running},
+};
+
+/// Time from the start of QEMU to the agent's first message. A debug kernel under emulation
+/// takes its time; a guest that dies is noticed at once.
+const BOOT: Duration = Duration::from_secs(120);
+/// Time in which an agent that is alive answers a ping.
+const PING: Duration = Duration::from_secs(10);
+/// A guest that says nothing for so long is pinged.
+const QUIET: Duration = Duration::from_secs(4);
+/// Emulation is slower than the machine a case's deadline is written for.
+const TCG_SCALE: u32 = 3;
+/// What the agent needs beyond a case's deadline to kill it and to restore the guest.
+const RESTORE: Duration = Duration::from_secs(30);
+
+/// A guest that has said hello and is set up.
+#[derive(Debug)]
+pub struct Guest {
+    running: Running,
+    replies: Receiver<Result<Reply, FrameError>>,
+    console: PathBuf,
+    token: u64,
+    /// What the agent told of the guest after set-up.
+    pub facts: Facts,
+    /// What cases can use.
+    pub offer: case::Guest,
+    /// From the start of QEMU to the handshake.
+    pub boot: Duration,
+}
+
+/// Why there is no guest.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// QEMU could not be started.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// It never said hello.
+    #[error("the guest did not come up: {lost}; its console is in {console}\n{tail}")]
+    NoHello {
+        /// How it was lost.
+        lost: Lost,
+        /// Its console.
+        console: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// The agent was built from other sources than the runner.
+    #[error(
+        "the guest's agent speaks revision {found}, this runner {expected}: build them together"
+    )]
+    Stale {
+        /// What the agent said.
+        found: String,
+        /// What this runner expects.
+        expected: &'static str,
+    },
+    /// The set-up failed.
+    #[error("setting the guest up: {0}")]
+    Setup(String),
+}
+
+/// How a guest was lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The console shows a kernel panic.
+    #[error("kernel panic: {0}")]
+    Panic(String),
+    /// The agent died; the kernel with it.
+    #[error("the agent died: {0}")]
+    AgentDied(String),
+    /// QEMU ended without a panic.
+    #[error("QEMU ended ({0})")]
+    QemuEnded(String),
+    /// Nothing answers, not even a ping.
+    #[error("the kernel hangs: no answer to a ping")]
+    Frozen,
+    /// The port carried something that is no frame, or the agent gave up.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What was seen of one case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Outcome of each op, as far as it came.
+    pub outcomes: Vec<Option<Outcome>>,
+    /// How it ended.
+    pub end: CaseEnd,
+    /// Kernel log of the case.
+    pub kmsg: Vec<String>,
+    /// Wall time on the host.
+    pub wall: Duration,
+}
+
+impl Observation {
+    /// Whether the guest is not as it was before the case.
+    #[must_use]
+    pub fn left_changes(&self) -> bool {
+        matches!(&self.end, CaseEnd::Done { changes, .. } if !changes.is_empty())
+    }
+}
+
+/// How a case ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CaseEnd {
+    /// The agent reported its end.
+    Done {
+        /// Of the child process.
+        end: End,
+        /// In what the guest differs from before.
+        changes: Vec<String>,
+    },
+    /// The guest was lost with it.
+    Lost(Lost),
+}
+
+impl Guest {
+    /// Starts a machine, waits for its agent and sets it up.
+    ///
+    /// # Errors
+    /// When it does not come up; the machine is gone then.
+    pub fn boot(
+        qemu: &Qemu,
+        argv: &Argv,
+        platform: &Platform,
+        console: &Path,
+        deadline: Option<Duration>,
+    ) -> Result<Self, BootError> {
+        let start = Instant::now();
+        let running = qemu.start(argv, console)?;
+        let replies = read_replies(&running)?;
+        let mut guest = Self {
+            running,
+            replies,
+            console: console.to_owned(),
+            token: 0,
+            facts: empty_facts(),
+            offer: case::Guest::default(),
+            boot: Duration::ZERO,
+        };
+        guest.facts = guest.hello(deadline.unwrap_or(BOOT))?;
+        guest.boot = start.elapsed();
+        guest.set_up(platform)?;
+        guest.offer = offer::offered(platform, &argv.lacking, &guest.facts);
+        Ok(guest)
+    }
+
+    fn hello(&mut self, deadline: Duration) -> Result<Facts, BootError> {
+        match self.receive(Instant::now() + deadline) {
+            Ok(Some(Reply::Hello { revision, facts })) if revision == wire::REVISION => Ok(facts),
+            Ok(Some(Reply::Hello { revision, .. })) => Err(BootError::Stale {
+                found: revision,
+                expected: wire::REVISION,
+            }),
+            Ok(Some(other)) => Err(self.no_hello(Lost::Broken(format!("first said {other:?}")))),
+            Ok(None) => Err(self.no_hello(Lost::Frozen)),
+            Err(lost) => Err(self.no_hello(lost)),
+        }
+    }
+
+    fn no_hello(&self, lost: Lost) -> BootError {
+        let text = self.console_text();
+        let lines: Vec<_> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(12)..].join("\n");
+        BootError::NoHello {
+            lost,
+            console: self.console.clone(),
+            tail,
+        }
+    }
+
+    fn set_up(&mut self, platform: &Platform) -> Result<(), BootError> {
+        let plan = offer::setup(platform, &self.facts);
+        let compiled = Compiled {
+            plan,
+            checks: Vec::new(),
+        };
+        let observation = self.run(&compiled);
+        let failed = |why: String| Err(BootError::Setup(why));
+        match observation.end {
+            CaseEnd::Lost(lost) => return failed(lost.to_string()),
+            CaseEnd::Done {
+                end: End::Finished, ..
+            } => {}
+            CaseEnd::Done { end, .. } => return failed(format!("{end:?}")),
+        }
+        for (op, outcome) in compiled.plan.ops.iter().zip(&observation.outcomes) {
+            // A device without reset methods has no such file.
+            let optional = matches!(op, wire::Op::WriteFile { .. });
+            match outcome.as_ref().map(|outcome| &outcome.observed) {
+                Some(Observed::Ok { .. }) => {}
+                Some(Observed::Errno { .. }) if optional => {}
+                other => return failed(format!("{op:?}: {other:?}")),
+            }
+        }
+        self.facts = self
+            .ask_facts()
+            .map_err(|lost| BootError::Setup(lost.to_string()))?;
+        Ok(())
+    }
+
+    fn ask_facts(&mut self) -> Result<Facts, Lost> {
+        self.send(&Request::Facts)?;
+        match self.receive(Instant::now() + PING)? {
+            Some(Reply::Facts(facts)) => Ok(facts),
+            Some(other) => Err(Lost::Broken(format!("asked for facts, got {other:?}"))),
+            None => Err(Lost::Frozen),
+        }
+    }
+
+    /// Runs one case. After [`CaseEnd::Lost`] the guest is of no use any more.
+    pub fn run(&mut self, compiled: &Compiled) -> Observation {
+        let start = Instant::now();
+        let mut outcomes = vec![None; compiled.plan.ops.len()];
+        let mut kmsg = Vec::new();
+        let end = match self.exchange(compiled, &mut outcomes, &mut kmsg) {
+            Ok(end) => end,
+            Err(lost) => CaseEnd::Lost(lost),
+        };
+        if let CaseEnd::Lost(_) = end {
+            kmsg = self.console_since(&compiled.plan.name);
+        }
+        Observation {
+            outcomes,
+            end,
+            kmsg,
+            wall: start.elapsed(),
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        compiled: &Compiled,
+        outcomes: &mut [Option<Outcome>],
+        log: &mut Vec<String>,
+    ) -> Result<CaseEnd, Lost> {
+        self.token += 1;
+        let own = self.token;
+        let mut plan = compiled.plan.clone();
+        plan.timeout_ms *= u64::from(TCG_SCALE);
+        let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE;
+        self.send(&Request::Run { token: own, plan })?;
+        let mut pinged = false;
+        loop {
+            let silence = if pinged { PING } else { QUIET };
+            match self.receive(Instant::now() + silence)? {
+                Some(Reply::Step {
+                    token,
+                    index,
+                    outcome,
+                }) if token == own => {
+                    if let Some(slot) = outcomes.get_mut(index) {
+                        *slot = Some(outcome);
+                    }
+                }
+                Some(Reply::Done {
+                    token,
+                    end,
+                    restore_failures,
+                    kmsg,
+                    world,
+                    ..
+                }) if token == own => {
+                    *log = kmsg;
+                    let mut changes = restore_failures;
+                    changes.extend(self.changes(&world));
+                    return Ok(CaseEnd::Done { end, changes });
+                }
+                Some(Reply::Broken { why }) => return Err(Lost::Broken(why)),
+                Some(Reply::Pong { .. }) if Instant::now() > limit => {
+                    let why = "the agent answers pings but never ends the case";
+                    return Err(Lost::Broken(why.to_owned()));
+                }
+                Some(_) => pinged = false,
+                None if pinged => return Err(Lost::Frozen),
+                None => {
+                    // The agent kills a case that is late by itself: a ping tells a case
+                    // that waits for its deadline from a dead kernel.
+                    self.send(&Request::Ping { token: own })?;
+                    pinged = true;
+                }
+            }
+        }
+    }
+
+    /// While the guest is set up, everything may change.
+    fn changes(&self, world: &World) -> Vec<String> {
+        if self.offer.platform.is_empty() {
+            Vec::new()
+        } else {
+            self.facts.world.changes(world)
+        }
+    }
+
+    /// Ends the guest in good order, or else by force.
+    pub fn end(mut self) {
+        // An agent that does not answer is killed with its machine.
+        if self.send(&Request::PowerOff).is_ok() {
+            let deadline = Instant::now() + PING;
+            while let Ok(Some(_)) = self.receive(deadline) {}
+        }
+        self.running.kill();
+    }
+
+    /// Process id of its QEMU.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), Lost> {
+        let frame = frame::encode(request).map_err(|error| Lost::Broken(error.to_string()))?;
+        let sent = self.running.port.write_all(&frame);
+        sent.map_err(|_| self.post_mortem())
+    }
+
+    /// The next message; none at the deadline.
+    fn receive(&mut self, deadline: Instant) -> Result<Option<Reply>, Lost> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.replies.recv_timeout(left) {
+            Ok(Ok(reply)) => Ok(Some(reply)),
+            Ok(Err(FrameError::Closed | FrameError::Io(_)))
+            | Err(RecvTimeoutError::Disconnected) => Err(self.post_mortem()),
+            Ok(Err(error)) => Err(Lost::Broken(error.to_string())),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+        }
+    }
+
+    /// The port is closed: QEMU has ended or is about to.
+    fn post_mortem(&mut self) -> Lost {
+        self.running.wait_for_end();
+        let console = self.console_text();
+        let panic = console
+            .lines()
+            .find_map(|line| line.split_once("Kernel panic - not syncing: "));
+        match panic {
+            Some((_, why)) if why.contains("Attempted to kill init") => {
+                Lost::AgentDied(why.trim().to_owned())
+            }
+            Some((_, why)) => Lost::Panic(why.trim().to_owned()),
+            None => {
+                let status = self.running.ended();
+                Lost::QemuEnded(status.map_or("still closing".to_owned(), |s| s.to_string()))
+            }
+        }
+    }
+
+    fn console_text(&self) -> String {
+        let bytes = std::fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last lines of the console: all that is left of a lost guest's log.
+    fn console_since(&self, case: &str) -> Vec<String> {
+        let text = self.console_text();
+        let lines: Vec<_> = text.lines().collect();
+        let marker = format!("start {case}");
+        let start = lines.iter().rposition(|line| line.ends_with(&marker));
+        let start = start.unwrap_or_else(|| lines.len().saturating_sub(60));
+        lines[start..]
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect()
+    }
+}
+
+fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>, QemuError> {
+    let mut port = running.port.try_clone()?;
+    let (to, from) = channel();
+    std::thread::spawn(move || {
+        loop {
+            let reply = frame::read_frame(&mut port);
+            let last = reply.is_err();
+            if to.send(reply).is_err() || last {
+                return;
+            }
+        }
+    });
+    Ok(from)
+}
+
+fn empty_facts() -> Facts {
+    Facts {
+        release: String::new(),
+        version: String::new(),
+        machine: String::new(),
+        cmdline: String::new(),
+        config: Default::default(),
+        devices: Vec::new(),
+        groups: Vec::new(),
+        features: Default::default(),
+        world: World {
+            drivers: Default::default(),
+            group_types: Default::default(),
+            taint: 0,
+            leftover_processes: Vec::new(),
+        },
+        uptime_ms: 0,
+    }
+}

@@ -1,0 +1,278 @@
+//! Everything that guests are made of: kernel, agent, QEMU, platform, corpus.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use case::{Case, Corpus, CorpusError};
+use vm_images::{Image, ImageError, Progress};
+
+use crate::{
+    accel,
+    agent::{self, AgentError},
+    guest::{BootError, Guest},
+    judge::{Judgement, judge},
+    options::{Options, root},
+    platform::{Platform, PlatformError},
+    qemu::{Accel, Argv, Machine, Qemu, QemuError},
+    record::{Record, RunDir, RunFacts, timestamp},
+    snapshot::{Compared, Mode, Store},
+    transcript,
+    verdict::Verdict,
+};
+
+/// Why there is no lab. Each kind has its own exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// A mistake in a case file.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A mistake in a platform file, or its name.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// No kernel.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No agent.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// No QEMU.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// No guest.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The record of the run cannot be written.
+    #[error("writing the record of the run: {0}")]
+    Record(#[from] io::Error),
+}
+
+/// A lab that can boot guests and run cases in them.
+#[derive(Debug)]
+pub struct Lab {
+    /// The cases.
+    pub corpus: Corpus,
+    /// The kernel.
+    pub image: Image,
+    /// The platform.
+    pub platform: Platform,
+    /// The folder of this run.
+    pub run_dir: Mutex<RunDir>,
+    /// When it began.
+    pub started: String,
+    qemu: Qemu,
+    argv: Argv,
+    accel: Accel,
+    mode: Mode,
+    boots: AtomicUsize,
+}
+
+impl Lab {
+    /// Gets everything ready, building what is missing.
+    ///
+    /// # Errors
+    /// With the first part that could not be made.
+    pub fn open(
+        options: &Options,
+        corpus: Corpus,
+        mode: Mode,
+        progress: &dyn Progress,
+    ) -> Result<Self, LabError> {
+        let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
+        let qemu = Qemu::open(&options.qemu)?;
+        let image = vm_images::obtain(&options.source(), progress)?;
+        progress.stage("building the agent");
+        let initramfs = agent::initramfs(image.modules.as_deref())?;
+        let started = timestamp();
+        let runs = root().join("results").join("runs");
+        let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let mut machine = Machine {
+            platform: &platform,
+            accel: Accel::Tcg,
+            kernel: &image.kernel,
+            initramfs: &initramfs,
+            cmdline: &options.append,
+        };
+        machine.accel = accel::choose(&qemu, &machine, &image.key, &run_dir.path, progress);
+        let argv = qemu.argv(&machine)?;
+        let accel = machine.accel;
+        Ok(Self {
+            corpus,
+            run_dir: Mutex::new(run_dir),
+            started,
+            argv,
+            accel,
+            qemu,
+            image,
+            platform,
+            mode,
+            boots: AtomicUsize::new(0),
+        })
+    }
+
+    /// The QEMU command line, for a person to copy.
+    #[must_use]
+    pub fn shown_qemu(&self) -> String {
+        self.qemu.shown(&self.argv)
+    }
+
+    /// Folder of this run.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.with_run_dir(|dir| dir.path.clone())
+    }
+
+    /// Does something with the folder of this run.
+    pub fn with_run_dir<T>(&self, work: impl FnOnce(&mut RunDir) -> T) -> T {
+        let mut dir = self
+            .run_dir
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        work(&mut dir)
+    }
+
+    /// Facts of the run as far as they are known without a guest.
+    #[must_use]
+    pub fn facts(&self, jobs: usize) -> RunFacts {
+        RunFacts {
+            started: self.started.clone(),
+            platform: self.platform.name.clone(),
+            kernel: self.image.release.clone(),
+            image: self.image.key.clone(),
+            qemu: self.qemu.version.clone(),
+            accel: self.accel.to_string(),
+            jobs,
+            interrupted: false,
+            ms: 0,
+        }
+    }
+
+    /// Boots a guest; its number in this run comes with it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn boot(&self) -> Result<(usize, Guest), BootError> {
+        let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
+        let console = self.with_run_dir(|dir| dir.console(number));
+        let guest = Guest::boot(&self.qemu, &self.argv, &self.platform, &console, None)?;
+        Ok((number, guest))
+    }
+
+    /// Runs one case in a guest and judges it.
+    pub fn run(&self, case: &Case, guest: &mut Guest) -> Ran {
+        let compiled = match case.compile(&guest.offer) {
+            Ok(compiled) => compiled,
+            Err(need) => {
+                let record = self.record(case, Judgement::skip(&need), Duration::ZERO);
+                return Ran {
+                    record,
+                    blessed: None,
+                    guest_spoiled: false,
+                };
+            }
+        };
+        let observation = guest.run(&compiled);
+        let transcript = transcript::render(&compiled, &observation.outcomes);
+        let xfail = case.xfail(&guest.offer);
+        let sources = &self.corpus.sources;
+        // Only a transcript of a case that met its expectations is worth comparing.
+        let plain = judge(&compiled, &observation, xfail, None, sources);
+        let (snapshot, blessed) = match plain.verdict {
+            Verdict::Pass if case.snapshot && !plain.conforms_to_plan => {
+                self.compare(case, guest, &transcript)
+            }
+            _ => (None, None),
+        };
+        let judgement = judge(&compiled, &observation, xfail, snapshot, sources);
+        let guest_spoiled = judgement.verdict.spoils_guest() || observation.left_changes();
+        let mut record = self.record(case, judgement, observation.wall);
+        if !record.verdict.is_expected() {
+            record.kmsg = observation.kmsg;
+        }
+        record.transcript = transcript;
+        Ran {
+            record,
+            blessed,
+            guest_spoiled,
+        }
+    }
+
+    /// What differs from the snapshot, and what was stored.
+    fn compare(&self, case: &Case, guest: &Guest, text: &str) -> (Option<String>, Option<String>) {
+        let root = root().join("results").join("snapshots");
+        let store = Store::new(&root, &self.platform.name, &guest.facts.release, self.mode);
+        match store.compare(&case.id, text) {
+            Ok(Compared::Same) => (None, None),
+            Ok(Compared::Different(how)) => (Some(how), None),
+            Ok(Compared::Blessed(what)) => (None, Some(what)),
+            Err(error) => (Some(format!("comparing its snapshot: {error}")), None),
+        }
+    }
+
+    /// A record of a case that was judged.
+    #[must_use]
+    pub fn record(&self, case: &Case, judgement: Judgement, wall: Duration) -> Record {
+        Record {
+            id: case.id.clone(),
+            platform: self.platform.name.clone(),
+            verdict: judgement.verdict,
+            summary: case.summary.clone(),
+            clauses: case.clauses().map(str::to_owned).collect(),
+            ms: wall.as_millis() as u64,
+            reason: judgement.reason,
+            conforms_to_plan: judgement.conforms_to_plan,
+            kmsg: Vec::new(),
+            transcript: String::new(),
+        }
+    }
+}
+
+/// What came of running a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its record.
+    pub record: Record,
+    /// A snapshot that was stored: where, and what changed.
+    pub blessed: Option<String>,
+    /// Whether the guest is not as before: no other case may run in it.
+    pub guest_spoiled: bool,
+}
+
+/// Reads the corpus below a folder.
+///
+/// # Errors
+/// With every mistake in it.
+pub fn load_corpus(root: &Path) -> Result<Corpus, CorpusError> {
+    use std::io::IsTerminal;
+    Corpus::load(root, std::io::stderr().is_terminal())
+}
+
+/// Snapshot names are those of cases; these are not.
+#[must_use]
+pub fn orphaned_snapshots(corpus: &Corpus) -> Vec<PathBuf> {
+    let store = Store::new(
+        &root().join("results").join("snapshots"),
+        "",
+        "",
+        Mode::Check,
+    );
+    store.orphans(corpus.cases.iter().map(|case| case.id.as_str()))
+}
+
+/// Number of cases of a corpus by their folder.
+#[must_use]
+pub fn folders(corpus: &Corpus) -> BTreeMap<String, usize> {
+    let mut folders = BTreeMap::new();
+    for case in &corpus.cases {
+        let folder = case.id.split('/').next().unwrap_or_default();
+        *folders.entry(folder.to_owned()).or_insert(0) += 1;
+    }
+    folders
+}

@@ -1,0 +1,25 @@
+//! Platforms, QEMU, scheduling, judging, reports: everything on the host's side.
+//!
+//! A case becomes a plan for one booted guest, the agent's outcomes become an observation,
+//! the judge makes a verdict of it, and one stream of events feeds every output.
+
+pub mod accel;
+pub mod agent;
+pub mod cli;
+pub mod event;
+pub mod guest;
+pub mod judge;
+pub mod lab;
+pub mod offer;
+pub mod options;
+pub mod platform;
+pub mod qemu;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod select;
+pub mod snapshot;
+pub mod splat;
+pub mod summary;
+pub mod transcript;
+pub mod verdict;

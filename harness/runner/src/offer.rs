@@ -1,0 +1,172 @@
+//! What a booted guest offers to cases, and what has to be set up in it first.
+
+use std::collections::BTreeMap;
+
+use case::{OfferedDevice, OfferedGroup};
+use wire::{Device, Facts, Location, Op, Plan};
+
+use crate::{
+    platform::{EngineName, GroupSpec, Platform},
+    qemu::{device_id, model},
+};
+
+/// Deadline of the set-up.
+const SETUP_MS: u64 = 60_000;
+
+/// Matches the platform's groups with what the guest has.
+///
+/// A group that did not come out as the platform says is left out, with the reason; cases
+/// that need it are skipped with that reason, instead of failing for another one.
+#[must_use]
+pub fn offered(
+    platform: &Platform,
+    lacking: &BTreeMap<String, String>,
+    facts: &Facts,
+) -> case::Guest {
+    let mut guest = case::Guest {
+        platform: platform.name.clone(),
+        release: facts.release.clone(),
+        config: facts.config.clone(),
+        features: facts.features.clone(),
+        default_domain: facts.world.group_types.clone(),
+        ..case::Guest::default()
+    };
+    for (name, why) in platform.without.iter().chain(lacking) {
+        guest
+            .missing_groups
+            .insert(shape_of(platform, name), why.clone());
+    }
+    for (name, spec) in &platform.devices.groups {
+        if lacking.contains_key(name) {
+            continue;
+        }
+        match group(platform, name, spec, facts) {
+            Ok(group) => guest.groups.push(group),
+            Err(why) => {
+                guest.missing_groups.insert(spec.shape.0.to_string(), why);
+            }
+        }
+    }
+    // Cases take the first group that fits; the platform file's names have no order.
+    guest
+        .groups
+        .sort_by_key(|group| (group.shape, group.number));
+    guest
+}
+
+/// The groups of a platform are named by shape in the reasons of skips.
+fn shape_of(platform: &Platform, name: &str) -> String {
+    let spec = platform.devices.groups.get(name);
+    spec.map_or_else(|| name.to_owned(), |spec| spec.shape.0.to_string())
+}
+
+fn group(
+    platform: &Platform,
+    name: &str,
+    spec: &GroupSpec,
+    facts: &Facts,
+) -> Result<OfferedGroup, String> {
+    let mut devices = Vec::new();
+    let mut numbers = Vec::new();
+    let paths = spec
+        .devices
+        .iter()
+        .map(|device| (&device.model, device.at.as_str()));
+    for (index, (model_name, at)) in paths.enumerate() {
+        let found = by_path(facts, at).ok_or_else(|| format!("no device at {at} in the guest"))?;
+        numbers.push(
+            found
+                .group
+                .ok_or_else(|| format!("the device at {at} has no IOMMU group"))?,
+        );
+        let model = platform.devices.models.get(model_name);
+        let model = model.ok_or_else(|| format!("model `{model_name}` in the topology"))?;
+        let id = device_id(name, index);
+        devices.push(OfferedDevice {
+            name: found.name.clone(),
+            engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
+            signature: model.signature.replace("{id}", &id),
+            native: model.native.clone(),
+            home: model.home.clone(),
+        });
+    }
+    if let Some(mdev) = &spec.mdev {
+        let found = facts.devices.iter().find(|device| device.name == mdev.uuid);
+        let found = found.ok_or_else(|| format!("no mdev of type {} was created", mdev.kind))?;
+        numbers.push(found.group.ok_or("the mdev has no group")?);
+        devices.push(mdev_device(&found.name));
+    }
+    numbers.dedup();
+    match numbers[..] {
+        [number] => {
+            let (name, shape) = (name.to_owned(), spec.shape.0);
+            Ok(OfferedGroup {
+                name,
+                shape,
+                number,
+                devices,
+            })
+        }
+        _ => Err(format!(
+            "the devices of {name} came out in groups {numbers:?}"
+        )),
+    }
+}
+
+fn mdev_device(name: &str) -> OfferedDevice {
+    OfferedDevice {
+        name: name.to_owned(),
+        engine: None,
+        signature: String::new(),
+        native: None,
+        home: None,
+    }
+}
+
+fn by_path<'a>(facts: &'a Facts, at: &str) -> Option<&'a Device> {
+    facts.devices.iter().find(|device| device.path == at)
+}
+
+/// What has to be done in a fresh guest: every device gets the driver it has between cases,
+/// resets that only cost time are switched off, the mdev is created.
+#[must_use]
+pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
+    let mut ops = Vec::new();
+    for spec in platform.devices.groups.values() {
+        for device in &spec.devices {
+            let Some(found) = by_path(facts, &device.at) else {
+                continue;
+            };
+            let Ok(model) = model(platform, device) else {
+                continue;
+            };
+            if model.engine.is_some() {
+                // A function-level reset takes 100 ms at each open and close. Cases about
+                // resets switch it on again for themselves.
+                let path = format!("/sys/bus/pci/devices/{}/reset_method", found.name);
+                ops.push(Op::WriteFile {
+                    at: Location::Path(path),
+                    text: "\n".to_owned(),
+                });
+            }
+            ops.push(Op::Driver {
+                device: found.name.clone(),
+                driver: model.home.clone(),
+            });
+        }
+        if let Some(mdev) = &spec.mdev {
+            let types = format!("/sys/class/mdev_bus/{0}/mdev_supported_types", mdev.parent);
+            let path = format!("{types}/{}/create", mdev.kind);
+            ops.push(Op::WriteFile {
+                at: Location::Path(path),
+                text: mdev.uuid.clone(),
+            });
+        }
+    }
+    Plan {
+        name: "set-up".to_owned(),
+        ops,
+        restore: Vec::new(),
+        timeout_ms: SETUP_MS,
+    }
+}

@@ -1,0 +1,266 @@
+//! Platforms: the QEMU machine as data.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// `vm-images/platforms/NAME.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    /// File name without its ending.
+    #[serde(skip)]
+    pub name: String,
+    /// What it is, in a line.
+    pub summary: String,
+    /// QEMU machine type.
+    pub machine: String,
+    /// Options of the machine.
+    #[serde(default)]
+    pub machine_options: Options,
+    /// The IOMMU.
+    pub iommu: Iommu,
+    /// What the kernel's command line needs for it.
+    #[serde(default)]
+    pub cmdline: Vec<String>,
+    /// File below `vm-images/topologies`, without its ending.
+    pub topology: String,
+    /// Groups that this platform cannot offer, and why.
+    #[serde(default)]
+    pub without: BTreeMap<String, String>,
+    /// The topology, without what the platform cannot offer.
+    #[serde(skip)]
+    pub devices: Topology,
+}
+
+/// Option names and values. A name may be several, joined by `|`: the first one that the
+/// QEMU at hand knows is taken.
+pub type Options = BTreeMap<String, Scalar>;
+
+/// Value of a QEMU option.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// A number.
+    Number(u64),
+    /// Anything else.
+    Text(String),
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The IOMMU device.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Iommu {
+    /// QEMU device.
+    pub device: String,
+    /// Its options.
+    #[serde(default)]
+    pub options: Options,
+}
+
+/// `vm-images/topologies/NAME.yaml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Device models by name.
+    pub models: BTreeMap<String, Model>,
+    /// IOMMU groups by name, as they are to come out in the guest.
+    pub groups: BTreeMap<String, GroupSpec>,
+}
+
+/// How QEMU is told about a device, and what the harness can do with it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// QEMU device.
+    pub device: String,
+    /// Its options.
+    pub options: Options,
+    /// How it does DMA on demand.
+    pub engine: Option<EngineName>,
+    /// What its DMA leaves in memory.
+    #[serde(default)]
+    pub signature: String,
+    /// Its native kernel driver.
+    pub native: Option<String>,
+    /// The driver it has between cases.
+    pub home: Option<String>,
+}
+
+/// Name of a DMA engine in a topology file.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// [`wire::Engine::Nvme`].
+    Nvme,
+}
+
+/// One IOMMU group.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSpec {
+    /// Its shape, as cases ask for it.
+    pub shape: ShapeName,
+    /// Bridges on the way to its devices.
+    #[serde(default)]
+    pub bridges: Vec<DeviceSpec>,
+    /// Its devices.
+    #[serde(default)]
+    pub devices: Vec<DeviceSpec>,
+    /// A mediated device instead.
+    pub mdev: Option<MdevSpec>,
+}
+
+/// Shape of a group in a topology file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShapeName(pub case::Shape);
+
+impl<'de> Deserialize<'de> for ShapeName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        case::Shape::named(&name).map(Self).ok_or_else(|| {
+            let known = case::Shape::ALL.map(|(name, _)| name).join(", ");
+            serde::de::Error::custom(format!("no group shape `{name}`; there are {known}"))
+        })
+    }
+}
+
+/// One device and its place.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceSpec {
+    /// Name of a model.
+    pub model: String,
+    /// PCI path below the root bus, such as `07.0/01.0`.
+    pub at: String,
+}
+
+/// A mediated device.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MdevSpec {
+    /// Parent device below `/sys/class/mdev_bus`.
+    pub parent: String,
+    /// Type, without the parent's prefix where the kernel gives it one.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// UUID it gets.
+    pub uuid: String,
+}
+
+/// Why a platform could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// There is no such file.
+    #[error("no platform `{name}`; there are {}", known.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A file is unreadable.
+    #[error("reading {path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {error}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why, with its line.
+        error: Box<serde_yaml::Error>,
+    },
+    /// A device names a model that its topology does not have.
+    #[error("group {group} names the model `{model}`, which the topology does not have")]
+    NoModel {
+        /// The group.
+        group: String,
+        /// The model.
+        model: String,
+    },
+}
+
+impl Platform {
+    /// Reads a platform and its topology below `vm_images`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or a file is malformed.
+    pub fn load(vm_images: &Path, name: &str) -> Result<Self, PlatformError> {
+        let path = vm_images.join("platforms").join(format!("{name}.yaml"));
+        if !path.exists() {
+            let known = names(vm_images);
+            return Err(PlatformError::Unknown {
+                name: name.to_owned(),
+                known,
+            });
+        }
+        let mut platform: Self = read(&path)?;
+        name.clone_into(&mut platform.name);
+        let topologies = vm_images.join("topologies");
+        let mut devices: Topology = read(&topologies.join(format!("{}.yaml", platform.topology)))?;
+        devices.check_models()?;
+        devices
+            .groups
+            .retain(|name, _| !platform.without.contains_key(name));
+        platform.devices = devices;
+        Ok(platform)
+    }
+}
+
+impl Topology {
+    fn check_models(&self) -> Result<(), PlatformError> {
+        for (group, spec) in &self.groups {
+            for device in spec.bridges.iter().chain(&spec.devices) {
+                if !self.models.contains_key(&device.model) {
+                    let (group, model) = (group.clone(), device.model.clone());
+                    return Err(PlatformError::NoModel { group, model });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names of all platforms.
+#[must_use]
+pub fn names(vm_images: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(vm_images.join("platforms"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, PlatformError> {
+    let text = fs::read_to_string(path).map_err(|error| PlatformError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
+    serde_yaml::from_str(&text).map_err(|error| PlatformError::Malformed {
+        path: path.to_owned(),
+        error: Box::new(error),
+    })
+}

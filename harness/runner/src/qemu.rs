@@ -1,0 +1,492 @@
+//! The QEMU binary: what it offers, how it is told about a platform, one running process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        mpsc::{Sender, channel},
+    },
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{prctl, signal::Signal},
+};
+
+use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
+
+/// A QEMU binary and what it said about itself.
+#[derive(Debug)]
+pub struct Qemu {
+    path: PathBuf,
+    /// First line of `--version`.
+    pub version: String,
+    options: Mutex<BTreeMap<String, Option<Vec<String>>>>,
+}
+
+/// Why QEMU could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum QemuError {
+    /// The binary does not run.
+    #[error(
+        "running {path}: {error}; ./scripts/bootstrap installs QEMU, --qemu PATH names another"
+    )]
+    NotThere {
+        /// What was run.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// The binary lacks what the platform needs.
+    #[error("{version} has no {what}, which platform {platform} needs; --qemu PATH takes another")]
+    Lacks {
+        /// The binary.
+        version: String,
+        /// A device, or an option of one.
+        what: String,
+        /// The platform.
+        platform: String,
+    },
+    /// Starting the machine failed.
+    #[error("starting QEMU: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// Accelerator of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// Hardware.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+impl std::fmt::Display for Accel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// Everything that makes a machine.
+#[derive(Debug, Clone)]
+pub struct Machine<'a> {
+    /// The platform.
+    pub platform: &'a Platform,
+    /// The accelerator.
+    pub accel: Accel,
+    /// The kernel image.
+    pub kernel: &'a Path,
+    /// The initramfs with the agent.
+    pub initramfs: &'a Path,
+    /// Added to the kernel's command line.
+    pub cmdline: &'a str,
+}
+
+/// Arguments of a machine, and the groups that this QEMU cannot offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argv {
+    /// Arguments, in order.
+    pub args: Vec<String>,
+    /// Group name, and what this QEMU lacks for it.
+    pub lacking: BTreeMap<String, String>,
+}
+
+/// Memory of a guest in MiB.
+const MEMORY_MIB: u32 = 512;
+/// What every guest's kernel is told: no waiting for entropy or a console, a panic ends QEMU,
+/// and an idle vfio device stays powered, which saves 10 ms for each open.
+const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on \
+                       vfio_pci.disable_idle_d3=1";
+/// Descriptor of the agent's port in the QEMU process.
+const PORT_FD: i32 = 3;
+
+impl Qemu {
+    /// Asks a binary for its version.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn open(path: &Path) -> Result<Self, QemuError> {
+        let failed = |error| QemuError::NotThere {
+            path: path.to_owned(),
+            error,
+        };
+        let output = Command::new(path)
+            .arg("--version")
+            .output()
+            .map_err(failed)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.lines().next().unwrap_or_default().to_owned();
+        if !output.status.success() || !version.contains("QEMU") {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(io::Error::other(format!(
+                "no QEMU: {}",
+                text.trim()
+            ))));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            version,
+            options: Mutex::default(),
+        })
+    }
+
+    /// Options of a device, or none when the binary does not have it.
+    fn options_of(&self, device: &str) -> Option<Vec<String>> {
+        let mut known = lock(&self.options);
+        known
+            .entry(device.to_owned())
+            .or_insert_with(|| self.ask(device))
+            .clone()
+    }
+
+    fn ask(&self, device: &str) -> Option<Vec<String>> {
+        let output = Command::new(&self.path)
+            .args(["-device", &format!("{device},help")])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let options = text.lines().filter_map(|line| line.trim().split_once('='));
+        output
+            .status
+            .success()
+            .then(|| options.map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// `device,option=value,...` with option names that this binary knows.
+    fn device(&self, device: &str, options: &Options, id: &str) -> Result<String, String> {
+        let known = self
+            .options_of(device)
+            .ok_or_else(|| format!("device `{device}`"))?;
+        let mut text = device.to_owned();
+        for (names, value) in options {
+            let name = names
+                .split('|')
+                .find(|name| known.iter().any(|known| known == name))
+                .ok_or_else(|| format!("option `{names}` of device `{device}`"))?;
+            text.push_str(&format!(
+                ",{name}={}",
+                value.to_string().replace("{id}", id)
+            ));
+        }
+        Ok(text)
+    }
+
+    /// The command line of a machine.
+    ///
+    /// # Errors
+    /// When the binary lacks the IOMMU; a device that it lacks only loses its group.
+    pub fn argv(&self, machine: &Machine<'_>) -> Result<Argv, QemuError> {
+        let platform = machine.platform;
+        let iommu = self
+            .device(&platform.iommu.device, &platform.iommu.options, "")
+            .map_err(|what| self.lacks(what, platform))?;
+        let mut args = self.base(machine);
+        args.extend(["-device".to_owned(), iommu]);
+        let mut lacking = BTreeMap::new();
+        for (name, group) in &platform.devices.groups {
+            match self.group(platform, name, group) {
+                Ok(devices) => {
+                    args.extend(
+                        devices
+                            .into_iter()
+                            .flat_map(|it| ["-device".to_owned(), it]),
+                    );
+                }
+                Err(what) => {
+                    lacking.insert(name.clone(), format!("{} has no {what}", self.version));
+                }
+            }
+        }
+        Ok(Argv { args, lacking })
+    }
+
+    fn lacks(&self, what: String, platform: &Platform) -> QemuError {
+        let (version, platform) = (self.version.clone(), platform.name.clone());
+        QemuError::Lacks {
+            version,
+            what,
+            platform,
+        }
+    }
+
+    fn base(&self, machine: &Machine<'_>) -> Vec<String> {
+        let platform = machine.platform;
+        let mut kind = platform.machine.clone();
+        for (name, value) in &platform.machine_options {
+            kind.push_str(&format!(",{name}={value}"));
+        }
+        let cpu = if machine.accel == Accel::Kvm {
+            "host"
+        } else {
+            "max"
+        };
+        let cmdline = format!(
+            "{CMDLINE} {} {}",
+            platform.cmdline.join(" "),
+            machine.cmdline
+        );
+        let fixed = format!(
+            "-nodefaults -no-user-config -display none -no-reboot -m {MEMORY_MIB} -smp 1 \
+             -accel {} -cpu {cpu} -machine {kind}",
+            machine.accel
+        );
+        let mut args: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
+        let port = format!("virtserialport,chardev=port,name={}", wire::PORT);
+        args.extend(
+            [
+                "-kernel",
+                &machine.kernel.to_string_lossy(),
+                "-initrd",
+                &machine.initramfs.to_string_lossy(),
+                "-append",
+                cmdline.trim(),
+                "-serial",
+                "stdio",
+                "-chardev",
+                &format!("socket,id=port,fd={PORT_FD}"),
+                "-device",
+                "virtio-serial-pci,addr=2.0",
+                "-device",
+                &port,
+            ]
+            .map(str::to_owned),
+        );
+        args
+    }
+
+    fn group(
+        &self,
+        platform: &Platform,
+        name: &str,
+        group: &GroupSpec,
+    ) -> Result<Vec<String>, String> {
+        let bridges = group
+            .bridges
+            .iter()
+            .map(|bridge| (bridge, bridge_id(&bridge.at)));
+        let devices = group
+            .devices
+            .iter()
+            .enumerate()
+            .map(|(index, device)| (device, device_id(name, index)));
+        bridges
+            .chain(devices)
+            .map(|(spec, id)| self.placed(platform, group, spec, &id))
+            .collect()
+    }
+
+    fn placed(
+        &self,
+        platform: &Platform,
+        group: &GroupSpec,
+        spec: &DeviceSpec,
+        id: &str,
+    ) -> Result<String, String> {
+        let model = model(platform, spec)?;
+        let mut text = self.device(&model.device, &model.options, id)?;
+        let (bus, slot) = match spec.at.rsplit_once('/') {
+            Some((bridge, slot)) => (format!(",bus={}", bridge_id(bridge)), slot),
+            None => (String::new(), spec.at.as_str()),
+        };
+        text.push_str(&format!(",id={id}{bus},addr={slot}"));
+        if is_first_of_many(group, spec) {
+            text.push_str(",multifunction=on");
+        }
+        Ok(text)
+    }
+
+    /// Starts a machine. Its serial console goes to `console`, its complaints too.
+    ///
+    /// # Errors
+    /// When the process does not start.
+    pub fn start(&self, argv: &Argv, console: &Path) -> Result<Running, QemuError> {
+        let log = File::create(console)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.path);
+        command
+            .args(&argv.args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        inherit(&mut command, theirs.into());
+        let child = spawn(command).map_err(|error| QemuError::NotThere {
+            path: self.path.clone(),
+            error,
+        })?;
+        register(child.id());
+        Ok(Running { child, port: ours })
+    }
+
+    /// The command line for a person to copy.
+    #[must_use]
+    pub fn shown(&self, argv: &Argv) -> String {
+        let quoted = argv.args.iter().map(|arg| {
+            if arg.contains(' ') {
+                format!("'{arg}'")
+            } else {
+                arg.clone()
+            }
+        });
+        let mut text = self.path.to_string_lossy().into_owned();
+        for arg in quoted {
+            text.push_str(if arg.starts_with('-') { " \\\n  " } else { " " });
+            text.push_str(&arg);
+        }
+        text
+    }
+}
+
+/// Starts a process from a thread that lives as long as this program does.
+///
+/// A child with a parent-death signal dies with the *thread* that started it, and guests
+/// outlive the threads that run cases.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Job = (Command, Sender<io::Result<Child>>);
+    static KEEPER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
+    let keeper = KEEPER.get_or_init(|| {
+        let (to, from) = channel::<Job>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in from {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Mutex::new(to)
+    });
+    let (answer, child) = channel();
+    let gone = || io::Error::other("the thread that starts processes is gone");
+    let job = (command, answer);
+    lock(keeper).send(job).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}
+
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn register(pid: u32) {
+    lock(&RUNNING).insert(pid);
+}
+
+/// Kills every machine of this process: what Ctrl-C does first.
+pub fn kill_all() {
+    for pid in lock(&RUNNING).iter() {
+        let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+        let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Gives the child the port as [`PORT_FD`], its own process group (Ctrl-C is for the runner),
+/// and death together with the thread that started it.
+fn inherit(command: &mut Command, port: OwnedFd) {
+    command.process_group(0);
+    let move_port = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if port.as_raw_fd() == PORT_FD {
+            fcntl(&port, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        } else {
+            // SAFETY: dup2 onto a descriptor that nothing in the child uses yet.
+            nix::errno::Errno::result(unsafe { libc::dup2(port.as_raw_fd(), PORT_FD) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe { command.pre_exec(move_port) };
+}
+
+/// Name of a bridge in QEMU, made from its place.
+fn bridge_id(at: &str) -> String {
+    format!("bridge-{}", at.replace(['/', '.'], "-"))
+}
+
+/// Name of a device in QEMU; also its serial number.
+#[must_use]
+pub fn device_id(group: &str, index: usize) -> String {
+    format!("{group}-{index}")
+}
+
+/// The model of a device.
+///
+/// # Errors
+/// When the topology does not have it.
+pub fn model<'a>(platform: &'a Platform, spec: &DeviceSpec) -> Result<&'a Model, String> {
+    let model = platform.devices.models.get(&spec.model);
+    model.ok_or_else(|| format!("model `{}` in the topology", spec.model))
+}
+
+fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {
+    let Some(slot) = spec.at.strip_suffix(".0") else {
+        return false;
+    };
+    let same = |other: &&DeviceSpec| {
+        other
+            .at
+            .rsplit_once('.')
+            .is_some_and(|(other_slot, _)| other_slot == slot)
+    };
+    group.devices.iter().filter(same).count() > 1
+}
+
+/// A running machine; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// The agent's port.
+    pub port: UnixStream,
+}
+
+impl Running {
+    /// The exit status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Ends it, whatever it does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        lock(&RUNNING).remove(&self.child.id());
+    }
+
+    /// Process id, for tests that kill it from outside.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The port is closed, so it is about to end: waits for that, but not for ever.
+    pub fn wait_for_end(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        // SAFETY: plain system call on a child that is not reaped yet.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+        if let Ok(fd) = i32::try_from(fd)
+            && fd >= 0
+        {
+            // SAFETY: a new descriptor that nobody else owns.
+            let fd = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd) };
+            let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, PollTimeout::from(5000_u16));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

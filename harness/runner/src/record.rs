@@ -1,0 +1,181 @@
+//! What a run leaves: one record for each case, written as soon as it is judged.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Verdict;
+
+/// Judgement of one case: an element of `cases` in `report.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Case id.
+    pub id: String,
+    /// Platform it ran on.
+    pub platform: String,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// The rule it proves.
+    pub summary: String,
+    /// Clauses it speaks about.
+    pub clauses: Vec<String>,
+    /// Wall time in milliseconds.
+    pub ms: u64,
+    /// Why, for every verdict but a plain PASS.
+    pub reason: Option<String>,
+    /// Whether the kernel showed what the plan demands where Linux is known to deviate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conforms_to_plan: bool,
+    /// Kernel log of the case, for verdicts that are not as expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kmsg: Vec<String>,
+    /// What it did, normalised.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub transcript: String,
+}
+
+/// Facts of a run: `run` in `report.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Start, UTC.
+    pub started: String,
+    /// Platform.
+    pub platform: String,
+    /// `uname -r` of the guest.
+    pub kernel: String,
+    /// Cache key of the kernel image.
+    pub image: String,
+    /// QEMU's version line.
+    pub qemu: String,
+    /// Accelerator.
+    pub accel: String,
+    /// Guests at a time.
+    pub jobs: usize,
+    /// Whether the run was cut short.
+    pub interrupted: bool,
+    /// Wall time in milliseconds, without building.
+    pub ms: u64,
+}
+
+/// The folder of one run.
+#[derive(Debug)]
+pub struct RunDir {
+    /// Its path.
+    pub path: PathBuf,
+    records: File,
+}
+
+impl RunDir {
+    /// Makes `runs/TIME` and points `runs/latest` to it, or takes the given folder.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(runs: &Path, given: Option<&Path>, started: &str) -> io::Result<Self> {
+        let path = match given {
+            Some(path) => path.to_owned(),
+            None => free_name(runs, started),
+        };
+        fs::create_dir_all(&path)?;
+        let mut options = OpenOptions::new();
+        let records = options
+            .create(true)
+            .append(true)
+            .open(path.join("records.jsonl"))?;
+        if given.is_none() {
+            point_latest(runs, &path)?;
+        }
+        Ok(Self { path, records })
+    }
+
+    /// Adds a record; what is written survives a killed runner.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn add(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.records.write_all(&line)
+    }
+
+    /// Path of a guest's console.
+    #[must_use]
+    pub fn console(&self, boot: usize) -> PathBuf {
+        self.path.join(format!("console-{boot}.log"))
+    }
+
+    /// Writes a whole file, atomically.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let temporary = self.path.join(format!(".{name}.new"));
+        fs::write(&temporary, text)?;
+        fs::rename(temporary, self.path.join(name))
+    }
+}
+
+/// Two runs may start in the same second.
+fn free_name(runs: &Path, started: &str) -> PathBuf {
+    let plain = runs.join(started);
+    let numbered = (2..).map(|number| runs.join(format!("{started}-{number}")));
+    std::iter::once(plain.clone())
+        .chain(numbered)
+        .find(|path| !path.exists())
+        .unwrap_or(plain)
+}
+
+fn point_latest(runs: &Path, path: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let temporary = runs.join(format!(".latest-{}", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    std::os::unix::fs::symlink(name, &temporary)?;
+    fs::rename(temporary, runs.join("latest"))
+}
+
+/// The time as `2026-01-31T12-59-59Z`, fit for a file name.
+#[must_use]
+pub fn timestamp() -> String {
+    let now = std::time::SystemTime::now();
+    let seconds = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
+}
+
+/// Days since 1970-01-01 to a date of the Gregorian calendar, counted in 400-year eras.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(0, (1970, 1, 1))]
+    #[case(11_016, (2000, 2, 29))]
+    #[case(20_779, (2026, 11, 22))]
+    fn days_become_dates(#[case] days: u64, #[case] date: (u64, u64, u64)) {
+        assert_eq!(civil(days), date);
+    }
+}

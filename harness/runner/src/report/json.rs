@@ -1,0 +1,35 @@
+//! One JSON object for each event, one a line.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::event::{Event, Sink};
+
+/// Writes to anything.
+#[derive(Debug)]
+pub struct Json<W>(pub W);
+
+impl<W: Write> Sink for Json<W> {
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        let value = match event {
+            Event::Started { facts, cases } => {
+                json!({"event": "started", "run": facts, "cases": cases})
+            }
+            Event::GuestUp {
+                boot,
+                took,
+                instead,
+            } => {
+                json!({"event": "guest", "boot": boot, "ms": took.as_millis() as u64, "instead": instead})
+            }
+            Event::CaseStarted { id } => json!({"event": "case_started", "id": id}),
+            Event::CaseEnded(record) => json!({"event": "case", "case": record}),
+            Event::Blessed(what) => json!({"event": "blessed", "what": what}),
+            Event::Ended(summary) => {
+                json!({"event": "ended", "totals": summary.totals, "clauses": summary.clauses})
+            }
+        };
+        writeln!(self.0, "{value}")
+    }
+}

@@ -1,0 +1,72 @@
+//! KTAP as the kernel's documentation specifies it, as `kunit.py parse` reads it.
+//!
+//! Results have to come in the order of their numbers, so they are written at the end of a
+//! case whatever worker it ran on. An expected failure is `ok ... # XFAIL`, an excuse that is
+//! stale is `not ok`, as that parser counts them.
+
+use std::io::{self, Write};
+
+use crate::{
+    event::{Event, Sink},
+    record::Record,
+    verdict::Verdict,
+};
+
+/// Writes to anything.
+#[derive(Debug)]
+pub struct Ktap<W> {
+    to: W,
+    number: usize,
+}
+
+impl<W: Write> Ktap<W> {
+    /// Starts with nothing written.
+    pub fn new(to: W) -> Self {
+        Self { to, number: 0 }
+    }
+
+    fn result(&mut self, record: &Record) -> io::Result<()> {
+        self.number += 1;
+        let (ok, directive) = match record.verdict {
+            Verdict::Pass => (true, String::new()),
+            Verdict::Skip => (true, directive("SKIP", record)),
+            Verdict::Xfail => (true, directive("XFAIL", record)),
+            _ => (false, String::new()),
+        };
+        if !ok {
+            let reason = record.reason.as_deref().unwrap_or_default();
+            for line in std::iter::once(record.verdict.name()).chain(reason.lines()) {
+                writeln!(self.to, "# {}: {}", record.id, line)?;
+            }
+        }
+        let status = if ok { "ok" } else { "not ok" };
+        writeln!(self.to, "{status} {} {}{directive}", self.number, record.id)
+    }
+}
+
+/// A directive takes the rest of its line, so a reason must be one line without a `#`.
+fn directive(name: &str, record: &Record) -> String {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    let line = reason.lines().next().unwrap_or_default().replace('#', "");
+    format!(" # {name} {line}")
+}
+
+impl<W: Write> Sink for Ktap<W> {
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Started { cases, .. } => writeln!(self.to, "KTAP version 1\n1..{cases}"),
+            Event::GuestUp {
+                boot,
+                instead: Some(why),
+                ..
+            } => {
+                writeln!(
+                    self.to,
+                    "# guest {boot} instead of the one given up after {why}"
+                )
+            }
+            Event::CaseEnded(record) => self.result(record),
+            _ => Ok(()),
+        }
+    }
+}

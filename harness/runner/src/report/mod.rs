@@ -1,0 +1,9 @@
+//! Outputs: each a reader of the one event stream.
+
+mod human;
+mod json;
+mod ktap;
+
+pub use human::Human;
+pub use json::Json;
+pub use ktap::Ktap;

@@ -1,0 +1,217 @@
+//! Runs the selected cases: workers with a guest each take them from one queue.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use case::Case;
+
+use crate::{
+    event::{Event, Sink},
+    guest::{BootError, Guest},
+    judge::Judgement,
+    lab::{Lab, LabError, Ran},
+    record::Record,
+    summary::Summary,
+};
+
+/// Set by Ctrl-C: no further case begins, running guests are ended.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    /// Asks the run to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+        crate::qemu::kill_all();
+    }
+
+    /// Whether it was asked to.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs `cases` with `jobs` guests at a time and sums up.
+///
+/// # Errors
+/// When the first guest does not boot, or the record cannot be written.
+pub fn run(
+    lab: &Lab,
+    cases: &[&Case],
+    jobs: usize,
+    sinks: &mut [Box<dyn Sink>],
+    cancel: &Cancel,
+) -> Result<Summary, LabError> {
+    let start = Instant::now();
+    let mut facts = lab.facts(jobs);
+    tell(
+        sinks,
+        &Event::Started {
+            facts: facts.clone(),
+            cases: cases.len(),
+        },
+    )?;
+    let queue = Mutex::new(cases.iter().copied().collect::<VecDeque<_>>());
+    let (to, from) = channel();
+    let mut records = Vec::new();
+    let mut outcome = Ok(());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(cases.len()) {
+            let worker = Worker {
+                lab,
+                queue: &queue,
+                events: to.clone(),
+                cancel,
+                guest: None,
+            };
+            scope.spawn(move || worker.work());
+        }
+        drop(to);
+        for message in from {
+            match message {
+                Message::Event(event) => {
+                    if let Err(error) = keep(lab, sinks, &event, &mut records) {
+                        // A full disk ends the run; what was written stays.
+                        outcome = Err(error);
+                        cancel.cancel();
+                    }
+                }
+                Message::NoGuest(error) => {
+                    outcome = Err(LabError::Boot(error));
+                    cancel.cancel();
+                }
+            }
+        }
+    });
+    facts.interrupted = cancel.is_cancelled();
+    facts.ms = start.elapsed().as_millis() as u64;
+    let summary = Summary::new(facts, records, &lab.corpus.cases, &lab.corpus.clauses);
+    let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
+    let written = lab.with_run_dir(|dir| dir.write("report.json", &report));
+    outcome?;
+    written?;
+    tell(sinks, &Event::Ended(Box::new(summary.clone())))?;
+    Ok(summary)
+}
+
+fn keep(
+    lab: &Lab,
+    sinks: &mut [Box<dyn Sink>],
+    event: &Event,
+    records: &mut Vec<Record>,
+) -> Result<(), LabError> {
+    if let Event::CaseEnded(record) = event {
+        lab.with_run_dir(|dir| dir.add(record))?;
+        records.push((**record).clone());
+    }
+    tell(sinks, event)
+}
+
+fn tell(sinks: &mut [Box<dyn Sink>], event: &Event) -> Result<(), LabError> {
+    for sink in sinks {
+        sink.take(event)?;
+    }
+    Ok(())
+}
+
+enum Message {
+    Event(Event),
+    NoGuest(BootError),
+}
+
+struct Worker<'a> {
+    lab: &'a Lab,
+    queue: &'a Mutex<VecDeque<&'a Case>>,
+    events: Sender<Message>,
+    cancel: &'a Cancel,
+    guest: Option<Guest>,
+}
+
+impl<'a> Worker<'a> {
+    fn work(mut self) {
+        let mut instead = None;
+        while let Some(case) = self.next() {
+            if let Err(error) = self.need_guest(&mut instead) {
+                self.no_guest(case, error);
+                return;
+            }
+            instead = self.run(case);
+        }
+        if let Some(guest) = self.guest.take() {
+            guest.end();
+        }
+    }
+
+    fn next(&self) -> Option<&'a Case> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
+        self.queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop_front()
+    }
+
+    fn need_guest(&mut self, instead: &mut Option<String>) -> Result<(), BootError> {
+        if self.guest.is_none() {
+            let (boot, guest) = self.lab.boot()?;
+            let (took, instead) = (guest.boot, instead.take());
+            self.guest = Some(guest);
+            self.tell(Event::GuestUp {
+                boot,
+                took,
+                instead,
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs a case; the reason why its guest was given up, if it was.
+    fn run(&mut self, case: &Case) -> Option<String> {
+        self.tell(Event::CaseStarted {
+            id: case.id.clone(),
+        });
+        let Ran {
+            record,
+            blessed,
+            guest_spoiled,
+        } = self.lab.run(case, self.guest.as_mut()?);
+        if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
+            // The guest was killed under the case: that says nothing about the kernel.
+            return None;
+        }
+        if let Some(what) = blessed {
+            self.tell(Event::Blessed(what));
+        }
+        let why = guest_spoiled.then(|| format!("{} in {}", record.verdict, record.id));
+        self.tell(Event::CaseEnded(Box::new(record)));
+        if guest_spoiled {
+            self.guest = None;
+        }
+        why
+    }
+
+    /// Without a guest the case at hand has no verdict on the kernel. If no case ever had a
+    /// guest, the whole run has none.
+    fn no_guest(&self, case: &Case, error: BootError) {
+        if self.cancel.is_cancelled() {
+            return;
+        }
+        let judgement = Judgement::error(&error.to_string());
+        let record = self.lab.record(case, judgement, Duration::ZERO);
+        self.tell(Event::CaseEnded(Box::new(record)));
+        let _ = self.events.send(Message::NoGuest(error));
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(Message::Event(event));
+    }
+}

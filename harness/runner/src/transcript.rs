@@ -1,0 +1,138 @@
+//! The normalised transcript: what a case did, in a form that is the same in every run.
+//!
+//! Ids, descriptors and addresses become names; everything else is kept, so that a change of
+//! behaviour that no expectation names still shows.
+
+use std::collections::BTreeMap;
+
+use case::{Check, Compiled, Layout};
+use uapi::{Field, Kind, Struct};
+use wire::{Observed, Op, Outcome};
+
+use crate::judge::{observed_end, shown_bytes};
+
+/// One line for each op that is worth one.
+#[must_use]
+pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
+    let mut names = Names::default();
+    let mut text = String::new();
+    let ops = compiled.plan.ops.iter().zip(&compiled.checks);
+    for ((op, check), outcome) in ops.zip(outcomes) {
+        let Some(outcome) = outcome else { continue };
+        names.learn(op, outcome);
+        if check.shown {
+            let line = line(check, outcome, &names);
+            text.push_str(&format!("{:>2} {}: {line}\n", check.step + 1, check.label));
+        }
+    }
+    text
+}
+
+fn line(check: &Check, outcome: &Outcome, names: &Names) -> String {
+    let end = match &outcome.observed {
+        // How many bytes change depends on the bytes; that some do is what counts.
+        Observed::Dma(dma) if dma.changed > 0 => {
+            format!("{:?}, the page changed, signed {}", dma.end, dma.signature)
+        }
+        _ => observed_end(outcome),
+    };
+    let data = match &outcome.observed {
+        Observed::Ok { data, .. } | Observed::Errno { data, .. } => data,
+        _ => return end,
+    };
+    match shown_data(check.layout, data, names) {
+        Some(data) => format!("{end} {data}"),
+        None => end,
+    }
+}
+
+fn shown_data(layout: Layout, data: &[u8], names: &Names) -> Option<String> {
+    if data.is_empty() {
+        return None;
+    }
+    match layout {
+        Layout::Nothing => None,
+        Layout::Volatile => Some(format!("({} bytes)", data.len())),
+        Layout::Bytes | Layout::Text => Some(shown_bytes(data)),
+        Layout::Struct(layout) => Some(shown_struct(layout, data, names)),
+        Layout::Array(layout) => {
+            let items = data.chunks(layout.size as usize);
+            let items: Vec<_> = items
+                .map(|item| shown_struct(layout, item, names))
+                .collect();
+            Some(format!("[{}]", items.join(", ")))
+        }
+    }
+}
+
+/// Fields that are not zero, by name.
+fn shown_struct(layout: &Struct, data: &[u8], names: &Names) -> String {
+    let fields = layout.fields.iter().filter_map(|field| {
+        let value = field.get(data).filter(|value| *value != 0)?;
+        Some(format!("{}: {}", field.name, names.shown(field, value)))
+    });
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+}
+
+/// Names of the values that differ from run to run.
+#[derive(Debug, Default)]
+struct Names {
+    fds: BTreeMap<u64, String>,
+    ids: BTreeMap<u64, String>,
+    /// Start, length, name.
+    areas: Vec<(u64, u64, String)>,
+}
+
+impl Names {
+    fn learn(&mut self, op: &Op, outcome: &Outcome) {
+        let Observed::Ok { ret, data } = &outcome.observed else {
+            return;
+        };
+        match op {
+            Op::Open { save, .. } | Op::Eventfd { save } => {
+                self.fds.insert(*ret, save.clone());
+            }
+            Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {
+                self.areas.push((*ret, *length, save.clone()));
+            }
+            Op::Ioctl { save, .. } => {
+                for one in save {
+                    let end = one.offset + one.width.bytes();
+                    let bytes = data.get(one.offset..end).unwrap_or_default();
+                    let value = bytes
+                        .iter()
+                        .rev()
+                        .fold(0, |v, byte| (v << 8) | u64::from(*byte));
+                    self.ids.insert(value, one.slot.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn shown(&self, field: &Field, value: u64) -> String {
+        match field.kind {
+            Kind::Fd => self
+                .fds
+                .get(&value)
+                .map_or("<fd>".to_owned(), |name| format!("${name}")),
+            Kind::Id(_) => self
+                .ids
+                .get(&value)
+                .map_or("<id>".to_owned(), |name| format!("${name}")),
+            Kind::UserPtr(_) => self.area(value),
+            _ => field.text(value),
+        }
+    }
+
+    fn area(&self, address: u64) -> String {
+        let inside = |(start, length, _): &&(u64, u64, String)| {
+            (*start..start.saturating_add(*length)).contains(&address)
+        };
+        match self.areas.iter().find(inside) {
+            Some((start, _, name)) if *start == address => format!("${name}"),
+            Some((start, _, name)) => format!("${name}+{:#x}", address - start),
+            None => "<address>".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The corpus as tests of cargo: each row of each case is one.
+//!
+//! `cargo test -p runner --test conformance -- bind` filters by id. Guests are shared by all
+//! tests of the process.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use case::Case;
+use libtest_mimic::{Arguments, Failed, Trial};
+use runner::{
+    guest::Guest,
+    lab::{Lab, load_corpus},
+    options::Options,
+    snapshot::Mode,
+    verdict::Verdict,
+};
+use vm_images::Terminal;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let options = Options::standard();
+    let corpus = match load_corpus(&options.cases()) {
+        Ok(corpus) => corpus,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(101);
+        }
+    };
+    let shared = Arc::new(Shared::default());
+    let trials = corpus
+        .cases
+        .into_iter()
+        .map(|case| trial(case, Arc::clone(&shared)));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    shared.end();
+    conclusion.exit();
+}
+
+fn trial(case: Case, shared: Arc<Shared>) -> Trial {
+    Trial::test(case.id.clone(), move || shared.run(&case))
+}
+
+/// What the tests of a process share: a lab, opened by the first one, and idle guests.
+#[derive(Default)]
+struct Shared {
+    lab: OnceLock<Result<Lab, String>>,
+    idle: Mutex<Vec<Guest>>,
+}
+
+impl Shared {
+    fn run(&self, case: &Case) -> Result<(), Failed> {
+        let lab = self.lab.get_or_init(open).as_ref()?;
+        let idle = self.idle().pop();
+        let mut guest = match idle {
+            Some(guest) => guest,
+            None => lab.boot()?.1,
+        };
+        let ran = lab.run(case, &mut guest);
+        if !ran.guest_spoiled {
+            self.idle().push(guest);
+        }
+        let reason = ran.record.reason.unwrap_or_default();
+        match ran.record.verdict {
+            Verdict::Skip => {
+                eprintln!("SKIP {}: {reason}", case.id);
+                Ok(())
+            }
+            verdict if verdict.is_expected() => Ok(()),
+            verdict => Err(format!("{verdict}: {reason}").into()),
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) {
+        for guest in self.idle().drain(..) {
+            guest.end();
+        }
+    }
+}
+
+fn open() -> Result<Lab, String> {
+    let options = Options::standard();
+    let corpus = load_corpus(&options.cases()).map_err(|error| error.to_string())?;
+    Lab::open(&options, corpus, Mode::Check, &Terminal::new()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask`: the project's commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Conformance of iommufd and vfio"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run cases on a real kernel in QEMU and judge them.
+    RunConformance(Box<runner::options::Options>),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::RunConformance(options) => runner::cli::main(&options),
+    }
+}
