@@ -1,0 +1,416 @@
+//! Finds and fetches source packages with a private apt: its own sources, lists and cache.
+//! The machine's configuration is read for the mirror and the proxy, and stays as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::cache::{Cache, make_dir, write};
+use crate::error::ImageError;
+use crate::process::{check, command, output, run, shown};
+use crate::progress::Progress;
+use crate::series::Series;
+
+/// Package lists younger than this are taken as they are.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Suites of Debian which carry kernels newer than a stable release's own.
+const NEW_SUITES: &[&str] = &["trixie-backports"];
+/// Suites with large lists, for a series that the others do not have.
+const FALL_BACK: &[&str] = &["trixie", "forky", "sid"];
+
+/// Settings of the machine's apt that say how to reach the mirror.
+const NETWORK: &[&str] = &[
+    "Acquire::http",
+    "Acquire::https",
+    "Acquire::Force",
+    "Acquire::Check-",
+    "Acquire::Retries",
+];
+
+/// A package with the source of a kernel series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) series: Series,
+    /// The private apt that offers it.
+    pub(crate) folder: PathBuf,
+}
+
+/// What the machine says of itself.
+struct Machine {
+    /// As in "debian".
+    id: String,
+    codename: String,
+    /// The main archive's address.
+    site: String,
+}
+
+/// The package of the series, or of the newest one.
+pub(crate) fn find(
+    cache: &Cache,
+    wanted: Option<Series>,
+    progress: &dyn Progress,
+) -> Result<Package, ImageError> {
+    let machine = machine()?;
+    let _lock = cache.lock("apt", progress)?;
+    let (mut suites, mut offered, mut trouble) = (Vec::new(), Vec::new(), String::new());
+    for (name, group) in ["apt", "apt-more"].into_iter().zip(suite_groups(&machine)) {
+        let apt = Apt::open(cache.folder(name)?, &machine, &group)?;
+        trouble.push_str(&apt.update(progress)?);
+        let names = apt.names()?;
+        if let Some((series, package)) = choose(&names, wanted) {
+            return apt.package(package, series);
+        }
+        suites.extend(group);
+        offered.extend(names.into_iter().map(|(series, _)| series.to_string()));
+    }
+    Err(ImageError::NoSeries {
+        wanted: wanted.map(|series| series.to_string()),
+        suites,
+        offered,
+        update: trouble,
+    })
+}
+
+/// Fetches the package; gives the file. One that is there whole is not fetched again.
+pub(crate) fn download(
+    cache: &Cache,
+    package: &Package,
+    progress: &dyn Progress,
+) -> Result<PathBuf, ImageError> {
+    progress.stage(&format!("downloading {} {}", package.name, package.version));
+    let folder = cache.folder("download")?;
+    let mut apt = command("apt-get");
+    apt.env("APT_CONFIG", package.folder.join("apt.conf"))
+        .current_dir(&folder)
+        .args(["-q", "-o", "APT::Status-Fd=1", "download"])
+        .arg(format!("{}={}", package.name, package.version));
+    let finished = run(&mut apt, &mut |line| {
+        if let Some(percent) = percent(line) {
+            progress.steps(percent, Some(100));
+        }
+        Ok(())
+    })?;
+    let file = newest_deb(&folder, &package.name);
+    match file {
+        Some(file) if finished.status.success() => Ok(file),
+        _ => Err(ImageError::StepFailed {
+            command: shown(&apt),
+            status: finished.status.to_string(),
+            tail: finished.tail,
+            hint: "check the network and the proxy settings of apt, and run again\n".to_owned(),
+        }),
+    }
+}
+
+/// The percentage in a line as in "dlstatus:1:44.06:Retrieving file 1 of 1".
+fn percent(line: &str) -> Option<u64> {
+    let number = line.strip_prefix("dlstatus:")?.split(':').nth(1)?;
+    number.split('.').next()?.parse().ok()
+}
+
+/// The file of the package that was fetched last.
+fn newest_deb(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mine = |path: &PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        file.starts_with(&format!("{name}_")) && file.ends_with(".deb")
+    };
+    let paths = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    paths
+        .filter(mine)
+        .max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok())
+}
+
+/// The suites to look in, cheap ones first.
+fn suite_groups(machine: &Machine) -> Vec<Vec<String>> {
+    let name = &machine.codename;
+    if machine.id != "debian" {
+        return vec![vec![format!("{name}-updates"), name.clone()]];
+    }
+    let mut first = vec![format!("{name}-backports")];
+    first.extend(NEW_SUITES.iter().map(|suite| (*suite).to_owned()));
+    first.dedup();
+    let more: Vec<String> = FALL_BACK.iter().map(|suite| (*suite).to_owned()).collect();
+    vec![first, more]
+}
+
+/// The series asked for, or the newest.
+fn choose(names: &[(Series, String)], wanted: Option<Series>) -> Option<(Series, &str)> {
+    let fits = |(series, _): &&(Series, String)| wanted.is_none_or(|wanted| wanted == *series);
+    let best = names.iter().filter(fits).max_by_key(|(series, _)| *series);
+    best.map(|(series, name)| (*series, name.as_str()))
+}
+
+fn machine() -> Result<Machine, ImageError> {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let (id, codename) = (os_value(&text, "ID"), os_value(&text, "VERSION_CODENAME"));
+    // It prints what it would fetch, also where the lists were never fetched.
+    let mut apt = command("apt-get");
+    let hint = "without apt, give a kernel tree or a ready image instead\n";
+    let uris = output(apt.args(["update", "--print-uris"]), hint)?;
+    match main_site(&uris, &codename) {
+        Some(site) => Ok(Machine { id, codename, site }),
+        None => Err(ImageError::NoArchive { codename }),
+    }
+}
+
+fn os_value(text: &str, name: &str) -> String {
+    let value = |line: &str| {
+        Some(
+            line.strip_prefix(name)?
+                .strip_prefix('=')?
+                .trim_matches('"')
+                .to_owned(),
+        )
+    };
+    text.lines().find_map(value).unwrap_or_default()
+}
+
+/// The archive that carries the release itself. Security and third parties carry suites of
+/// other names.
+fn main_site(uris: &str, codename: &str) -> Option<String> {
+    let releases: Vec<(&str, &str)> = uris.lines().filter_map(release_uri).collect();
+    let of = |suite: &str| {
+        releases
+            .iter()
+            .find(|(_, s)| *s == suite)
+            .map(|(site, _)| (*site).to_owned())
+    };
+    let updates = format!("{codename}-updates");
+    [codename, &updates, "stable", "testing", "unstable"]
+        .into_iter()
+        .find_map(of)
+}
+
+/// Site and suite of a line as in "'SITE/dists/SUITE/InRelease' FILE 0".
+fn release_uri(line: &str) -> Option<(&str, &str)> {
+    let uri = line.strip_prefix('\'')?.split('\'').next()?;
+    uri.strip_suffix("/InRelease")?.rsplit_once("/dists/")
+}
+
+/// A private apt in a folder of the cache.
+struct Apt {
+    folder: PathBuf,
+}
+
+impl Apt {
+    fn open(folder: PathBuf, machine: &Machine, suites: &[String]) -> Result<Self, ImageError> {
+        for name in ["parts", "lists/partial", "cache/archives/partial"] {
+            make_dir(&folder.join(name))?;
+        }
+        let apt = Self { folder };
+        let sources = sources(machine, suites);
+        let path = apt.folder.join("sources.list");
+        if fs::read_to_string(&path).is_ok_and(|had| had == sources) {
+            return Ok(apt);
+        }
+        // Lists of other suites are no lists of these.
+        let _ = fs::remove_file(apt.stamp());
+        let theirs = output(command("apt-config").arg("dump"), "")?;
+        write(
+            &apt.folder.join("apt.conf"),
+            configuration(&apt.folder, &theirs),
+        )?;
+        write(&path, sources)?;
+        Ok(apt)
+    }
+
+    /// Fetches the lists where they are old. What went wrong is returned and not an error:
+    /// not every mirror has every suite, and old lists are better than none.
+    fn update(&self, progress: &dyn Progress) -> Result<String, ImageError> {
+        let age = fs::metadata(self.stamp())
+            .and_then(|m| m.modified())
+            .ok()
+            .and_then(|t| t.elapsed().ok());
+        if age.is_some_and(|age| age < FRESH) {
+            return Ok(String::new());
+        }
+        progress.stage("looking for kernel source packages");
+        match check(self.command("apt-get").args(["-q", "update"]), "") {
+            Ok(()) => write(&self.stamp(), "").map(|()| String::new()),
+            Err(ImageError::StepFailed { tail, .. }) => {
+                let lines = tail
+                    .lines()
+                    .filter(|l| l.starts_with("E:") || l.starts_with("Err:"));
+                Ok(lines.map(|line| format!("{line}\n")).collect())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The packages with the source of a series.
+    fn names(&self) -> Result<Vec<(Series, String)>, ImageError> {
+        let mut search = self.command("apt-cache");
+        search.args(["search", "--names-only", "^linux-source-[0-9.]+$"]);
+        Ok(source_packages(&output(
+            &mut search,
+            "remove the cache folder and run again\n",
+        )?))
+    }
+
+    /// The package in its newest version.
+    fn package(&self, name: &str, series: Series) -> Result<Package, ImageError> {
+        let mut madison = self.command("apt-cache");
+        let text = output(
+            madison.args(["madison", name]),
+            "remove the cache folder and run again\n",
+        )?;
+        // "NAME | VERSION | ORIGIN", newest first.
+        let version = text
+            .lines()
+            .next()
+            .and_then(|line| line.split('|').nth(1))
+            .unwrap_or_default();
+        Ok(Package {
+            name: name.to_owned(),
+            version: version.trim().to_owned(),
+            series,
+            folder: self.folder.clone(),
+        })
+    }
+
+    fn stamp(&self) -> PathBuf {
+        self.folder.join("fetched")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = command(program);
+        command.env("APT_CONFIG", self.folder.join("apt.conf"));
+        command
+    }
+}
+
+/// Names and series in the answer to a search.
+fn source_packages(text: &str) -> Vec<(Series, String)> {
+    let package = |line: &str| {
+        let name = line.split_whitespace().next()?;
+        let series = Series::of_release(name.strip_prefix("linux-source-")?)?;
+        Some((series, name.to_owned()))
+    };
+    text.lines().filter_map(package).collect()
+}
+
+fn sources(machine: &Machine, suites: &[String]) -> String {
+    let keyring = format!("/usr/share/keyrings/{}-archive-keyring.gpg", machine.id);
+    let signed = match Path::new(&keyring).exists() {
+        true => format!("[signed-by={keyring}] "),
+        // Then apt's own trusted keys count.
+        false => String::new(),
+    };
+    let line = |suite: &String| format!("deb {signed}{} {suite} main\n", machine.site);
+    suites.iter().map(line).collect()
+}
+
+/// The private configuration: nothing of the machine's but how to reach the network. Its
+/// hooks would act on the machine's own lists.
+fn configuration(folder: &Path, theirs: &str) -> String {
+    let network = theirs
+        .lines()
+        .filter(|line| NETWORK.iter().any(|name| line.starts_with(name)));
+    let mut text: String = network.map(|line| format!("{line}\n")).collect();
+    let inside = [
+        ("Dir::Etc::SourceList", "sources.list"),
+        ("Dir::Etc::SourceParts", "parts"),
+        ("Dir::Etc::PreferencesParts", "parts"),
+        ("Dir::Etc::Preferences", "none"),
+        ("Dir::Etc::Parts", "parts"),
+        ("Dir::Etc::Main", "none"),
+        ("Dir::State", "state"),
+        ("Dir::State::Lists", "lists"),
+        ("Dir::Cache", "cache"),
+        ("Dir::Log", "log"),
+    ];
+    for (name, file) in inside {
+        text.push_str(&format!("{name} \"{}\";\n", folder.join(file).display()));
+    }
+    // The sandbox's user cannot write here, and without root there is no sandbox.
+    text.push_str("APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const URIS: &str = "\
+'scheme://vendor.example/apt/dists/bookworm-sdk/InRelease' a 0
+'scheme://mirror.example/debian-security/dists/bookworm-security/InRelease' b 0
+'scheme://mirror.example/debian/dists/bookworm/InRelease' c 0
+'scheme://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' d 0
+'scheme://mirror.example/other/dists/stable/InRelease' e 0
+";
+
+    #[rstest]
+    #[case("bookworm", Some("scheme://mirror.example/debian"))]
+    #[case("trixie", Some("scheme://mirror.example/other"))]
+    fn finds_the_main_archive(#[case] codename: &str, #[case] want: Option<&str>) {
+        assert_eq!(main_site(URIS, codename).as_deref(), want);
+    }
+
+    #[test]
+    fn no_archive_is_none() {
+        assert_eq!(main_site("", "bookworm"), None);
+    }
+
+    #[rstest]
+    #[case(None, Some("linux-source-7.3"))]
+    #[case(Some("6.12"), Some("linux-source-6.12"))]
+    #[case(Some("6.8"), Some("linux-source-6.8.0"))]
+    #[case(Some("5.10"), None)]
+    fn chooses_a_version(#[case] wanted: Option<&str>, #[case] want: Option<&str>) {
+        let names = source_packages(
+            "linux-source-6.12 - x\nlinux-source-7.3 - y\nlinux-source-6.8.0 - z\nlinux-source-6.9 - q\n",
+        );
+        let wanted = wanted.map(|text| text.parse().unwrap());
+        assert_eq!(choose(&names, wanted).map(|(_, name)| name), want);
+    }
+
+    #[rstest]
+    #[case("debian", "bookworm", &["bookworm-backports", "trixie-backports"])]
+    #[case("debian", "trixie", &["trixie-backports"])]
+    #[case("ubuntu", "noble", &["noble-updates", "noble"])]
+    fn looks_in_cheap_suites_first(
+        #[case] id: &str,
+        #[case] codename: &str,
+        #[case] want: &[&str],
+    ) {
+        let machine = Machine {
+            id: id.into(),
+            codename: codename.into(),
+            site: String::new(),
+        };
+        assert_eq!(suite_groups(&machine)[0], want);
+    }
+
+    #[test]
+    fn takes_the_proxy_and_no_hooks() {
+        let theirs = "Acquire::http::Proxy \"scheme://p\";\nAPT::Update::Post-Invoke:: \"rm x\";\nDir \"/\";\n";
+        let text = configuration(Path::new("/c"), theirs);
+        assert!(text.contains("Proxy") && text.contains("Dir::State::Lists \"/c/lists\";"));
+        assert!(!text.contains("Invoke") && !text.contains("Dir \"/\""));
+    }
+
+    #[rstest]
+    #[case("dlstatus:1:44.0603:Retrieving file 1 of 1", Some(44))]
+    #[case("Get:1 somewhere", None)]
+    #[case("dlstatus:", None)]
+    fn reads_the_progress(#[case] line: &str, #[case] want: Option<u64>) {
+        assert_eq!(percent(line), want);
+    }
+
+    #[test]
+    fn reads_os_release() {
+        let text = "ID=debian\nVERSION_CODENAME=\"trixie\"\n";
+        assert_eq!(
+            (os_value(text, "ID"), os_value(text, "VERSION_CODENAME")),
+            ("debian".into(), "trixie".into())
+        );
+    }
+}

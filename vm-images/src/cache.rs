@@ -1,0 +1,352 @@
+//! The cache folder: finished images, half-made ones, and the locks between runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::error::ImageError;
+use crate::image::Image;
+use crate::process::first_line;
+use crate::progress::Progress;
+
+const NAME: &str = "iommufd-conformance";
+/// Of each kind, so many images stay. A run that still boots an older one is not disturbed
+/// by the next two builds.
+const KEEP: usize = 3;
+
+/// Where everything is kept that can be made again: `$XDG_CACHE_HOME/iommufd-conformance`
+/// or `~/.cache/iommufd-conformance`, and the folder for temporary files where neither is
+/// known.
+#[must_use]
+pub fn cache_dir() -> PathBuf {
+    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    given
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join(NAME)
+}
+
+/// A cache folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+/// Held while a run changes a part of the cache. The kernel lets go of it when the process
+/// ends, however it ends.
+pub(crate) struct Lock {
+    _file: Flock<File>,
+}
+
+impl Cache {
+    /// The cache in the folder, which is made where it is missing.
+    pub(crate) fn open(root: &Path) -> Result<Self, ImageError> {
+        make_dir(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// A folder of the cache, made where it is missing.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, ImageError> {
+        let path = self.root.join(name);
+        make_dir(&path)?;
+        Ok(path)
+    }
+
+    /// Waits until no other run holds the lock, and says so.
+    pub(crate) fn lock(&self, name: &str, progress: &dyn Progress) -> Result<Lock, ImageError> {
+        let path = self.root.join(format!("{name}.lock"));
+        let failed = |source| ImageError::File {
+            doing: "lock",
+            path: path.clone(),
+            hint: "make the cache folder writable, or set XDG_CACHE_HOME to one that is",
+            source,
+        };
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = open.map_err(failed)?;
+        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => file,
+            Err((file, Errno::EWOULDBLOCK)) => {
+                let holder = first_line(&path).unwrap_or_else(|| "unknown".to_owned());
+                progress.line(&format!(
+                    "waiting for another run (process {holder}), which is busy with `{name}`"
+                ));
+                let wait = Flock::lock(file, FlockArg::LockExclusive);
+                wait.map_err(|(_, error)| failed(error.into()))?
+            }
+            Err((_, error)) => return Err(failed(error.into())),
+        };
+        // Only for the message above: the lock holds without it.
+        let _ = file.set_len(0);
+        let _ = writeln!(file, "{}", std::process::id());
+        Ok(Lock { _file: file })
+    }
+
+    /// An empty folder that goes when its owner does. What runs that were killed left is
+    /// removed: the lock says that no other run is at work.
+    pub(crate) fn temp(&self, _lock: &Lock) -> Result<TempDir, ImageError> {
+        let root = self.root.join("tmp");
+        remove_dir(&root)?;
+        make_dir(&root)?;
+        tempfile::tempdir_in(&root).map_err(|source| ImageError::File {
+            doing: "create a folder in",
+            path: root,
+            hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
+            source,
+        })
+    }
+
+    /// The image with the key, if it is there. Images appear by a rename, so one that is
+    /// there is whole.
+    pub(crate) fn image(&self, kind: &str, key: &str) -> Option<Image> {
+        let root = self.root.join(kind).join(key);
+        let image = Image::load(&root, key)?;
+        // Prune goes by the time of last use.
+        if let Ok(folder) = File::open(&root) {
+            let _ = folder.set_modified(std::time::SystemTime::now());
+        }
+        Some(image)
+    }
+
+    /// Moves a finished image to its place and drops the oldest of its kind.
+    pub(crate) fn publish(&self, made: &Path, kind: &str, key: &str) -> Result<Image, ImageError> {
+        let folder = self.folder(kind)?;
+        let place = folder.join(key);
+        // What is there is no image, or it would have been used.
+        remove_dir(&place)?;
+        rename(made, &place)?;
+        prune(&folder);
+        Image::load(&place, key).ok_or_else(|| ImageError::File {
+            doing: "read",
+            path: place,
+            hint: "remove the folder and run again",
+            source: std::io::ErrorKind::InvalidData.into(),
+        })
+    }
+
+    /// A number remembered from the last run.
+    pub(crate) fn recall(&self, name: &str) -> Option<u64> {
+        first_line(&self.root.join(name))?.parse().ok()
+    }
+
+    /// Remembers a number for the next run.
+    pub(crate) fn remember(&self, name: &str, value: u64) {
+        // It only serves an estimate.
+        let _ = fs::write(self.root.join(name), value.to_string());
+    }
+}
+
+/// Removes all but the images that were used last.
+fn prune(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    let used = |entry: &fs::DirEntry| entry.metadata().and_then(|m| m.modified()).ok();
+    let mut images: Vec<_> = entries.flatten().map(|e| (used(&e), e.path())).collect();
+    images.sort();
+    let surplus = images.len().saturating_sub(KEEP);
+    for (_, path) in images.into_iter().take(surplus) {
+        // The next run tries again.
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// The SHA-256 of the parts, in hexadecimal. Each part's length goes in too, so that no two
+/// lists of parts are alike.
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Makes the folder and those above it.
+pub(crate) fn make_dir(path: &Path) -> Result<(), ImageError> {
+    fs::create_dir_all(path).map_err(|source| ImageError::File {
+        doing: "create",
+        path: path.to_owned(),
+        hint: "make the folder above it writable, or set XDG_CACHE_HOME to one that is",
+        source,
+    })
+}
+
+/// Removes the folder if it is there.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), ImageError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ImageError::File {
+            doing: "remove",
+            path: path.to_owned(),
+            hint: "remove it by hand and run again",
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Moves a file or folder inside the cache.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ImageError> {
+    fs::rename(from, to).map_err(|source| ImageError::File {
+        doing: "move to its place",
+        path: from.to_owned(),
+        hint: "make the cache folder writable, or set XDG_CACHE_HOME to one that is",
+        source,
+    })
+}
+
+/// Reads a text.
+pub(crate) fn read(path: &Path) -> Result<String, ImageError> {
+    fs::read_to_string(path).map_err(|source| ImageError::File {
+        doing: "read",
+        path: path.to_owned(),
+        hint: "make it readable, or remove the cache folder and run again",
+        source,
+    })
+}
+
+/// Writes a file.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), ImageError> {
+    fs::write(path, content).map_err(|source| ImageError::File {
+        doing: "write",
+        path: path.to_owned(),
+        hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
+        source,
+    })
+}
+
+/// Copies a file.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), ImageError> {
+    fs::copy(from, to)
+        .map(|_| ())
+        .map_err(|source| ImageError::File {
+            doing: "copy",
+            path: from.to_owned(),
+            hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// Passes on the message that a lock is waited for.
+    struct Teller(Sender<String>);
+
+    impl Progress for Teller {
+        fn stage(&self, _text: &str) {}
+        fn steps(&self, _done: u64, _total: Option<u64>) {}
+        fn line(&self, text: &str) {
+            let _ = self.0.send(text.to_owned());
+        }
+    }
+
+    fn fixture() -> (TempDir, Cache) {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&root.path().join("deep/cache")).unwrap();
+        (root, cache)
+    }
+
+    #[test]
+    fn the_second_waits_for_the_first() {
+        let (_root, cache) = fixture();
+        let first = cache.lock("build", &Silent).unwrap();
+        let (told, tells) = channel();
+        let (got, gets) = channel();
+        let second = cache.clone();
+        let thread = std::thread::spawn(move || {
+            let lock = second.lock("build", &Teller(told)).unwrap();
+            got.send(()).unwrap();
+            drop(lock);
+        });
+        let message = tells.recv().unwrap();
+        assert!(
+            message.contains(&std::process::id().to_string()),
+            "{message}"
+        );
+        assert!(gets.try_recv().is_err(), "two runs hold the lock");
+        drop(first);
+        gets.recv().unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn locks_of_other_names_do_not_wait() {
+        let (_root, cache) = fixture();
+        let _first = cache.lock("build", &Silent).unwrap();
+        let _second = cache.lock("apt", &Silent).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes() {
+        let (_root, cache) = fixture();
+        // kill -9 runs no destructor.
+        let left = cache
+            .temp(&cache.lock("build", &Silent).unwrap())
+            .unwrap()
+            .keep();
+        fs::write(left.join("half"), "x").unwrap();
+        let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
+        assert!(!left.exists());
+        assert!(temp.path().exists());
+    }
+
+    #[test]
+    fn an_image_is_there_when_published_and_not_before() {
+        let (_root, cache) = fixture();
+        let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
+        let made = temp.path().join("image");
+        make_dir(&made.join("include")).unwrap();
+        fs::write(made.join("bzImage"), "x").unwrap();
+        assert!(cache.image("images", "k").is_none());
+        fs::write(made.join("release"), "7.3.4\n").unwrap();
+        let image = cache.publish(&made, "images", "k").unwrap();
+        assert_eq!(image.release, "7.3.4");
+        assert_eq!(cache.image("images", "k"), Some(image));
+    }
+
+    #[test]
+    fn only_the_last_images_stay() {
+        let (_root, cache) = fixture();
+        let folder = cache.folder("images").unwrap();
+        let start = std::time::SystemTime::UNIX_EPOCH;
+        for age in 1..=5 {
+            make_dir(&folder.join(age.to_string())).unwrap();
+            let time = start + std::time::Duration::from_secs(1000 - age);
+            File::open(folder.join(age.to_string()))
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
+        }
+        prune(&folder);
+        let left = |age: u64| folder.join(age.to_string()).exists();
+        assert_eq!(
+            (1..=5).map(left).collect::<Vec<_>>(),
+            [true, true, true, false, false]
+        );
+    }
+
+    #[test]
+    fn parts_do_not_run_into_one_another() {
+        assert_ne!(hash([&b"ab"[..], b"c"]), hash([&b"a"[..], b"bc"]));
+    }
+}

@@ -1,0 +1,251 @@
+//! Fragments of kernel configuration: read, merge, and compare with the result.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::error::ImageError;
+use crate::series::Series;
+
+/// The fragments every image is made from: name and text.
+pub(crate) const FRAGMENTS: &[(&str, &str)] =
+    &[("base.config", include_str!("../kernels/base.config"))];
+
+/// An option of a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Name, with `CONFIG_`.
+    pub(crate) name: String,
+    /// `y`, a number, a quoted text, or `n` for unset.
+    pub(crate) value: String,
+    since: Option<Series>,
+    until: Option<Series>,
+}
+
+impl Setting {
+    /// Whether the series has the option.
+    fn applies(&self, series: Series) -> bool {
+        self.since.is_none_or(|since| since <= series)
+            && self.until.is_none_or(|until| series <= until)
+    }
+
+    /// As a line of a .config.
+    fn line(&self) -> String {
+        if self.value == "n" {
+            format!("# {} is not set", self.name)
+        } else {
+            format!("{}={}", self.name, self.value)
+        }
+    }
+}
+
+/// An option that has another value than the fragments want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Name, with `CONFIG_`.
+    pub name: String,
+    /// What the fragment says.
+    pub wanted: String,
+    /// What the configuration says; `n` for unset.
+    pub actual: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: wanted {}, is {}",
+            self.name, self.wanted, self.actual
+        )
+    }
+}
+
+/// The options of all the fragments that hold for a series.
+pub(crate) fn settings_for(series: Series) -> Result<Vec<Setting>, ImageError> {
+    let mut all = Vec::new();
+    for (file, text) in FRAGMENTS {
+        all.extend(parse(file, text)?);
+    }
+    all.retain(|setting| setting.applies(series));
+    Ok(all)
+}
+
+/// The options of one fragment.
+fn parse(file: &str, text: &str) -> Result<Vec<Setting>, ImageError> {
+    let mut settings = Vec::new();
+    let (mut since, mut until) = (None, None);
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(series) = directive(line, "since")? {
+            since = Some(series);
+        } else if let Some(series) = directive(line, "until")? {
+            until = Some(series);
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let (name, value) = split(line).ok_or_else(|| ImageError::FragmentSyntax {
+                file: file.to_owned(),
+                line: index + 1,
+                text: line.to_owned(),
+            })?;
+            settings.push(Setting {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                since: since.take(),
+                until: until.take(),
+            });
+        }
+    }
+    Ok(settings)
+}
+
+/// The series of a `# since 6.19` line. Prose that merely starts alike is a comment.
+fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
+    let mut words = line.split_whitespace();
+    let starts = words.next() == Some("#") && words.next() == Some(word);
+    match (starts, words.next(), words.next()) {
+        (true, Some(series), None) => series.parse().map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Name and value of a `CONFIG_X=VALUE` line.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once('=')?;
+    let rest = name.strip_prefix("CONFIG_")?;
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (!rest.is_empty() && rest.chars().all(known) && !value.is_empty()).then_some((name, value))
+}
+
+/// The .config with the settings in place of what it says about the same options.
+pub(crate) fn merge(config: &str, settings: &[Setting]) -> String {
+    let wanted: BTreeMap<&str, &Setting> = settings.iter().map(|s| (s.name.as_str(), s)).collect();
+    let mut merged = String::with_capacity(config.len());
+    for line in config.lines() {
+        if !option_of(line).is_some_and(|name| wanted.contains_key(name)) {
+            merged.push_str(line);
+            merged.push('\n');
+        }
+    }
+    for setting in wanted.values() {
+        merged.push_str(&setting.line());
+        merged.push('\n');
+    }
+    merged
+}
+
+/// The option a line of a .config is about.
+fn option_of(line: &str) -> Option<&str> {
+    let unset = line
+        .strip_prefix("# ")
+        .and_then(|l| l.strip_suffix(" is not set"));
+    unset.or_else(|| split(line).map(|(name, _)| name))
+}
+
+/// The settings that the .config does not have.
+pub(crate) fn mismatches(config: &str, settings: &[Setting]) -> Vec<Mismatch> {
+    let actual: BTreeMap<&str, &str> = config.lines().filter_map(split).collect();
+    let compare = |setting: &Setting| {
+        let is = actual.get(setting.name.as_str()).copied().unwrap_or("n");
+        (is != setting.value).then(|| Mismatch {
+            name: setting.name.clone(),
+            wanted: setting.value.clone(),
+            actual: is.to_owned(),
+        })
+    };
+    settings.iter().filter_map(compare).collect()
+}
+
+/// The settings as one text: a part of the cache key.
+pub(crate) fn text(settings: &[Setting]) -> String {
+    settings.iter().map(|s| s.line() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const OLD: Series = Series {
+        major: 6,
+        minor: 12,
+    };
+    const NEW: Series = Series { major: 7, minor: 3 };
+
+    fn settings(text: &str, series: Series) -> Vec<Setting> {
+        let mut all = parse("test", text).unwrap();
+        all.retain(|s| s.applies(series));
+        all
+    }
+
+    #[test]
+    fn own_fragments_are_well_formed() {
+        for series in [OLD, NEW] {
+            let all = settings_for(series).unwrap();
+            assert!(
+                all.iter()
+                    .any(|s| s.name == "CONFIG_IOMMUFD_TEST" && s.value == "y")
+            );
+        }
+    }
+
+    #[rstest]
+    #[case("# since 6.19\nCONFIG_A=y\nCONFIG_B=y\n", OLD, &["CONFIG_B"])]
+    #[case("# since 6.19\nCONFIG_A=y\nCONFIG_B=y\n", NEW, &["CONFIG_A", "CONFIG_B"])]
+    #[case("# until 6.12\n# why\nCONFIG_A=y\n", OLD, &["CONFIG_A"])]
+    #[case("# until 6.12\nCONFIG_A=y\n", NEW, &[])]
+    #[case("# since 6.0\n# until 6.11\nCONFIG_A=y\n", OLD, &[])]
+    #[case("# since then we need it\nCONFIG_A=y\n", OLD, &["CONFIG_A"])]
+    fn bounds_options(#[case] text: &str, #[case] series: Series, #[case] want: &[&str]) {
+        let names: Vec<String> = settings(text, series).into_iter().map(|s| s.name).collect();
+        assert_eq!(names, want);
+    }
+
+    #[rstest]
+    #[case("CONFIG_A")]
+    #[case("A=y")]
+    #[case("CONFIG_=y")]
+    #[case("CONFIG_A=")]
+    #[case("CONFIG A=y")]
+    fn rejects(#[case] line: &str) {
+        let error = parse("f.config", &format!("# head\n{line}\n")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("f.config, line 2:"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rejects_a_bad_series() {
+        assert!(parse("f", "# since six\nCONFIG_A=y\n").is_err());
+    }
+
+    #[test]
+    fn merge_replaces_what_was_said() {
+        let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=3\nCONFIG_AB=y\n";
+        let merged = merge(
+            config,
+            &settings("CONFIG_A=n\nCONFIG_B=y\nCONFIG_D=\"x\"\n", NEW),
+        );
+        let want = "CONFIG_C=3\nCONFIG_AB=y\n# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_D=\"x\"\n";
+        assert_eq!(merged, want);
+    }
+
+    #[test]
+    fn finds_what_did_not_stick() {
+        let wanted = settings(
+            "CONFIG_A=y\nCONFIG_B=n\nCONFIG_C=n\nCONFIG_D=4\nCONFIG_E=y\n",
+            NEW,
+        );
+        let found = mismatches(
+            "CONFIG_A=y\nCONFIG_C=y\nCONFIG_D=2\n# CONFIG_E is not set\n",
+            &wanted,
+        );
+        let lines: Vec<String> = found.iter().map(Mismatch::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "CONFIG_C: wanted n, is y",
+                "CONFIG_D: wanted 4, is 2",
+                "CONFIG_E: wanted y, is n"
+            ]
+        );
+    }
+}

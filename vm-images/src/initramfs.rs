@@ -1,0 +1,270 @@
+//! Writes the archive a kernel unpacks as its first root file system.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use cpio::newc::{self, ModeFileType};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::error::ImageError;
+
+/// One member of the archive; names have no leading slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A folder. It must come before what is in it.
+    Dir {
+        /// Where.
+        name: String,
+    },
+    /// A file.
+    File {
+        /// Where.
+        name: String,
+        /// Permission bits, as in 0o755.
+        mode: u32,
+        /// The content.
+        content: Vec<u8>,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where.
+        name: String,
+        /// What it points at.
+        target: String,
+    },
+    /// A character device.
+    CharDevice {
+        /// Where.
+        name: String,
+        /// Permission bits.
+        mode: u32,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+}
+
+/// An initramfs whose first process is `init`: `/init`, `/dev/console`, the mount points
+/// and then the entries. The same input gives the same bytes.
+#[must_use]
+pub fn initramfs(init: Vec<u8>, entries: Vec<Entry>) -> Vec<u8> {
+    let mut all: Vec<Entry> = ["dev", "proc", "sys", "tmp"].map(dir).into();
+    all.push(Entry::CharDevice {
+        name: "dev/console".to_owned(),
+        mode: 0o600,
+        major: 5,
+        minor: 1,
+    });
+    all.push(Entry::File {
+        name: "init".to_owned(),
+        mode: 0o755,
+        content: init,
+    });
+    all.extend(entries);
+    archive(&all)
+}
+
+/// The archive packed with gzip, which every kernel of this suite unpacks.
+#[must_use]
+pub fn gzip(archive: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing into a Vec has no way to fail.
+    let _ = packer.write_all(archive);
+    packer.finish().unwrap_or_default()
+}
+
+/// A folder of the machine with all that is in it, as entries under `name`. Folders above
+/// `name` are entries too, so `lib/modules/7.3.4` needs no others.
+///
+/// # Errors
+/// A file of the folder cannot be read.
+pub fn directory(path: &Path, name: &str) -> Result<Vec<Entry>, ImageError> {
+    let above = name.match_indices('/').map(|(at, _)| dir(&name[..at]));
+    let mut entries: Vec<Entry> = above.collect();
+    entries.push(dir(name));
+    collect(path, name, &mut entries)?;
+    Ok(entries)
+}
+
+fn dir(name: &str) -> Entry {
+    Entry::Dir {
+        name: name.to_owned(),
+    }
+}
+
+/// Adds what is in the folder, sorted by name.
+fn collect(path: &Path, name: &str, entries: &mut Vec<Entry>) -> Result<(), ImageError> {
+    let failed = |source| ImageError::File {
+        doing: "read",
+        path: path.to_owned(),
+        hint: "make its files readable",
+        source,
+    };
+    let mut children = fs::read_dir(path)
+        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+        .map_err(failed)?;
+    children.sort_by_key(fs::DirEntry::file_name);
+    for child in children {
+        let inner = format!("{name}/{}", child.file_name().to_string_lossy());
+        let kind = child.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            entries.push(dir(&inner));
+            collect(&child.path(), &inner, entries)?;
+        } else if kind.is_symlink() {
+            let target = fs::read_link(child.path()).map_err(failed)?;
+            entries.push(Entry::Link {
+                name: inner,
+                target: target.to_string_lossy().into_owned(),
+            });
+        } else if kind.is_file() {
+            entries.push(Entry::File {
+                name: inner,
+                mode: child.metadata().map_err(failed)?.permissions().mode() & 0o777,
+                content: fs::read(child.path()).map_err(failed)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The entries in the newc format.
+fn archive(entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Equal numbers would make hard links of two files.
+    for (number, entry) in (1..).zip(entries) {
+        // Writing into a Vec has no way to fail.
+        let _ = append(&mut out, number, entry);
+    }
+    let _ = newc::trailer(&mut out);
+    out
+}
+
+fn append(out: &mut Vec<u8>, number: u32, entry: &Entry) -> io::Result<()> {
+    let (header, content): (newc::Builder, &[u8]) = match entry {
+        Entry::Dir { name } => {
+            let header = newc::Builder::new(name).mode(0o755);
+            (header.set_mode_file_type(ModeFileType::Directory), &[])
+        }
+        Entry::File {
+            name,
+            mode,
+            content,
+        } => {
+            let header = newc::Builder::new(name).mode(*mode);
+            (header.set_mode_file_type(ModeFileType::Regular), content)
+        }
+        Entry::Link { name, target } => {
+            let header = newc::Builder::new(name).mode(0o777);
+            (
+                header.set_mode_file_type(ModeFileType::Symlink),
+                target.as_bytes(),
+            )
+        }
+        Entry::CharDevice {
+            name,
+            mode,
+            major,
+            minor,
+        } => {
+            let header = newc::Builder::new(name)
+                .mode(*mode)
+                .rdev_major(*major)
+                .rdev_minor(*minor);
+            (header.set_mode_file_type(ModeFileType::Char), &[])
+        }
+    };
+    let size = u32::try_from(content.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut writer = header.ino(number).write(&mut *out, size);
+    writer.write_all(content)?;
+    writer.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    fn sample() -> Vec<u8> {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("kernel")).unwrap();
+        fs::write(tree.path().join("kernel/a.ko"), b"odd").unwrap();
+        std::os::unix::fs::symlink("kernel/a.ko", tree.path().join("link")).unwrap();
+        let modules = directory(tree.path(), "lib/modules/7.3.4").unwrap();
+        initramfs(b"#!/bin/sh\n".to_vec(), modules)
+    }
+
+    #[test]
+    fn cpio_lists_it() {
+        let mut child = match Command::new("cpio")
+            .args(["-tv", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+        {
+            Ok(child) => child,
+            // The tool is a check on top of the next test.
+            Err(_) => return,
+        };
+        child.stdin.take().unwrap().write_all(&sample()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        for want in [
+            "5,   1",
+            "dev/console",
+            "-rwxr-xr-x",
+            "init",
+            "lib/modules/7.3.4/kernel/a.ko",
+            "link -> kernel/a.ko",
+        ] {
+            assert!(text.contains(want), "no `{want}` in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn reads_back() {
+        let bytes = sample();
+        let mut rest: &[u8] = &bytes;
+        let mut names = Vec::new();
+        loop {
+            let reader = newc::Reader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                break;
+            }
+            names.push(reader.entry().name().to_owned());
+            rest = reader.finish().unwrap();
+        }
+        let want = [
+            "dev",
+            "proc",
+            "sys",
+            "tmp",
+            "dev/console",
+            "init",
+            "lib",
+            "lib/modules",
+            "lib/modules/7.3.4",
+            "lib/modules/7.3.4/kernel",
+            "lib/modules/7.3.4/kernel/a.ko",
+            "lib/modules/7.3.4/link",
+        ];
+        assert_eq!(names, want);
+        assert_eq!(sample(), bytes);
+    }
+
+    #[test]
+    fn gzip_unpacks() {
+        let mut text = Vec::new();
+        io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(&gzip(b"abc")[..]),
+            &mut text,
+        )
+        .unwrap();
+        assert_eq!(text, b"abc");
+    }
+}

@@ -1,0 +1,330 @@
+//! Configures and compiles a kernel with its own make files.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cache::{copy, make_dir, read, write};
+use crate::error::ImageError;
+use crate::fragment::{Setting, merge, mismatches};
+use crate::process::{self, check, command, output, run, shown};
+use crate::progress::Progress;
+
+/// What a build calls by name.
+const TOOLS: &[&str] = &[
+    "make", "gcc", "ld", "flex", "bison", "bc", "perl", "gzip", "tar", "xz",
+];
+
+/// A user's settings for other builds, which must not leak into this one.
+const FOREIGN: &[&str] = &[
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "O",
+    "ARCH",
+    "CROSS_COMPILE",
+    "LLVM",
+    "KBUILD_OUTPUT",
+    "KBUILD_EXTMOD",
+    "KCFLAGS",
+    "KCPPFLAGS",
+    "KCONFIG_CONFIG",
+    "KCONFIG_ALLCONFIG",
+    "KCONFIG_OVERWRITECONFIG",
+    "INSTALL_HDR_PATH",
+    "LOCALVERSION",
+    "V",
+];
+
+/// The steps of a build from nothing where none was counted before.
+const USUAL_STEPS: u64 = 1800;
+/// How many lines of errors a failure shows.
+const EXCERPT: usize = 20;
+
+/// Fails where a program that every build needs is not installed.
+pub(crate) fn check_tools() -> Result<(), ImageError> {
+    let missing = process::missing(TOOLS);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ImageError::ToolsMissing {
+        programs: missing.into_iter().map(str::to_owned).collect(),
+    })
+}
+
+/// The names and versions of compiler and linker.
+pub(crate) fn toolchain() -> Result<String, ImageError> {
+    let mut lines = String::new();
+    for tool in ["gcc", "ld"] {
+        let text = output(command(tool).arg("--version"), "")?;
+        lines.push_str(text.lines().next().unwrap_or_default());
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// A source tree and the folder its objects go to.
+pub(crate) struct Kbuild {
+    source: PathBuf,
+    objects: PathBuf,
+    /// What is added to the version; None asks the tree's git.
+    local_version: Option<&'static str>,
+}
+
+impl Kbuild {
+    /// For a tree that is no git checkout.
+    pub(crate) fn plain(source: PathBuf, objects: PathBuf) -> Self {
+        Self {
+            source,
+            objects,
+            local_version: Some(""),
+        }
+    }
+
+    /// For a developer's checkout: the release tells when it is between two tags.
+    pub(crate) fn checkout(source: PathBuf, objects: PathBuf) -> Self {
+        Self {
+            source,
+            objects,
+            local_version: None,
+        }
+    }
+
+    /// The .config.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.objects.join(".config")
+    }
+
+    /// The kernel image.
+    pub(crate) fn kernel(&self) -> PathBuf {
+        self.objects.join("arch/x86/boot/bzImage")
+    }
+
+    /// Makes a configuration of the settings and nothing else, and checks that it has them.
+    pub(crate) fn configure(&self, settings: &[Setting]) -> Result<(), ImageError> {
+        make_dir(&self.objects)?;
+        check(self.make().arg("tinyconfig"), KCONFIG_HINT)?;
+        let merged = merge(&read(&self.config())?, settings);
+        write(&self.config(), merged)?;
+        self.refresh(settings)
+    }
+
+    /// Lets Kconfig complete the .config as it is, and checks that it has the settings.
+    pub(crate) fn refresh(&self, settings: &[Setting]) -> Result<(), ImageError> {
+        check(self.make().arg("olddefconfig"), KCONFIG_HINT)?;
+        let found = mismatches(&read(&self.config())?, settings);
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(ImageError::ConfigNotApplied {
+            release: self.release().unwrap_or_else(|_| "this tree".to_owned()),
+            mismatches: found,
+        })
+    }
+
+    /// What `uname -r` will say.
+    pub(crate) fn release(&self) -> Result<String, ImageError> {
+        let text = output(self.make().args(["-s", "kernelrelease"]), KCONFIG_HINT)?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Compiles the image; gives the number of steps it took.
+    pub(crate) fn compile(
+        &self,
+        log: &Path,
+        expected: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<u64, ImageError> {
+        let mut make = self.make();
+        make.arg(format!("-j{}", jobs())).arg("bzImage");
+        let mut build = Build::new(log, expected)?;
+        let finished = run(&mut make, &mut |line| build.line(line, progress))?;
+        if finished.status.success() {
+            return Ok(build.steps);
+        }
+        Err(ImageError::BuildFailed {
+            command: shown(&make),
+            status: finished.status.to_string(),
+            excerpt: build.excerpt(&finished.tail),
+            log: log.to_owned(),
+        })
+    }
+
+    /// Writes the user API headers to the folder.
+    pub(crate) fn headers(&self, to: &Path) -> Result<(), ImageError> {
+        // `headers_install` would need rsync; it does no more than the copy below.
+        check(
+            self.make().arg(format!("-j{}", jobs())).arg("headers"),
+            KCONFIG_HINT,
+        )?;
+        copy_headers(&self.objects.join("usr/include"), to)
+    }
+
+    /// make for this tree, with everything fixed that would make two builds differ.
+    fn make(&self) -> Command {
+        let mut make = command("make");
+        for name in FOREIGN {
+            make.env_remove(name);
+        }
+        make.arg("-C").arg(&self.source);
+        make.arg(format!("O={}", self.objects.display()))
+            .arg("ARCH=x86_64");
+        make.args(
+            self.local_version
+                .map(|text| format!("LOCALVERSION={text}")),
+        );
+        make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 UTC")
+            .env("KBUILD_BUILD_USER", "user")
+            .env("KBUILD_BUILD_HOST", "host")
+            .env("KBUILD_BUILD_VERSION", "1");
+        make
+    }
+}
+
+const KCONFIG_HINT: &str =
+    "if a program is missing, scripts/bootstrap installs it; otherwise correct the tree\n";
+
+/// The steps to expect of a build from nothing.
+pub(crate) fn expected(counted: Option<u64>) -> u64 {
+    counted.unwrap_or(USUAL_STEPS)
+}
+
+fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Follows the output of a build.
+struct Build {
+    log: File,
+    path: PathBuf,
+    expected: Option<u64>,
+    steps: u64,
+    errors: VecDeque<String>,
+}
+
+impl Build {
+    fn new(log: &Path, expected: Option<u64>) -> Result<Self, ImageError> {
+        let file = File::create(log).map_err(|source| log_failed(log, source))?;
+        Ok(Self {
+            log: file,
+            path: log.to_owned(),
+            expected,
+            steps: 0,
+            errors: VecDeque::new(),
+        })
+    }
+
+    fn line(&mut self, line: &str, progress: &dyn Progress) -> Result<(), ImageError> {
+        writeln!(self.log, "{line}").map_err(|source| log_failed(&self.path, source))?;
+        if is_step(line) {
+            self.steps += 1;
+            progress.steps(self.steps, self.expected);
+        } else if is_error(line) && self.errors.len() < EXCERPT {
+            self.errors.push_back(line.to_owned() + "\n");
+        }
+        Ok(())
+    }
+
+    /// The first errors, or the tail where no line looks like one.
+    fn excerpt(self, tail: &str) -> String {
+        if self.errors.is_empty() {
+            tail.to_owned()
+        } else {
+            self.errors.into_iter().collect()
+        }
+    }
+}
+
+/// As in "  CC      kernel/fork.o".
+fn is_step(line: &str) -> bool {
+    let word = line
+        .strip_prefix("  ")
+        .and_then(|rest| rest.split(' ').next());
+    word.is_some_and(|word| word.len() > 1 && word.starts_with(|c: char| c.is_ascii_uppercase()))
+}
+
+fn is_error(line: &str) -> bool {
+    ["error:", "not found", "undefined reference", "No such file"]
+        .iter()
+        .any(|mark| line.contains(mark))
+        || line.contains("***")
+}
+
+fn log_failed(path: &Path, source: std::io::Error) -> ImageError {
+    ImageError::File {
+        doing: "write",
+        path: path.to_owned(),
+        hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
+        source,
+    }
+}
+
+/// Copies the `.h` files and the folders they are in.
+fn copy_headers(from: &Path, to: &Path) -> Result<(), ImageError> {
+    make_dir(to)?;
+    let failed = |source| ImageError::File {
+        doing: "read",
+        path: from.to_owned(),
+        hint: "run again",
+        source,
+    };
+    for entry in std::fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_headers(&path, &target)?;
+        } else if path.extension().is_some_and(|ext| ext == "h") {
+            copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("  CC      kernel/fork.o", true)]
+    #[case("  LD [M]  a.ko", true)]
+    #[case("make[1]: Entering directory", false)]
+    #[case("  lower", false)]
+    #[case("", false)]
+    fn knows_a_step(#[case] line: &str, #[case] want: bool) {
+        assert_eq!(is_step(line), want);
+    }
+
+    #[test]
+    fn a_failure_shows_the_first_errors_and_keeps_the_log() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut build = Build::new(log.path(), None).unwrap();
+        for line in [
+            "  CC      a.o",
+            "a.c:1:2: error: no such thing",
+            "make: *** [a.o] Error 1",
+        ] {
+            build.line(line, &Silent).unwrap();
+        }
+        assert_eq!(build.steps, 1);
+        let excerpt = build.excerpt("tail\n");
+        assert_eq!(
+            excerpt,
+            "a.c:1:2: error: no such thing\nmake: *** [a.o] Error 1\n"
+        );
+        assert_eq!(
+            std::fs::read_to_string(log.path()).unwrap().lines().count(),
+            3
+        );
+    }
+
+    #[test]
+    fn a_failure_without_an_error_line_shows_the_tail() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let build = Build::new(log.path(), None).unwrap();
+        assert_eq!(build.excerpt("tail\n"), "tail\n");
+    }
+}

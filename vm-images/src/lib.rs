@@ -1,0 +1,25 @@
+//! Guest images: kernels from a Debian source package, a developer's tree or a CI,
+//! built once and kept in a cache, and the initramfs they boot.
+
+mod apt;
+mod bzimage;
+mod cache;
+mod error;
+mod fragment;
+mod image;
+mod initramfs;
+mod kbuild;
+mod process;
+mod progress;
+mod release;
+mod series;
+mod tree;
+
+pub use bzimage::release_of;
+pub use cache::cache_dir;
+pub use error::ImageError;
+pub use fragment::Mismatch;
+pub use image::{Image, Source, obtain};
+pub use initramfs::{Entry, directory, gzip, initramfs};
+pub use progress::{Progress, Silent, Terminal};
+pub use series::Series;

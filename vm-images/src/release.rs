@@ -1,0 +1,269 @@
+//! Images of a released series, from the distribution's source package.
+
+use std::fs;
+use std::path::Path;
+
+use crate::apt::{Package, download, find};
+use crate::cache::{Cache, copy, hash, make_dir, rename, write};
+use crate::error::ImageError;
+use crate::fragment::{self, Setting};
+use crate::image::Image;
+use crate::kbuild::{self, Kbuild};
+use crate::process::{check, command};
+use crate::progress::Progress;
+use crate::series::Series;
+
+/// Counts up when an image is made in another way, so that those in caches are made anew.
+const RECIPE: &str = "1";
+
+/// Where finished images are in the cache.
+const IMAGES: &str = "images";
+
+/// The parts of the source that stay with the image: what kunit.py and the selftests of
+/// iommufd and vfio are made of, and the code under test, for those who read a failure.
+const KEPT: &[&str] = &[
+    "COPYING",
+    "Makefile",
+    "Documentation/userspace-api/iommufd.rst",
+    "Documentation/driver-api/vfio.rst",
+    "arch/x86/include",
+    "drivers/iommu",
+    "drivers/vfio",
+    "include",
+    "scripts",
+    "tools/arch/x86",
+    "tools/build",
+    "tools/include",
+    "tools/lib",
+    "tools/scripts",
+    "tools/testing/kunit",
+    "tools/testing/selftests/iommu",
+    "tools/testing/selftests/vfio",
+    "tools/testing/selftests/kselftest",
+];
+
+/// What no guest kernel is made of, as tar patterns. Without it the source takes half the
+/// disk and the time; the make files and the Kconfig files of the drivers stay, for they
+/// are read in any case.
+const UNUSED: &[&str] = &[
+    "*/Documentation/devicetree/*",
+    "*/drivers/gpu/drm/*/*.[ch]",
+    "*/drivers/iio/*.[ch]",
+    "*/drivers/infiniband/*.[ch]",
+    "*/drivers/media/*.[ch]",
+    "*/drivers/net/ethernet/*.[ch]",
+    "*/drivers/net/wireless/*.[ch]",
+    "*/drivers/scsi/*.[ch]",
+    "*/drivers/staging/*.[ch]",
+    "*/sound/*.[ch]",
+    // Kconfig files of other architectures are read by drivers and crypto in some series.
+    "linux-source-*/arch/[!x]*/*.[chS]",
+    "linux-source-*/arch/[!x]*/*.dts*",
+];
+
+/// The image of the series, or of the newest one.
+pub(crate) fn obtain(
+    cache: &Cache,
+    wanted: Option<Series>,
+    progress: &dyn Progress,
+) -> Result<Image, ImageError> {
+    kbuild::check_tools()?;
+    let package = find(cache, wanted, progress)?;
+    let settings = fragment::settings_for(package.series)?;
+    let key = key(&package, &settings, &kbuild::toolchain()?);
+    if let Some(image) = cache.image(IMAGES, &key) {
+        return Ok(image);
+    }
+    let lock = cache.lock("build", progress)?;
+    // Another run may have made it while this one waited.
+    if let Some(image) = cache.image(IMAGES, &key) {
+        return Ok(image);
+    }
+    let temp = cache.temp(&lock)?;
+    let source = temp.path().join("source");
+    let archive = download(cache, &package, progress)?;
+    unpack(&archive, &package, temp.path(), &source, progress)?;
+    let made = build(cache, &package, &settings, temp.path(), progress)?;
+    keep_source(&source, &made.join("source"))?;
+    let image = cache.publish(&made, IMAGES, &key)?;
+    // It can be fetched again, and it is large.
+    let _ = fs::remove_file(archive);
+    progress.stage("removing the objects");
+    drop(temp);
+    Ok(image)
+}
+
+/// Everything that goes into the image.
+fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
+    let settings = fragment::text(settings);
+    hash(
+        [
+            RECIPE,
+            &package.name,
+            &package.version,
+            &settings,
+            toolchain,
+        ]
+        .map(str::as_bytes),
+    )
+}
+
+/// Unpacks the source archive in the package.
+fn unpack(
+    archive: &Path,
+    package: &Package,
+    temp: &Path,
+    source: &Path,
+    progress: &dyn Progress,
+) -> Result<(), ImageError> {
+    progress.stage(&format!("unpacking {}", package.name));
+    let outer = temp.join("package");
+    let hint = "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free\n";
+    check(command("dpkg-deb").arg("-x").arg(archive).arg(&outer), hint)?;
+    let inner =
+        find_archive(&outer.join("usr/src")).ok_or_else(|| ImageError::NoArchiveInPackage {
+            package: package.name.clone(),
+        })?;
+    make_dir(source)?;
+    let mut tar = command("tar");
+    // Newer versions of xz unpack on all cores when they are asked to.
+    tar.env("XZ_DEFAULTS", "--threads=0");
+    tar.arg("--wildcards")
+        .args(UNUSED.iter().map(|pattern| format!("--exclude={pattern}")));
+    tar.arg("-xf")
+        .arg(inner)
+        .arg("-C")
+        .arg(source)
+        .arg("--strip-components=1");
+    check(&mut tar, hint)
+}
+
+/// The `linux-source-*.tar.*` in the folder or in one below it.
+fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
+    let paths: Vec<_> = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    let is_archive = |path: &&std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.is_file() && name.starts_with("linux-source-") && name.contains(".tar.")
+    };
+    let deeper = || {
+        paths
+            .iter()
+            .filter(|path| path.is_dir())
+            .find_map(|path| find_archive(path))
+    };
+    paths.iter().find(is_archive).cloned().or_else(deeper)
+}
+
+/// Compiles, and collects what is of use; gives the folder that holds it.
+fn build(
+    cache: &Cache,
+    package: &Package,
+    settings: &[Setting],
+    temp: &Path,
+    progress: &dyn Progress,
+) -> Result<std::path::PathBuf, ImageError> {
+    let build = Kbuild::plain(temp.join("source"), temp.join("objects"));
+    progress.stage(&format!("configuring {}", package.name));
+    build.configure(settings)?;
+    let release = build.release()?;
+    progress.stage(&format!("compiling Linux {release}"));
+    // Beside the temporary folder: who is told of a failure can still read it.
+    let log = cache.folder("logs")?.join(format!("{}.log", package.name));
+    let total = kbuild::expected(cache.recall("steps"));
+    cache.remember("steps", build.compile(&log, Some(total), progress)?);
+    progress.stage("installing the headers");
+    let made = temp.join("image");
+    build.headers(&made.join("include"))?;
+    copy(&build.kernel(), &made.join("bzImage"))?;
+    copy(&build.config(), &made.join("config"))?;
+    write(&made.join("release"), &release)?;
+    Ok(made)
+}
+
+/// Moves the parts of the source that stay.
+fn keep_source(from: &Path, to: &Path) -> Result<(), ImageError> {
+    for part in KEPT {
+        move_part(&from.join(part), &to.join(part))?;
+    }
+    // The common parts of the selftests lie between the folders of single ones.
+    let common = "tools/testing/selftests";
+    for entry in fs::read_dir(from.join(common))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if entry.path().is_file() {
+            move_part(&entry.path(), &to.join(common).join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a file or folder; not every series has every part.
+fn move_part(from: &Path, to: &Path) -> Result<(), ImageError> {
+    if !from.exists() {
+        return Ok(());
+    }
+    to.parent().map_or(Ok(()), make_dir)?;
+    rename(from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(version: &str) -> Package {
+        Package {
+            name: "linux-source-7.3".into(),
+            version: version.into(),
+            series: Series { major: 7, minor: 3 },
+            folder: "apt".into(),
+        }
+    }
+
+    #[test]
+    fn the_key_changes_with_what_goes_in() {
+        let settings = fragment::settings_for(Series { major: 7, minor: 3 }).unwrap();
+        let first = key(&package("7.3.4-1"), &settings, "gcc 12");
+        assert_eq!(first, key(&package("7.3.4-1"), &settings, "gcc 12"));
+        assert_ne!(first, key(&package("7.3.5-1"), &settings, "gcc 12"));
+        assert_ne!(first, key(&package("7.3.4-1"), &settings[1..], "gcc 12"));
+        assert_ne!(first, key(&package("7.3.4-1"), &settings, "gcc 13"));
+    }
+
+    #[test]
+    fn finds_the_archive_in_either_place() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(find_archive(root.path()), None);
+        let deep = root.path().join("linux-source-6.8.0");
+        fs::create_dir(&deep).unwrap();
+        let deep = deep.join("linux-source-6.8.0.tar.bz2");
+        fs::write(&deep, "").unwrap();
+        assert_eq!(find_archive(root.path()), Some(deep));
+        let flat = root.path().join("linux-source-7.3.tar.xz");
+        fs::write(&flat, "").unwrap();
+        assert_eq!(find_archive(root.path()), Some(flat));
+    }
+
+    #[test]
+    fn keeps_what_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("from"), root.path().join("to"));
+        for file in [
+            "tools/testing/kunit/kunit.py",
+            "tools/testing/selftests/lib.mk",
+            "net/core/sock.c",
+        ] {
+            fs::create_dir_all(from.join(file).parent().unwrap()).unwrap();
+            fs::write(from.join(file), "").unwrap();
+        }
+        keep_source(&from, &to).unwrap();
+        assert!(to.join("tools/testing/kunit/kunit.py").exists());
+        assert!(to.join("tools/testing/selftests/lib.mk").exists());
+        assert!(!to.join("net").exists());
+    }
+}

@@ -1,0 +1,183 @@
+//! Images of a developer's tree.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::cache::{Cache, copy, hash, make_dir, read, remove_dir, write};
+use crate::error::ImageError;
+use crate::fragment::{self, Setting};
+use crate::image::{Image, key_of};
+use crate::kbuild::{self, Kbuild};
+use crate::progress::Progress;
+use crate::series::Series;
+
+/// Leaves of a build in place, which make kbuild refuse to build elsewhere.
+const IN_PLACE: &[&str] = &[".config", "include/config", "arch/x86/include/generated"];
+
+/// Builds what changed since the last time.
+pub(crate) fn obtain(
+    cache: &Cache,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<Image, ImageError> {
+    let tree = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
+        path: path.to_owned(),
+        problem: "it does not exist",
+    })?;
+    let series = series_of(&tree)?;
+    check_clean(&tree)?;
+    kbuild::check_tools()?;
+    let place = format!("trees/{}", &hash([tree.as_os_str().as_bytes()])[..16]);
+    let folder = cache.folder(&place)?;
+    let _lock = cache.lock(&place, progress)?;
+    let build = Kbuild::checkout(tree.clone(), folder.join("objects"));
+    progress.stage(&format!("configuring {}", tree.display()));
+    configure(&build, &folder, &fragment::settings_for(series)?)?;
+    let release = build.release()?;
+    progress.stage(&format!("compiling Linux {release}"));
+    let fresh = !build.kernel().exists();
+    let total = fresh.then(|| kbuild::expected(cache.recall("steps")));
+    build.compile(&folder.join("build.log"), total, progress)?;
+    collect(cache, &build, &tree, &place, &release)
+}
+
+/// The series, as the top make file says it.
+fn series_of(tree: &Path) -> Result<Series, ImageError> {
+    let problem = |problem| ImageError::NotATree {
+        path: tree.to_owned(),
+        problem,
+    };
+    let makefile = fs::read_to_string(tree.join("Makefile"))
+        .map_err(|_| problem("it has no readable Makefile"))?;
+    if !tree.join("arch/x86/Kconfig").is_file() {
+        return Err(problem("it has no arch/x86/Kconfig"));
+    }
+    let number = |name: &str| {
+        let value = |line: &str| {
+            Some(
+                line.strip_prefix(name)?
+                    .trim()
+                    .strip_prefix('=')?
+                    .trim()
+                    .parse()
+                    .ok(),
+            )
+        };
+        makefile.lines().find_map(value).flatten()
+    };
+    match (number("VERSION"), number("PATCHLEVEL")) {
+        (Some(major), Some(minor)) => Ok(Series { major, minor }),
+        _ => Err(problem("its Makefile names no VERSION and PATCHLEVEL")),
+    }
+}
+
+fn check_clean(tree: &Path) -> Result<(), ImageError> {
+    match IN_PLACE.iter().find(|name| tree.join(name).exists()) {
+        None => Ok(()),
+        Some(found) => Err(ImageError::TreeBuiltInPlace {
+            path: tree.to_owned(),
+            found,
+        }),
+    }
+}
+
+/// Configures from nothing where the fragments are new, and otherwise only lets Kconfig
+/// look for new options: an unchanged .config keeps the rebuild short.
+fn configure(build: &Kbuild, folder: &Path, settings: &[Setting]) -> Result<(), ImageError> {
+    let stamp = folder.join("settings");
+    let wanted = fragment::text(settings);
+    if build.config().exists() && fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
+        // A tree in which an option moved may be right again after a new start.
+        if build.refresh(settings).is_ok() {
+            return Ok(());
+        }
+    }
+    build.configure(settings)?;
+    write(&stamp, wanted)
+}
+
+/// Copies the image out, so that the next build does not change it under a run.
+fn collect(
+    cache: &Cache,
+    build: &Kbuild,
+    tree: &Path,
+    place: &str,
+    release: &str,
+) -> Result<Image, ImageError> {
+    let made = cache.folder(place)?.join("made");
+    remove_dir(&made)?;
+    make_dir(&made)?;
+    copy(&build.kernel(), &made.join("bzImage"))?;
+    copy(&build.config(), &made.join("config"))?;
+    build.headers(&made.join("include"))?;
+    write(&made.join("release"), release)?;
+    let key = image_key(&made)?;
+    let kind = format!("{place}/images");
+    let mut image = match cache.image(&kind, &key) {
+        Some(image) => image,
+        None => cache.publish(&made, &kind, &key)?,
+    };
+    remove_dir(&made)?;
+    image.source = Some(tree.to_owned());
+    Ok(image)
+}
+
+/// The kernel and its configuration are the image.
+fn image_key(made: &Path) -> Result<String, ImageError> {
+    let kernel = key_of(&made.join("bzImage"))?;
+    let config = read(&made.join("config"))?;
+    Ok(hash([kernel.as_bytes(), config.as_bytes()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use rstest::rstest;
+
+    fn tree(makefile: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("arch/x86")).unwrap();
+        fs::write(root.path().join("arch/x86/Kconfig"), "").unwrap();
+        fs::write(root.path().join("Makefile"), makefile).unwrap();
+        root
+    }
+
+    #[test]
+    fn reads_the_series() {
+        let root = tree("# x\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n");
+        assert_eq!(series_of(root.path()).unwrap().to_string(), "7.3");
+    }
+
+    #[rstest]
+    #[case("all:\n", "names no VERSION")]
+    #[case("VERSION = x\nPATCHLEVEL = 1\n", "names no VERSION")]
+    fn no_tree(#[case] makefile: &str, #[case] want: &str) {
+        let error = series_of(tree(makefile).path()).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+
+    #[test]
+    fn a_missing_tree_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::open(root.path()).unwrap();
+        let error = obtain(&cache, &root.path().join("none"), &Silent)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("none is no Linux source tree"), "{error}");
+    }
+
+    #[rstest]
+    #[case(".config")]
+    #[case("include/config")]
+    fn built_in_place(#[case] leaf: &str) {
+        let root = tree("");
+        fs::create_dir_all(root.path().join(leaf)).unwrap();
+        let error = check_clean(root.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("mrproper") && error.contains(leaf),
+            "{error}"
+        );
+    }
+}
