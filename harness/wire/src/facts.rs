@@ -85,11 +85,9 @@ impl World {
             &later.group_types,
             &mut changes,
         );
-        if self.taint != later.taint {
-            changes.push(format!(
-                "kernel taint: {:#x} became {:#x}",
-                self.taint, later.taint
-            ));
+        let (before, after) = (self.taint & !TAINT_USER, later.taint & !TAINT_USER);
+        if before != after {
+            changes.push(format!("kernel taint: {before:#x} became {after:#x}"));
         }
         for process in &later.leftover_processes {
             changes.push(format!("still running: {process}"));
