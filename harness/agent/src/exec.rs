@@ -576,29 +576,26 @@ fn commit(fault: Fault) -> Done {
         Fault::Hang => loop {
             nix::unistd::pause();
         },
-        Fault::FreezeKernel => freeze(),
         Fault::KillAgent => {
-            // PID 1 ignores signals it has no handler for, also SIGKILL: the kernel panics
-            // only when it exits, so it is asked to by a message of its own.
-            nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(1),
-                nix::sys::signal::Signal::SIGTERM,
-            )?;
+            let init = nix::unistd::Pid::from_raw(1);
+            nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
         }
-        Fault::Warn => {
-            sysfs::write("/sys/kernel/debug/provoke-crash/DIRECT", "WARNING")?;
-        }
-        Fault::Garbage => std::fs::write("/proc/1/fd/3", b"garbage")?,
+        Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
+        Fault::Garbage => write_garbage()?,
     }
     ok(0)
 }
 
-/// Interrupts off and spinning: with one CPU nothing in the guest answers any more.
-fn freeze() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: iopl(3) allows cli; this is a deliberate hang.
-    unsafe {
-        libc::syscall(libc::SYS_iopl, 3);
-        std::arch::asm!("cli", "2: jmp 2b");
+/// The port is still open in this process, as in the agent that forked it.
+fn write_garbage() -> io::Result<()> {
+    for name in sysfs::names("/proc/self/fd") {
+        let path = format!("/proc/self/fd/{name}");
+        let target = sysfs::link_name(&path).unwrap_or_default();
+        if let (true, Ok(fd)) = (target.starts_with("vport"), name.parse::<RawFd>()) {
+            // SAFETY: borrowed for one write; ManuallyDrop keeps it open.
+            let mut port = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+            return io::Write::write_all(&mut *port, b"this is no frame");
+        }
     }
+    Err(io::Error::other("the port is not open here"))
 }

@@ -8,7 +8,10 @@ use std::{
 
 use nix::{
     mount::{MsFlags, mount},
-    sys::reboot::{RebootMode, reboot},
+    sys::{
+        reboot::{RebootMode, reboot},
+        signal::{SigHandler, Signal, signal},
+    },
 };
 
 /// Source, target, type; in order. A kernel may lack the last ones.
@@ -60,6 +63,16 @@ pub fn open_port() -> io::Result<File> {
         wire::PORT,
         ports.display()
     )))
+}
+
+/// Lets the agent die of SIGTERM, which PID 1 does not do by itself.
+pub fn die_of_sigterm() -> nix::Result<()> {
+    extern "C" fn exit(_: i32) {
+        // SAFETY: async-signal-safe, and nothing is left to be done.
+        unsafe { libc::_exit(1) };
+    }
+    // SAFETY: the handler only exits.
+    unsafe { signal(Signal::SIGTERM, SigHandler::Handler(exit)) }.map(drop)
 }
 
 /// Ends the guest; QEMU exits with it.

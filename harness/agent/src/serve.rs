@@ -21,6 +21,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Sets the guest up, says hello and serves until the host ends it.
 pub fn run() -> Result<(), FrameError> {
     guest::mount_all()?;
+    guest::die_of_sigterm().map_err(io::Error::from)?;
     let mut port = guest::open_port()?;
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),

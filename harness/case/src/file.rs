@@ -270,6 +270,12 @@ impl Case {
         known.map(|xfail| xfail.reason.as_str())
     }
 
+    /// Whether it replaces the default domain of a group by an identity domain.
+    #[must_use]
+    pub fn uses_identity(&self) -> bool {
+        self.steps.iter().any(Step::uses_identity)
+    }
+
     /// Every clause it says something about.
     pub fn clauses(&self) -> impl Iterator<Item = &str> {
         let deviating = self

@@ -44,13 +44,26 @@ impl Judgement {
     }
 }
 
+/// Failures that are known, with their reasons.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Of the case, on this guest.
+    pub xfail: Option<&'a str>,
+    /// Of the platform: DMA that should land never does.
+    pub dma_never_lands: Option<&'a str>,
+}
+
+fn is_landing(expect: &Expect) -> bool {
+    matches!(expect.end, WantEnd::Lands { .. })
+}
+
 /// Judges what was seen. `snapshot` is the outcome of comparing the transcript: none when it
 /// is as stored.
 #[must_use]
 pub fn judge(
     compiled: &Compiled,
     observation: &Observation,
-    xfail: Option<&str>,
+    known: Known<'_>,
     snapshot: Option<String>,
     sources: &Sources,
 ) -> Judgement {
@@ -61,13 +74,25 @@ pub fn judge(
         return Judgement::new(Verdict::Splat, splat);
     }
     let steps = judge_steps(compiled, observation, sources);
+    let mut excuse = known.xfail;
+    if compiled
+        .checks
+        .iter()
+        .any(|check| is_landing(&check.expect))
+    {
+        excuse = excuse.or(known.dma_never_lands);
+    }
     let (failure, conforms_to_plan) = match steps {
         Steps::AsExpected => (left_behind(observation).or(snapshot), false),
         Steps::AsPlanned => (left_behind(observation), true),
         Steps::Broken(why) => return Judgement::error(&why),
-        Steps::Failed(why) => (Some(why), false),
+        Steps::Failed { why, landing } => {
+            // What is known of DMA excuses no other failure.
+            excuse = known.xfail.or(excuse.filter(|_| landing));
+            (Some(why), false)
+        }
     };
-    let mut judgement = match (failure, xfail) {
+    let mut judgement = match (failure, excuse) {
         (None, None) => Judgement {
             verdict: Verdict::Pass,
             reason: None,
@@ -142,7 +167,7 @@ fn left_behind(observation: &Observation) -> Option<String> {
 enum Steps {
     AsExpected,
     AsPlanned,
-    Failed(String),
+    Failed { why: String, landing: bool },
     Broken(String),
 }
 
@@ -165,7 +190,11 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
             return Steps::AsPlanned;
         }
         if let Err(mismatch) = compare(&check.expect, outcome, &slots) {
-            return Steps::Failed(describe(check, &mismatch, sources));
+            let why = describe(check, &mismatch, sources);
+            return Steps::Failed {
+                why,
+                landing: is_landing(&check.expect),
+            };
         }
         slots.learn(op, outcome);
     }

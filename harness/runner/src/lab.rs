@@ -11,16 +11,16 @@ use std::{
     time::Duration,
 };
 
-use case::{Case, Corpus, CorpusError};
+use case::{Case, Compiled, Corpus, CorpusError};
 use vm_images::{Image, ImageError, Progress};
 
 use crate::{
     accel,
     agent::{self, AgentError},
     guest::{BootError, Guest},
-    judge::{Judgement, judge},
+    judge::{Judgement, Known, judge},
     options::{Options, root},
-    platform::{Platform, PlatformError},
+    platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError},
     record::{Record, RunDir, RunFacts, timestamp},
     snapshot::{Compared, Mode, Store},
@@ -167,7 +167,7 @@ impl Lab {
 
     /// Runs one case in a guest and judges it.
     pub fn run(&self, case: &Case, guest: &mut Guest) -> Ran {
-        let compiled = match case.compile(&guest.offer) {
+        let compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
             Err(need) => {
                 let record = self.record(case, Judgement::skip(&need), Duration::ZERO);
@@ -180,17 +180,23 @@ impl Lab {
         };
         let observation = guest.run(&compiled);
         let transcript = transcript::render(&compiled, &observation.outcomes);
-        let xfail = case.xfail(&guest.offer);
+        let never = self
+            .platform
+            .known(KnownDeviation::DmaNeverLands, case.shape);
+        let known = Known {
+            xfail: case.xfail(&guest.offer),
+            dma_never_lands: never,
+        };
         let sources = &self.corpus.sources;
         // Only a transcript of a case that met its expectations is worth comparing.
-        let plain = judge(&compiled, &observation, xfail, None, sources);
+        let plain = judge(&compiled, &observation, known, None, sources);
         let (snapshot, blessed) = match plain.verdict {
             Verdict::Pass if case.snapshot && !plain.conforms_to_plan => {
                 self.compare(case, guest, &transcript)
             }
             _ => (None, None),
         };
-        let judgement = judge(&compiled, &observation, xfail, snapshot, sources);
+        let judgement = judge(&compiled, &observation, known, snapshot, sources);
         let guest_spoiled = judgement.verdict.spoils_guest() || observation.left_changes();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {
@@ -201,6 +207,20 @@ impl Lab {
             record,
             blessed,
             guest_spoiled,
+        }
+    }
+
+    /// The case's plan for a guest.
+    ///
+    /// # Errors
+    /// With the need that the guest or its platform does not meet.
+    pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
+        let identity = KnownDeviation::NoIdentityControl;
+        match self.platform.known(identity, case.shape) {
+            Some(why) if case.uses_identity() => Err(format!(
+                "an identity default domain that can be left: {why}"
+            )),
+            _ => case.compile(&guest.offer),
         }
     }
 

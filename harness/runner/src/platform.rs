@@ -32,9 +32,36 @@ pub struct Platform {
     /// Groups that this platform cannot offer, and why.
     #[serde(default)]
     pub without: BTreeMap<String, String>,
+    /// What is known not to work on it.
+    #[serde(default)]
+    pub known: Vec<Known>,
     /// The topology, without what the platform cannot offer.
     #[serde(skip)]
     pub devices: Topology,
+}
+
+/// Something that is known not to work on a platform, and why: not a matter of one case.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// What.
+    pub deviation: KnownDeviation,
+    /// On which shapes of group; on all, if none is given.
+    #[serde(default)]
+    pub shapes: Vec<ShapeName>,
+    /// Evidence.
+    pub reason: String,
+}
+
+/// What may be known not to work.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownDeviation {
+    /// DMA of an attached device is refused: a step that expects it to land is an XFAIL.
+    DmaNeverLands,
+    /// An identity default domain stays in force although the kernel replaces it: it is no
+    /// control for anything, and cases that use it are skipped.
+    NoIdentityControl,
 }
 
 /// Option names and values. A name may be several, joined by `|`: the first one that the
@@ -222,6 +249,22 @@ impl Platform {
             .retain(|name, _| !platform.without.contains_key(name));
         platform.devices = devices;
         Ok(platform)
+    }
+}
+
+impl Platform {
+    /// Why something does not work on groups of a shape, if that is known.
+    #[must_use]
+    pub fn known(&self, deviation: KnownDeviation, shape: Option<case::Shape>) -> Option<&str> {
+        let applies = |known: &&Known| {
+            let shapes = &known.shapes;
+            known.deviation == deviation
+                && (shapes.is_empty() || shapes.iter().any(|name| Some(name.0) == shape))
+        };
+        self.known
+            .iter()
+            .find(applies)
+            .map(|known| known.reason.trim())
     }
 }
 

@@ -338,11 +338,9 @@ pub enum Fault {
     PanicKernel,
     /// Never return.
     Hang,
-    /// Stop the whole guest: no interrupt is answered any more.
-    FreezeKernel,
     /// Kill the agent.
     KillAgent,
-    /// Raise a kernel warning.
+    /// Put a kernel warning into the log.
     Warn,
     /// Send bytes that are no frame.
     Garbage,

@@ -108,6 +108,12 @@ impl GroupType {
         Ok(Self { of, to })
     }
 
+    /// Whether it asks for an identity domain.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.to == "identity"
+    }
+
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {

@@ -155,10 +155,9 @@ impl Random {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault(wire::Fault);
 
-const FAULTS: [(&str, wire::Fault); 6] = [
+const FAULTS: [(&str, wire::Fault); 5] = [
     ("panic", wire::Fault::PanicKernel),
     ("hang", wire::Fault::Hang),
-    ("freeze", wire::Fault::FreezeKernel),
     ("kill_agent", wire::Fault::KillAgent),
     ("warn", wire::Fault::Warn),
     ("garbage", wire::Fault::Garbage),

@@ -179,7 +179,13 @@ impl Step {
         }
     }
 
-    /// Roles that the step needs, as far as they are groups other than the case's own.
+    /// Whether it makes a default domain an identity domain.
+    #[must_use]
+    pub fn uses_identity(&self) -> bool {
+        matches!(&self.action, Action::GroupType(it) if it.is_identity())
+    }
+
+    /// Whether it can fail for a reason that lies in the kernel under test.
     #[must_use]
     pub fn asserts(&self) -> bool {
         !matches!(
