@@ -572,6 +572,7 @@ impl Drop for EdgeBuffer {
 /// Deliberate faults, for the tests of the harness.
 fn commit(fault: Fault) -> Done {
     match fault {
+        Fault::None => {}
         Fault::PanicKernel => sysfs::write("/proc/sysrq-trigger", "c")?,
         Fault::Hang => loop {
             nix::unistd::pause();

@@ -15,6 +15,7 @@ mod needs;
 mod node;
 mod problem;
 mod role;
+mod schema;
 pub mod steps;
 mod value;
 
@@ -28,3 +29,4 @@ pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};
 pub use problem::{Problem, ProblemKind, Sources};
 pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
+pub use schema::{schema, schema_text};

@@ -79,7 +79,11 @@ impl Node {
     /// # Errors
     /// When it is no YAML, or a mapping has a key twice.
     pub fn parse(text: &str, file: usize) -> Result<Self, Problem> {
-        let options = serde_yaml::options! { strict_booleans: true };
+        let options = serde_yaml::options! {
+            strict_booleans: true,
+            // Its own complaint about a key that is there twice is for programmers.
+            duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,
+        };
         let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options);
         let mut node = raw
             .map(node_of)
@@ -255,9 +259,12 @@ impl<'de> Visitor<'de> for RawVisitor {
         let mut entries: Vec<(Name, Node)> = Vec::new();
         while let Some(key) = from.next_key::<Spanned<String>>()? {
             if entries.iter().any(|(name, _)| name.text == key.value) {
+                let place = key.referenced;
                 return Err(A::Error::custom(format!(
-                    "the key `{}` is there twice",
-                    key.value
+                    "the key `{}` is there twice at line {}, column {}",
+                    key.value,
+                    place.line(),
+                    place.column()
                 )));
             }
             let name = Name {

@@ -65,10 +65,19 @@ impl Problem {
     /// Not YAML, as the parser says it.
     #[must_use]
     pub fn yaml(error: &serde_yaml::Error, file: usize) -> Self {
-        let mut at = error.location().map(at_of).unwrap_or_default();
-        at.file = file;
         let text = error.without_snippet().to_string();
-        let text = text.lines().next().unwrap_or_default().to_owned();
+        let text = text.lines().next().unwrap_or_default();
+        let (text, told) = split_place(text);
+        let mut at = error.location().map(at_of).unwrap_or_default();
+        if let Some((line, column)) = told.filter(|told| *told != (at.line, at.column)) {
+            at = At {
+                line,
+                column,
+                ..At::default()
+            };
+        }
+        at.file = file;
+        let text = text.to_owned();
         Self {
             at,
             kind: ProblemKind::Yaml(text),
@@ -160,6 +169,31 @@ impl Problem {
     }
 }
 
+/// Byte offset of a line and column; columns count characters.
+fn offset(text: &str, at: At) -> usize {
+    let mut start = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        if number + 1 == at.line as usize {
+            let before = line.chars().take((at.column as usize).saturating_sub(1));
+            return start + before.map(char::len_utf8).sum::<usize>();
+        }
+        start += line.len();
+    }
+    text.len()
+}
+
+/// The parser ends its messages with the place, which is more exact than its location.
+fn split_place(text: &str) -> (&str, Option<(u32, u32)>) {
+    let parse = |rest: &str| {
+        let (line, column) = rest.split_once(", column ")?;
+        Some((line.parse().ok()?, column.parse().ok()?))
+    };
+    match text.rsplit_once(" at line ") {
+        Some((text, rest)) => (text, parse(rest)),
+        None => (text, None),
+    }
+}
+
 fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<_> = known.into_iter().collect();
     known.sort_unstable();
@@ -232,8 +266,14 @@ impl Sources {
     /// Byte range within the text, on one line.
     fn span(&self, at: At) -> std::ops::Range<usize> {
         let text = self.text(at.file);
-        let start = at.start.min(text.len());
-        let end = at.start.saturating_add(at.length).min(text.len());
+        // A place that the YAML parser only tells in words has no offset.
+        let told = at.start == 0 && (at.line, at.column) > (1, 1);
+        let start = if told {
+            offset(text, at)
+        } else {
+            at.start.min(text.len())
+        };
+        let end = start.saturating_add(at.length).min(text.len());
         let Some(marked) = text.get(start..end) else {
             return 0..0;
         };

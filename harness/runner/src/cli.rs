@@ -202,3 +202,28 @@ fn sinks(options: &Options, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
     };
     Ok(vec![Box::new(Ktap::new(ktap)), output])
 }
+
+/// `cargo xtask bench`.
+#[must_use]
+pub fn bench(options: &Options) -> ExitCode {
+    match crate::bench::bench(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::NoMachine.code(false)
+        }
+    }
+}
+
+/// Writes `cases/schema.json`.
+#[must_use]
+pub fn write_schema() -> ExitCode {
+    let path = crate::options::root().join("cases").join("schema.json");
+    match std::fs::write(&path, case::schema_text()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: writing {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}

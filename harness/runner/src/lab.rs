@@ -21,7 +21,7 @@ use crate::{
     judge::{Judgement, Known, judge},
     options::{Options, root},
     platform::{KnownDeviation, Platform, PlatformError},
-    qemu::{Accel, Argv, Machine, Qemu, QemuError},
+    qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     record::{Record, RunDir, RunFacts, timestamp},
     snapshot::{Compared, Mode, Store},
     transcript,
@@ -163,6 +163,20 @@ impl Lab {
         let console = self.with_run_dir(|dir| dir.console(number));
         let guest = Guest::boot(&self.qemu, &self.argv, &self.platform, &console, None)?;
         Ok((number, guest))
+    }
+
+    /// Starts the same machine with another initramfs, to compare with.
+    ///
+    /// # Errors
+    /// When QEMU does not start.
+    pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
+        let mut argv = self.argv.clone();
+        let at = argv.args.iter().position(|arg| arg == "-initrd");
+        if let Some(value) = at.and_then(|at| argv.args.get_mut(at + 1)) {
+            *value = initramfs.to_string_lossy().into_owned();
+        }
+        let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
+        Ok(self.qemu.start(&argv, &console)?)
     }
 
     /// Runs one case in a guest and judges it.

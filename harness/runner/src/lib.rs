@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod agent;
+pub mod bench;
 pub mod cli;
 pub mod event;
 pub mod guest;

@@ -377,6 +377,12 @@ fn register(pid: u32) {
     lock(&RUNNING).insert(pid);
 }
 
+/// Number of machines of this process that were started and not yet reaped.
+#[must_use]
+pub fn running() -> usize {
+    lock(&RUNNING).len()
+}
+
 /// Kills every machine of this process: what Ctrl-C does first.
 pub fn kill_all() {
     for pid in lock(&RUNNING).iter() {

@@ -334,6 +334,8 @@ pub enum Op {
 /// Deliberate faults, for the tests of the harness itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
+    /// None: the case goes on.
+    None,
     /// Crash the kernel through sysrq.
     PanicKernel,
     /// Never return.

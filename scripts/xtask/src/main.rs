@@ -19,10 +19,16 @@ struct Arguments {
 enum Command {
     /// Run cases on a real kernel in QEMU and judge them.
     RunConformance(Box<runner::options::Options>),
+    /// Measure boot and corpus times on this machine.
+    Bench(Box<runner::options::Options>),
+    /// Write cases/schema.json anew: what editors know of the case language.
+    Schema,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => runner::cli::main(&options),
+        Command::Bench(options) => runner::cli::bench(&options),
+        Command::Schema => runner::cli::write_schema(),
     }
 }

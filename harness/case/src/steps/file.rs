@@ -155,7 +155,8 @@ impl Random {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault(wire::Fault);
 
-const FAULTS: [(&str, wire::Fault); 5] = [
+const FAULTS: [(&str, wire::Fault); 6] = [
+    ("none", wire::Fault::None),
     ("panic", wire::Fault::PanicKernel),
     ("hang", wire::Fault::Hang),
     ("kill_agent", wire::Fault::KillAgent),

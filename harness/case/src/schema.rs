@@ -1,0 +1,162 @@
+//! The JSON Schema of case files, for editors: `cases/schema.json`.
+//!
+//! Generated from the tables that the reader uses (ioctls, fields, steps, shapes), so that
+//! completion knows every field of every ioctl.
+
+use serde_json::{Map, Value, json};
+use uapi::{Arg, Ioctl, Kind};
+
+use crate::{role::Shape, steps::step::KEYS};
+
+/// The schema of a case file.
+#[must_use]
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Conformance case of iommufd and vfio",
+        "type": "object",
+        "required": ["summary", "steps"],
+        "additionalProperties": false,
+        "properties": header(),
+        "$defs": {
+            "step": { "type": "object", "minProperties": 1, "maxProperties": 1,
+                "additionalProperties": false, "properties": steps() },
+            "texts": { "type": ["string", "array"], "items": { "type": "string" } },
+            "errno": { "type": "string", "description": "errno name; `none` for success" },
+            "value": {
+                "description": "number, name of a constant, $saved, or row.NAME of the table",
+                "type": ["integer", "string", "array", "object"],
+            },
+            "condition": { "type": "object", "additionalProperties": false, "properties": {
+                "platforms": { "$ref": "#/$defs/texts" }, "shapes": shapes(),
+                "since": { "type": "string" }, "until": { "type": "string" } } },
+        }
+    })
+}
+
+fn header() -> Value {
+    json!({
+        "summary": { "type": "string", "description": "the rule that the case proves" },
+        "proves": { "$ref": "#/$defs/texts", "description": "clauses that hold as they stand" },
+        "differs": reasons("clauses from which Linux is shown to differ"),
+        "absent": reasons("clauses for which the uAPI has no such thing"),
+        "shapes": shapes(),
+        "needs": { "type": "object", "additionalProperties": false, "properties": {
+            "features": { "$ref": "#/$defs/texts" }, "config": { "$ref": "#/$defs/texts" },
+            "platforms": { "$ref": "#/$defs/texts" },
+            "since": { "type": "string" }, "until": { "type": "string" } } },
+        "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
+            "when": { "$ref": "#/$defs/condition" }, "reason": { "type": "string" } },
+            "required": ["reason"], "additionalProperties": false } },
+        "snapshot": { "enum": ["compared", "none"] },
+        "timeout_ms": { "type": "integer" },
+        "table": { "type": "object", "additionalProperties": { "type": "object" },
+            "description": "one test for each row; steps refer to `row.NAME`" },
+        "steps": { "type": "array", "items": { "$ref": "#/$defs/step" } },
+    })
+}
+
+fn reasons(description: &str) -> Value {
+    json!({ "type": "object", "description": description,
+        "additionalProperties": { "type": "string" } })
+}
+
+fn shapes() -> Value {
+    let names = Shape::ALL.map(|(name, _)| name);
+    json!({ "type": ["string", "array"], "items": { "enum": names },
+        "description": "group shapes: one test for each" })
+}
+
+fn steps() -> Value {
+    let mut steps = Map::new();
+    steps.insert(
+        "use".to_owned(),
+        json!({ "description": "the steps of a prelude of preludes.yaml" }),
+    );
+    for (key, description) in KEYS {
+        steps.insert(key.to_owned(), json!({ "description": description }));
+    }
+    for ioctl in uapi::ioctls() {
+        steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));
+    }
+    Value::Object(steps)
+}
+
+fn ioctl_body(ioctl: &Ioctl) -> Value {
+    let mut keys = Map::new();
+    for (key, body) in common_keys() {
+        keys.insert(key.to_owned(), body);
+    }
+    match ioctl.arg {
+        Arg::None => {}
+        Arg::Value => drop(keys.insert("value".to_owned(), value())),
+        Arg::IntPtr => drop(keys.insert("fd".to_owned(), value())),
+        Arg::StrPtr => drop(keys.insert("string".to_owned(), json!({ "type": "string" }))),
+        Arg::Struct(layout) => {
+            for field in layout.fields {
+                keys.insert(field.name.to_owned(), described(&field.kind));
+            }
+            if let Some(tail) = layout.tail {
+                keys.insert(tail.name.to_owned(), json!({ "type": ["array", "string"] }));
+            }
+        }
+    }
+    json!({ "type": "object", "required": ["on"], "additionalProperties": false,
+        "properties": keys })
+}
+
+fn common_keys() -> [(&'static str, Value); 10] {
+    [
+        (
+            "on",
+            json!({ "type": "string", "description": "name of an opened descriptor" }),
+        ),
+        ("errno", json!({ "$ref": "#/$defs/errno" })),
+        ("plan", json!({ "$ref": "#/$defs/errno" })),
+        (
+            "expect",
+            json!({ "type": ["object", "string"], "description": "fields after the call" }),
+        ),
+        (
+            "save",
+            json!({ "type": ["object", "string"], "description": "field: name to save it under" }),
+        ),
+        ("returns", value()),
+        ("save_return", json!({ "type": "string" })),
+        (
+            "pointer",
+            json!({ "description": "null, unmapped or read_only", "type": "string" }),
+        ),
+        (
+            "trailing",
+            json!({ "description": "zeros or garbage behind the struct", "type": "string" }),
+        ),
+        (
+            "..",
+            json!({ "const": "row", "description": "every key of the row" }),
+        ),
+    ]
+}
+
+fn value() -> Value {
+    json!({ "$ref": "#/$defs/value" })
+}
+
+fn described(kind: &Kind) -> Value {
+    let names = match kind {
+        Kind::Flags(names) | Kind::Enum(names) => names.iter().map(|c| c.short()).collect(),
+        _ => Vec::new(),
+    };
+    if names.is_empty() {
+        return value();
+    }
+    json!({ "$ref": "#/$defs/value", "description": names.join(", ") })
+}
+
+/// The schema as it is stored.
+#[must_use]
+pub fn schema_text() -> String {
+    let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,98 @@
+//! Every mistake is told with its place, what was expected, and a suggestion; none is a panic.
+
+use case::{Corpus, CorpusError};
+use proptest::prelude::*;
+use rstest::rstest;
+
+const CLAUSES: &str = "S1.6: a clause\n";
+const PRELUDES: &str =
+    "bound:\n  summary: x\n  steps:\n    - open: {iommu: /dev/iommu, a: arg.dev}\n";
+
+fn load(text: &str) -> Result<Corpus, CorpusError> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("case.yaml", text),
+        ("clauses.yaml", CLAUSES),
+        ("preludes.yaml", PRELUDES),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let corpus = Corpus::load(folder.path(), false);
+    corpus.map_err(|error| match error {
+        CorpusError::Problems { rendered } => {
+            let root = folder.path().display().to_string();
+            let rendered = rendered
+                .iter()
+                .map(|text| text.replace(&root, ""))
+                .collect();
+            CorpusError::Problems { rendered }
+        }
+        other => other,
+    })
+}
+
+#[rstest]
+#[case::no_yaml("summary: [x\nsteps: []")]
+#[case::no_mapping("- just\n- a list")]
+#[case::no_summary("steps:\n  - close: a")]
+#[case::unknown_key("summary: x\nprovs: [S1.6]\nsteps:\n  - close: a")]
+#[case::duplicate_key("summary: x\nsummary: y\nsteps:\n  - close: a")]
+#[case::unknown_clause("summary: x\nproves: [S1.66]\nsteps:\n  - close: a")]
+#[case::unknown_shape("summary: x\nshapes: [bridges]\nsteps:\n  - close: a")]
+#[case::unknown_step("summary: x\nsteps:\n  - opne: {a: group.0}")]
+#[case::unknown_role("summary: x\nsteps:\n  - open: {a: gruop.0}")]
+#[case::unknown_ioctl("summary: x\nsteps:\n  - IOMMU_IOAS_MAPP: {on: a}")]
+#[case::unknown_field("summary: x\nsteps:\n  - IOMMU_IOAS_MAP: {on: a, lenght: 4}")]
+#[case::unknown_flag("summary: x\nsteps:\n  - IOMMU_IOAS_MAP: {on: a, flags: [READBLE]}")]
+#[case::unknown_errno("summary: x\nsteps:\n  - IOMMU_IOAS_MAP: {on: a, errno: EINVALID}")]
+#[case::unknown_constant(
+    "summary: x\nsteps:\n  - pread: {on: a, region: VFIO_PCI_BAR9_REGION_INDEX}"
+)]
+#[case::no_descriptor("summary: x\nsteps:\n  - IOMMU_IOAS_ALLOC: {flags: 0}")]
+#[case::two_keys("summary: x\nsteps:\n  - {close: a, open: {b: group.0}}")]
+#[case::too_wide("summary: x\nsteps:\n  - IOMMU_DESTROY: {on: a, id: 0x100000000}")]
+#[case::bad_slot("summary: x\nsteps:\n  - munmap: {at: $page*2}")]
+#[case::lands_and_blocked(
+    "summary: x\nsteps:\n  - dma: {from: group.0, iova: 1, lands: $p, blocked: $p}"
+)]
+#[case::unknown_prelude("summary: x\nsteps:\n  - use: bond")]
+#[case::missing_argument("summary: x\nsteps:\n  - use: bound\n  - memory: {page: [1]}")]
+#[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
+#[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
+#[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
+fn a_mistake_is_told(#[case] text: &str) {
+    let name = std::thread::current().name().unwrap().replace("::", "_");
+    let error = load(text).unwrap_err().to_string();
+    insta::assert_snapshot!(name, error, text);
+}
+
+#[test]
+fn tables_shapes_and_preludes_make_rows() {
+    let text = "summary: x\nshapes: [bridge, functions]\ntable:\n  zero length: {length: 0, errno: EINVAL}\n  \
+                one page: {length: 4096}\nsteps:\n  - use: {bound: {dev: group.1}}\n  \
+                - IOMMU_IOAS_MAP: {on: iommu, ..: row}";
+    let corpus = load(text).unwrap();
+    let ids: Vec<_> = corpus.cases.iter().map(|case| case.id.as_str()).collect();
+    let wanted = [
+        "case/zero-length/bridge",
+        "case/zero-length/functions",
+        "case/one-page/bridge",
+        "case/one-page/functions",
+    ];
+    assert_eq!(ids, wanted);
+    assert_eq!(corpus.cases[0].steps.len(), 2);
+    assert_eq!(corpus.cases[0].steps[0].label, "open /dev/iommu, group.1");
+}
+
+proptest! {
+    #[test]
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|peek|use|IOMMU_IOAS_MAP|table)",
+                                      body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
+        let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[a-z:\\[\\]{}\n -]{0,80}") {
+        let _ = load(&text);
+    }
+}

@@ -1,0 +1,206 @@
+//! Figures that depend on the machine: `cargo xtask bench`.
+//!
+//! They are printed, never asserted.
+
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use vm_images::{Entry, Terminal};
+use xshell::{Shell, cmd};
+
+use crate::{
+    event::{Event, Sink},
+    lab::{Lab, LabError, load_corpus},
+    options::Options,
+    run::{Cancel, run},
+    snapshot::Mode,
+    summary::Summary,
+    verdict::Verdict,
+};
+
+/// How many boots a figure is the median of.
+const BOOTS: usize = 5;
+/// How many slow cases are named.
+const SLOWEST: usize = 10;
+
+/// Why a figure could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// No lab.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// No busybox to compare with.
+    #[error("getting a static busybox to compare with: {0}")]
+    Busybox(#[from] xshell::Error),
+    /// A file or socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// With the first thing that could not be measured; what was measured is printed.
+pub fn bench(options: &Options) -> Result<(), BenchError> {
+    let folder = scratch()?;
+    let options = Options {
+        record: Some(folder.clone()),
+        ..options.clone()
+    };
+    let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
+    let lab = Lab::open(&options, corpus, Mode::Ignore, &Terminal::new())?;
+    let mut out = io::stdout();
+    let agent = median(|| agent_boot(&lab))?;
+    writeln!(
+        out,
+        "boot to handshake        {:>8.2} s",
+        agent.as_secs_f64()
+    )?;
+    let busybox = busybox(&folder)?;
+    let init = median(|| busybox_boot(&lab, &busybox))?;
+    writeln!(
+        out,
+        "boot to a busybox init   {:>8.2} s",
+        init.as_secs_f64()
+    )?;
+    let ratio = agent.as_secs_f64() / init.as_secs_f64();
+    writeln!(
+        out,
+        "ratio                    {ratio:>8.2}   (goal: at most 1.50)"
+    )?;
+    let summary = corpus_run(&lab, options.jobs())?;
+    report(&mut out, &summary)?;
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+fn scratch() -> io::Result<PathBuf> {
+    let path =
+        std::env::temp_dir().join(format!("iommufd-conformance-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+fn median(
+    mut measure: impl FnMut() -> Result<Duration, BenchError>,
+) -> Result<Duration, BenchError> {
+    let mut times = (0..BOOTS)
+        .map(|_| measure())
+        .collect::<Result<Vec<_>, _>>()?;
+    times.sort();
+    Ok(times[BOOTS / 2])
+}
+
+fn agent_boot(lab: &Lab) -> Result<Duration, BenchError> {
+    let (_, guest) = lab.boot().map_err(LabError::from)?;
+    let took = guest.boot;
+    guest.end();
+    Ok(took)
+}
+
+/// From the start of QEMU to the first byte that a shell under busybox's init writes to the
+/// agent's port: the same machine, the same kernel, the least that can run in it.
+fn busybox_boot(lab: &Lab, initramfs: &Path) -> Result<Duration, BenchError> {
+    let start = Instant::now();
+    let mut running = lab.start_with(initramfs)?;
+    let mut byte = [0];
+    running.port.read_exact(&mut byte)?;
+    Ok(start.elapsed())
+}
+
+const INITTAB: &str = "::sysinit:/bin/busybox sh /up\n";
+const UP: &str = "/bin/busybox mount -t devtmpfs none /dev\n\
+                  for port in /dev/vport*; do echo up > $port; done\n";
+
+fn busybox(folder: &Path) -> Result<PathBuf, BenchError> {
+    let shell = Shell::new()?;
+    shell.change_dir(folder);
+    cmd!(shell, "apt-get --quiet download busybox-static")
+        .ignore_stdout()
+        .quiet()
+        .run()?;
+    let package = cmd!(shell, "find . -name busybox-static*.deb")
+        .quiet()
+        .read()?;
+    cmd!(shell, "dpkg -x {package} busybox").quiet().run()?;
+    let found = cmd!(shell, "find busybox -name busybox -type f")
+        .quiet()
+        .read()?;
+    let binary = std::fs::read(folder.join(found))?;
+    let file = |name: &str, mode, content: &[u8]| Entry::File {
+        name: name.to_owned(),
+        mode,
+        content: content.to_vec(),
+    };
+    let folder_entry = |name: &str| Entry::Dir {
+        name: name.to_owned(),
+    };
+    let entries = vec![
+        folder_entry("bin"),
+        file("bin/busybox", 0o755, &binary),
+        folder_entry("etc"),
+        file("etc/inittab", 0o644, INITTAB.as_bytes()),
+        file("up", 0o644, UP.as_bytes()),
+    ];
+    let path = folder.join("busybox.cpio");
+    std::fs::write(&path, vm_images::initramfs(binary, entries))?;
+    Ok(path)
+}
+
+/// Takes the time of the first verdict.
+struct First {
+    start: Instant,
+    first: std::sync::Arc<std::sync::OnceLock<Duration>>,
+}
+
+impl Sink for First {
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        if let Event::CaseEnded(_) = event {
+            self.first.get_or_init(|| self.start.elapsed());
+        }
+        Ok(())
+    }
+}
+
+fn corpus_run(lab: &Lab, jobs: usize) -> Result<Summary, BenchError> {
+    let first = std::sync::Arc::default();
+    let sink = First {
+        start: Instant::now(),
+        first: std::sync::Arc::clone(&first),
+    };
+    let cases: Vec<_> = lab.corpus.cases.iter().collect();
+    let summary = run(lab, &cases, jobs, &mut [Box::new(sink)], &Cancel::default())?;
+    if let Some(first) = first.get() {
+        println!("first verdict            {:>8.2} s", first.as_secs_f64());
+    }
+    Ok(summary)
+}
+
+fn report(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    let ran = || {
+        summary
+            .cases
+            .iter()
+            .filter(|record| record.verdict != Verdict::Skip)
+    };
+    let mut times: Vec<_> = ran().map(|record| record.ms).collect();
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or(0);
+    writeln!(
+        out,
+        "whole corpus             {:>8.2} s   (goal: at most 120)",
+        summary.run.ms as f64 / 1000.0
+    )?;
+    writeln!(out, "cases that ran           {:>8}", times.len())?;
+    writeln!(out, "median per case          {median:>8} ms")?;
+    writeln!(out, "slowest:")?;
+    let mut slow: Vec<_> = ran().collect();
+    slow.sort_by_key(|record| std::cmp::Reverse(record.ms));
+    for record in slow.iter().take(SLOWEST) {
+        writeln!(out, "  {:>6} ms  {}", record.ms, record.id)?;
+    }
+    Ok(())
+}
