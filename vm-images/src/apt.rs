@@ -65,12 +65,14 @@ pub(crate) fn find(
             return apt.package(package, series);
         }
         suites.extend(group);
-        offered.extend(names.into_iter().map(|(series, _)| series.to_string()));
+        offered.extend(names.into_iter().map(|(series, _)| series));
     }
+    offered.sort();
+    offered.dedup();
     Err(ImageError::NoSeries {
         wanted: wanted.map(|series| series.to_string()),
         suites,
-        offered,
+        offered: offered.iter().map(Series::to_string).collect(),
         update: trouble,
     })
 }

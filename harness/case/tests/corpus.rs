@@ -1,5 +1,12 @@
 //! The stored schema is current, and the whole corpus keeps to it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

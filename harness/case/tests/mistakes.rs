@@ -1,5 +1,12 @@
 //! Every mistake is told with its place, what was expected, and a suggestion; none is a panic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
 use case::{Corpus, CorpusError};
 use proptest::prelude::*;
 use rstest::rstest;

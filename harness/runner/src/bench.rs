@@ -126,7 +126,7 @@ fn busybox(folder: &Path) -> Result<PathBuf, BenchError> {
         .quiet()
         .read()?;
     cmd!(shell, "dpkg -x {package} busybox").quiet().run()?;
-    let found = cmd!(shell, "find busybox -name busybox -type f")
+    let found = cmd!(shell, "find busybox -path *bin/busybox -type f")
         .quiet()
         .read()?;
     let binary = std::fs::read(folder.join(found))?;

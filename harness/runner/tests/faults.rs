@@ -1,12 +1,19 @@
 //! Faults of guest, agent, QEMU and disk: each ends in the right verdict, loses no earlier
 //! result and leaves no process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
 mod common;
 
 use std::{
     io,
     os::unix::fs::symlink,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use common::{fixtures, lab};
@@ -22,6 +29,12 @@ use runner::{
     summary::Summary,
     verdict::Verdict,
 };
+
+/// The count of running machines is one for the whole process: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Calls a function for each event.
 struct OnEvent<F>(F);
@@ -53,6 +66,7 @@ fn verdict(summary: &Summary, id: &str) -> Verdict {
 
 #[test]
 fn each_fault_has_its_verdict_and_costs_no_other_case() {
+    let _alone = alone();
     let record = tempfile::tempdir().unwrap();
     let lab = lab(&fixtures("faults"), record.path());
     let summary = run_all(&lab, &Cancel::default(), |_| {}).unwrap();
@@ -81,6 +95,7 @@ fn a_machine_that_stops_is_told_from_a_case_that_fails(
     #[case] signal: Signal,
     #[case] wanted: Verdict,
 ) {
+    let _alone = alone();
     let record = tempfile::tempdir().unwrap();
     let lab = lab(&fixtures("faults"), record.path());
     let case = lab
@@ -100,6 +115,7 @@ fn a_machine_that_stops_is_told_from_a_case_that_fails(
 
 #[test]
 fn an_interrupt_keeps_what_was_judged() {
+    let _alone = alone();
     let record = tempfile::tempdir().unwrap();
     let lab = lab(&fixtures("faults"), record.path());
     let cancel = Arc::new(Cancel::default());
@@ -120,6 +136,7 @@ fn an_interrupt_keeps_what_was_judged() {
 
 #[test]
 fn a_full_disk_ends_the_run_with_an_error() {
+    let _alone = alone();
     let record = tempfile::tempdir().unwrap();
     symlink("/dev/full", record.path().join("records.jsonl")).unwrap();
     let lab = lab(&fixtures("faults"), record.path());

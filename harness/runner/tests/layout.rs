@@ -2,17 +2,15 @@
 //! says what a compiler makes of every name in the tables, and a scan of the headers finds the
 //! names that the tables lack.
 //!
-//! `CONFORMANCE_HEADERS` is the `include` directory of `make headers_install`, and
-//! `CONFORMANCE_MOCK_HEADER` the file `drivers/iommu/iommufd/iommufd_test.h` of the same sources.
-//! Without the latter the mock is left out.
+//! The headers are those of the image that the corpus runs on, built if it is not there yet.
 
 #![allow(clippy::panic, clippy::unwrap_used)] // Clippy's leave for tests does not cover helpers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use uapi::{IOMMUFD_H, MOCK_H, VFIO_H};
 
@@ -33,21 +31,24 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("VFIO_AP_*", "s390"),
 ];
 
+/// The kernel whose headers are compared with: the image that the corpus runs on.
+fn image() -> vm_images::Image {
+    vm_images::obtain(
+        &vm_images::Source::Release(None),
+        &vm_images::Terminal::new(),
+    )
+    .unwrap()
+}
+
 /// The installed headers of the kernel to compare with.
 fn headers_dir() -> PathBuf {
-    match env::var_os("CONFORMANCE_HEADERS") {
-        Some(dir) => dir.into(),
-        None => panic!(
-            "looked for the kernel's headers in CONFORMANCE_HEADERS, which is not set: set it to \
-             the include directory of `make headers_install` of Linux {}",
-            uapi::SERIES
-        ),
-    }
+    image().headers.unwrap()
 }
 
 /// The mock's header, which no kernel installs.
 fn mock_header() -> Option<PathBuf> {
-    env::var_os("CONFORMANCE_MOCK_HEADER").map(PathBuf::from)
+    let path = image().source?.join("drivers/iommu/iommufd/iommufd_test.h");
+    path.exists().then_some(path)
 }
 
 /// The headers at hand, by the name the tables use. None, with a word about it, if they are of
@@ -222,7 +223,7 @@ fn compile_and_run(headers: &BTreeMap<&str, PathBuf>, program: &str) -> BTreeMap
     fs::create_dir_all(&dir).unwrap();
     fs::write(&source, program).unwrap();
 
-    let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+    let compiled = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
         .args(["-w", "-I"])
         .arg(headers_dir())
         .arg("-o")

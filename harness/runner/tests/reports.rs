@@ -1,5 +1,12 @@
 //! Every output of one and the same run, from one model of what a run can contain.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
 use std::{
     collections::BTreeMap,
     io::Write,

@@ -1,6 +1,13 @@
 //! The suite's own honesty: each expectation of the corpus, turned into its opposite, fails
 //! at exactly its step.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
 mod common;
 
 use case::{Compiled, Expect, Want, WantData, WantEnd};

@@ -1,0 +1,71 @@
+//! Ctrl-C, as a user gives it: the machine is gone at once, the record stays.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+#[test]
+fn ctrl_c_ends_qemu_and_keeps_the_record() {
+    let record = tempfile::tempdir().unwrap();
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../harness/runner/tests/faults");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args([
+            "run-conformance",
+            "--jobs",
+            "1",
+            "a-passes",
+            "d-hangs",
+            "--cases",
+        ])
+        .arg(cases)
+        .arg("--record")
+        .arg(record.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    // The first case is judged; the second one hangs.
+    lines
+        .find(|line| line.as_ref().unwrap().starts_with("PASS"))
+        .unwrap()
+        .unwrap();
+    let machines = children_of(run.id());
+    assert!(!machines.is_empty());
+    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).unwrap();
+    let status = run.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let report = fs::read_to_string(record.path().join("report.json")).unwrap();
+    assert!(report.contains("\"interrupted\": true"), "{report}");
+    assert!(report.contains("a-passes"), "{report}");
+    for machine in machines {
+        assert!(
+            !Path::new("/proc").join(&machine).exists(),
+            "process {machine} is left"
+        );
+    }
+}
+
+/// Process ids whose parent is this one.
+fn children_of(parent: u32) -> Vec<String> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        if status
+            .lines()
+            .any(|line| line == format!("PPid:\t{parent}"))
+        {
+            children.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    children
+}
