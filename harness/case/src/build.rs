@@ -56,6 +56,11 @@ impl<'a> Builder<'a> {
         self.plan_end = plan_end;
     }
 
+    /// What a kernel that conforms to the plan would show in this step.
+    pub fn plan(&mut self, end: WantEnd) {
+        self.plan_end = Some(end);
+    }
+
     /// Adds an op whose outcome is worth a line in the snapshot.
     pub fn push(&mut self, op: Op, expect: Expect, layout: Layout) {
         self.add(op, expect, layout, true);

@@ -16,12 +16,14 @@ use crate::{
 /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
 ///
 /// The page is filled before, so both outcomes are seen in memory as well as in the device.
+/// `plan: lands` or `plan: blocked` says what a kernel that conforms to the plan would show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dma {
     from: Role,
     iova: Value,
     page: Value,
     lands: bool,
+    plan_lands: Option<bool>,
 }
 
 impl Dma {
@@ -38,12 +40,14 @@ impl Dma {
             (None, Some(page)) => (value::value(page)?, false),
             _ => return Err(Problem::other(body.at, "give one of `lands` and `blocked`")),
         };
+        let plan_lands = fields.take("plan").map(read_plan).transpose()?;
         fields.finish()?;
         Ok(Self {
             from,
             iova,
             page,
             lands,
+            plan_lands,
         })
     }
 
@@ -63,21 +67,34 @@ impl Dma {
         let engine = device
             .engine
             .ok_or_else(|| format!("{} to do DMA on demand", self.from))?;
-        let end = if self.lands {
-            WantEnd::Lands {
+        let end = |lands| match lands {
+            true => WantEnd::Lands {
                 signature: device.signature.clone(),
-            }
-        } else {
-            WantEnd::Blocked
+            },
+            false => WantEnd::Blocked,
         };
+        if let Some(lands) = self.plan_lands {
+            to.plan(end(lands));
+        }
         let op = Op::Dma {
             device: device.name.clone(),
             engine,
             iova: self.iova.clone(),
             watch: self.page.clone(),
         };
-        to.push(op, Expect::ending(end), Layout::Nothing);
+        to.push(op, Expect::ending(end(self.lands)), Layout::Nothing);
         Ok(())
+    }
+}
+
+fn read_plan(node: &Node) -> Result<bool, Problem> {
+    match node.text()? {
+        "lands" => Ok(true),
+        "blocked" => Ok(false),
+        other => {
+            let known = ["lands", "blocked"];
+            Err(Problem::unknown_name(node.at, "end of a DMA", other, known))
+        }
     }
 }
 
