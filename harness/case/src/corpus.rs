@@ -65,6 +65,8 @@ impl Corpus {
         let preludes = reader
             .part(root, PRELUDES, Preludes::read)?
             .unwrap_or_default();
+        // Without these every case would have a mistake.
+        reader.give_up(colour)?;
         let mut cases = Vec::new();
         for path in yaml_files(root)? {
             let stem = path.strip_prefix(root).unwrap_or(&path).with_extension("");
@@ -74,11 +76,7 @@ impl Corpus {
         }
         reader.check_clauses(&cases, &clauses);
         reader.check_ids(&cases);
-        if !reader.problems.is_empty() {
-            let render = |problem| reader.sources.render(problem, colour);
-            let rendered = reader.problems.iter().map(render).collect();
-            return Err(CorpusError::Problems { rendered });
-        }
+        reader.give_up(colour)?;
         if cases.is_empty() {
             return Err(CorpusError::Empty(root.to_owned()));
         }
@@ -96,6 +94,16 @@ struct Reader {
 }
 
 impl Reader {
+    /// Ends with the problems so far, if there are any.
+    fn give_up(&self, colour: bool) -> Result<(), CorpusError> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        let render = |problem| self.sources.render(problem, colour);
+        let rendered = self.problems.iter().map(render).collect();
+        Err(CorpusError::Problems { rendered })
+    }
+
     /// A file that need not be there.
     fn part<T>(
         &mut self,

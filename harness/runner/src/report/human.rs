@@ -16,6 +16,8 @@ use crate::{
 
 /// A case that takes longer is named in the summary.
 const SLOW: Duration = Duration::from_secs(2);
+/// Characters of a clause's text or reason in a line.
+const WIDTH: usize = 96;
 /// How many slow cases are named.
 const SLOWEST: usize = 5;
 
@@ -130,14 +132,21 @@ fn indent(text: &str) -> String {
 pub fn shown(summary: &Summary) -> String {
     let mut text = String::from("\nThe staged protocol:\n");
     for clause in &summary.clauses {
-        let reason = clause.reason.as_deref().unwrap_or(&clause.text);
         let cases = clause.cases.len();
-        text.push_str(&format!(
-            "  {:<6} {:<9} {cases:>3} cases  {}\n",
-            clause.id,
-            clause.verdict,
-            first_sentence(reason)
-        ));
+        let head = format!(
+            "  {:<6} {:<9} {cases:>3} cases  ",
+            clause.id, clause.verdict
+        );
+        text.push_str(&format!("{head}{}\n", shortened(&clause.text)));
+        if let Some(reason) = &clause.reason {
+            let first = format!("{:width$}- ", "", width = head.len());
+            let others = " ".repeat(first.len());
+            let layout = textwrap::Options::new(first.len() + WIDTH)
+                .initial_indent(&first)
+                .subsequent_indent(&others);
+            text.push_str(&textwrap::fill(reason, layout));
+            text.push('\n');
+        }
     }
     text.push_str(&slowest(summary));
     let totals = Verdict::ALL
@@ -181,9 +190,9 @@ fn slowest(summary: &Summary) -> String {
 }
 
 /// Enough of a text for one line.
-fn first_sentence(text: &str) -> String {
+fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(96) {
+    match line.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
