@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use case::{Case, Clause};
+use case::{Case, Clause, Deviation};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -135,23 +135,34 @@ fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, 
     if let Some(known) = about.iter().find(|record| record.verdict == Verdict::Xfail) {
         return (ClauseVerdict::Differs, known.reason.clone());
     }
-    let passed = || {
-        about
-            .iter()
-            .filter(|record| record.verdict == Verdict::Pass)
-    };
-    let deviation = passed()
+    let passed: Vec<_> = about
+        .iter()
+        .filter(|it| it.verdict == Verdict::Pass)
+        .collect();
+    let deviations: Vec<_> = passed
+        .iter()
         .filter(|record| !record.conforms_to_plan)
-        .find_map(|record| {
-            let case = cases.iter().find(|case| case.id == record.id)?;
-            case.deviations
-                .iter()
-                .find(|deviation| deviation.clause == clause.id)
-        });
-    match deviation {
-        Some(it) if it.absent => (ClauseVerdict::Absent, Some(it.reason.clone())),
-        Some(it) => (ClauseVerdict::Differs, Some(it.reason.clone())),
-        None if passed().next().is_some() => (ClauseVerdict::Conforms, None),
-        None => (ClauseVerdict::Untested, clause.untestable.clone()),
+        .filter_map(|record| cases.iter().find(|case| case.id == record.id))
+        .flat_map(|case| &case.deviations)
+        .filter(|deviation| deviation.clause == clause.id)
+        .collect();
+    match deviations.as_slice() {
+        [] if passed.is_empty() => (ClauseVerdict::Untested, clause.untestable.clone()),
+        [] => (ClauseVerdict::Conforms, None),
+        some if some.iter().all(|deviation| deviation.absent) => {
+            (ClauseVerdict::Absent, Some(reasons(some)))
+        }
+        some => (ClauseVerdict::Differs, Some(reasons(some))),
     }
+}
+
+/// Each reason once, in the order of the cases.
+fn reasons(deviations: &[&Deviation]) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for deviation in deviations {
+        if !reasons.contains(&deviation.reason.as_str()) {
+            reasons.push(&deviation.reason);
+        }
+    }
+    reasons.join("; ")
 }
