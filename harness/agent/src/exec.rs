@@ -16,7 +16,9 @@ use nix::{
     sys::{
         eventfd::{EfdFlags, EventFd},
         mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     },
+    unistd::alarm,
 };
 use wire::{
     Access, Arg, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch, Save,
@@ -423,7 +425,27 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads so many bytes, or gives up with ETIMEDOUT.
+///
+/// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
+/// ends that.
 fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let interrupt = SigAction::new(
+        SigHandler::Handler(interrupted),
+        SaFlags::empty(),
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGALRM, &interrupt)? };
+    alarm::set(timeout_ms.div_ceil(1000) as u32);
+    let read = read_until(path, length, timeout_ms);
+    alarm::cancel();
+    read
+}
+
+extern "C" fn interrupted(_: i32) {}
+
+fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -435,11 +457,18 @@ fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> 
         match file.read(&mut bytes[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if Instant::now() > deadline {
-                    return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
-                }
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
+            {
                 std::thread::yield_now();
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
             }
             Err(error) => return Err(error),
         }
