@@ -19,17 +19,20 @@ pub enum Shape {
     Sriov,
     /// A mediated device: a group without IOMMU hardware.
     Mdev,
+    /// A device that no IOMMU translates: it has no group.
+    Noiommu,
 }
 
 impl Shape {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("singleton", Self::Singleton),
         ("native", Self::Native),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
         ("sriov", Self::Sriov),
         ("mdev", Self::Mdev),
+        ("noiommu", Self::Noiommu),
     ];
 
     /// The shape of that name.
@@ -160,10 +163,21 @@ pub struct OfferedGroup {
     pub name: String,
     /// Shape.
     pub shape: Shape,
-    /// IOMMU group number in this guest.
-    pub number: u32,
+    /// IOMMU group number in this guest; none where the device has no group.
+    pub number: Option<u32>,
     /// Its devices, in the order of the platform file.
     pub devices: Vec<OfferedDevice>,
+}
+
+impl OfferedGroup {
+    /// IOMMU group number in this guest.
+    ///
+    /// # Errors
+    /// With the need of a device that has none.
+    pub fn number(&self) -> Result<u32, String> {
+        self.number
+            .ok_or_else(|| format!("an IOMMU group: {} has none", self.name))
+    }
 }
 
 /// A device that a guest offers.
@@ -284,7 +298,7 @@ impl<'a> Cast<'a> {
             let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
             filled.push_str(before);
             match role.member {
-                Member::Whole => filled.push_str(&self.group(role.which)?.number.to_string()),
+                Member::Whole => filled.push_str(&self.group(role.which)?.number()?.to_string()),
                 _ => filled.push_str(&self.device(role)?.name),
             }
             rest = behind;
@@ -317,7 +331,7 @@ impl Cast<'_> {
     pub fn default_domain(&self, group: &OfferedGroup) -> Option<&str> {
         self.guest
             .default_domain
-            .get(&group.number)
+            .get(&group.number?)
             .map(String::as_str)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use case::{OfferedDevice, OfferedGroup};
+use case::{OfferedDevice, OfferedGroup, Shape};
 use wire::{Device, Facts, Location, Op, Plan};
 
 use crate::{
@@ -73,12 +73,14 @@ fn group(
         .iter()
         .map(|device| (&device.model, device.at.as_str()));
     for (index, (model_name, at)) in paths.enumerate() {
-        let found = by_path(facts, at).ok_or_else(|| format!("no device at {at} in the guest"))?;
-        numbers.push(
-            found
-                .group
-                .ok_or_else(|| format!("the device at {at} has no IOMMU group"))?,
-        );
+        let found = by_path(facts, guest_path(spec, at))
+            .ok_or_else(|| format!("no device at {at} in the guest"))?;
+        match (found.group, spec.shape.0) {
+            (None, Shape::Noiommu) => {}
+            (None, _) => return Err(format!("the device at {at} has no IOMMU group")),
+            (Some(_), Shape::Noiommu) => return Err(format!("the device at {at} has a group")),
+            (Some(number), _) => numbers.push(number),
+        }
         let model = platform.devices.models.get(model_name);
         let model = model.ok_or_else(|| format!("model `{model_name}` in the topology"))?;
         let id = device_id(name, index);
@@ -97,20 +99,17 @@ fn group(
         devices.push(mdev_device(&found.name));
     }
     numbers.dedup();
-    match numbers[..] {
-        [number] => {
-            let (name, shape) = (name.to_owned(), spec.shape.0);
-            Ok(OfferedGroup {
-                name,
-                shape,
-                number,
-                devices,
-            })
-        }
-        _ => Err(format!(
+    if numbers.len() > 1 {
+        return Err(format!(
             "the devices of {name} came out in groups {numbers:?}"
-        )),
+        ));
     }
+    Ok(OfferedGroup {
+        name: name.to_owned(),
+        shape: spec.shape.0,
+        number: numbers.first().copied(),
+        devices,
+    })
 }
 
 fn mdev_device(name: &str) -> OfferedDevice {
@@ -120,6 +119,15 @@ fn mdev_device(name: &str) -> OfferedDevice {
         signature: String::new(),
         native: None,
         home: None,
+    }
+}
+
+/// Where a device is in the guest. Without an IOMMU it is behind a host bridge of its own,
+/// and there paths start anew.
+fn guest_path<'a>(spec: &GroupSpec, at: &'a str) -> &'a str {
+    match at.split_once('/') {
+        Some((_, rest)) if spec.shape.0 == Shape::Noiommu => rest,
+        _ => at,
     }
 }
 
@@ -134,7 +142,7 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
     let mut ops = Vec::new();
     for spec in platform.devices.groups.values() {
         for device in &spec.devices {
-            let Some(found) = by_path(facts, &device.at) else {
+            let Some(found) = by_path(facts, guest_path(spec, &device.at)) else {
                 continue;
             };
             let Ok(model) = model(platform, device) else {

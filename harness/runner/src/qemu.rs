@@ -298,7 +298,8 @@ impl Qemu {
         let mut text = self.device(&model.device, &model.options, id)?;
         let (bus, slot) = match spec.at.rsplit_once('/') {
             Some((bridge, slot)) => (format!(",bus={}", bridge_id(bridge)), slot),
-            None => (String::new(), spec.at.as_str()),
+            // By itself QEMU would take the bus of another host bridge.
+            None => (",bus=pcie.0".to_owned(), spec.at.as_str()),
         };
         text.push_str(&format!(",id={id}{bus},addr={slot}"));
         if is_first_of_many(group, spec) {

@@ -149,7 +149,7 @@ pub fn change_domain(cast: &Cast<'_>, which: Which, kind: Option<&str>) -> Resul
             driver: device.home.clone().filter(|_| home),
         })
     };
-    let path = format!("/sys/kernel/iommu_groups/{}/type", group.number);
+    let path = format!("/sys/kernel/iommu_groups/{}/type", group.number()?);
     let change = Op::WriteFile {
         at: Location::Path(path),
         text: kind.to_owned(),

@@ -14,6 +14,8 @@ use crate::{
 };
 
 /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
+///
+/// `starts: noiommu-` asks for the device node of such a name: without it there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open(Vec<One>);
 
@@ -21,6 +23,7 @@ pub struct Open(Vec<One>);
 struct One {
     slot: String,
     target: Target,
+    starts: String,
     flags: OpenFlags,
     end: WantEnd,
 }
@@ -65,7 +68,7 @@ impl Open {
     /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for one in &self.0 {
-            let at = one.target.location(to)?;
+            let at = one.target.location(&one.starts, to)?;
             let op = Op::Open {
                 at,
                 flags: one.flags,
@@ -85,6 +88,7 @@ impl One {
             return Ok(Self {
                 slot,
                 target,
+                starts: String::new(),
                 flags: OpenFlags::ReadWrite,
                 end: WantEnd::Success,
             });
@@ -103,11 +107,13 @@ impl One {
                 }
             },
         };
+        let starts = fields.text("starts")?.unwrap_or_default().to_owned();
         let end = read_errno(&mut fields)?;
         fields.finish()?;
         Ok(Self {
             slot,
             target,
+            starts,
             flags,
             end,
         })
@@ -133,7 +139,7 @@ impl Target {
         })
     }
 
-    fn location(&self, to: &Builder<'_>) -> Result<Location, String> {
+    fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
         match self {
             Self::Path(path) => Ok(Location::Path(to.cast.fill(path)?)),
             Self::Role(Role {
@@ -141,7 +147,7 @@ impl Target {
                 member: Member::Whole,
             }) => Ok(Location::Path(format!(
                 "/dev/vfio/{}",
-                to.cast.group(*which)?.number
+                to.cast.group(*which)?.number()?
             ))),
             Self::Role(role) => {
                 let bus = if role.which == Which::Mdev {
@@ -152,7 +158,7 @@ impl Target {
                 let name = &to.cast.device(*role)?.name;
                 Ok(Location::Entry {
                     directory: format!("/sys/bus/{bus}/devices/{name}/vfio-dev"),
-                    starts: String::new(),
+                    starts: starts.to_owned(),
                     prefix: "/dev/vfio/devices/".to_owned(),
                 })
             }
