@@ -67,11 +67,34 @@ fn shown_data(layout: Layout, data: &[u8], names: &Names) -> Option<String> {
 
 /// Fields that are not zero, by name.
 fn shown_struct(layout: &Struct, data: &[u8], names: &Names) -> String {
-    let fields = layout.fields.iter().filter_map(|field| {
-        let value = field.get(data).filter(|value| *value != 0)?;
-        Some(format!("{}: {}", field.name, names.shown(field, value)))
-    });
+    let chosen = chosen_member(layout, data);
+    let fields = layout
+        .fields
+        .iter()
+        .filter(|field| !field.union || is_member(field, chosen.as_deref()))
+        .filter_map(|field| {
+            let value = field.get(data).filter(|value| *value != 0)?;
+            Some(format!("{}: {}", field.name, names.shown(field, value)))
+        });
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+}
+
+/// The member of a union is named like the value that chooses it: `MOCK_DOMAIN` chooses
+/// `mock_domain.*`.
+fn chosen_member(layout: &Struct, data: &[u8]) -> Option<String> {
+    let chooser = layout
+        .fields
+        .iter()
+        .find(|field| matches!(field.kind, Kind::Enum(_)))?;
+    Some(chooser.text(chooser.get(data)?).to_lowercase())
+}
+
+/// Fields of a union that is no choice of structs are all shown: they are the same bytes.
+fn is_member(field: &Field, chosen: Option<&str>) -> bool {
+    match (field.name.split_once('.'), chosen) {
+        (Some((member, _)), Some(chosen)) => chosen.ends_with(member),
+        _ => true,
+    }
 }
 
 /// Names of the values that differ from run to run.
