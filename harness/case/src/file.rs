@@ -57,6 +57,9 @@ pub struct Xfail {
     pub when: Condition,
     /// What is wrong.
     pub reason: String,
+    /// The failure is a complaint of the kernel with this text in it, and nothing else is
+    /// excused.
+    pub splat: Option<String>,
 }
 
 /// Deadline of a case that names none.
@@ -242,8 +245,13 @@ fn read_xfails(node: &Node) -> Result<Vec<Xfail>, Problem> {
                 .take("when")
                 .map_or(Ok(Condition::default()), Condition::read)?;
             let reason = fields.need("reason")?.text()?.trim().to_owned();
+            let splat = fields.text("splat")?.map(str::to_owned);
             fields.finish()?;
-            Ok(Xfail { when, reason })
+            Ok(Xfail {
+                when,
+                reason,
+                splat,
+            })
         })
         .collect()
 }
@@ -263,11 +271,10 @@ impl Case {
         builder.finish(self.id.clone(), self.timeout_ms)
     }
 
-    /// The reason why a failure of this case is known, on this guest.
+    /// The failure of this case that is known on this guest.
     #[must_use]
-    pub fn xfail(&self, guest: &Guest) -> Option<&str> {
-        let known = self.xfails.iter().find(|x| x.when.holds(guest, self.shape));
-        known.map(|xfail| xfail.reason.as_str())
+    pub fn xfail(&self, guest: &Guest) -> Option<&Xfail> {
+        self.xfails.iter().find(|x| x.when.holds(guest, self.shape))
     }
 
     /// Whether it replaces the default domain of a group by an identity domain.

@@ -46,7 +46,8 @@ fn header() -> Value {
             "platforms": { "$ref": "#/$defs/texts" },
             "since": { "type": "string" }, "until": { "type": "string" } } },
         "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
-            "when": { "$ref": "#/$defs/condition" }, "reason": { "type": "string" } },
+            "when": { "$ref": "#/$defs/condition" }, "reason": { "type": "string" },
+            "splat": { "type": "string" } },
             "required": ["reason"], "additionalProperties": false } },
         "snapshot": { "enum": ["compared", "none"] },
         "timeout_ms": { "type": "integer" },

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use case::{Check, Compiled, Expect, FieldWant, Sources, Want, WantData, WantEnd};
+use case::{Check, Compiled, Expect, FieldWant, Sources, Want, WantData, WantEnd, Xfail};
 use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Value};
 
 use crate::{
@@ -31,6 +31,12 @@ impl Judgement {
         }
     }
 
+    /// A known failure that did not show.
+    fn stale(reason: &str) -> Self {
+        let text = format!("passes, although known to fail: {reason}");
+        Self::new(Verdict::Xpass, text)
+    }
+
     /// A case whose need is not met.
     #[must_use]
     pub fn skip(need: &str) -> Self {
@@ -48,9 +54,16 @@ impl Judgement {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
     /// Of the case, on this guest.
-    pub xfail: Option<&'a str>,
+    pub xfail: Option<&'a Xfail>,
     /// Of the platform: DMA that should land never does.
     pub dma_never_lands: Option<&'a str>,
+}
+
+fn is_known(splat: &str, xfail: &Xfail) -> bool {
+    xfail
+        .splat
+        .as_deref()
+        .is_some_and(|text| splat.contains(text))
 }
 
 fn is_landing(expect: &Expect) -> bool {
@@ -70,11 +83,18 @@ pub fn judge(
     if let Some(judgement) = lost(observation) {
         return judgement;
     }
-    if let Some(splat) = splat::find(&observation.kmsg) {
-        return Judgement::new(Verdict::Splat, splat);
+    let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
+    match (splat::find(&observation.kmsg), known_splat) {
+        (None, None) => {}
+        (Some(splat), Some(known)) if is_known(&splat, known) => {
+            return Judgement::new(Verdict::Xfail, &known.reason);
+        }
+        (Some(splat), _) => return Judgement::new(Verdict::Splat, splat),
+        (None, Some(known)) => return Judgement::stale(&known.reason),
     }
+    let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
     let steps = judge_steps(compiled, observation, sources);
-    let mut excuse = known.xfail;
+    let mut excuse = xfail;
     if compiled
         .checks
         .iter()
@@ -88,7 +108,7 @@ pub fn judge(
         Steps::Broken(why) => return Judgement::error(&why),
         Steps::Failed { why, landing } => {
             // What is known of DMA excuses no other failure.
-            excuse = known.xfail.or(excuse.filter(|_| landing));
+            excuse = xfail.or(excuse.filter(|_| landing));
             (Some(why), false)
         }
     };
@@ -100,10 +120,7 @@ pub fn judge(
         },
         (Some(why), None) => Judgement::new(Verdict::Fail, why),
         (Some(_), Some(reason)) => Judgement::new(Verdict::Xfail, reason),
-        (None, Some(reason)) => Judgement::new(
-            Verdict::Xpass,
-            format!("passes, although known to fail: {reason}"),
-        ),
+        (None, Some(reason)) => Judgement::stale(reason),
     };
     judgement.conforms_to_plan = conforms_to_plan;
     judgement

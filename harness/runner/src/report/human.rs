@@ -131,7 +131,11 @@ fn indent(text: &str) -> String {
 #[must_use]
 pub fn shown(summary: &Summary) -> String {
     let mut text = String::from("\nThe staged protocol:\n");
-    for clause in &summary.clauses {
+    let (shown, silent): (Vec<_>, Vec<_>) = summary
+        .clauses
+        .iter()
+        .partition(|clause| !clause.cases.is_empty() || clause.reason.is_some());
+    for clause in shown {
         let cases = clause.cases.len();
         let head = format!(
             "  {:<6} {:<9} {cases:>3} cases  ",
@@ -147,6 +151,10 @@ pub fn shown(summary: &Summary) -> String {
             text.push_str(&textwrap::fill(reason, layout));
             text.push('\n');
         }
+    }
+    if !silent.is_empty() {
+        let ids: Vec<_> = silent.iter().map(|clause| clause.id.as_str()).collect();
+        text.push_str(&format!("  no case of this run: {}\n", ids.join(" ")));
     }
     text.push_str(&slowest(summary));
     let totals = Verdict::ALL
