@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::{
         signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
@@ -51,6 +52,18 @@ impl Child {
     /// Readable once the process has ended.
     pub fn exit(&self) -> impl AsFd + '_ {
         self.exit.as_fd()
+    }
+
+    /// Outcomes that are still in the pipe of a process that has ended. Does not wait: a
+    /// descendant may hold the other end open.
+    pub fn left_over(&mut self) -> Vec<(usize, Outcome)> {
+        let mut left = Vec::new();
+        if fcntl(&self.outcomes, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_ok() {
+            while let Ok(outcome) = frame::read_frame(&mut self.outcomes) {
+                left.push(outcome);
+            }
+        }
+        left
     }
 
     /// Reaps the process, which has ended.

@@ -101,6 +101,10 @@ fn watch(
             continue; // drain the pipe before the end of the process counts
         }
         if ready.ended {
+            // The process may have written and ended between the looks of poll at the two.
+            for (index, outcome) in child.left_over() {
+                pass_on(port, index, outcome)?;
+            }
             let end = child.reap();
             return Ok(stack.map_or(end, |stack| End::TimedOut { stack }));
         }

@@ -66,6 +66,14 @@ impl<'a> Builder<'a> {
         self.add(op, expect, layout, true);
     }
 
+    /// Adds an op that succeeds only if DMA lands.
+    pub fn push_dma(&mut self, op: Op, expect: Expect, layout: Layout) {
+        self.push(op, expect, layout);
+        if let Some(check) = self.checks.last_mut() {
+            check.needs_dma = true;
+        }
+    }
+
     /// Adds an op that only prepares: it has to succeed, and nobody wants to read about it.
     pub fn prepare(&mut self, op: Op) {
         self.add(op, Expect::SUCCESS, Layout::Nothing, false);
@@ -80,6 +88,7 @@ impl<'a> Builder<'a> {
             expect,
             plan: self.plan_end.clone(),
             layout,
+            needs_dma: false,
             shown,
         });
     }

@@ -126,6 +126,8 @@ pub struct Check {
     pub plan: Option<WantEnd>,
     /// How to read the data.
     pub layout: Layout,
+    /// Whether the step succeeds only if a device of the case's group reaches memory by DMA.
+    pub needs_dma: bool,
     /// Whether the outcome belongs into the snapshot.
     pub shown: bool,
 }

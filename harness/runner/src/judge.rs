@@ -66,10 +66,6 @@ fn is_known(splat: &str, xfail: &Xfail) -> bool {
         .is_some_and(|text| splat.contains(text))
 }
 
-fn is_landing(expect: &Expect) -> bool {
-    matches!(expect.end, WantEnd::Lands { .. })
-}
-
 /// Judges what was seen. `snapshot` is the outcome of comparing the transcript: none when it
 /// is as stored.
 #[must_use]
@@ -95,11 +91,7 @@ pub fn judge(
     let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
     let steps = judge_steps(compiled, observation, sources);
     let mut excuse = xfail;
-    if compiled
-        .checks
-        .iter()
-        .any(|check| is_landing(&check.expect))
-    {
+    if compiled.checks.iter().any(|check| check.needs_dma) {
         excuse = excuse.or(known.dma_never_lands);
     }
     let (failure, conforms_to_plan) = match steps {
@@ -210,7 +202,7 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
             let why = describe(check, &mismatch, sources);
             return Steps::Failed {
                 why,
-                landing: is_landing(&check.expect),
+                landing: check.needs_dma,
             };
         }
         slots.learn(op, outcome);

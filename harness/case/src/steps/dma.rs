@@ -82,7 +82,12 @@ impl Dma {
             iova: self.iova.clone(),
             watch: self.page.clone(),
         };
-        to.push(op, Expect::ending(end(self.lands)), Layout::Nothing);
+        let expect = Expect::ending(end(self.lands));
+        if self.lands {
+            to.push_dma(op, expect, Layout::Nothing);
+        } else {
+            to.push(op, expect, Layout::Nothing);
+        }
         Ok(())
     }
 }

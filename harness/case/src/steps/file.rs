@@ -145,8 +145,10 @@ impl Random {
         let mut expect = Expect::ending(self.end.clone());
         if self.end == WantEnd::Success {
             expect.data = WantData::Length(usize::try_from(self.bytes).unwrap_or(usize::MAX));
+            to.push_dma(op, expect, Layout::Volatile);
+        } else {
+            to.push(op, expect, Layout::Volatile);
         }
-        to.push(op, expect, Layout::Volatile);
         Ok(())
     }
 }
