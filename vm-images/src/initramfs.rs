@@ -1,15 +1,8 @@
 //! Writes the archive a kernel unpacks as its first root file system.
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use cpio::newc::{self, ModeFileType};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
-use crate::error::ImageError;
 
 /// One member of the archive; names have no leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,67 +61,10 @@ pub fn initramfs(init: Vec<u8>, entries: Vec<Entry>) -> Vec<u8> {
     archive(&all)
 }
 
-/// The archive packed with gzip, which every kernel of this suite unpacks.
-#[must_use]
-pub fn gzip(archive: &[u8]) -> Vec<u8> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into a Vec has no way to fail.
-    let _ = packer.write_all(archive);
-    packer.finish().unwrap_or_default()
-}
-
-/// A folder of the machine with all that is in it, as entries under `name`. Folders above
-/// `name` are entries too, so `lib/modules/7.3.4` needs no others.
-///
-/// # Errors
-/// A file of the folder cannot be read.
-pub fn directory(path: &Path, name: &str) -> Result<Vec<Entry>, ImageError> {
-    let above = name.match_indices('/').map(|(at, _)| dir(&name[..at]));
-    let mut entries: Vec<Entry> = above.collect();
-    entries.push(dir(name));
-    collect(path, name, &mut entries)?;
-    Ok(entries)
-}
-
 fn dir(name: &str) -> Entry {
     Entry::Dir {
         name: name.to_owned(),
     }
-}
-
-/// Adds what is in the folder, sorted by name.
-fn collect(path: &Path, name: &str, entries: &mut Vec<Entry>) -> Result<(), ImageError> {
-    let failed = |source| ImageError::File {
-        doing: "read",
-        path: path.to_owned(),
-        hint: "make its files readable",
-        source,
-    };
-    let mut children = fs::read_dir(path)
-        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        .map_err(failed)?;
-    children.sort_by_key(fs::DirEntry::file_name);
-    for child in children {
-        let inner = format!("{name}/{}", child.file_name().to_string_lossy());
-        let kind = child.file_type().map_err(failed)?;
-        if kind.is_dir() {
-            entries.push(dir(&inner));
-            collect(&child.path(), &inner, entries)?;
-        } else if kind.is_symlink() {
-            let target = fs::read_link(child.path()).map_err(failed)?;
-            entries.push(Entry::Link {
-                name: inner,
-                target: target.to_string_lossy().into_owned(),
-            });
-        } else if kind.is_file() {
-            entries.push(Entry::File {
-                name: inner,
-                mode: child.metadata().map_err(failed)?.permissions().mode() & 0o777,
-                content: fs::read(child.path()).map_err(failed)?,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The entries in the newc format.
@@ -190,11 +126,18 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn sample() -> Vec<u8> {
-        let tree = tempfile::tempdir().unwrap();
-        fs::create_dir(tree.path().join("kernel")).unwrap();
-        fs::write(tree.path().join("kernel/a.ko"), b"odd").unwrap();
-        std::os::unix::fs::symlink("kernel/a.ko", tree.path().join("link")).unwrap();
-        let modules = directory(tree.path(), "lib/modules/7.3.4").unwrap();
+        let modules = vec![
+            dir("lib"),
+            Entry::File {
+                name: "lib/a.ko".to_owned(),
+                mode: 0o644,
+                content: b"odd".to_vec(),
+            },
+            Entry::Link {
+                name: "lib/link".to_owned(),
+                target: "a.ko".to_owned(),
+            },
+        ];
         initramfs(b"#!/bin/sh\n".to_vec(), modules)
     }
 
@@ -219,8 +162,8 @@ mod tests {
             "dev/console",
             "-rwxr-xr-x",
             "init",
-            "lib/modules/7.3.4/kernel/a.ko",
-            "link -> kernel/a.ko",
+            "lib/a.ko",
+            "lib/link -> a.ko",
         ] {
             assert!(text.contains(want), "no `{want}` in:\n{text}");
         }
@@ -247,24 +190,10 @@ mod tests {
             "dev/console",
             "init",
             "lib",
-            "lib/modules",
-            "lib/modules/7.3.4",
-            "lib/modules/7.3.4/kernel",
-            "lib/modules/7.3.4/kernel/a.ko",
-            "lib/modules/7.3.4/link",
+            "lib/a.ko",
+            "lib/link",
         ];
         assert_eq!(names, want);
         assert_eq!(sample(), bytes);
-    }
-
-    #[test]
-    fn gzip_unpacks() {
-        let mut text = Vec::new();
-        io::Read::read_to_end(
-            &mut flate2::read::GzDecoder::new(&gzip(b"abc")[..]),
-            &mut text,
-        )
-        .unwrap();
-        assert_eq!(text, b"abc");
     }
 }

@@ -152,8 +152,8 @@ const FEATURES: [(&str, &str, &str); 8] = [
     ),
     (
         "vfio_cdev",
-        "/sys/class/vfio-dev",
-        "no vfio-dev class (CONFIG_VFIO_DEVICE_CDEV)",
+        "/dev/vfio/devices", // there once a device is on vfio-pci, so after set-up
+        "no /dev/vfio/devices (CONFIG_VFIO_DEVICE_CDEV)",
     ),
     (
         "vfio_pci",

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    os::fd::AsRawFd,
     path::Path,
 };
 
@@ -46,6 +47,41 @@ pub fn mount_all() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the initramfs holds modules, named in the order of loading.
+const MODULES: &str = "/modules";
+/// `MODULE_INIT_COMPRESSED_FILE`: the kernel unpacks it.
+const COMPRESSED: libc::c_int = 4;
+
+/// Loads the modules of the initramfs. One that does not load is told on the console: what
+/// it would have offered is then missing from the facts, with a reason.
+pub fn load_modules() {
+    for name in crate::sysfs::names(MODULES) {
+        if let Err(error) = load_module(&Path::new(MODULES).join(&name)) {
+            eprintln!("conformance agent: module {name}: {error}");
+        }
+    }
+}
+
+fn load_module(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let plain = path.extension().is_some_and(|ending| ending == "ko");
+    let flags = if plain { 0 } else { COMPRESSED };
+    // SAFETY: plain system call on a descriptor and a C string that outlive it.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Opens the virtio-serial port by the name that the host gave it.

@@ -22,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub fn run() -> Result<(), FrameError> {
     guest::mount_all()?;
     guest::die_of_sigterm().map_err(io::Error::from)?;
+    guest::load_modules();
     let mut port = guest::open_port()?;
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),

@@ -78,11 +78,7 @@ impl Needs {
     /// With the first need that is not met.
     pub fn check(&self, guest: &Guest) -> Result<(), String> {
         for feature in &self.features {
-            match guest.features.get(feature) {
-                Some(Ok(())) => {}
-                Some(Err(why)) => return Err(format!("feature {feature}: {why}")),
-                None => return Err(format!("feature {feature}: the agent does not know it")),
-            }
+            guest.need_feature(feature)?;
         }
         for option in &self.config {
             if !guest.config.contains_key(option) {

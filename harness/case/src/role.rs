@@ -214,6 +214,20 @@ pub struct Guest {
     pub default_domain: BTreeMap<u32, String>,
 }
 
+impl Guest {
+    /// Checks that the guest has a feature.
+    ///
+    /// # Errors
+    /// With the reason why it does not.
+    pub fn need_feature(&self, name: &str) -> Result<(), String> {
+        match self.features.get(name) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(why)) => Err(format!("feature {name}: {why}")),
+            None => Err(format!("feature {name}: the agent does not know it")),
+        }
+    }
+}
+
 /// A case's roles, filled from one guest.
 #[derive(Debug, Clone)]
 pub struct Cast<'a> {
@@ -238,6 +252,17 @@ impl<'a> Cast<'a> {
             ),
         };
         Ok(Self { guest, group })
+    }
+
+    /// Checks that the guest has a feature.
+    ///
+    /// # Errors
+    /// With the reason why it does not.
+    pub fn need_feature(&self, name: Option<&str>) -> Result<(), String> {
+        match name {
+            Some(name) => self.guest.need_feature(name),
+            None => Ok(()),
+        }
     }
 
     /// The group that a role lies in.

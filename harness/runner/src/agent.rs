@@ -47,7 +47,7 @@ pub fn initramfs(modules: Option<&Path>) -> Result<PathBuf, AgentError> {
     let init = fs::read(&agent).map_err(failed(&agent))?;
     let mut entries = Vec::new();
     if let Some(modules) = modules {
-        entries.extend(vm_images::directory(modules, "lib/modules")?);
+        entries.extend(vm_images::pack_modules(modules)?);
     }
     let archive = vm_images::initramfs(init, entries);
     let hash: String = Sha256::digest(&archive)

@@ -106,8 +106,9 @@ pub struct Argv {
 /// Memory of a guest in MiB.
 const MEMORY_MIB: u32 = 512;
 /// What every guest's kernel is told: no waiting for entropy or a console, a panic ends QEMU,
-/// and an idle vfio device stays powered, which saves 10 ms for each open.
-const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on \
+/// an idle vfio device stays powered, which saves 10 ms for each open, and the DMA probe may
+/// map the resources of a device that a driver has.
+const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;

@@ -68,6 +68,10 @@ impl Open {
     /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for one in &self.0 {
+            // An open that is to fail may be about the very absence.
+            if one.end == WantEnd::Success {
+                to.cast.need_feature(one.target.feature())?;
+            }
             let at = one.target.location(&one.starts, to)?;
             let op = Op::Open {
                 at,
@@ -137,6 +141,20 @@ impl Target {
             ];
             Problem::unknown_name(node.at, "thing to open", text, known)
         })
+    }
+
+    /// The feature of a kernel that has it.
+    fn feature(&self) -> Option<&'static str> {
+        match self {
+            Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
+            Self::Path(path) if path == "/dev/vfio/vfio" => Some("vfio_group"),
+            Self::Path(_) => None,
+            Self::Role(Role {
+                member: Member::Whole,
+                ..
+            }) => Some("vfio_group"),
+            Self::Role(_) => Some("vfio_cdev"),
+        }
     }
 
     fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
