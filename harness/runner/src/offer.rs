@@ -31,16 +31,13 @@ pub fn offered(
         default_domain: facts.world.group_types.clone(),
         ..case::Guest::default()
     };
-    for (name, why) in platform.without.iter().chain(lacking) {
-        guest
-            .missing_groups
-            .insert(shape_of(platform, name), why.clone());
-    }
+    guest.missing_groups.clone_from(&platform.without);
     for (name, spec) in &platform.devices.groups {
-        if lacking.contains_key(name) {
-            continue;
-        }
-        match group(platform, name, spec, facts) {
+        let offered = match lacking.get(name) {
+            Some(why) => Err(why.clone()),
+            None => group(platform, name, spec, facts),
+        };
+        match offered {
             Ok(group) => guest.groups.push(group),
             Err(why) => {
                 guest.missing_groups.insert(spec.shape.0.to_string(), why);
@@ -52,12 +49,6 @@ pub fn offered(
         .groups
         .sort_by_key(|group| (group.shape, group.number));
     guest
-}
-
-/// The groups of a platform are named by shape in the reasons of skips.
-fn shape_of(platform: &Platform, name: &str) -> String {
-    let spec = platform.devices.groups.get(name);
-    spec.map_or_else(|| name.to_owned(), |spec| spec.shape.0.to_string())
 }
 
 fn group(

@@ -29,7 +29,7 @@ pub struct Platform {
     pub cmdline: Vec<String>,
     /// File below `vm-images/topologies`, without its ending.
     pub topology: String,
-    /// Groups that this platform cannot offer, and why.
+    /// Shapes of group that this platform cannot offer, and why.
     #[serde(default)]
     pub without: BTreeMap<String, String>,
     /// What is known not to work on it.
@@ -246,7 +246,7 @@ impl Platform {
         devices.check_models()?;
         devices
             .groups
-            .retain(|name, _| !platform.without.contains_key(name));
+            .retain(|_, group| !platform.without.contains_key(&group.shape.0.to_string()));
         platform.devices = devices;
         Ok(platform)
     }
