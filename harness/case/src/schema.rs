@@ -53,7 +53,9 @@ fn header() -> Value {
         "timeout_ms": { "type": "integer" },
         "table": { "type": "object", "additionalProperties": { "type": "object" },
             "description": "one test for each row; steps refer to `row.NAME`" },
-        "steps": { "type": "array", "items": { "$ref": "#/$defs/step" } },
+        "steps": { "type": "array", "items": { "anyOf": [
+            { "$ref": "#/$defs/step" },
+            { "type": "string", "pattern": r"^row\.", "description": "a step, or steps, of the row" } ] } },
     })
 }
 

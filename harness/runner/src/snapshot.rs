@@ -91,7 +91,16 @@ impl Store {
                 "the transcript {what}; {how}\n{diff}"
             )));
         }
-        let path = self.path(id, self.suffix_to_bless());
+        let suffix = self.suffix_to_bless();
+        let path = self.path(id, suffix);
+        if !suffix.is_empty()
+            && path.exists()
+            && self.general(id)?.as_deref() == Some(transcript.trim_end())
+        {
+            // What was different here is no more.
+            fs::remove_file(&path)?;
+            return Ok(Compared::Blessed(format!("{} (gone)", path.display())));
+        }
         write(&path, id, transcript)?;
         Ok(Compared::Blessed(format!("{}\n{diff}", path.display())))
     }
@@ -109,20 +118,31 @@ impl Store {
         }
     }
 
+    fn general(&self, id: &str) -> io::Result<Option<String>> {
+        let stored = Self::read(self.path(id, ""))?;
+        Ok(stored.map(|(_, text)| text.trim_end().to_owned()))
+    }
+
     fn stored(&self, id: &str) -> io::Result<Option<(PathBuf, String)>> {
         for suffix in &self.suffixes {
-            let path = self.path(id, suffix);
-            if path.exists() {
-                let snapshot = insta::Snapshot::from_file(&path)
-                    .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-                let text = snapshot
-                    .as_text()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                return Ok(Some((path, text)));
+            if let Some(stored) = Self::read(self.path(id, suffix))? {
+                return Ok(Some(stored));
             }
         }
         Ok(None)
+    }
+
+    fn read(path: PathBuf) -> io::Result<Option<(PathBuf, String)>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let snapshot = insta::Snapshot::from_file(&path)
+            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        let text = snapshot
+            .as_text()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        Ok(Some((path, text)))
     }
 
     fn path(&self, id: &str, suffix: &str) -> PathBuf {

@@ -1,0 +1,240 @@
+//! Every way from an observation to a verdict, without a guest.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
+
+use std::time::Duration;
+
+use case::{At, Check, Compiled, Condition, Expect, Layout, Sources, WantEnd, Xfail};
+use rstest::rstest;
+use runner::{
+    guest::{CaseEnd, Lost, Observation},
+    judge::{Judgement, Known, judge},
+    snapshot::{Compared, Mode, Store},
+    verdict::Verdict,
+};
+use wire::{Dma, DmaEnd, End, Fault, Observed, Op, Outcome, Plan};
+
+const SIGNATURE: &str = "nqn:solo-0";
+
+fn check(end: WantEnd, plan: Option<WantEnd>) -> Check {
+    Check {
+        step: 0,
+        label: "a step".to_owned(),
+        at: At::default(),
+        needs_dma: matches!(end, WantEnd::Lands { .. }),
+        expect: Expect::ending(end),
+        plan,
+        layout: Layout::Nothing,
+        shown: true,
+    }
+}
+
+fn compiled(checks: Vec<Check>) -> Compiled {
+    let ops = checks.iter().map(|_| Op::Fault(Fault::None)).collect();
+    let plan = Plan {
+        name: "case".to_owned(),
+        ops,
+        restore: Vec::new(),
+        timeout_ms: 1,
+    };
+    Compiled { plan, checks }
+}
+
+fn ok() -> Observed {
+    Observed::Ok {
+        ret: 0,
+        data: Vec::new(),
+    }
+}
+
+fn errno(errno: i32) -> Observed {
+    Observed::Errno {
+        errno,
+        data: Vec::new(),
+    }
+}
+
+fn dma(end: DmaEnd, changed: u32) -> Observed {
+    let signature = if changed > 0 { SIGNATURE } else { "" };
+    Observed::Dma(Dma {
+        end,
+        changed,
+        signature: signature.to_owned(),
+    })
+}
+
+fn seen(observed: Vec<Observed>) -> Observation {
+    Observation {
+        outcomes: observed
+            .into_iter()
+            .map(|observed| Some(Outcome { observed, us: 1 }))
+            .collect(),
+        end: CaseEnd::Done {
+            end: End::Finished,
+            changes: Vec::new(),
+        },
+        kmsg: Vec::new(),
+        wall: Duration::ZERO,
+    }
+}
+
+fn verdict(compiled: &Compiled, seen: &Observation, known: Known<'_>) -> Judgement {
+    judge(compiled, seen, known, None, &Sources::default())
+}
+
+fn lands() -> WantEnd {
+    WantEnd::Lands {
+        signature: SIGNATURE.to_owned(),
+    }
+}
+
+#[rstest]
+#[case::as_expected(WantEnd::Success, ok(), Verdict::Pass)]
+#[case::the_errno(WantEnd::Errno(22), errno(22), Verdict::Pass)]
+#[case::another_errno(WantEnd::Errno(22), errno(16), Verdict::Fail)]
+#[case::an_error_for_success(WantEnd::Success, errno(22), Verdict::Fail)]
+#[case::success_for_an_error(WantEnd::Errno(22), ok(), Verdict::Fail)]
+#[case::lands(lands(), dma(DmaEnd::Completed, 4096), Verdict::Pass)]
+#[case::lands_nowhere(lands(), dma(DmaEnd::Completed, 0), Verdict::Fail)]
+#[case::blocked(WantEnd::Blocked, dma(DmaEnd::Faulted, 0), Verdict::Pass)]
+#[case::blocked_but_written(WantEnd::Blocked, dma(DmaEnd::Faulted, 8), Verdict::Fail)]
+#[case::silence_is_not_blocked(WantEnd::Blocked, dma(DmaEnd::TimedOut, 0), Verdict::Fail)]
+#[case::absence_is_not_blocked(WantEnd::Blocked, dma(DmaEnd::Absent, 0), Verdict::Fail)]
+#[case::signal(WantEnd::Signal(7), Observed::Signal(7), Verdict::Pass)]
+#[case::not_run(WantEnd::Errno(9), Observed::NotRun { missing: "a".to_owned() }, Verdict::Fail)]
+#[case::broken(WantEnd::Success, Observed::Broken { why: "x".to_owned() }, Verdict::Error)]
+fn a_step_decides(#[case] want: WantEnd, #[case] observed: Observed, #[case] wanted: Verdict) {
+    let judged = verdict(
+        &compiled(vec![check(want, None)]),
+        &seen(vec![observed]),
+        Known::default(),
+    );
+    assert_eq!(judged.verdict, wanted, "{:?}", judged.reason);
+    assert_eq!(judged.reason.is_none(), wanted == Verdict::Pass);
+}
+
+#[rstest]
+#[case::panic(CaseEnd::Lost(Lost::Panic("x".to_owned())), Verdict::Panic)]
+#[case::frozen(CaseEnd::Lost(Lost::Frozen), Verdict::Hang)]
+#[case::qemu(CaseEnd::Lost(Lost::QemuEnded("x".to_owned())), Verdict::Error)]
+#[case::late(CaseEnd::Done { end: End::TimedOut { stack: String::new() }, changes: vec![] }, Verdict::Hang)]
+#[case::stuck(CaseEnd::Done { end: End::Unkillable { stack: String::new() }, changes: vec![] }, Verdict::Hang)]
+#[case::killed(CaseEnd::Done { end: End::Killed { signal: 9 }, changes: vec![] }, Verdict::Error)]
+#[case::changed(CaseEnd::Done { end: End::Finished, changes: vec!["driver".to_owned()] }, Verdict::Fail)]
+fn an_end_decides_before_any_step(#[case] end: CaseEnd, #[case] wanted: Verdict) {
+    let observation = Observation {
+        end,
+        ..seen(vec![ok()])
+    };
+    let case = compiled(vec![check(WantEnd::Success, None)]);
+    assert_eq!(
+        verdict(&case, &observation, Known::default()).verdict,
+        wanted
+    );
+}
+
+fn xfail(splat: Option<&str>) -> Xfail {
+    Xfail {
+        when: Condition::default(),
+        reason: "known".to_owned(),
+        splat: splat.map(str::to_owned),
+    }
+}
+
+#[rstest]
+#[case::known_failure(None, errno(22), &[], Verdict::Xfail)]
+#[case::stale_excuse(None, ok(), &[], Verdict::Xpass)]
+#[case::no_excuse_for_a_splat(None, ok(), &["BUG: x"], Verdict::Splat)]
+#[case::known_splat(Some("x"), ok(), &["BUG: x"], Verdict::Xfail)]
+#[case::another_splat(Some("x"), ok(), &["BUG: y"], Verdict::Splat)]
+#[case::stale_splat(Some("x"), ok(), &[], Verdict::Xpass)]
+fn an_excuse_holds_for_what_it_says(
+    #[case] splat: Option<&str>,
+    #[case] observed: Observed,
+    #[case] kmsg: &[&str],
+    #[case] wanted: Verdict,
+) {
+    let observation = Observation {
+        kmsg: kmsg.iter().map(|line| (*line).to_owned()).collect(),
+        ..seen(vec![observed])
+    };
+    let xfail = xfail(splat);
+    let known = Known {
+        xfail: Some(&xfail),
+        dma_never_lands: None,
+    };
+    let case = compiled(vec![check(WantEnd::Success, None)]);
+    assert_eq!(verdict(&case, &observation, known).verdict, wanted);
+}
+
+#[rstest]
+#[case::the_landing_fails(ok(), dma(DmaEnd::Faulted, 0), Verdict::Xfail)]
+#[case::something_else_fails(errno(22), dma(DmaEnd::Faulted, 0), Verdict::Fail)]
+#[case::it_lands_after_all(ok(), dma(DmaEnd::Completed, 8), Verdict::Xpass)]
+fn what_a_platform_cannot_do_excuses_landings_only(
+    #[case] first: Observed,
+    #[case] second: Observed,
+    #[case] wanted: Verdict,
+) {
+    let known = Known {
+        xfail: None,
+        dma_never_lands: Some("known"),
+    };
+    let case = compiled(vec![check(WantEnd::Success, None), check(lands(), None)]);
+    let judged = verdict(&case, &seen(vec![first, second]), known);
+    assert_eq!(judged.verdict, wanted);
+}
+
+#[rstest]
+#[case::linux_today(errno(22), Verdict::Pass, false)]
+#[case::the_plan(ok(), Verdict::Pass, true)]
+#[case::neither(errno(16), Verdict::Fail, false)]
+fn a_kernel_may_do_what_the_plan_says(
+    #[case] observed: Observed,
+    #[case] wanted: Verdict,
+    #[case] planned: bool,
+) {
+    let step = check(WantEnd::Errno(22), Some(WantEnd::Success));
+    // What follows is about the kernel as it is today.
+    let case = compiled(vec![step, check(WantEnd::Errno(1), None)]);
+    let observed = seen(vec![observed, errno(1)]);
+    let judged = verdict(&case, &observed, Known::default());
+    assert_eq!((judged.verdict, judged.conforms_to_plan), (wanted, planned));
+}
+
+#[test]
+fn a_snapshot_falls_back_and_only_a_difference_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |platform, mode| Store::new(folder.path(), platform, "7.3.4", mode);
+    let compare = |platform, mode, text| store(platform, mode).compare("a/b", text).unwrap();
+    assert!(matches!(
+        compare("intel", Mode::Check, "x\n"),
+        Compared::Different(_)
+    ));
+    assert!(matches!(
+        compare("intel", Mode::Bless, "x\n"),
+        Compared::Blessed(_)
+    ));
+    assert_eq!(compare("intel", Mode::Check, "x\n"), Compared::Same);
+    assert_eq!(compare("virtio", Mode::Bless, "x\n"), Compared::Same);
+    assert!(matches!(
+        compare("virtio", Mode::Bless, "y\n"),
+        Compared::Blessed(_)
+    ));
+    assert_eq!(compare("virtio", Mode::Check, "y\n"), Compared::Same);
+    assert_eq!(compare("intel", Mode::Check, "x\n"), Compared::Same);
+    let files = || std::fs::read_dir(folder.path().join("a")).unwrap().count();
+    assert_eq!(files(), 2);
+    assert!(matches!(
+        compare("virtio", Mode::Bless, "x\n"),
+        Compared::Blessed(_)
+    ));
+    assert_eq!(files(), 1);
+    let orphans = store("intel", Mode::Check).orphans(["other"].into_iter());
+    assert_eq!(orphans.len(), 1);
+    assert!(
+        store("intel", Mode::Check)
+            .orphans(["a/b"].into_iter())
+            .is_empty()
+    );
+}

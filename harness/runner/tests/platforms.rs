@@ -1,0 +1,106 @@
+//! Platforms as data: every file reads, and what a QEMU offers is asked of the binary.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use rstest::rstest;
+use runner::{
+    options::root,
+    platform::{Platform, names},
+    qemu::{Accel, Argv, Machine, Qemu, QemuError},
+};
+
+/// A program that answers as QEMU does, with these devices and options.
+fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
+    let mut script = "#!/bin/sh\ncase \"$2\" in\n".to_owned();
+    for (device, options) in help {
+        let lines: Vec<_> = options
+            .split(' ')
+            .map(|option| format!("  {option}=<str>"))
+            .collect();
+        script.push_str(&format!(
+            "{device},help) printf '%s\\n' '{device} options:' '{}'; exit 0;;\n",
+            lines.join("' '")
+        ));
+    }
+    script.push_str("*,help) exit 1;;\nesac\necho 'QEMU emulator version 99.0'\n");
+    let path = folder.join("qemu");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    Qemu::open(&path).unwrap()
+}
+
+const DEVICES: [(&str, &str); 6] = [
+    ("nvme", "serial cmb_size_mb"),
+    ("virtio-rng-pci", "disable-legacy iommu_platform"),
+    ("pcie-pci-bridge", "addr"),
+    ("pcie-root-port", "chassis"),
+    ("pxb-pcie", "bus_nr bypass_iommu"),
+    ("igb", "netdev"),
+];
+
+fn argv(iommu: (&str, &str), without: &str, platform: &str) -> Result<Argv, QemuError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut help: Vec<_> = DEVICES
+        .iter()
+        .copied()
+        .filter(|(name, _)| *name != without)
+        .collect();
+    help.push(iommu);
+    let qemu = fake_qemu(folder.path(), &help);
+    let platform = Platform::load(&root().join("vm-images"), platform).unwrap();
+    qemu.argv(&Machine {
+        platform: &platform,
+        accel: Accel::Tcg,
+        kernel: Path::new("bzImage"),
+        initramfs: Path::new("initramfs"),
+        cmdline: "",
+    })
+}
+
+#[test]
+fn every_platform_can_be_read() {
+    let vm_images: PathBuf = root().join("vm-images");
+    let names = names(&vm_images);
+    assert!(names.len() >= 4);
+    for name in names {
+        let platform = Platform::load(&vm_images, &name).unwrap();
+        assert!(!platform.devices.groups.is_empty(), "{name}");
+    }
+}
+
+#[rstest]
+#[case::old_names("intremap x-scalable-mode x-flts", "x-flts=on")]
+#[case::new_names("intremap scalable-mode fsts", "fsts=on")]
+fn an_option_has_the_name_that_the_binary_knows(#[case] options: &str, #[case] wanted: &str) {
+    let argv = argv(("intel-iommu", options), "", "intel-flts").unwrap();
+    let iommu = argv.args.iter().find(|arg| arg.starts_with("intel-iommu"));
+    assert!(iommu.unwrap().contains(wanted), "{iommu:?}");
+    assert!(argv.lacking.is_empty());
+}
+
+#[test]
+fn a_device_that_is_missing_costs_its_group_only() {
+    let argv = argv(("intel-iommu", "intremap"), "igb", "intel").unwrap();
+    let lacking: Vec<_> = argv.lacking.iter().collect();
+    assert_eq!(lacking.len(), 1);
+    assert_eq!(lacking[0].0, "sriov");
+    assert!(
+        lacking[0]
+            .1
+            .contains("QEMU emulator version 99.0 has no device `igb`")
+    );
+}
+
+#[test]
+fn an_iommu_that_is_missing_is_an_error_that_names_it() {
+    let error = argv(("intel-iommu", "intremap"), "", "intel-flts").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("fsts|x-flts"), "{text}");
+    assert!(text.contains("intel-flts"), "{text}");
+}
