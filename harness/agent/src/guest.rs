@@ -1,6 +1,7 @@
 //! The guest's surroundings: file systems, the port, the end.
 
 use std::{
+    ffi::CString,
     fs::{self, File, OpenOptions},
     io,
     os::fd::AsRawFd,
@@ -57,31 +58,44 @@ const COMPRESSED: libc::c_int = 4;
 /// Loads the modules of the initramfs. One that does not load is told on the console: what
 /// it would have offered is then missing from the facts, with a reason.
 pub fn load_modules() {
+    let cmdline = crate::sysfs::read("/proc/cmdline");
     for name in crate::sysfs::names(MODULES) {
-        if let Err(error) = load_module(&Path::new(MODULES).join(&name)) {
+        let parameters = parameters_of(&name, &cmdline);
+        if let Err(error) = load_module(&Path::new(MODULES).join(&name), &parameters) {
             eprintln!("conformance agent: module {name}: {error}");
         }
     }
 }
 
-fn load_module(path: &Path) -> io::Result<()> {
+fn load_module(path: &Path, parameters: &str) -> io::Result<()> {
     let file = File::open(path)?;
+    let parameters = CString::new(parameters)?;
     let plain = path.extension().is_some_and(|ending| ending == "ko");
     let flags = if plain { 0 } else { COMPRESSED };
+    let fd = file.as_raw_fd();
     // SAFETY: plain system call on a descriptor and a C string that outlive it.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_finit_module,
-            file.as_raw_fd(),
-            c"".as_ptr(),
-            flags,
-        )
-    };
+    let done = unsafe { libc::syscall(libc::SYS_finit_module, fd, parameters.as_ptr(), flags) };
     if done == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// What the kernel's command line says to a module, as modprobe would pass it on: for
+/// `007-vfio-pci.ko` the values of `vfio_pci.NAME=VALUE`.
+fn parameters_of(file: &str, cmdline: &str) -> String {
+    let module = file.split_once('-').map_or(file, |(_, module)| module);
+    let module = module
+        .split(".ko")
+        .next()
+        .unwrap_or(module)
+        .replace('-', "_");
+    let own = cmdline.split_whitespace().filter_map(|word| {
+        let (name, parameter) = word.split_once('.')?;
+        (name.replace('-', "_") == module).then_some(parameter)
+    });
+    own.collect::<Vec<_>>().join(" ")
 }
 
 /// Opens the virtio-serial port by the name that the host gave it.
@@ -116,4 +130,17 @@ pub fn power_off() {
     let _ = reboot(RebootMode::RB_POWER_OFF);
     // Without ACPI power-off the kernel only halts; a restart ends QEMU under -no-reboot.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameters_of;
+
+    #[test]
+    fn a_module_gets_its_own_parameters() {
+        let cmdline = "console=ttyS0 vfio_pci.disable_idle_d3=1 vfio-pci.nointxmask=0 vfio.x=1";
+        let wanted = "disable_idle_d3=1 nointxmask=0";
+        assert_eq!(parameters_of("007-vfio-pci.ko.xz", cmdline), wanted);
+        assert_eq!(parameters_of("001-irqbypass.ko", cmdline), "");
+    }
 }

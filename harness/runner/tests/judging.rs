@@ -238,3 +238,10 @@ fn a_snapshot_falls_back_and_only_a_difference_is_stored() {
             .is_empty()
     );
 }
+
+#[test]
+fn every_stored_snapshot_belongs_to_a_case() {
+    let corpus = runner::lab::load_corpus(&runner::options::Options::standard().cases()).unwrap();
+    let orphans = runner::lab::orphaned_snapshots(&corpus);
+    assert!(orphans.is_empty(), "no case has these: {orphans:?}");
+}

@@ -1,0 +1,36 @@
+//! Exit codes, as `--help` documents them, and the words that come with them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
+
+use std::process::{Command, Output};
+
+use rstest::rstest;
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("run-conformance")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[rstest]
+#[case::list(&["--list", "stage1"], 0, "")]
+#[case::check(&["--check"], 0, "")]
+#[case::usage(&["--no-such-option"], 2, "unexpected argument")]
+#[case::bad_glob(&["[x"], 2, "is no glob")]
+#[case::bad_platform(&["--platform", "x"], 2, "there are intel,")]
+#[case::bad_cases(&["--cases", "/nonexistent"], 2, "/nonexistent")]
+#[case::nothing_selected(&["nothing-is-called-so"], 3, "no case is selected")]
+#[case::no_qemu(&["--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
+#[case::no_kernel(&["--kernel", "/nonexistent"], 4, "/nonexistent")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
+#[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+#[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is no x86 bzImage")]
+#[case::bisect_good(&["--bisect", "--list"], 0, "")]
+fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run(arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
