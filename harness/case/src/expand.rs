@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    node::{Name, Node, Tree},
+    node::{At, Name, Node, Tree},
     problem::Problem,
 };
 
@@ -73,6 +73,8 @@ impl Preludes {
             let values = Row {
                 prefix: "arg.",
                 entries: arguments.unwrap_or(&[]),
+                complete: true,
+                at,
             };
             for step in prelude.items() {
                 steps.extend(values.fill(step)?);
@@ -88,6 +90,11 @@ pub struct Row<'a> {
     pub prefix: &'static str,
     /// The values.
     pub entries: &'a [(Name, Node)],
+    /// Whether every reference needs a value: a prelude is told all of its arguments, while
+    /// a row leaves out what is to have its default.
+    pub complete: bool,
+    /// Where the values are given.
+    pub at: At,
 }
 
 /// Key that spreads a whole row into a mapping: `..: row`.
@@ -103,6 +110,10 @@ impl Row<'_> {
         let tree = match &node.tree {
             Tree::Text(text) => match self.reference(text) {
                 Some(Some(value)) => return Ok(Some(value.clone())),
+                Some(None) if self.complete => {
+                    let text = format!("no value is given for `{text}`");
+                    return Err(Problem::other(self.at, text));
+                }
                 Some(None) => return Ok(None),
                 None => return Ok(Some(node.clone())),
             },

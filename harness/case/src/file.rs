@@ -81,6 +81,8 @@ pub fn read(stem: &str, node: &Node, preludes: &Preludes) -> Result<Vec<Case>, P
         let row_steps = Row {
             prefix: "row.",
             entries: row,
+            complete: false,
+            at: node.at,
         };
         let filled = row_steps.fill(steps)?.unwrap_or_else(|| steps.clone());
         let read = read_steps(&filled, preludes)?;

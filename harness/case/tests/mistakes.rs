@@ -63,7 +63,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
     "summary: x\nsteps:\n  - dma: {from: group.0, iova: 1, lands: $p, blocked: $p}"
 )]
 #[case::unknown_prelude("summary: x\nsteps:\n  - use: bond")]
-#[case::missing_argument("summary: x\nsteps:\n  - use: bound\n  - memory: {page: [1]}")]
+#[case::missing_argument("summary: x\nsteps:\n  - use: bound")]
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
