@@ -98,8 +98,6 @@ pub enum WantData {
 pub enum Layout {
     /// A struct of the uAPI.
     Struct(&'static Struct),
-    /// An array of structs.
-    Array(&'static Struct),
     /// Text.
     Text,
     /// Bytes of no known meaning.

@@ -55,13 +55,6 @@ fn shown_data(layout: Layout, data: &[u8], names: &Names) -> Option<String> {
         Layout::Volatile => Some(format!("({} bytes)", data.len())),
         Layout::Bytes | Layout::Text => Some(shown_bytes(data)),
         Layout::Struct(layout) => Some(shown_struct(layout, data, names)),
-        Layout::Array(layout) => {
-            let items = data.chunks(layout.size as usize);
-            let items: Vec<_> = items
-                .map(|item| shown_struct(layout, item, names))
-                .collect();
-            Some(format!("[{}]", items.join(", ")))
-        }
     }
 }
 
