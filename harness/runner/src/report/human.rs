@@ -72,8 +72,8 @@ impl Human {
         Ok(())
     }
 
-    fn ended(&self, summary: &Summary) -> io::Result<()> {
-        if let Some(bar) = &self.bar {
+    fn ended(&mut self, summary: &Summary) -> io::Result<()> {
+        if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
         self.line(&shown(summary))?;
