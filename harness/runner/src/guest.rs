@@ -149,7 +149,7 @@ impl Guest {
             replies,
             console: console.to_owned(),
             token: 0,
-            facts: empty_facts(),
+            facts: Facts::default(),
             offer: case::Guest::default(),
             boot: Duration::ZERO,
         };
@@ -392,24 +392,4 @@ fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>
         }
     });
     Ok(from)
-}
-
-fn empty_facts() -> Facts {
-    Facts {
-        release: String::new(),
-        version: String::new(),
-        machine: String::new(),
-        cmdline: String::new(),
-        config: Default::default(),
-        devices: Vec::new(),
-        groups: Vec::new(),
-        features: Default::default(),
-        world: World {
-            drivers: Default::default(),
-            group_types: Default::default(),
-            taint: 0,
-            leftover_processes: Vec::new(),
-        },
-        uptime_ms: 0,
-    }
 }

@@ -270,7 +270,8 @@ impl Slots {
     }
 }
 
-fn little_endian(bytes: &[u8]) -> u64 {
+/// The number that the bytes of a field are.
+pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .rev()

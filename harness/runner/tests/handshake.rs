@@ -11,26 +11,10 @@ use runner::{
     platform::Platform,
     qemu::{Argv, Qemu},
 };
-use wire::{Facts, Reply, World, frame};
+use wire::{Facts, Reply, frame};
 
 fn hello(revision: &str) -> Vec<u8> {
-    let facts = Facts {
-        release: String::new(),
-        version: String::new(),
-        machine: String::new(),
-        cmdline: String::new(),
-        config: BTreeMap::new(),
-        devices: Vec::new(),
-        groups: Vec::new(),
-        features: BTreeMap::new(),
-        world: World {
-            drivers: BTreeMap::new(),
-            group_types: BTreeMap::new(),
-            taint: 0,
-            leftover_processes: Vec::new(),
-        },
-        uptime_ms: 0,
-    };
+    let facts = Facts::default();
     let revision = revision.to_owned();
     frame::encode(&Reply::Hello { revision, facts }).unwrap()
 }
