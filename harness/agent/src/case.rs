@@ -16,14 +16,25 @@ use nix::{
 };
 use wire::{End, Observed, Op, Outcome, Plan, frame};
 
-use crate::{exec::Machine, guard, sysfs};
+use serde::{Deserialize, Serialize};
+
+use crate::{exec::Machine, guard, leak, sysfs};
+
+/// What a child sends through its pipe.
+#[derive(Serialize, Deserialize)]
+pub enum Told {
+    /// The outcome of the op at this position.
+    Step(usize, Outcome),
+    /// All ops are executed and everything is closed: what is accounted to the process even so.
+    Leaked(Vec<String>),
+}
 
 /// A process that executes ops and sends each outcome through a pipe.
 pub struct Child {
     pid: Pid,
     exit: OwnedFd,
-    /// Frames of `(index, outcome)`.
-    pub outcomes: File,
+    /// Frames of [`Told`].
+    pub told: File,
 }
 
 impl Child {
@@ -43,7 +54,7 @@ impl Child {
                 Ok(Self {
                     pid: child,
                     exit: pidfd(child)?,
-                    outcomes: File::from(read),
+                    told: File::from(read),
                 })
             }
         }
@@ -54,13 +65,13 @@ impl Child {
         self.exit.as_fd()
     }
 
-    /// Outcomes that are still in the pipe of a process that has ended. Does not wait: a
-    /// descendant may hold the other end open.
-    pub fn left_over(&mut self) -> Vec<(usize, Outcome)> {
+    /// What is still in the pipe of a process that has ended. Does not wait: a descendant
+    /// may hold the other end open.
+    pub fn left_over(&mut self) -> Vec<Told> {
         let mut left = Vec::new();
-        if fcntl(&self.outcomes, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_ok() {
-            while let Ok(outcome) = frame::read_frame(&mut self.outcomes) {
-                left.push(outcome);
+        if fcntl(&self.told, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_ok() {
+            while let Ok(told) = frame::read_frame(&mut self.told) {
+                left.push(told);
             }
         }
         left
@@ -144,11 +155,15 @@ fn child(ops: &[Op], mut to: File) -> i32 {
     let mut machine = Machine::default();
     for (index, op) in ops.iter().enumerate() {
         let outcome = machine.execute(op);
-        if frame::write_frame(&mut to, &(index, outcome)).is_err() {
+        if frame::write_frame(&mut to, &Told::Step(index, outcome)).is_err() {
             return 4;
         }
     }
-    0
+    let leaked = leak::let_go(&to);
+    match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
+        Ok(()) => 0,
+        Err(_) => 4,
+    }
 }
 
 fn pidfd(pid: Pid) -> io::Result<OwnedFd> {

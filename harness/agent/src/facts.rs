@@ -9,7 +9,7 @@ use std::{
 
 use wire::{Device, Facts, Group, World};
 
-use crate::sysfs;
+use crate::{leak, sysfs};
 
 /// Everything the host wants to know before it resolves a case.
 pub fn collect() -> Facts {
@@ -51,6 +51,8 @@ pub fn world(leftover_processes: Vec<String>) -> World {
         group_types,
         taint,
         leftover_processes,
+        pinned_pages: leak::pinned_pages(),
+        mock_devices: sysfs::names("/sys/bus/iommufd_mock/devices"),
     }
 }
 

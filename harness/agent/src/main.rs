@@ -10,6 +10,7 @@ mod facts;
 mod guard;
 mod guest;
 mod kmsg;
+mod leak;
 mod serve;
 mod sysfs;
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use wire::{End, FrameError, Outcome, Plan, Reply, Request, read_frame, write_frame};
+use wire::{End, FrameError, Plan, Reply, Request, read_frame, write_frame};
 
 use crate::{
-    case::{self, Child},
+    case::{self, Child, Told},
     facts, guest, kmsg,
 };
 
@@ -44,18 +44,23 @@ fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> 
     let start = Instant::now();
     let child = Child::start(&plan.ops)?;
     let deadline = start + Duration::from_millis(plan.timeout_ms);
-    let end = watch(port, child, deadline, |port, index, outcome| {
-        write_frame(
+    let mut left_behind = Vec::new();
+    let end = watch(port, child, deadline, |port, told| match told {
+        Told::Step(index, outcome) => write_frame(
             port,
             &Reply::Step {
                 token,
                 index,
                 outcome,
             },
-        )
+        ),
+        Told::Leaked(what) => {
+            left_behind.extend(what);
+            Ok(())
+        }
     })?;
     let us = start.elapsed().as_micros() as u64;
-    let restore_failures = restore(port, plan)?;
+    left_behind.extend(restore(port, plan)?);
     let world = facts::world(case::reap_orphans());
     let kmsg = log.mark_end(&plan.name);
     write_frame(
@@ -63,7 +68,7 @@ fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> 
         &Reply::Done {
             token,
             end,
-            restore_failures,
+            left_behind,
             kmsg,
             world,
             us,
@@ -77,34 +82,39 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     }
     let child = Child::start(&plan.restore)?;
     let mut outcomes = Vec::new();
-    watch(port, child, Instant::now() + GRACE, |_, index, outcome| {
-        outcomes.push((index, outcome));
+    let mut left_behind = Vec::new();
+    watch(port, child, Instant::now() + GRACE, |_, told| {
+        match told {
+            Told::Step(index, outcome) => outcomes.push((index, outcome)),
+            Told::Leaked(what) => left_behind.extend(what),
+        }
         Ok(())
     })?;
-    Ok(case::restore_failures(plan, &outcomes))
+    left_behind.extend(case::restore_failures(plan, &outcomes));
+    Ok(left_behind)
 }
 
-/// Passes outcomes on and answers pings until the child has ended or had to be killed.
+/// Passes on what the child tells and answers pings until the child has ended or had to be killed.
 fn watch(
     port: &mut File,
     mut child: Child,
     deadline: Instant,
-    mut pass_on: impl FnMut(&mut File, usize, Outcome) -> Result<(), FrameError>,
+    mut pass_on: impl FnMut(&mut File, Told) -> Result<(), FrameError>,
 ) -> Result<End, FrameError> {
     let mut deadline = deadline;
     let mut stack = None;
     loop {
         let ready = wait(port, &child, deadline)?;
-        if ready.outcome
-            && let Ok((index, outcome)) = read_frame(&mut child.outcomes)
+        if ready.told
+            && let Ok(told) = read_frame(&mut child.told)
         {
-            pass_on(port, index, outcome)?;
+            pass_on(port, told)?;
             continue; // drain the pipe before the end of the process counts
         }
         if ready.ended {
             // The process may have written and ended between the looks of poll at the two.
-            for (index, outcome) in child.left_over() {
-                pass_on(port, index, outcome)?;
+            for told in child.left_over() {
+                pass_on(port, told)?;
             }
             let end = child.reap();
             return Ok(stack.map_or(end, |stack| End::TimedOut { stack }));
@@ -126,7 +136,7 @@ fn watch(
 #[derive(Default)]
 struct Ready {
     request: bool,
-    outcome: bool,
+    told: bool,
     ended: bool,
 }
 
@@ -136,7 +146,7 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     let exit = child.exit();
     let mut fds = [
         PollFd::new(port.as_fd(), PollFlags::POLLIN),
-        PollFd::new(child.outcomes.as_fd(), PollFlags::POLLIN),
+        PollFd::new(child.told.as_fd(), PollFlags::POLLIN),
         PollFd::new(exit.as_fd(), PollFlags::POLLIN),
     ];
     match poll(&mut fds, timeout) {
@@ -150,7 +160,7 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     };
     Ok(Ready {
         request: has(0),
-        outcome: has(1),
+        told: has(1),
         ended: has(2),
     })
 }

@@ -271,13 +271,13 @@ impl Guest {
                 Some(Reply::Done {
                     token,
                     end,
-                    restore_failures,
+                    left_behind,
                     kmsg,
                     world,
                     ..
                 }) if token == own => {
                     *log = kmsg;
-                    let mut changes = restore_failures;
+                    let mut changes = left_behind;
                     changes.extend(self.changes(&world));
                     return Ok(CaseEnd::Done { end, changes });
                 }

@@ -78,7 +78,8 @@ fn each_fault_has_its_verdict_and_costs_no_other_case() {
         ("e-kills", Verdict::Error),
         ("f-garbage", Verdict::Error),
         ("g-warns", Verdict::Splat),
-        ("h-passes", Verdict::Pass),
+        ("h-leaks", Verdict::Fail),
+        ("i-passes", Verdict::Pass),
     ];
     for (id, wanted) in expected {
         assert_eq!(verdict(&summary, id), wanted, "{id}");

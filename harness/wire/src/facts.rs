@@ -68,6 +68,11 @@ pub struct World {
     pub taint: u64,
     /// Processes of the case that outlived it; each may hold a vfio or iommufd descriptor.
     pub leftover_processes: Vec<String>,
+    /// Pages of user memory that are pinned for DMA: `nr_foll_pin_acquired` less
+    /// `nr_foll_pin_released` of `/proc/vmstat`.
+    pub pinned_pages: i64,
+    /// Devices of the iommufd mock bus; each belongs to an iommu_fd that is open.
+    pub mock_devices: Vec<String>,
 }
 
 /// Set by what a case may well ask for (noiommu, sysrq): no complaint of the kernel.
@@ -92,6 +97,13 @@ impl World {
         for process in &later.leftover_processes {
             changes.push(format!("still running: {process}"));
         }
+        if self.pinned_pages != later.pinned_pages {
+            let (before, after) = (self.pinned_pages, later.pinned_pages);
+            changes.push(format!("pinned pages: {before} became {after}"));
+        }
+        for device in &later.mock_devices {
+            changes.push(format!("still there: mock device {device}"));
+        }
         changes
     }
 }
@@ -113,5 +125,29 @@ fn diff<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
     }
     for key in after.keys().filter(|key| !before.contains_key(key)) {
         changes.push(format!("{what} {key}: new"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing(World::default(), &[])]
+    #[case::what_the_case_was_for(World { taint: TAINT_USER, ..World::default() }, &[])]
+    #[case::taint(World { taint: 0x200, ..World::default() }, &["kernel taint: 0x0 became 0x200"])]
+    #[case::pins(World { pinned_pages: 2, ..World::default() }, &["pinned pages: 0 became 2"])]
+    #[case::mock(
+        World { mock_devices: vec!["iommufd_mock0".to_owned()], ..World::default() },
+        &["still there: mock device iommufd_mock0"],
+    )]
+    #[case::process(
+        World { leftover_processes: vec!["process 7".to_owned()], ..World::default() },
+        &["still running: process 7"],
+    )]
+    fn what_a_case_leaves_behind_is_named(#[case] later: World, #[case] want: &[&str]) {
+        assert_eq!(World::default().changes(&later), want);
     }
 }

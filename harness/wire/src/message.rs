@@ -52,8 +52,9 @@ pub enum Reply {
         token: u64,
         /// How the child process ended.
         end: End,
-        /// Ops of [`Plan::restore`] that failed, in words.
-        restore_failures: Vec<String>,
+        /// Ops of [`Plan::restore`] that failed, and memory that is accounted to the case
+        /// with all of its files closed, in words.
+        left_behind: Vec<String>,
         /// Kernel log between the start and the end marker.
         kmsg: Vec<String>,
         /// The guest after the case.

@@ -346,4 +346,6 @@ pub enum Fault {
     Warn,
     /// Send bytes that are no frame.
     Garbage,
+    /// Lock a page of the process in memory and leave it so.
+    LockMemory,
 }

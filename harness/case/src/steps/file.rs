@@ -157,13 +157,14 @@ impl Random {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault(wire::Fault);
 
-const FAULTS: [(&str, wire::Fault); 6] = [
+const FAULTS: [(&str, wire::Fault); 7] = [
     ("none", wire::Fault::None),
     ("panic", wire::Fault::PanicKernel),
     ("hang", wire::Fault::Hang),
     ("kill_agent", wire::Fault::KillAgent),
     ("warn", wire::Fault::Warn),
     ("garbage", wire::Fault::Garbage),
+    ("lock_memory", wire::Fault::LockMemory),
 ];
 
 impl Fault {
