@@ -145,7 +145,7 @@ fn groups() -> Vec<Group> {
 }
 
 /// Path whose presence shows a feature, and what its absence means.
-const FEATURES: [(&str, &str, &str); 8] = [
+const FEATURES: [(&str, &str, &str); 10] = [
     ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
     (
         "vfio_group",
@@ -176,6 +176,16 @@ const FEATURES: [(&str, &str, &str); 8] = [
         "pagemap",
         "/proc/self/pagemap",
         "no pagemap (CONFIG_PROC_PAGE_MONITOR)",
+    ),
+    (
+        "hugepages",
+        "/sys/kernel/mm/hugepages/hugepages-2048kB",
+        "no huge pages of 2 MiB (CONFIG_HUGETLBFS)",
+    ),
+    (
+        "udmabuf",
+        "/dev/udmabuf",
+        "no /dev/udmabuf (CONFIG_UDMABUF)",
     ),
     (
         "failslab",

@@ -7,10 +7,13 @@ mod case;
 mod engine;
 mod exec;
 mod facts;
+mod file;
 mod guard;
 mod guest;
 mod kmsg;
 mod leak;
+mod process;
+mod rights;
 mod serve;
 mod sysfs;
 

@@ -29,6 +29,8 @@ pub struct Builder<'a> {
     label: String,
     at: At,
     plan_end: Option<WantEnd>,
+    /// Processes that execute what is pushed, the innermost last.
+    processes: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -45,13 +47,27 @@ impl<'a> Builder<'a> {
             label: String::new(),
             at: At::default(),
             plan_end: None,
+            processes: Vec::new(),
         }
+    }
+
+    /// Everything pushed from now on is executed by this process.
+    pub fn enter(&mut self, process: &str) {
+        self.processes.push(process.to_owned());
+    }
+
+    /// Ends what [`Self::enter`] began.
+    pub fn leave(&mut self) {
+        self.processes.pop();
     }
 
     /// Everything pushed from now on belongs to this step.
     pub fn begin(&mut self, step: usize, label: String, at: At, plan_end: Option<WantEnd>) {
         self.step = step;
-        self.label = label;
+        self.label = match self.processes.last() {
+            Some(process) => format!("in {process}: {label}"),
+            None => label,
+        };
         self.at = at;
         self.plan_end = plan_end;
     }
@@ -80,7 +96,11 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
-        self.ops.push(op);
+        let within = self.processes.iter().rev();
+        self.ops.push(within.fold(op, |op, process| Op::In {
+            process: process.clone(),
+            op: Box::new(op),
+        }));
         self.checks.push(Check {
             step: self.step,
             label: self.label.clone(),

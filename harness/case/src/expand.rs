@@ -49,10 +49,36 @@ impl Preludes {
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
+                Ok((name, body)) if name.text == "in" => {
+                    expanded.push(self.expand_within(step, name, body, depth)?);
+                }
                 _ => expanded.push(step.clone()),
             }
         }
         Ok(expanded)
+    }
+
+    /// `in: {PROCESS: steps}` with the steps expanded.
+    fn expand_within(
+        &self,
+        step: &Node,
+        name: &Name,
+        body: &Node,
+        depth: usize,
+    ) -> Result<Node, Problem> {
+        let (process, steps) = body.single()?;
+        let steps = Node {
+            at: steps.at,
+            tree: Tree::List(self.expand_at(steps.items(), depth)?),
+        };
+        let body = Node {
+            at: body.at,
+            tree: Tree::Map(vec![(process.clone(), steps)]),
+        };
+        Ok(Node {
+            at: step.at,
+            tree: Tree::Map(vec![(name.clone(), body)]),
+        })
     }
 
     fn steps_of(&self, body: &Node) -> Result<Vec<Node>, Problem> {

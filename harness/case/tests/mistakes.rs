@@ -67,6 +67,12 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
+#[case::unknown_capability("summary: x\nsteps:\n  - capability: {drop: CAP_SYS_RAWI}")]
+#[case::unknown_limit("summary: x\nsteps:\n  - rlimit: {MEMLOK: 1}")]
+#[case::unknown_account("summary: x\nsteps:\n  - accounted: {VmPinned: 1}")]
+#[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
+#[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]
+#[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
 fn a_mistake_is_told(#[case] text: &str) {
     let name = std::thread::current().name().unwrap().replace("::", "_");
     let error = load(text).unwrap_err().to_string();
@@ -91,9 +97,19 @@ fn tables_shapes_and_preludes_make_rows() {
     assert_eq!(corpus.cases[0].steps[0].label, "open /dev/iommu, group.1");
 }
 
+#[test]
+fn a_process_executes_preludes_too() {
+    let text = "summary: x\nsteps:\n  - fork: child\n  - in: {child: [{use: {bound: {dev: group.1}}}, {close: a}]}";
+    let corpus = load(text).unwrap();
+    let mut guest = case::Guest::default();
+    guest.features.insert("iommufd".to_owned(), Ok(()));
+    let why = corpus.cases[0].compile(&guest).unwrap_err();
+    assert!(why.contains("vfio_cdev"), "{why}"); // it got to the second descriptor
+}
+
 proptest! {
     #[test]
-    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|peek|use|IOMMU_IOAS_MAP|table)",
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|peek|use|IOMMU_IOAS_MAP|table)",
                                       body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
         let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
     }

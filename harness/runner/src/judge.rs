@@ -240,8 +240,10 @@ impl Slots {
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };
-        match op {
+        match op.innermost() {
             Op::Open { save, .. }
+            | Op::Memfd { save, .. }
+            | Op::Udmabuf { save, .. }
             | Op::Alloc { save, .. }
             | Op::Mmap { save, .. }
             | Op::Phys { save, .. }

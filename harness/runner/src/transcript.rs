@@ -104,8 +104,11 @@ impl Names {
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };
-        match op {
-            Op::Open { save, .. } | Op::Eventfd { save } => {
+        match op.innermost() {
+            Op::Open { save, .. }
+            | Op::Memfd { save, .. }
+            | Op::Udmabuf { save, .. }
+            | Op::Eventfd { save } => {
                 self.fds.insert(*ret, save.clone());
             }
             Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {

@@ -58,9 +58,12 @@ impl Memory {
     /// Adds its ops.
     ///
     /// # Errors
-    /// Never.
+    /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for area in &self.0 {
+            if area.kind == Kind::Huge {
+                to.cast.need_feature(Some("hugepages"))?;
+            }
             to.prepare(Op::Alloc {
                 memory: area.kind,
                 length: area.length,
@@ -118,8 +121,9 @@ fn read_kind(node: &Node) -> Result<Kind, Problem> {
         "shared" => Ok(Kind::Shared),
         "read_only" => Ok(Kind::ReadOnly),
         "no_access" => Ok(Kind::NoAccess),
+        "huge" => Ok(Kind::Huge),
         other => {
-            let known = ["anonymous", "shared", "read_only", "no_access"];
+            let known = ["anonymous", "shared", "read_only", "no_access", "huge"];
             Err(Problem::unknown_name(
                 node.at,
                 "kind of memory",
@@ -190,8 +194,9 @@ impl Mmap {
             Some(node) => match node.text()? {
                 "read_write" => Access::ReadWrite,
                 "read_only" => Access::ReadOnly,
+                "copy_on_write" => Access::CopyOnWrite,
                 other => {
-                    let known = ["read_write", "read_only"];
+                    let known = ["read_write", "read_only", "copy_on_write"];
                     return Err(Problem::unknown_name(node.at, "access", other, known));
                 }
             },

@@ -5,8 +5,11 @@ pub mod dma;
 pub mod driver;
 pub mod file;
 pub mod ioctl;
+pub mod memfd;
 pub mod memory;
 pub mod open;
+pub mod process;
+pub mod rights;
 pub mod step;
 
 pub use step::Step;

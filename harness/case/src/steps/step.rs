@@ -6,7 +6,7 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, file, ioctl, memory, open},
+    steps::{data, dma, driver, file, ioctl, memfd, memory, open, process, rights},
 };
 
 /// One step of a case.
@@ -43,11 +43,19 @@ enum Action {
     GroupType(driver::GroupType),
     Dma(dma::Dma),
     Phys(dma::Phys),
+    Memfd(memfd::Memfd),
+    Udmabuf(memfd::Udmabuf),
+    Capability(rights::Capability),
+    Rlimit(rights::Rlimit),
+    Accounted(rights::Accounted),
+    Fork(process::Fork),
+    In(process::In),
+    Exit(process::Exit),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 20] = [
+pub const KEYS: [(&str, &str); 28] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -79,6 +87,20 @@ pub const KEYS: [(&str, &str); 20] = [
         "let a device write a page by DMA, and see where it lands",
     ),
     ("phys", "physical address of a page of the process"),
+    ("memfd", "create files that are memory"),
+    ("udmabuf", "make a dma-buf of part of a memfd"),
+    (
+        "capability",
+        "drop or regain capabilities for the rest of the case",
+    ),
+    ("rlimit", "set soft limits for the rest of the case"),
+    (
+        "accounted",
+        "what the kernel has counted for the process, in bytes",
+    ),
+    ("fork", "fork a process that waits for steps"),
+    ("in", "let a forked process execute steps"),
+    ("exit", "let a forked process end"),
     ("fault", "break the guest, to test the harness"),
 ];
 
@@ -143,6 +165,14 @@ impl Step {
             "group_type" => action!(GroupType, driver::GroupType),
             "dma" => action!(Dma, dma::Dma),
             "phys" => action!(Phys, dma::Phys),
+            "memfd" => action!(Memfd, memfd::Memfd),
+            "udmabuf" => action!(Udmabuf, memfd::Udmabuf),
+            "capability" => action!(Capability, rights::Capability),
+            "rlimit" => action!(Rlimit, rights::Rlimit),
+            "accounted" => action!(Accounted, rights::Accounted),
+            "fork" => action!(Fork, process::Fork),
+            "in" => action!(In, process::In),
+            "exit" => action!(Exit, process::Exit),
             "fault" => action!(Fault, file::Fault),
             _ => return None,
         })
@@ -175,6 +205,14 @@ impl Step {
             Action::GroupType(it) => it.compile(to),
             Action::Dma(it) => it.compile(to),
             Action::Phys(it) => it.compile(to),
+            Action::Memfd(it) => it.compile(to),
+            Action::Udmabuf(it) => it.compile(to),
+            Action::Capability(it) => it.compile(to),
+            Action::Rlimit(it) => it.compile(to),
+            Action::Accounted(it) => it.compile(to),
+            Action::Fork(it) => it.compile(to),
+            Action::In(it) => it.compile(index, to),
+            Action::Exit(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
         }
     }
@@ -182,16 +220,29 @@ impl Step {
     /// Whether it makes a default domain an identity domain.
     #[must_use]
     pub fn uses_identity(&self) -> bool {
-        matches!(&self.action, Action::GroupType(it) if it.is_identity())
+        match &self.action {
+            Action::GroupType(it) => it.is_identity(),
+            Action::In(it) => it.uses_identity(),
+            _ => false,
+        }
     }
 
     /// Whether it can fail for a reason that lies in the kernel under test.
     #[must_use]
     pub fn asserts(&self) -> bool {
-        !matches!(
-            self.action,
-            Action::Memory(_) | Action::Fault(_) | Action::Phys(_) | Action::Eventfd(_)
-        )
+        match &self.action {
+            Action::Memory(_)
+            | Action::Fault(_)
+            | Action::Phys(_)
+            | Action::Eventfd(_)
+            | Action::Memfd(_)
+            | Action::Capability(_)
+            | Action::Rlimit(_)
+            | Action::Fork(_)
+            | Action::Exit(_) => false,
+            Action::In(it) => it.asserts(),
+            _ => true,
+        }
     }
 }
 
