@@ -186,6 +186,7 @@ fn child(ops: &[Op], mut to: File) -> i32 {
             return 4;
         }
     }
+    drop(machine); // the processes it forked have copies of every descriptor
     let leaked = leak::let_go(&to);
     match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
         Ok(()) => 0,

@@ -691,7 +691,7 @@ fn commit(fault: Fault) -> Done {
         Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
         Fault::Garbage => write_garbage()?,
         Fault::LockMemory => {
-            let at = pointer(anonymous(PAGE, false)?)?;
+            let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;
             // SAFETY: the mapping was made just now with this length.
             unsafe { nix::sys::mman::mlock(at, PAGE as usize)? };
         }
