@@ -60,11 +60,12 @@ pub fn set_limit(resource: Resource, limit: u64) -> nix::Result<()> {
     setrlimit(resource, limit, hard.max(limit))
 }
 
-/// Bytes that the kernel has counted for this process.
+/// Bytes that the kernel has counted for this process; a negative count, which a kernel's
+/// mistake can leave, comes as its two's complement.
 pub fn account(account: Account) -> io::Result<u64> {
     let status = sysfs::read("/proc/self/status");
     kilobytes(&status, account.name())
-        .map(|kilobytes| kilobytes * 1024)
+        .map(|kilobytes| kilobytes.wrapping_mul(1024))
         .ok_or_else(|| {
             io::Error::other(format!("/proc/self/status has no line {}", account.name()))
         })
