@@ -356,6 +356,10 @@ impl Machine {
                 MapFlags::MAP_SHARED,
             ),
             Access::ReadOnly => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
+            Access::Execute => (
+                ProtFlags::PROT_READ | ProtFlags::PROT_EXEC,
+                MapFlags::MAP_SHARED,
+            ),
             Access::CopyOnWrite => (
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
                 MapFlags::MAP_PRIVATE,

@@ -69,6 +69,8 @@ pub enum Access {
     ReadOnly,
     /// Loads and stores, where stores do not reach the file: a private mapping.
     CopyOnWrite,
+    /// Loads and execution.
+    Execute,
 }
 
 /// Width of a single load or store.

@@ -195,8 +195,9 @@ impl Mmap {
                 "read_write" => Access::ReadWrite,
                 "read_only" => Access::ReadOnly,
                 "copy_on_write" => Access::CopyOnWrite,
+                "execute" => Access::Execute,
                 other => {
-                    let known = ["read_write", "read_only", "copy_on_write"];
+                    let known = ["read_write", "read_only", "copy_on_write", "execute"];
                     return Err(Problem::unknown_name(node.at, "access", other, known));
                 }
             },
