@@ -136,7 +136,8 @@ fn common_keys() -> [(&'static str, Value); 10] {
         ),
         (
             "..",
-            json!({ "const": "row", "description": "every key of the row" }),
+            json!({ "type": "string", "pattern": r"^row(\.|$)",
+                "description": "every key of the row, or of a mapping in it" }),
         ),
     ]
 }

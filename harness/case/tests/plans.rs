@@ -70,3 +70,15 @@ fn a_file_of_the_guest_is_written_back() {
         "{restore:?}"
     );
 }
+
+#[test]
+fn a_row_gives_what_it_has() {
+    let steps = "  - use: row.before\n  - VFIO_IOMMU_UNMAP_DMA: {on: c, iova: 1, size: 2, ..: row.unmap}\n\
+                 table:\n  a row: {unmap: {size: 3}}";
+    let compiled = compile(steps);
+    assert_eq!(compiled.plan.ops.len(), 1);
+    let Arg::Buffer { bytes, .. } = argument(steps) else {
+        panic!("no buffer");
+    };
+    assert_eq!((bytes[8], bytes[16]), (1, 3));
+}
