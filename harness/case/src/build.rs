@@ -1,6 +1,6 @@
 //! Puts a plan and its checks together, step by step.
 
-use wire::{Op, Plan};
+use wire::{Location, Op, Plan};
 
 use crate::{
     At,
@@ -25,6 +25,7 @@ pub struct Builder<'a> {
     checks: Vec<Check>,
     touched_devices: Vec<String>,
     touched_groups: Vec<Which>,
+    touched_files: Vec<Op>,
     step: usize,
     label: String,
     at: At,
@@ -43,6 +44,7 @@ impl<'a> Builder<'a> {
             checks: Vec::new(),
             touched_devices: Vec::new(),
             touched_groups: Vec::new(),
+            touched_files: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
@@ -123,6 +125,12 @@ impl<'a> Builder<'a> {
         self.touched_groups.push(which);
     }
 
+    /// This file changes: it gets that text after the case.
+    pub fn touch_file(&mut self, at: Location, text: &str) {
+        let text = text.to_owned();
+        self.touched_files.push(Op::WriteFile { at, text });
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -156,6 +164,7 @@ impl<'a> Builder<'a> {
                 driver: home,
             });
         }
+        ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }
 }

@@ -123,7 +123,7 @@ pub struct Row<'a> {
     pub at: At,
 }
 
-/// Key that spreads a whole row into a mapping: `..: row`.
+/// Key that spreads a whole row, or a mapping in it, into a mapping: `..: row`, `..: row.range`.
 const SPREAD: &str = "..";
 
 impl Row<'_> {
@@ -144,13 +144,24 @@ impl Row<'_> {
                 None => return Ok(Some(node.clone())),
             },
             Tree::List(items) => {
-                let items: Result<Vec<_>, _> = items.iter().map(|item| self.fill(item)).collect();
+                let items: Result<Vec<_>, _> = items
+                    .iter()
+                    .filter(|item| !self.uses_nothing(item))
+                    .map(|item| self.fill(item))
+                    .collect();
                 Tree::List(items?.into_iter().flatten().collect())
             }
             Tree::Map(entries) => self.fill_map(entries)?,
             other => other.clone(),
         };
         Ok(Some(Node { at: node.at, tree }))
+    }
+
+    /// `use: row.NAME` of a row that does not have it: such a step is not there.
+    fn uses_nothing(&self, item: &Node) -> bool {
+        let step = item.single().ok().filter(|(name, _)| name.text == "use");
+        let text = step.and_then(|(_, body)| body.text().ok());
+        !self.complete && text.and_then(|text| self.reference(text)) == Some(None)
     }
 
     fn fill_map(&self, entries: &[(Name, Node)]) -> Result<Tree, Problem> {
@@ -167,16 +178,22 @@ impl Row<'_> {
 
     /// A row's value wins over one that the step gives.
     fn spread(&self, value: &Node, filled: &mut Vec<(Name, Node)>) -> Result<(), Problem> {
-        if value.text()? != self.prefix.trim_end_matches('.') {
-            // Meant for the other kind of reference; stays for its turn.
-            let name = Name {
-                at: value.at,
-                text: SPREAD.to_owned(),
-            };
-            filled.push((name, value.clone()));
-            return Ok(());
-        }
-        for (name, value) in self.entries {
+        let text = value.text()?;
+        let entries = match self.reference(text) {
+            Some(Some(mapping)) => mapping.entries()?,
+            Some(None) => &[],
+            None if text == self.prefix.trim_end_matches('.') => self.entries,
+            None => {
+                // Meant for the other kind of reference; stays for its turn.
+                let name = Name {
+                    at: value.at,
+                    text: SPREAD.to_owned(),
+                };
+                filled.push((name, value.clone()));
+                return Ok(());
+            }
+        };
+        for (name, value) in entries {
             filled.retain(|(known, _)| known.text != name.text);
             filled.push((name.clone(), value.clone()));
         }

@@ -128,7 +128,7 @@ fn common_keys() -> [(&'static str, Value); 10] {
         ("save_return", json!({ "type": "string" })),
         (
             "pointer",
-            json!({ "description": "null, unmapped or read_only", "type": "string" }),
+            json!({ "description": "null, unmapped, read_only, or $NAME of memory", "type": "string" }),
         ),
         (
             "trailing",
@@ -136,7 +136,8 @@ fn common_keys() -> [(&'static str, Value); 10] {
         ),
         (
             "..",
-            json!({ "const": "row", "description": "every key of the row" }),
+            json!({ "type": "string", "pattern": r"^row(\.|$)",
+                "description": "every key of the row, or of a mapping in it" }),
         ),
     ]
 }

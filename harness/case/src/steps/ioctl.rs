@@ -194,8 +194,13 @@ fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument
         Some((_, Ok("null"))) => Some(Bad::Address(0)),
         Some((_, Ok("unmapped"))) => Some(Bad::Address(UNMAPPED)),
         Some((_, Ok("read_only"))) => Some(Bad::ReadOnly),
+        Some((node, Ok(name))) if name.starts_with('$') => {
+            let at = value::value(node)?;
+            fields.finish()?;
+            return Ok(Argument::Value(at));
+        }
         Some((node, name)) => {
-            let known = ["null", "unmapped", "read_only"];
+            let known = ["null", "unmapped", "read_only", "$NAME of memory"];
             return Err(Problem::unknown_name(node.at, "pointer", name?, known));
         }
     };
@@ -278,10 +283,7 @@ fn read_buffer(
         bytes: vec![0; layout.size as usize],
         patches: Vec::new(),
     };
-    if let Some((tail, node)) = tail {
-        buffer.read_tail(tail, node)?;
-    }
-    buffer.set_size(layout, buffer.bytes.len() as u64);
+    let mut size = None;
     for (name, node) in left {
         let field = layout.field(&name.text).ok_or_else(|| {
             let fields = layout.fields.iter().map(|field| field.name);
@@ -289,7 +291,18 @@ fn read_buffer(
             let known = asked.iter().map(String::as_str).chain(fields).chain(tail);
             Problem::unknown_key(name.at, &name.text, layout.name, known)
         })?;
-        buffer.set(layout, field, node, trailing)?;
+        match field.kind {
+            Kind::Size => size = Some(node),
+            _ => buffer.set(field, node)?,
+        }
+    }
+    // The fields may say what the tail is, and the size covers both.
+    if let Some((tail, node)) = tail {
+        buffer.read_tail(layout, tail, node)?;
+    }
+    buffer.set_size(layout, buffer.bytes.len() as u64);
+    if let Some(node) = size {
+        buffer.resize(layout, node, trailing)?;
     }
     let Buffer { bytes, patches } = buffer;
     Ok(Argument::Buffer {
@@ -337,16 +350,7 @@ impl Buffer {
         }
     }
 
-    fn set(
-        &mut self,
-        layout: &Struct,
-        field: &Field,
-        node: &Node,
-        trailing: u8,
-    ) -> Result<(), Problem> {
-        if field.kind == Kind::Size {
-            return self.resize(layout, node, trailing);
-        }
+    fn set(&mut self, field: &Field, node: &Node) -> Result<(), Problem> {
         let offset = field.offset as usize;
         let width = width_of(field);
         if field.count > 1 {
@@ -377,21 +381,28 @@ impl Buffer {
         Ok(())
     }
 
-    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+    fn read_tail(
+        &mut self,
+        layout: &Struct,
+        tail: &uapi::Tail,
+        node: &Node,
+    ) -> Result<(), Problem> {
+        let field = |name: &str| layout.field(name)?.get(&self.bytes);
+        let element = tail.element.chosen(field).unwrap_or(tail.element);
         let mut offset = tail.offset as usize;
         for item in node.items() {
-            offset = self.read_element(tail, item, offset)?;
+            offset = self.read_element(element, item, offset)?;
         }
         Ok(())
     }
 
     fn read_element(
         &mut self,
-        tail: &uapi::Tail,
+        element: Element,
         item: &Node,
         offset: usize,
     ) -> Result<usize, Problem> {
-        if let (Element::Struct(layout), Tree::Map(entries)) = (tail.element, &item.tree) {
+        if let (Element::Struct(layout), Tree::Map(entries)) = (element, &item.tree) {
             self.bytes.resize(offset + layout.size as usize, 0);
             for (name, node) in entries {
                 let field = layout.field(&name.text).ok_or_else(|| {
@@ -404,7 +415,7 @@ impl Buffer {
             return Ok(offset + layout.size as usize);
         }
         // Chosen elements are mostly descriptors and flags of 32 bits.
-        let width = match tail.element {
+        let width = match element {
             Element::Plain { width, .. } => wire_width(width),
             _ => Width::W4,
         };
