@@ -126,7 +126,20 @@ impl Machine {
                 guard::store(self.value(at)?, *width, self.value(value)?)?;
                 ok(0)
             }
-            Op::Peek { at, length } => Ok((0, peek(self.value(at)?, *length)?)),
+            Op::Peek { at, length, save } => self.peek(at, *length, save),
+            Op::Read { fd, into, length } => {
+                let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);
+                // SAFETY: the plan decides what the address points to; the kernel checks it.
+                let read = unsafe { libc::read(fd, into as *mut libc::c_void, *length as usize) };
+                ok(Errno::result(read)? as u64)
+            }
+            Op::Write { fd, from, length } => {
+                let (fd, from) = (self.value(fd)? as RawFd, self.value(from)?);
+                // SAFETY: as above; the kernel only reads.
+                let written =
+                    unsafe { libc::write(fd, from as *const libc::c_void, *length as usize) };
+                ok(Errno::result(written)? as u64)
+            }
             Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
             Op::Pwrite { fd, offset, bytes } => {
                 let offset = self.value(offset)?;
@@ -230,9 +243,7 @@ impl Machine {
         let after = buffer.bytes();
         match result {
             Ok(ret) => {
-                for one in save {
-                    self.slots.insert(one.slot.clone(), extract(&after, one));
-                }
+                self.save(&after, save);
                 Ok((ret, after))
             }
             Err(errno) => {
@@ -292,6 +303,18 @@ impl Machine {
         // SAFETY: plans only unmap what they mapped; nothing of the agent lies there.
         unsafe { munmap(at, length as usize)? };
         ok(0)
+    }
+
+    fn peek(&mut self, at: &Value, length: u64, save: &[Save]) -> Done {
+        let bytes = peek(self.value(at)?, length)?;
+        self.save(&bytes, save);
+        Ok((0, bytes))
+    }
+
+    fn save(&mut self, bytes: &[u8], save: &[Save]) {
+        for one in save {
+            self.slots.insert(one.slot.clone(), extract(bytes, one));
+        }
     }
 
     fn pread(&self, fd: &Value, offset: &Value, length: u64) -> Done {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use case::{Check, Compiled, Expect, FieldWant, Sources, Want, WantData, WantEnd, Xfail};
-use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Value};
+use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Save, Value};
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
@@ -249,16 +249,21 @@ impl Slots {
                 self.0.insert(save.clone(), *ret);
             }
             Op::Ioctl { save, save_ret, .. } => {
-                for one in save {
-                    let end = one.offset + one.width.bytes();
-                    let bytes = data.get(one.offset..end).unwrap_or_default();
-                    self.0.insert(one.slot.clone(), little_endian(bytes));
-                }
+                self.save(save, data);
                 if let Some(slot) = save_ret {
                     self.0.insert(slot.clone(), *ret);
                 }
             }
+            Op::Peek { save, .. } => self.save(save, data),
             _ => {}
+        }
+    }
+
+    fn save(&mut self, save: &[Save], data: &[u8]) {
+        for one in save {
+            let end = one.offset + one.width.bytes();
+            let bytes = data.get(one.offset..end).unwrap_or_default();
+            self.0.insert(one.slot.clone(), little_endian(bytes));
         }
     }
 

@@ -249,6 +249,26 @@ pub enum Op {
         at: Value,
         /// Bytes.
         length: u64,
+        /// Values to take out of the bytes.
+        save: Vec<Save>,
+    },
+    /// `read(2)` into memory of the process, as the case gives it: also where there is none.
+    Read {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the buffer.
+        into: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// `write(2)` of memory of the process.
+    Write {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the bytes.
+        from: Value,
+        /// Bytes.
+        length: u64,
     },
     /// `pread(2)`; bytes are in the outcome.
     Pread {

@@ -36,6 +36,8 @@ enum Action {
     Peek(memory::Peek),
     Pread(data::Pread),
     Pwrite(data::Pwrite),
+    Read(data::ReadInto),
+    Write(data::WriteFrom),
     ReadFile(file::ReadFile),
     WriteFile(file::WriteFile),
     Random(file::Random),
@@ -47,7 +49,7 @@ enum Action {
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 20] = [
+pub const KEYS: [(&str, &str); 22] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -66,6 +68,8 @@ pub const KEYS: [(&str, &str); 20] = [
     ("peek", "look at memory of the process"),
     ("pread", "read from a device at an offset"),
     ("pwrite", "write to a device at an offset"),
+    ("read", "read events into memory of the process"),
+    ("write", "write memory of the process to a descriptor"),
     ("read_file", "read a file of sysfs or procfs"),
     ("write_file", "write one value to a file of sysfs or procfs"),
     (
@@ -136,6 +140,8 @@ impl Step {
             "peek" => action!(Peek, memory::Peek),
             "pread" => action!(Pread, data::Pread),
             "pwrite" => action!(Pwrite, data::Pwrite),
+            "read" => action!(Read, data::ReadInto),
+            "write" => action!(Write, data::WriteFrom),
             "read_file" => action!(ReadFile, file::ReadFile),
             "write_file" => action!(WriteFile, file::WriteFile),
             "random" => action!(Random, file::Random),
@@ -168,6 +174,8 @@ impl Step {
             Action::Peek(it) => it.compile(to),
             Action::Pread(it) => it.compile(to),
             Action::Pwrite(it) => it.compile(to),
+            Action::Read(it) => it.compile(to),
+            Action::Write(it) => it.compile(to),
             Action::ReadFile(it) => it.compile(to),
             Action::WriteFile(it) => it.compile(to),
             Action::Random(it) => it.compile(to),
