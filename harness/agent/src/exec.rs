@@ -28,6 +28,7 @@ use wire::{
 use crate::{
     engine::Engines,
     guard::{self, Raised},
+    injection::{self, Injection},
     sysfs,
 };
 
@@ -42,6 +43,8 @@ const SIGNATURE: std::ops::Range<usize> = 768..1024;
 pub struct Machine {
     slots: HashMap<String, u64>,
     engines: Engines,
+    /// Failure that is injected into the next system call that a case is about.
+    pub inject: Option<Injection>,
 }
 
 /// Why an op has no ordinary result.
@@ -130,15 +133,14 @@ impl Machine {
             Op::Read { fd, into, length } => {
                 let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);
                 // SAFETY: the plan decides what the address points to; the kernel checks it.
-                let read = unsafe { libc::read(fd, into as *mut libc::c_void, *length as usize) };
-                ok(Errno::result(read)? as u64)
+                let read = || unsafe { libc::read(fd, into as *mut _, *length as usize) };
+                ok(self.call(|| Errno::result(read()))? as u64)
             }
             Op::Write { fd, from, length } => {
                 let (fd, from) = (self.value(fd)? as RawFd, self.value(from)?);
                 // SAFETY: as above; the kernel only reads.
-                let written =
-                    unsafe { libc::write(fd, from as *const libc::c_void, *length as usize) };
-                ok(Errno::result(written)? as u64)
+                let write = || unsafe { libc::write(fd, from as *const _, *length as usize) };
+                ok(self.call(|| Errno::result(write()))? as u64)
             }
             Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
             Op::Pwrite { fd, offset, bytes } => {
@@ -173,6 +175,15 @@ impl Machine {
             }
             Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
             Op::Fault(fault) => commit(*fault),
+            Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
+        }
+    }
+
+    /// Makes a system call that a case is about, with the failure that is to be injected.
+    fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        match &mut self.inject {
+            None => call(),
+            Some(injection) => injection.call(call),
         }
     }
 
@@ -205,7 +216,10 @@ impl Machine {
     fn ioctl(&mut self, fd: &Value, request: u32, arg: &Arg, save: &[Save]) -> Done {
         let fd = self.value(fd)? as RawFd;
         match arg {
-            Arg::Value(value) => ok(raw_ioctl(fd, request, self.value(value)?)?),
+            Arg::Value(value) => {
+                let value = self.value(value)?;
+                ok(self.call(|| raw_ioctl(fd, request, value))?)
+            }
             Arg::Buffer {
                 bytes,
                 patches,
@@ -239,7 +253,7 @@ impl Machine {
         save: &[Save],
     ) -> Done {
         let buffer = EdgeBuffer::new(bytes, read_only)?;
-        let result = raw_ioctl(fd, request, buffer.at);
+        let result = self.call(|| raw_ioctl(fd, request, buffer.at));
         let after = buffer.bytes();
         match result {
             Ok(ret) => {
@@ -284,7 +298,7 @@ impl Machine {
         };
         let length = nonzero(length)?;
         // SAFETY: a new mapping, only ever touched through `guard`.
-        let at = with_fd(fd, |fd| unsafe {
+        let map = |fd: BorrowedFd<'_>| unsafe {
             mmap(
                 None,
                 length,
@@ -293,7 +307,8 @@ impl Machine {
                 fd,
                 offset as i64,
             )
-        })?;
+        };
+        let at = with_fd(fd, |fd| self.call(|| map(fd)))?;
         self.slots.insert(save.to_owned(), at.as_ptr() as u64);
         ok(at.as_ptr() as u64)
     }

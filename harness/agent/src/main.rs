@@ -9,6 +9,7 @@ mod exec;
 mod facts;
 mod guard;
 mod guest;
+mod injection;
 mod kmsg;
 mod leak;
 mod serve;

@@ -13,6 +13,8 @@ pub struct Preludes(BTreeMap<String, Node>);
 
 /// How deep preludes may use preludes.
 const MAX_DEPTH: usize = 8;
+/// Keys of `fail_nth` under which there are steps.
+const STEPS_WITHIN: [&str; 2] = ["unchanged", "undo"];
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries.
@@ -49,10 +51,26 @@ impl Preludes {
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
+                Ok((name, body)) if name.text == "fail_nth" => {
+                    let tree = Tree::Map(vec![(name.clone(), self.expand_within(body, depth)?)]);
+                    expanded.push(Node { at: step.at, tree });
+                }
                 _ => expanded.push(step.clone()),
             }
         }
         Ok(expanded)
+    }
+
+    /// A step that contains lists of steps, with those expanded.
+    fn expand_within(&self, body: &Node, depth: usize) -> Result<Node, Problem> {
+        let mut entries = body.entries()?.to_vec();
+        for (name, value) in &mut entries {
+            if STEPS_WITHIN.contains(&name.text.as_str()) {
+                value.tree = Tree::List(self.expand_at(value.items(), depth)?);
+            }
+        }
+        let tree = Tree::Map(entries);
+        Ok(Node { at: body.at, tree })
     }
 
     fn steps_of(&self, body: &Node) -> Result<Vec<Node>, Problem> {

@@ -67,6 +67,13 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
+#[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
+#[case::unknown_errno_of_a_failure(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, allowed: [ENOMEN]}"
+)]
+#[case::mistake_in_a_step_within(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, undo: [{use: bounds}]}"
+)]
 fn a_mistake_is_told(#[case] text: &str) {
     let name = std::thread::current().name().unwrap().replace("::", "_");
     let error = load(text).unwrap_err().to_string();

@@ -36,7 +36,11 @@ fn line(check: &Check, outcome: &Outcome, names: &Names) -> String {
         }
         _ => observed_end(outcome),
     };
-    let data = match &outcome.observed {
+    let last = match &outcome.observed {
+        Observed::Injected(injected) => &injected.last.observed,
+        observed => observed,
+    };
+    let data = match last {
         Observed::Ok { data, .. } | Observed::Errno { data, .. } => data,
         _ => return end,
     };
@@ -116,6 +120,9 @@ struct Names {
 
 impl Names {
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
+        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
+            return self.learn(&plan.op, layout, &injected.last);
+        }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };

@@ -349,6 +349,22 @@ pub enum Op {
     },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
+    /// Execute an op until no failure is left to inject into it.
+    FailNth(Box<FailNth>),
+}
+
+/// Executes `op` with its first possible failure injected, with its second one, and so on,
+/// and at last with none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailNth {
+    /// An op that makes one system call.
+    pub op: Op,
+    /// Executed after each time that it failed.
+    pub failed: Vec<Op>,
+    /// Executed after each time that it succeeded in spite of a failure within.
+    pub survived: Vec<Op>,
+    /// How many failures it may have.
+    pub limit: u32,
 }
 
 /// Deliberate faults, for the tests of the harness itself.

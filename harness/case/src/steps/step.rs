@@ -6,7 +6,7 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, file, ioctl, memory, open},
+    steps::{data, dma, driver, fail_nth, file, ioctl, memory, open},
 };
 
 /// One step of a case.
@@ -46,10 +46,11 @@ enum Action {
     Dma(dma::Dma),
     Phys(dma::Phys),
     Fault(file::Fault),
+    FailNth(Box<fail_nth::FailNth>),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 22] = [
+pub const KEYS: [(&str, &str); 23] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -84,6 +85,10 @@ pub const KEYS: [(&str, &str); 22] = [
     ),
     ("phys", "physical address of a page of the process"),
     ("fault", "break the guest, to test the harness"),
+    (
+        "fail_nth",
+        "a step with its 1st, 2nd, ... possible failure injected, until none is left",
+    ),
 ];
 
 impl Step {
@@ -150,6 +155,9 @@ impl Step {
             "dma" => action!(Dma, dma::Dma),
             "phys" => action!(Phys, dma::Phys),
             "fault" => action!(Fault, file::Fault),
+            "fail_nth" => {
+                fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
+            }
             _ => return None,
         })
     }
@@ -184,7 +192,17 @@ impl Step {
             Action::Dma(it) => it.compile(to),
             Action::Phys(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
+            Action::FailNth(it) => it.compile(index, to),
         }
+    }
+
+    /// Whether it makes one system call, into which failures can be injected.
+    #[must_use]
+    pub fn is_one_call(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Ioctl(_) | Action::Mmap(_) | Action::Read(_) | Action::Write(_)
+        )
     }
 
     /// Whether it makes a default domain an identity domain.
