@@ -1,10 +1,12 @@
 //! Puts a plan and its checks together, step by step.
 
+use std::mem;
+
 use wire::{Location, Op, Plan};
 
 use crate::{
     At,
-    expect::{Check, Expect, Layout, WantEnd},
+    expect::{Check, Expect, Injection, Layout, WantEnd},
     role::{Cast, Which},
 };
 
@@ -97,6 +99,30 @@ impl<'a> Builder<'a> {
         self.add(op, Expect::SUCCESS, Layout::Nothing, false);
     }
 
+    /// What `work` adds, kept apart from the plan.
+    ///
+    /// # Errors
+    /// With those of `work`.
+    pub fn capture(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Vec<(Op, Check)>, String> {
+        let (ops, checks) = (mem::take(&mut self.ops), mem::take(&mut self.checks));
+        let done = work(self);
+        let ops = mem::replace(&mut self.ops, ops);
+        let checks = mem::replace(&mut self.checks, checks);
+        done.map(|()| ops.into_iter().zip(checks).collect())
+    }
+
+    /// Adds an op into which failures are injected, with the check of the plain op.
+    pub fn push_injected(&mut self, op: Op, check: Check, injection: Injection) {
+        self.ops.push(op);
+        self.checks.push(Check {
+            injection: Some(injection),
+            ..check
+        });
+    }
+
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
         let within = self.processes.iter().rev();
         self.ops.push(within.fold(op, |op, process| Op::In {
@@ -112,6 +138,7 @@ impl<'a> Builder<'a> {
             layout,
             needs_dma: false,
             shown,
+            injection: None,
         });
     }
 

@@ -13,6 +13,8 @@ pub struct Preludes(BTreeMap<String, Node>);
 
 /// How deep preludes may use preludes.
 const MAX_DEPTH: usize = 8;
+/// Keys of `fail_nth` under which there are steps.
+const STEPS_WITHIN: [&str; 2] = ["unchanged", "undo"];
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries.
@@ -50,7 +52,11 @@ impl Preludes {
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
                 Ok((name, body)) if name.text == "in" => {
-                    expanded.push(self.expand_within(step, name, body, depth)?);
+                    expanded.push(self.expand_process(step, name, body, depth)?);
+                }
+                Ok((name, body)) if name.text == "fail_nth" => {
+                    let tree = Tree::Map(vec![(name.clone(), self.expand_within(body, depth)?)]);
+                    expanded.push(Node { at: step.at, tree });
                 }
                 _ => expanded.push(step.clone()),
             }
@@ -59,7 +65,7 @@ impl Preludes {
     }
 
     /// `in: {PROCESS: steps}` with the steps expanded.
-    fn expand_within(
+    fn expand_process(
         &self,
         step: &Node,
         name: &Name,
@@ -79,6 +85,18 @@ impl Preludes {
             at: step.at,
             tree: Tree::Map(vec![(name.clone(), body)]),
         })
+    }
+
+    /// A step that contains lists of steps, with those expanded.
+    fn expand_within(&self, body: &Node, depth: usize) -> Result<Node, Problem> {
+        let mut entries = body.entries()?.to_vec();
+        for (name, value) in &mut entries {
+            if STEPS_WITHIN.contains(&name.text.as_str()) {
+                value.tree = Tree::List(self.expand_at(value.items(), depth)?);
+            }
+        }
+        let tree = Tree::Map(entries);
+        Ok(Node { at: body.at, tree })
     }
 
     fn steps_of(&self, body: &Node) -> Result<Vec<Node>, Problem> {

@@ -77,7 +77,7 @@ fn steps() -> Value {
         json!({ "description": "the steps of a prelude of preludes.yaml" }),
     );
     for (key, description) in KEYS {
-        steps.insert(key.to_owned(), json!({ "description": description }));
+        steps.insert((*key).to_owned(), json!({ "description": description }));
     }
     for ioctl in uapi::ioctls() {
         steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));

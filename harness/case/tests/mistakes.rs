@@ -73,6 +73,13 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
 #[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]
 #[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
+#[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
+#[case::unknown_errno_of_a_failure(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, allowed: [ENOMEN]}"
+)]
+#[case::mistake_in_a_step_within(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, undo: [{use: bounds}]}"
+)]
 fn a_mistake_is_told(#[case] text: &str) {
     let name = std::thread::current().name().unwrap().replace("::", "_");
     let error = load(text).unwrap_err().to_string();

@@ -26,6 +26,9 @@ const GARBAGE: u8 = 0x5a;
 /// Longest struct a case may ask for; beyond it a slip of the pen is more likely.
 const MAX_BUFFER: u64 = 0x10_0000;
 
+/// Fields to keep, and under which names.
+pub type Saves = Vec<(&'static Field, String)>;
+
 /// One ioctl.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
@@ -33,7 +36,7 @@ pub struct Ioctl {
     on: String,
     argument: Argument,
     expect: Expect,
-    saves: Vec<(&'static Field, String)>,
+    saves: Saves,
     save_return: Option<String>,
     /// What a kernel that conforms to the plan would answer instead.
     pub plan: Option<WantEnd>,
@@ -136,11 +139,6 @@ impl Ioctl {
                 (arg, *layout)
             }
         };
-        let save = self.saves.iter().map(|(field, slot)| Save {
-            offset: field.offset as usize,
-            width: width_of(field),
-            slot: slot.clone(),
-        });
         let op = Op::Ioctl {
             fd: Value::Slot {
                 name: self.on.clone(),
@@ -148,7 +146,7 @@ impl Ioctl {
             },
             request: self.ioctl.request,
             arg,
-            save: save.collect(),
+            save: saves_of(&self.saves),
             save_ret: self.save_return.clone(),
         };
         to.push(op, self.expect.clone(), layout);
@@ -161,11 +159,26 @@ fn fill_string(to: &Builder<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(to.cast.fill(&text)?.into_bytes())
 }
 
-fn read_saves(
+/// What the agent has to take out of a struct for these.
+#[must_use]
+pub fn saves_of(saves: &Saves) -> Vec<Save> {
+    let save = |(field, slot): &(&'static Field, String)| Save {
+        offset: field.offset as usize,
+        width: width_of(field),
+        slot: slot.clone(),
+    };
+    saves.iter().map(save).collect()
+}
+
+/// Reads `save: {field: name}`.
+///
+/// # Errors
+/// When the struct has no such field, or the name is none.
+pub fn read_saves(
     fields: &mut Fields<'_>,
     layout: Option<&'static Struct>,
     what: &str,
-) -> Result<Vec<(&'static Field, String)>, Problem> {
+) -> Result<Saves, Problem> {
     let Some(node) = fields.take("save") else {
         return Ok(Vec::new());
     };
