@@ -70,7 +70,7 @@ fn contract() -> Value {
             "except": { "type": "object", "description": "rows that end in another way",
                 "additionalProperties": { "type": "object", "additionalProperties": false,
                     "properties": { "errno": { "$ref": "#/$defs/errno" },
-                        "after": { "$ref": "#/$defs/errno" },
+                        "done": { "type": "boolean" },
                         "xfail": { "type": "string" }, "reason": { "type": "string" } } } },
             "omit": reasons("rows that are left out, and why") } })
 }

@@ -70,9 +70,6 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::contract_and_table(
     "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a}}}\ntable: {a: {}}\nsteps: []"
 )]
-#[case::contract_that_fails(
-    "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a, errno: ENOENT}}}\nsteps: []"
-)]
 #[case::contract_unknown_row(
     "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
      except: {size shrt: {errno: none, reason: x}}\nsteps: []"

@@ -37,6 +37,9 @@ impl Family {
             (Self::Iommufd, Defect::UnknownValue) => Some("EOPNOTSUPP"),
             (Self::Vfio, Defect::UnknownValue) => Some("EINVAL"),
             (_, Defect::UnknownIndex) => Some("ENOTTY"),
+            (Self::Iommufd, Defect::Reserved) => Some("EOPNOTSUPP"),
+            // linux/vfio.h reserves fields without asking for zeros.
+            (Self::Vfio, Defect::Reserved) => None,
             // An object of another type is as good as none.
             (_, Defect::UnknownId | Defect::WrongObject) => Some("ENOENT"),
             (_, Defect::BadPointer) => Some("EFAULT"),
@@ -69,8 +72,10 @@ pub enum Defect {
     BadPointer,
     /// Memory without write permission, which the kernel only reads.
     NotWritten,
-    /// A bit, value or reserved field without a meaning.
+    /// A bit or value without a meaning.
     UnknownValue,
+    /// Something in a field without a meaning.
+    Reserved,
     /// An index that stands for no part of the ioctl.
     UnknownIndex,
     /// No object has the id.

@@ -1,7 +1,6 @@
 //! Reads a contract and turns each of its rows into the steps of a test.
 
 use crate::{
-    At,
     contract::{
         family::{Defect, Family},
         rows::{Change, OBJECTS, OTHER, Row, Setup, Spoiled, rows},
@@ -20,6 +19,8 @@ pub struct Contract {
     name: Name,
     body: Node,
     ioctl: &'static uapi::Ioctl,
+    /// How the call ends that has nothing wrong with its argument.
+    end: WantEnd,
     undo: Vec<Node>,
     exceptions: Vec<(Name, Exception)>,
     omitted: Vec<Name>,
@@ -29,7 +30,8 @@ pub struct Contract {
 #[derive(Debug, Clone)]
 struct Exception {
     end: Option<WantEnd>,
-    after: WantEnd,
+    /// It has done its work all the same: what undoes it succeeds.
+    done: bool,
     xfail: Option<String>,
 }
 
@@ -65,29 +67,16 @@ impl Contract {
             .map_or(Ok(Vec::new()), read_exceptions)?;
         let omitted = fields.take("omit").map_or(Ok(Vec::new()), read_omitted)?;
         fields.finish()?;
-        let contract = Self {
+        let (body, end) = split_end(body)?;
+        Ok(Self {
             name: name.clone(),
-            body: body.clone(),
+            body,
             ioctl,
+            end,
             undo,
             exceptions,
             omitted,
-        };
-        if let Some((key, node)) = contract.given("errno") {
-            let text = "the call of a contract succeeds; what is refused follows from the table";
-            let at = if key.at == At::default() {
-                node.at
-            } else {
-                key.at
-            };
-            return Err(Problem::other(at, text));
-        }
-        Ok(contract)
-    }
-
-    fn given(&self, key: &str) -> Option<&(Name, Node)> {
-        let entries = self.body.entries().unwrap_or_default();
-        entries.iter().find(|(known, _)| known.text == key)
+        })
     }
 
     /// Every test, without the set-up of the case.
@@ -132,15 +121,15 @@ impl Contract {
         let mut steps = read_all(&self.setup(row.setup), preludes)?;
         for spoiled in &row.calls {
             let own = self.exception(&spoiled.what).or(exception);
-            let end = self.end(row, own.map(|(_, exception)| exception));
+            let own = own.map(|(_, exception)| exception);
+            let end = self.end(row, own);
             steps.push(self.spoiled(row, spoiled, &end)?);
-            if end == WantEnd::Success {
+            if end == self.end || own.is_some_and(|exception| exception.done) {
                 steps.extend(read_all(&self.undo, preludes)?);
             }
         }
         if row.defect != Defect::None || !self.undo.is_empty() {
-            let after = exception.map_or(WantEnd::Success, |(_, it)| it.after.clone());
-            steps.push(self.plain(&after)?);
+            steps.push(self.plain()?);
         }
         Ok(Promise {
             name: Name {
@@ -154,8 +143,13 @@ impl Contract {
 
     /// How a spoiled call ends: as the case knows better, or as its family does it.
     fn end(&self, row: &Row, exception: Option<&Exception>) -> WantEnd {
-        let family = Family::of(self.ioctl.on).answer(row.defect);
-        exception.and_then(|it| it.end.clone()).unwrap_or(family)
+        let family = || match Family::of(self.ioctl.on).answer(row.defect) {
+            WantEnd::Success => self.end.clone(),
+            refused => refused,
+        };
+        exception
+            .and_then(|it| it.end.clone())
+            .unwrap_or_else(family)
     }
 
     /// What the row needs besides the set-up of the case.
@@ -230,9 +224,9 @@ impl Contract {
     }
 
     /// The call as it was given, after one that was spoiled.
-    fn plain(&self, end: &WantEnd) -> Result<Step, Problem> {
+    fn plain(&self) -> Result<Step, Problem> {
         let body = self.body.entries()?.to_vec();
-        self.call(body, end, "as given")
+        self.call(body, &self.end, "as given")
     }
 
     fn call(
@@ -241,7 +235,7 @@ impl Contract {
         end: &WantEnd,
         what: &str,
     ) -> Result<Step, Problem> {
-        if *end != WantEnd::Success {
+        if *end != self.end {
             body.retain(|(key, _)| !OUTCOME.contains(&key.text.as_str()));
         }
         let entry = (self.name.clone(), self.node(Tree::Map(body)));
@@ -279,7 +273,21 @@ fn read_all(steps: &[Node], preludes: &Preludes) -> Result<Vec<Step>, Problem> {
     preludes.expand(steps)?.iter().map(Step::read).collect()
 }
 
-/// Reads `{ROW: {errno: NAME, after: NAME, xfail: TEXT, reason: TEXT}}`.
+/// The call without its `errno`, which is that of a call that cannot succeed where it is made:
+/// it gets past every check of its argument.
+fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
+    let entries = body.entries()?;
+    let errno = entries.iter().find(|(key, _)| key.text == "errno");
+    let end = errno.map(|(_, node)| read_end(node)).transpose()?;
+    let rest = entries.iter().filter(|(key, _)| key.text != "errno");
+    let body = Node {
+        at: body.at,
+        tree: Tree::Map(rest.cloned().collect()),
+    };
+    Ok((body, end.unwrap_or(WantEnd::Success)))
+}
+
+/// Reads `{ROW: {errno: NAME, done: true, xfail: TEXT, reason: TEXT}}`.
 fn read_exceptions(node: &Node) -> Result<Vec<(Name, Exception)>, Problem> {
     let entries = node.entries()?.iter();
     let read = |(name, node): &(Name, Node)| Ok((name.clone(), Exception::read(node)?));
@@ -290,22 +298,28 @@ impl Exception {
     fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "exception")?;
         let end = fields.take("errno").map(read_end).transpose()?;
-        let after = fields.take("after").map(read_end).transpose()?;
+        let done = fields.take("done").map_or(Ok(false), read_done)?;
         let xfail = fields.text("xfail")?.map(|text| text.trim().to_owned());
         let reason = fields.text("reason")?;
         if xfail.is_none() && reason.is_none_or(str::is_empty) {
             return Err(Problem::missing(node.at, "reason", "exception"));
         }
-        if end.is_none() && after.is_none() && xfail.is_none() {
+        if end.is_none() && !done && xfail.is_none() {
             return Err(Problem::missing(
                 node.at,
-                "errno`, `after` or `xfail",
+                "errno`, `done` or `xfail",
                 "exception",
             ));
         }
         fields.finish()?;
-        let after = after.unwrap_or(WantEnd::Success);
-        Ok(Self { end, after, xfail })
+        Ok(Self { end, done, xfail })
+    }
+}
+
+fn read_done(node: &Node) -> Result<bool, Problem> {
+    match node.tree {
+        Tree::Bool(done) => Ok(done),
+        _ => Err(node.not("`true` or `false`")),
     }
 }
 

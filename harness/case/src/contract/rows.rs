@@ -179,29 +179,22 @@ impl<'a> Shape<'a> {
         let given = layout
             .tail
             .and_then(|tail| Some((tail, key(body, tail.name)?)));
-        let data = given.map(|(tail, _)| u64::from(tail.offset));
-        let items = given.map_or(0, |(_, node)| node.items().len());
-        let whole = match (given, items) {
-            (Some((tail, node)), 1..) => {
-                u64::from(tail.offset)
-                    + node
-                        .items()
-                        .iter()
-                        .map(|i| width(tail, payload, i))
-                        .sum::<u64>()
-            }
-            _ => u64::from(layout.size),
+        let data = given.filter(|(_, node)| !node.items().is_empty());
+        let size = layout.fields.iter().find(|field| field.kind == Kind::Size);
+        let claimed = size.and_then(|size| key(body, size.name)?.number().ok());
+        let whole = match given {
+            Some((tail, node)) => u64::from(tail.offset) + bytes(tail, payload, node.items()),
+            None => layout.size.into(),
         };
         Ok(Self {
             layout,
             least: ioctl.min_size.unwrap_or(layout.size).into(),
-            whole: whole.max(layout.size.into()),
-            data: data.filter(|_| items > 0),
-            size_key: layout
-                .fields
-                .iter()
-                .find(|field| field.kind == Kind::Size)
-                .map(|field| field.name),
+            whole: claimed
+                .unwrap_or_default()
+                .max(whole)
+                .max(layout.size.into()),
+            data: data.map(|(tail, _)| tail.offset.into()),
+            size_key: size.map(|size| size.name),
             payload,
             body,
         })
@@ -328,13 +321,14 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Bytes of one element of a flexible array as the step reads it.
-fn width(tail: &Tail, payload: Option<(&Tail, &'static Struct)>, item: &Node) -> u64 {
-    match (payload, &item.tree, tail.element) {
-        (Some((_, layout)), Tree::Map(_), _) => layout.size.into(),
+/// Bytes of the elements of a flexible array as the step reads them.
+fn bytes(tail: &Tail, payload: Option<(&Tail, &'static Struct)>, items: &[Node]) -> u64 {
+    let width = |item: &Node| match (payload, &item.tree, tail.element) {
+        (Some((_, layout)), Tree::Map(_), _) => u64::from(layout.size),
         (_, _, uapi::Element::Plain { width, .. }) => width.bytes().into(),
         _ => 4,
-    }
+    };
+    items.iter().map(width).sum()
 }
 
 fn key<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
@@ -469,11 +463,7 @@ impl Place<'_> {
             Spoiled::new(what, self.change(Tree::List(items.collect())))
         });
         let calls: Vec<_> = calls.collect();
-        Row::new(
-            format!("{} not 0", self.name()),
-            Defect::UnknownValue,
-            calls,
-        )
+        Row::new(format!("{} not 0", self.name()), Defect::Reserved, calls)
     }
 
     fn ids(&self, right: &[Object]) -> Vec<Row> {
