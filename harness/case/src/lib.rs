@@ -6,6 +6,7 @@
 
 mod build;
 mod clauses;
+mod contract;
 mod corpus;
 mod expand;
 mod expect;

@@ -2,11 +2,11 @@
 //! its body.
 //!
 //! Fields that are not given are zero; `size`/`argsz` is right. Besides the fields:
-//! `on`, `errno`, `expect`, `save`, `returns`, `save_return`, `pointer`, `trailing`, `plan`,
-//! the name of the struct's flexible array, and `value`, `fd` or `string` for an argument
-//! that is no struct.
+//! `on`, `errno`, `expect`, `save`, `returns`, `save_return`, `pointer`, `trailing`, `mapped`,
+//! `request`, `plan`, the name of the struct's flexible array, and `value`, `fd` or `string`
+//! for an argument that is no struct.
 
-use uapi::{Arg as ArgKind, Element, Field, Kind, Struct};
+use uapi::{Arg as ArgKind, Element, Field, Kind, Struct, Tail};
 use wire::{Arg, Op, Patch, Save, Value, Width};
 
 use crate::{
@@ -33,10 +33,12 @@ pub type Saves = Vec<(&'static Field, String)>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
     ioctl: &'static uapi::Ioctl,
+    /// The number to call, where it is not the ioctl's own.
+    request: Option<u32>,
     on: String,
     argument: Argument,
     expect: Expect,
-    saves: Saves,
+    saves: Vec<Save>,
     save_return: Option<String>,
     /// What a kernel that conforms to the plan would answer instead.
     pub plan: Option<WantEnd>,
@@ -73,9 +75,13 @@ impl Ioctl {
         value::check_name(on_node, &on)?;
         let end = read_errno(&mut fields)?;
         let plan = fields.take("plan").map(read_end).transpose()?;
+        let payload = layout
+            .map(|layout| Payload::of(layout, body))
+            .transpose()?
+            .flatten();
         let wants = match (fields.take("expect"), layout) {
             (None, _) => Vec::new(),
-            (Some(node), Some(layout)) => read_field_wants(node, layout, 0)?,
+            (Some(node), Some(layout)) => read_wants(node, layout, payload)?,
             (Some(node), None) => {
                 return Err(Problem::other(
                     node.at,
@@ -87,8 +93,9 @@ impl Ioctl {
             .take("returns")
             .map(|node| read_want(node, value::value));
         let returns = returns.transpose()?;
-        let saves = read_saves(&mut fields, layout, ioctl.name)?;
+        let saves = read_saves(&mut fields, layout, payload, ioctl.name)?;
         let save_return = fields.text("save_return")?.map(str::to_owned);
+        let request = fields.take("request").map(read_request).transpose()?;
         let argument = read_argument(fields, ioctl)?;
         let expect = Expect {
             end,
@@ -98,6 +105,7 @@ impl Ioctl {
         };
         Ok(Self {
             ioctl,
+            request,
             on,
             argument,
             expect,
@@ -113,11 +121,31 @@ impl Ioctl {
         format!("{} on {}", self.ioctl.name, self.on)
     }
 
+    /// Which one.
+    #[must_use]
+    pub fn made(&self) -> &'static uapi::Ioctl {
+        self.ioctl
+    }
+
+    /// How it is expected to end.
+    #[must_use]
+    pub fn wanted(&self) -> &WantEnd {
+        &self.expect.end
+    }
+
+    /// It is to end like this.
+    pub fn want(&mut self, end: WantEnd) {
+        self.expect.end = end;
+    }
+
     /// Adds its op.
     ///
     /// # Errors
     /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        if self.ioctl.source == uapi::MOCK_H {
+            to.cast.need_config("CONFIG_IOMMUFD_TEST")?;
+        }
         let (arg, layout) = match &self.argument {
             Argument::Value(value) => (Arg::Value(value.clone()), Layout::Nothing),
             Argument::Buffer {
@@ -144,9 +172,9 @@ impl Ioctl {
                 name: self.on.clone(),
                 add: 0,
             },
-            request: self.ioctl.request,
+            request: self.request.unwrap_or(self.ioctl.request),
             arg,
-            save: saves_of(&self.saves),
+            save: self.saves.clone(),
             save_ret: self.save_return.clone(),
         };
         to.push(op, self.expect.clone(), layout);
@@ -159,15 +187,77 @@ fn fill_string(to: &Builder<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(to.cast.fill(&text)?.into_bytes())
 }
 
-/// What the agent has to take out of a struct for these.
-#[must_use]
-pub fn saves_of(saves: &Saves) -> Vec<Save> {
-    let save = |(field, slot): &(&'static Field, String)| Save {
-        offset: field.offset as usize,
-        width: width_of(field),
-        slot: slot.clone(),
-    };
-    saves.iter().map(save).collect()
+fn read_request(node: &Node) -> Result<u32, Problem> {
+    let number = node.number()?;
+    u32::try_from(number).map_err(|_| node.not("an ioctl number of 32 bits"))
+}
+
+/// The structure that fills the flexible array of another one: `data.FIELD` names a field of
+/// its first element.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload {
+    tail: &'static Tail,
+    layout: &'static Struct,
+}
+
+impl Payload {
+    /// None where the array is absent, of integers, or opaque.
+    fn of(layout: &'static Struct, body: &Node) -> Result<Option<Self>, Problem> {
+        let Some(tail) = layout.tail else {
+            return Ok(None);
+        };
+        let mut fields = Vec::new();
+        for (name, node) in body.entries()? {
+            let field = layout.field(&name.text);
+            let Some(field) = field.filter(|field| decides(tail, field)) else {
+                continue;
+            };
+            if let Value::Const(number) = value::field_value(node, field)? {
+                fields.push((field.name, number));
+            }
+        }
+        let known = |name: &str| fields.iter().find(|(of, _)| *of == name).map(|(_, n)| *n);
+        Ok(match tail.element.chosen(known) {
+            Some(Element::Struct(layout)) => Some(Self { tail, layout }),
+            _ => None,
+        })
+    }
+
+    /// The field that `data.NAME` means, and where its structure begins.
+    fn field(self, dotted: &str) -> Option<(&'static Field, usize)> {
+        let name = dotted.strip_prefix(self.tail.name)?.strip_prefix('.')?;
+        let field = self.layout.field(name)?;
+        Some((field, self.tail.offset as usize))
+    }
+}
+
+/// The structure that fills the flexible array of a call, where it is one.
+///
+/// # Errors
+/// When a field that decides about it has no such value.
+pub fn payload_of(
+    layout: &'static Struct,
+    body: &Node,
+) -> Result<Option<(&'static Tail, &'static Struct)>, Problem> {
+    let payload = Payload::of(layout, body)?;
+    Ok(payload.map(|payload| (payload.tail, payload.layout)))
+}
+
+/// Whether the field says what the flexible array consists of.
+fn decides(tail: &Tail, field: &Field) -> bool {
+    matches!(tail.element, Element::Chosen(choices)
+        if choices.iter().any(|choice| choice.field == field.name))
+}
+
+/// A field of the struct, or of what fills its flexible array.
+fn find_field(
+    layout: Option<&'static Struct>,
+    payload: Option<Payload>,
+    name: &str,
+) -> Option<(&'static Field, usize)> {
+    let own = layout.and_then(|layout| layout.field(name));
+    own.map(|field| (field, 0))
+        .or_else(|| payload.and_then(|payload| payload.field(name)))
 }
 
 /// Reads `save: {field: name}`.
@@ -177,27 +267,46 @@ pub fn saves_of(saves: &Saves) -> Vec<Save> {
 pub fn read_saves(
     fields: &mut Fields<'_>,
     layout: Option<&'static Struct>,
+    payload: Option<Payload>,
     what: &str,
-) -> Result<Saves, Problem> {
+) -> Result<Vec<Save>, Problem> {
     let Some(node) = fields.take("save") else {
         return Ok(Vec::new());
     };
     let mut saves = Vec::new();
     for (name, slot) in node.entries()? {
-        let field = layout
-            .and_then(|layout| layout.field(&name.text))
-            .ok_or_else(|| {
-                let known = layout
-                    .map_or(&[][..], |layout| layout.fields)
-                    .iter()
-                    .map(|f| f.name);
-                Problem::unknown_key(name.at, &name.text, what, known)
-            })?;
+        let (field, base) = find_field(layout, payload, &name.text).ok_or_else(|| {
+            let known = layout
+                .map_or(&[][..], |layout| layout.fields)
+                .iter()
+                .map(|f| f.name);
+            Problem::unknown_key(name.at, &name.text, what, known)
+        })?;
         let text = slot.text()?;
         value::check_name(slot, text)?;
-        saves.push((field, text.to_owned()));
+        saves.push(Save {
+            offset: base + field.offset as usize,
+            width: width_of(field),
+            slot: text.to_owned(),
+        });
     }
     Ok(saves)
+}
+
+fn read_wants(
+    node: &Node,
+    layout: &'static Struct,
+    payload: Option<Payload>,
+) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Vec::new();
+    for (name, want) in node.entries()? {
+        let (field, base) = find_field(Some(layout), payload, &name.text).ok_or_else(|| {
+            let known = layout.fields.iter().map(|field| field.name);
+            Problem::unknown_key(name.at, &name.text, layout.name, known)
+        })?;
+        wants.extend(read_field_want(want, field, base)?);
+    }
+    Ok(wants)
 }
 
 fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument, Problem> {
@@ -288,6 +397,7 @@ fn read_buffer(
             ));
         }
     };
+    let mapped = fields.number("mapped")?;
     let tail = layout
         .tail
         .and_then(|tail| fields.take(tail.name).map(|node| (tail, node)));
@@ -295,6 +405,7 @@ fn read_buffer(
     let mut buffer = Buffer {
         bytes: vec![0; layout.size as usize],
         patches: Vec::new(),
+        mapped: mapped.map(|mapped| mapped.clamp(1, MAX_BUFFER) as usize),
     };
     let mut size = None;
     for (name, node) in left {
@@ -317,7 +428,10 @@ fn read_buffer(
     if let Some(node) = size {
         buffer.resize(layout, node, trailing)?;
     }
-    let Buffer { bytes, patches } = buffer;
+    if let Some(mapped) = buffer.mapped {
+        buffer.bytes.resize(mapped, trailing);
+    }
+    let Buffer { bytes, patches, .. } = buffer;
     Ok(Argument::Buffer {
         bytes,
         patches,
@@ -329,6 +443,8 @@ fn read_buffer(
 struct Buffer {
     bytes: Vec<u8>,
     patches: Vec<Patch>,
+    /// How much of the struct is there, where that is not what its size says.
+    mapped: Option<usize>,
 }
 
 impl Buffer {
@@ -389,7 +505,7 @@ impl Buffer {
         // What the field claims and what is there agree, up to the absurd: a kernel that
         // believes an absurd claim meets the end of the mapping.
         let there = size.clamp(4, MAX_BUFFER) as usize;
-        self.bytes.resize(there, trailing);
+        self.bytes.resize(self.mapped.unwrap_or(there), trailing);
         self.set_size(layout, size);
         Ok(())
     }
@@ -453,17 +569,25 @@ pub fn read_field_wants(
             let known = layout.fields.iter().map(|field| field.name);
             Problem::unknown_key(name.at, &name.text, layout.name, known)
         })?;
-        if let Tree::Map(entries) = &want.tree {
-            for (key, node) in entries {
-                let want = read_relation(key, node, |node| value::field_value(node, field))?;
-                wants.push(FieldWant { field, base, want });
-            }
-        } else {
-            let want = Want::Is(value::field_value(want, field)?);
-            wants.push(FieldWant { field, base, want });
-        }
+        wants.extend(read_field_want(want, field, base)?);
     }
     Ok(wants)
+}
+
+fn read_field_want(
+    want: &Node,
+    field: &'static Field,
+    base: usize,
+) -> Result<Vec<FieldWant>, Problem> {
+    let Tree::Map(entries) = &want.tree else {
+        let want = Want::Is(value::field_value(want, field)?);
+        return Ok(vec![FieldWant { field, base, want }]);
+    };
+    let relation = |(key, node): &(Name, Node)| {
+        let want = read_relation(key, node, |node| value::field_value(node, field))?;
+        Ok(FieldWant { field, base, want })
+    };
+    entries.iter().map(relation).collect()
 }
 
 /// The struct that a node names.

@@ -435,7 +435,7 @@ pub struct Peek {
     length: u64,
     data: WantData,
     fields: Vec<FieldWant>,
-    saves: ioctl::Saves,
+    saves: Vec<wire::Save>,
     layout: Layout,
 }
 
@@ -471,7 +471,7 @@ impl Peek {
     fn read_struct(at: Value, node: &Node, mut fields: Fields<'_>) -> Result<Self, Problem> {
         let layout = ioctl::read_struct(node)?;
         let wants = ioctl::read_field_wants(fields.need("expect")?, layout, 0)?;
-        let saves = ioctl::read_saves(&mut fields, Some(layout), "peek")?;
+        let saves = ioctl::read_saves(&mut fields, Some(layout), None, "peek")?;
         fields.finish()?;
         let (length, data) = (u64::from(layout.size), WantData::Anything);
         Ok(Self {
@@ -501,7 +501,7 @@ impl Peek {
         let op = Op::Peek {
             at: self.at.clone(),
             length: self.length,
-            save: ioctl::saves_of(&self.saves),
+            save: self.saves.clone(),
         };
         to.push(op, expect, self.layout);
         Ok(())

@@ -243,6 +243,22 @@ impl Step {
         )
     }
 
+    /// The ioctl it makes, and how that is expected to end.
+    #[must_use]
+    pub fn ioctl(&self) -> Option<(&'static uapi::Ioctl, &WantEnd)> {
+        match &self.action {
+            Action::Ioctl(ioctl) => Some((ioctl.made(), ioctl.wanted())),
+            _ => None,
+        }
+    }
+
+    /// An ioctl is to end like this; the other steps say it in their own words.
+    pub fn want(&mut self, end: WantEnd) {
+        if let Action::Ioctl(ioctl) = &mut self.action {
+            ioctl.want(end);
+        }
+    }
+
     /// Whether it makes a default domain an identity domain.
     #[must_use]
     pub fn uses_identity(&self) -> bool {
