@@ -2,13 +2,13 @@
 
 use std::iter;
 
-use uapi::{Arg, Dir, Field, Ioctl, Kind, Object, Struct, Tail};
+use uapi::{Arg, Dir, Element, Field, Ioctl, Kind, Object, Struct, Tail};
 
 use crate::{
     contract::family::Defect,
     node::{Node, Tree},
     problem::Problem,
-    steps::ioctl::payload_of,
+    steps::ioctl::{element_of, payload_of},
     value,
 };
 
@@ -183,7 +183,10 @@ impl<'a> Shape<'a> {
         let size = layout.fields.iter().find(|field| field.kind == Kind::Size);
         let claimed = size.and_then(|size| key(body, size.name)?.number().ok());
         let whole = match given {
-            Some((tail, node)) => u64::from(tail.offset) + bytes(tail, payload, node.items()),
+            Some((tail, node)) => {
+                let element = element_of(layout, tail, body)?;
+                u64::from(tail.offset) + bytes(element, node.items())
+            }
             None => layout.size.into(),
         };
         Ok(Self {
@@ -322,10 +325,10 @@ impl<'a> Shape<'a> {
 }
 
 /// Bytes of the elements of a flexible array as the step reads them.
-fn bytes(tail: &Tail, payload: Option<(&Tail, &'static Struct)>, items: &[Node]) -> u64 {
-    let width = |item: &Node| match (payload, &item.tree, tail.element) {
-        (Some((_, layout)), Tree::Map(_), _) => u64::from(layout.size),
-        (_, _, uapi::Element::Plain { width, .. }) => width.bytes().into(),
+fn bytes(element: Option<Element>, items: &[Node]) -> u64 {
+    let width = |item: &Node| match (element, &item.tree) {
+        (Some(Element::Struct(layout)), Tree::Map(_)) => u64::from(layout.size),
+        (Some(Element::Plain { width, .. }), _) => width.bytes().into(),
         _ => 4,
     };
     items.iter().map(width).sum()

@@ -206,18 +206,7 @@ impl Payload {
         let Some(tail) = layout.tail else {
             return Ok(None);
         };
-        let mut fields = Vec::new();
-        for (name, node) in body.entries()? {
-            let field = layout.field(&name.text);
-            let Some(field) = field.filter(|field| decides(tail, field)) else {
-                continue;
-            };
-            if let Value::Const(number) = value::field_value(node, field)? {
-                fields.push((field.name, number));
-            }
-        }
-        let known = |name: &str| fields.iter().find(|(of, _)| *of == name).map(|(_, n)| *n);
-        Ok(match tail.element.chosen(known) {
+        Ok(match element_of(layout, tail, body)? {
             Some(Element::Struct(layout)) => Some(Self { tail, layout }),
             _ => None,
         })
@@ -229,6 +218,29 @@ impl Payload {
         let field = self.layout.field(name)?;
         Some((field, self.tail.offset as usize))
     }
+}
+
+/// What the flexible array of a call consists of; none where its fields do not tell.
+///
+/// # Errors
+/// When a field that decides about it has no such value.
+pub fn element_of(
+    layout: &'static Struct,
+    tail: &Tail,
+    body: &Node,
+) -> Result<Option<Element>, Problem> {
+    let mut fields = Vec::new();
+    for (name, node) in body.entries()? {
+        let field = layout.field(&name.text);
+        let Some(field) = field.filter(|field| decides(tail, field)) else {
+            continue;
+        };
+        if let Value::Const(number) = value::field_value(node, field)? {
+            fields.push((field.name, number));
+        }
+    }
+    let known = |name: &str| fields.iter().find(|(of, _)| *of == name).map(|(_, n)| *n);
+    Ok(tail.element.chosen(known))
 }
 
 /// The structure that fills the flexible array of a call, where it is one.
