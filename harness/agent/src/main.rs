@@ -7,6 +7,7 @@ mod case;
 mod engine;
 mod exec;
 mod facts;
+mod gcov;
 mod guard;
 mod guest;
 mod kmsg;

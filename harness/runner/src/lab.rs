@@ -17,6 +17,7 @@ use vm_images::{Image, ImageError, Progress};
 use crate::{
     accel,
     agent::{self, AgentError},
+    counters::{Counters, Kept},
     guest::{BootError, Guest},
     judge::{Judgement, Known, judge},
     options::{Options, root},
@@ -49,6 +50,9 @@ pub enum LabError {
     /// No guest.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// The folder for counters is of no use.
+    #[error("keeping counters: {0}")]
+    Counters(io::Error),
     /// The record of the run cannot be written.
     #[error("writing the record of the run: {0}")]
     Record(#[from] io::Error),
@@ -72,6 +76,8 @@ pub struct Lab {
     accel: Accel,
     mode: Mode,
     boots: AtomicUsize,
+    /// Where the counters of guests go, if they are wanted.
+    pub counters: Option<Counters>,
 }
 
 impl Lab {
@@ -87,9 +93,14 @@ impl Lab {
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
         let qemu = Qemu::open(&options.qemu)?;
-        let image = vm_images::obtain(&options.source(), progress)?;
+        let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
         progress.stage("building the agent");
         let initramfs = agent::initramfs(image.modules.as_deref())?;
+        let counters = options.gcov.as_deref().map(|folder| {
+            let made = Counters::new(folder, image.coverage.as_deref());
+            made.map_err(LabError::Counters)
+        });
+        let counters = counters.transpose()?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
@@ -114,6 +125,7 @@ impl Lab {
             platform,
             mode,
             boots: AtomicUsize::new(0),
+            counters,
         })
     }
 
@@ -151,6 +163,11 @@ impl Lab {
             jobs,
             interrupted: false,
             ms: 0,
+            counters: self.counters.as_ref().map(|counters| Kept {
+                folder: counters.folder().to_owned(),
+                guests: 0,
+                lost: Vec::new(),
+            }),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod accel;
 pub mod agent;
 pub mod bench;
 pub mod cli;
+pub mod counters;
 pub mod event;
 pub mod guest;
 pub mod judge;
