@@ -96,14 +96,16 @@ impl Lab {
         let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
         progress.stage("building the agent");
         let initramfs = agent::initramfs(image.modules.as_deref())?;
-        let counters = options.gcov.as_deref().map(|folder| {
-            let made = Counters::new(folder, image.coverage.as_deref());
-            made.map_err(LabError::Counters)
-        });
-        let counters = counters.transpose()?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let kept = run_dir.path.join(crate::coverage::COUNTERS);
+        let kept = options.gcov.clone().or(options.counting.then_some(kept));
+        let counters = kept.map(|folder| {
+            let made = Counters::new(&folder, image.coverage.as_deref());
+            made.map_err(LabError::Counters)
+        });
+        let counters = counters.transpose()?;
         let mut machine = Machine {
             platform: &platform,
             accel: Accel::Tcg,

@@ -94,6 +94,10 @@ pub struct Options {
     /// DIR/guest-N, beside the notes of their build: for lcov, llvm-cov or any gcov tool.
     #[arg(long, value_name = "DIR")]
     pub gcov: Option<PathBuf>,
+
+    /// Keep the counters in the run's folder, where no other is given.
+    #[arg(skip)]
+    pub counting: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -151,6 +155,7 @@ impl Options {
             cases: None,
             record: None,
             gcov: None,
+            counting: false,
         }
     }
 
@@ -170,7 +175,7 @@ impl Options {
     /// What the kernel is built for: its counters are of use only where they are kept.
     #[must_use]
     pub fn flavour(&self) -> Flavour {
-        if self.gcov.is_some() {
+        if self.counting || self.gcov.is_some() {
             Flavour::Coverage
         } else {
             Flavour::Plain
