@@ -28,7 +28,7 @@ use wire::{
 use crate::{
     engine::Engines,
     guard::{self, Raised},
-    sysfs,
+    program, sysfs,
 };
 
 const PAGE: u64 = 4096;
@@ -159,6 +159,15 @@ impl Machine {
                 self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
             }
             Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
+            Op::Program {
+                path,
+                args,
+                timeout_ms,
+            } => Ok(program::run(
+                path,
+                args,
+                Duration::from_millis(*timeout_ms),
+            )?),
             Op::Fault(fault) => commit(*fault),
         }
     }

@@ -12,6 +12,7 @@ mod guard;
 mod guest;
 mod kmsg;
 mod leak;
+mod program;
 mod serve;
 mod sysfs;
 

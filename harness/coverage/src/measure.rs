@@ -163,6 +163,57 @@ impl Coverage {
         text + &row("total", self.lines(), self.branches(), self.errors())
     }
 
+    /// A table of two runs: each file and the total, this run's figures beside the other's.
+    #[must_use]
+    pub fn beside(&self, name: &str, other: &Self, other_name: &str) -> String {
+        let mut paths: Vec<_> = self.files.keys().chain(other.files.keys()).collect();
+        paths.sort();
+        paths.dedup();
+        let width = paths
+            .iter()
+            .map(|path| path.len())
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        let (name, other_name) = (format!("{name:>8}"), format!("{other_name:>9}"));
+        let names = format!("{name} {other_name}");
+        let mut text = format!(
+            "{:<width$}  {:>20}  {:>20}  {:>20}\n{:<width$}  {names:>20}  {names:>20}  {names:>20}\n",
+            "file", "lines", "branches", "error returns", ""
+        );
+        let row = |name: &str, [lines, branches, errors]: [(Tally, Tally); 3]| {
+            let cell = |(one, other): (Tally, Tally)| {
+                format!("{:>8.1} % {:>7.1} %", one.percent(), other.percent())
+            };
+            let cells = [lines, branches, errors].map(cell);
+            format!(
+                "{name:<width$}  {:>20}  {:>20}  {:>20}\n",
+                cells[0], cells[1], cells[2]
+            )
+        };
+        let nothing = FileCoverage::default();
+        for path in paths {
+            let one = self.files.get(path).unwrap_or(&nothing);
+            let two = other.files.get(path).unwrap_or(&nothing);
+            text += &row(
+                path,
+                [
+                    (one.line_tally(), two.line_tally()),
+                    (one.branches, two.branches),
+                    (one.error_tally(), two.error_tally()),
+                ],
+            );
+        }
+        text + &row(
+            "total",
+            [
+                (self.lines(), other.lines()),
+                (self.branches(), other.branches()),
+                (self.errors(), other.errors()),
+            ],
+        )
+    }
+
     /// All lines.
     #[must_use]
     pub fn lines(&self) -> Tally {
@@ -229,6 +280,17 @@ pub(crate) mod tests {
         file                 lines             branches        error returns
         a.c        3/4      75.0 %      1/2      50.0 %      1/2      50.0 %
         total      3/4      75.0 %      1/2      50.0 %      1/2      50.0 %
+        ");
+    }
+
+    #[test]
+    fn two_runs_stand_side_by_side() {
+        let table = coverage(0, 1).beside("corpus", &coverage(0, 0), "kselftest");
+        insta::assert_snapshot!(table, @r"
+        file                  lines              branches         error returns
+                   corpus kselftest      corpus kselftest      corpus kselftest
+        a.c        75.0 %    50.0 %      50.0 %     0.0 %      50.0 %     0.0 %
+        total      75.0 %    50.0 %      50.0 %     0.0 %      50.0 %     0.0 %
         ");
     }
 

@@ -11,8 +11,11 @@ use coverage::{Coverage, Diff, FileCoverage, Reasons, ReasonsError, Tracefile};
 
 use crate::{
     cli::{self, CliError, Exit},
+    kselftest::{self, KselftestError},
+    lab::LabError,
     lcov::{Lcov, LcovError},
     options::{Options, root},
+    record::timestamp,
 };
 
 /// Options of `coverage`.
@@ -35,6 +38,11 @@ pub struct CoverageOptions {
     #[arg(long, value_name = "RUN", conflicts_with = "diff")]
     pub from: Option<PathBuf>,
 
+    /// Also build and run the kernel's own tests from a source tree, in the same kind of guest,
+    /// and print both side by side. The only NAME is `kselftest`.
+    #[arg(long, num_args = 2, value_names = ["NAME", "TREE"], conflicts_with = "diff")]
+    pub suite: Vec<String>,
+
     /// Run nothing; print what run B reached and run A did not, and the reverse.
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     pub diff: Vec<PathBuf>,
@@ -47,6 +55,7 @@ Examples:
   cargo xtask coverage --html pages             source with counts, for a browser
   cargo xtask coverage --linux ~/linux          a kernel tree with your patch
   cargo xtask coverage --from results/runs/latest
+  cargo xtask coverage --suite kselftest ~/linux
   cargo xtask coverage --diff results/runs/A results/runs/B
 
 The first run builds a kernel with clang; `scripts/bootstrap --coverage` installs clang and
@@ -70,6 +79,12 @@ enum CoverageError {
     Lcov(#[from] LcovError),
     #[error(transparent)]
     Reasons(#[from] ReasonsError),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Kselftest(#[from] KselftestError),
+    #[error("there is no suite `{0}`; there is kselftest")]
+    Suite(String),
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error("{} is no coverage that a run saved: {error}", path.display())]
@@ -88,8 +103,10 @@ impl CoverageError {
     fn exit(&self) -> Exit {
         match self {
             Self::Cli(error) => error.exit(),
-            Self::Lcov(_) | Self::Io { .. } => Exit::NoMachine,
-            Self::Reasons(_) | Self::Saved { .. } | Self::ReadyImage => Exit::Usage,
+            Self::Lcov(_) | Self::Lab(_) | Self::Kselftest(_) | Self::Io { .. } => Exit::NoMachine,
+            Self::Suite(_) | Self::Reasons(_) | Self::Saved { .. } | Self::ReadyImage => {
+                Exit::Usage
+            }
         }
     }
 }
@@ -119,6 +136,7 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     if run.kernel.is_some() {
         return Err(CoverageError::ReadyImage);
     }
+    let suite = suite(options)?;
     let lcov = Lcov::find()?;
     let reasons = reasons()?;
     let (ran, folder) = match &options.from {
@@ -134,7 +152,40 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     save(&coverage, &folder)?;
     export(options, &lcov, &info, &counters)?;
     let told = tell(&coverage, &reasons, &folder)?;
+    if let Some(tree) = suite {
+        let theirs = run_suite(run, tree, &lcov)?;
+        let table = coverage.beside("corpus", &theirs, "kselftest");
+        write(&folder.join("beside-kselftest.txt"), &table)?;
+        println!("\n{table}");
+    }
     Ok(if ran == Exit::Ok { told } else { ran })
+}
+
+/// The tree of the kernel's own tests, if they are wanted.
+fn suite(options: &CoverageOptions) -> Result<Option<&Path>, CoverageError> {
+    match options.suite.as_slice() {
+        [name, tree] if name == "kselftest" => Ok(Some(Path::new(tree))),
+        [name, ..] => Err(CoverageError::Suite(name.clone())),
+        [] => Ok(None),
+    }
+}
+
+/// Runs the kernel's own tests on the same kernel, in a run of their own.
+fn run_suite(run: &Options, tree: &Path, lcov: &Lcov) -> Result<Coverage, CoverageError> {
+    let name = format!("{}-kselftest", timestamp());
+    let folder = root().join("results").join("runs").join(name);
+    let options = Options {
+        counting: true,
+        gcov: None,
+        record: Some(folder.clone()),
+        ..run.clone()
+    };
+    kselftest::main(&options, tree)?;
+    let counters = folder.join(COUNTERS);
+    let trace = lcov.capture(&counters, &folder.join(TRACEFILE))?;
+    let coverage = measure(&trace, &counters)?;
+    save(&coverage, &folder)?;
+    Ok(coverage)
 }
 
 fn run_cases(run: &Options) -> Result<(Exit, Option<PathBuf>), CoverageError> {

@@ -95,7 +95,7 @@ impl Lab {
         let qemu = Qemu::open(&options.qemu)?;
         let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
         progress.stage("building the agent");
-        let initramfs = agent::initramfs(image.modules.as_deref())?;
+        let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
@@ -178,10 +178,31 @@ impl Lab {
     /// # Errors
     /// When it does not come up.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
+        self.boot_argv(&self.argv)
+    }
+
+    /// Boots a guest from another initramfs, which has the agent and more.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn boot_with(&self, initramfs: &Path) -> Result<(usize, Guest), BootError> {
+        self.boot_argv(&self.argv_with(initramfs))
+    }
+
+    fn boot_argv(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, &self.argv, &self.platform, &console, None)?;
+        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, None)?;
         Ok((number, guest))
+    }
+
+    fn argv_with(&self, initramfs: &Path) -> Argv {
+        let mut argv = self.argv.clone();
+        let at = argv.args.iter().position(|arg| arg == "-initrd");
+        if let Some(value) = at.and_then(|at| argv.args.get_mut(at + 1)) {
+            *value = initramfs.to_string_lossy().into_owned();
+        }
+        argv
     }
 
     /// Starts the same machine with another initramfs, to compare with.
@@ -189,13 +210,8 @@ impl Lab {
     /// # Errors
     /// When QEMU does not start.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
-        let mut argv = self.argv.clone();
-        let at = argv.args.iter().position(|arg| arg == "-initrd");
-        if let Some(value) = at.and_then(|at| argv.args.get_mut(at + 1)) {
-            *value = initramfs.to_string_lossy().into_owned();
-        }
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
-        Ok(self.qemu.start(&argv, &console)?)
+        Ok(self.qemu.start(&self.argv_with(initramfs), &console)?)
     }
 
     /// Runs one case in a guest and judges it.

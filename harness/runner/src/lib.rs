@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod event;
 pub mod guest;
 pub mod judge;
+pub mod kselftest;
 pub mod lab;
 pub mod lcov;
 pub mod offer;
