@@ -212,7 +212,7 @@ fn sinks(options: &Options, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
 
 /// `cargo xtask bench`.
 #[must_use]
-pub fn bench(options: &Options) -> ExitCode {
+pub fn bench(options: &crate::bench::BenchOptions) -> ExitCode {
     match crate::bench::bench(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -12,7 +12,6 @@ use coverage::{Coverage, Diff, FileCoverage, Reasons, ReasonsError, Tracefile};
 use crate::{
     cli::{self, CliError, Exit},
     kselftest::{self, KselftestError},
-    lab::LabError,
     lcov::{Lcov, LcovError},
     options::{Options, root},
     record::timestamp,
@@ -80,11 +79,7 @@ enum CoverageError {
     #[error(transparent)]
     Reasons(#[from] ReasonsError),
     #[error(transparent)]
-    Lab(#[from] LabError),
-    #[error(transparent)]
     Kselftest(#[from] KselftestError),
-    #[error("there is no suite `{0}`; there is kselftest")]
-    Suite(String),
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error("{} is no coverage that a run saved: {error}", path.display())]
@@ -103,10 +98,11 @@ impl CoverageError {
     fn exit(&self) -> Exit {
         match self {
             Self::Cli(error) => error.exit(),
-            Self::Lcov(_) | Self::Lab(_) | Self::Kselftest(_) | Self::Io { .. } => Exit::NoMachine,
-            Self::Suite(_) | Self::Reasons(_) | Self::Saved { .. } | Self::ReadyImage => {
-                Exit::Usage
-            }
+            Self::Kselftest(KselftestError::Suite(_))
+            | Self::Reasons(_)
+            | Self::Saved { .. }
+            | Self::ReadyImage => Exit::Usage,
+            Self::Lcov(_) | Self::Kselftest(_) | Self::Io { .. } => Exit::NoMachine,
         }
     }
 }
@@ -136,7 +132,7 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     if run.kernel.is_some() {
         return Err(CoverageError::ReadyImage);
     }
-    let suite = suite(options)?;
+    let suite = kselftest::tree(&options.suite)?;
     let lcov = Lcov::find()?;
     let reasons = reasons()?;
     let (ran, folder) = match &options.from {
@@ -159,15 +155,6 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
         println!("\n{table}");
     }
     Ok(if ran == Exit::Ok { told } else { ran })
-}
-
-/// The tree of the kernel's own tests, if they are wanted.
-fn suite(options: &CoverageOptions) -> Result<Option<&Path>, CoverageError> {
-    match options.suite.as_slice() {
-        [name, tree] if name == "kselftest" => Ok(Some(Path::new(tree))),
-        [name, ..] => Err(CoverageError::Suite(name.clone())),
-        [] => Ok(None),
-    }
 }
 
 /// Runs the kernel's own tests on the same kernel, in a run of their own.

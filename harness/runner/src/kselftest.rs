@@ -26,12 +26,21 @@ const PLACE: &str = "kselftest";
 /// Deadline of a program; one of them waits for a device's interrupts for ever where they do
 /// not come.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Some tests map huge pages, and are skipped where there are none.
-const HUGE_PAGES: &str = "16";
+/// Memory of the guest: the tests map a gigabyte.
+const MEMORY_MIB: u32 = 2048;
+/// What the tests expect of a machine's administrator. Some map huge pages, and are skipped
+/// where there are none; others create virtual functions.
+const SETTINGS: [(&str, &str); 2] = [
+    ("/proc/sys/vm/nr_hugepages", "128"),
+    ("/sys/module/vfio_pci/parameters/enable_sriov", "1"),
+];
 
 /// Why the kernel's own tests could not be built or run.
 #[derive(Debug, thiserror::Error)]
 pub enum KselftestError {
+    /// Another name.
+    #[error("there is no suite `{0}`; there is kselftest")]
+    Suite(String),
     /// No such folder in the tree.
     #[error("{} has no tools/testing/selftests/{folder}; give the top folder of a kernel tree", tree.display())]
     NotATree {
@@ -71,6 +80,18 @@ pub enum KselftestError {
     /// No guest.
     #[error(transparent)]
     Boot(#[from] BootError),
+}
+
+/// The tree that `--suite NAME TREE` names, if it was given.
+///
+/// # Errors
+/// When the name is another one.
+pub fn tree(suite: &[String]) -> Result<Option<&Path>, KselftestError> {
+    match suite {
+        [name, tree] if name == "kselftest" => Ok(Some(Path::new(tree))),
+        [name, ..] => Err(KselftestError::Suite(name.clone())),
+        [] => Ok(None),
+    }
 }
 
 /// A program of the kernel's own tests.
@@ -210,33 +231,34 @@ pub fn run(
     for program in programs {
         let (number, mut current) = match guest.take() {
             Some(guest) => guest,
-            None => lab.boot_with(&initramfs)?,
+            None => lab.boot_with(&initramfs, MEMORY_MIB)?,
         };
         let (ran, said) = run_one(program, &mut current);
         tell(&ran);
-        results.push(ran);
         match said {
-            Some(said) => {
-                let log = logs.join(format!("{}.log", program.name));
-                fs::write(&log, said).map_err(failed(&log))?;
-                guest = Some((number, current));
-            }
+            // A program that was cut off leaves processes that hold its device.
+            Some(_) if ran.result.is_err() => end(lab, number, current),
+            Some(_) => guest = Some((number, current)),
             None => eprintln!("guest {number} was lost, and with it what it counted"),
         }
+        results.push(ran);
+        let log = logs.join(format!("{}.log", program.name));
+        fs::write(&log, said.unwrap_or_default()).map_err(failed(&log))?;
     }
-    if let Some((number, mut last)) = guest {
-        keep_counters(lab, number, &mut last);
-        last.end();
+    if let Some((number, last)) = guest {
+        end(lab, number, last);
     }
     Ok(results)
 }
 
-fn keep_counters(lab: &Lab, number: usize, guest: &mut Guest) {
+/// Ends a guest; what it counted is kept.
+fn end(lab: &Lab, number: usize, mut guest: Guest) {
     if let Some(counters) = &lab.counters
         && let Err(error) = guest.counters(&mut counters.of_guest(number))
     {
         eprintln!("guest {number} left no counters: {error}");
     }
+    guest.end();
 }
 
 /// What became of a program, and what it said; the latter is none where the guest was lost.
@@ -267,10 +289,10 @@ fn run_one(program: &Program, guest: &mut Guest) -> (Ran, Option<Vec<u8>>) {
 }
 
 fn plan(program: &Program, guest: &Guest) -> Plan {
-    let huge = Op::WriteFile {
-        at: Location::Path("/proc/sys/vm/nr_hugepages".to_owned()),
-        text: HUGE_PAGES.to_owned(),
-    };
+    let settings = SETTINGS.map(|(path, text)| Op::WriteFile {
+        at: Location::Path(path.to_owned()),
+        text: text.to_owned(),
+    });
     let limit = LIMIT.as_millis() as u64;
     let program = Op::Program {
         path: format!("/{PLACE}/{}", program.name),
@@ -279,7 +301,7 @@ fn plan(program: &Program, guest: &Guest) -> Plan {
     };
     Plan {
         name: "kselftest".to_owned(),
-        ops: vec![huge, program],
+        ops: settings.into_iter().chain([program]).collect(),
         restore: Vec::new(),
         timeout_ms: limit + 30_000,
     }

@@ -181,12 +181,15 @@ impl Lab {
         self.boot_argv(&self.argv)
     }
 
-    /// Boots a guest from another initramfs, which has the agent and more.
+    /// Boots a guest from another initramfs, which has the agent and more, with so many MiB.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn boot_with(&self, initramfs: &Path) -> Result<(usize, Guest), BootError> {
-        self.boot_argv(&self.argv_with(initramfs))
+    pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
+        let mut argv = self.argv.clone();
+        argv.replace("-initrd", &initramfs.to_string_lossy());
+        argv.replace("-m", &memory.to_string());
+        self.boot_argv(&argv)
     }
 
     fn boot_argv(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
@@ -196,22 +199,15 @@ impl Lab {
         Ok((number, guest))
     }
 
-    fn argv_with(&self, initramfs: &Path) -> Argv {
-        let mut argv = self.argv.clone();
-        let at = argv.args.iter().position(|arg| arg == "-initrd");
-        if let Some(value) = at.and_then(|at| argv.args.get_mut(at + 1)) {
-            *value = initramfs.to_string_lossy().into_owned();
-        }
-        argv
-    }
-
     /// Starts the same machine with another initramfs, to compare with.
     ///
     /// # Errors
     /// When QEMU does not start.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
-        Ok(self.qemu.start(&self.argv_with(initramfs), &console)?)
+        let mut argv = self.argv.clone();
+        argv.replace("-initrd", &initramfs.to_string_lossy());
+        Ok(self.qemu.start(&argv, &console)?)
     }
 
     /// Runs one case in a guest and judges it.

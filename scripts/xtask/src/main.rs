@@ -22,7 +22,7 @@ enum Command {
     /// Run cases and measure which code of the kernel they reached.
     Coverage(Box<runner::coverage::CoverageOptions>),
     /// Measure boot and corpus times on this machine.
-    Bench(Box<runner::options::Options>),
+    Bench(Box<runner::bench::BenchOptions>),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
 }
