@@ -28,7 +28,7 @@ use wire::{
 use crate::{
     engine::Engines,
     guard::{self, Raised},
-    program, sysfs,
+    sysfs,
 };
 
 const PAGE: u64 = 4096;
@@ -118,6 +118,14 @@ impl Machine {
                 save,
             } => self.mmap(fd, offset, *length, *access, save),
             Op::Munmap { at, length } => self.munmap(at, *length),
+            Op::Program {
+                path,
+                args,
+                timeout_ms,
+            } => {
+                let limit = Duration::from_millis(*timeout_ms);
+                Ok(crate::binary::run(path, args, limit)?)
+            }
             Op::Load { at, width } => {
                 let value = guard::load(self.value(at)?, *width)?;
                 Ok((value, value.to_le_bytes()[..width.bytes()].to_vec()))
@@ -159,15 +167,6 @@ impl Machine {
                 self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
             }
             Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
-            Op::Program {
-                path,
-                args,
-                timeout_ms,
-            } => Ok(program::run(
-                path,
-                args,
-                Duration::from_millis(*timeout_ms),
-            )?),
             Op::Fault(fault) => commit(*fault),
         }
     }

@@ -227,6 +227,16 @@ pub enum Op {
         /// Bytes.
         length: u64,
     },
+    /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 and the signal
+    /// that ended it, and the last MiB of what it said is in the outcome.
+    Program {
+        /// Which file.
+        path: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// It is killed after this time.
+        timeout_ms: u64,
+    },
     /// One load; a fault is an outcome.
     Load {
         /// Address.
@@ -325,16 +335,6 @@ pub enum Op {
         /// Which descriptor.
         fd: Value,
         /// Deadline.
-        timeout_ms: u64,
-    },
-    /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 and the signal
-    /// that ended it, and the last MiB of what it said is in the outcome.
-    Program {
-        /// Which file.
-        path: String,
-        /// Its arguments.
-        args: Vec<String>,
-        /// It is killed after this time.
         timeout_ms: u64,
     },
     /// For the harness' own tests: die, hang, panic the kernel.
