@@ -6,12 +6,30 @@ use std::process::{Command, Output};
 
 use rstest::rstest;
 
-fn run(arguments: &[&str]) -> Output {
+fn xtask(command: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .arg("run-conformance")
+        .arg(command)
         .args(arguments)
         .output()
         .unwrap()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    xtask("run-conformance", arguments)
+}
+
+#[rstest]
+#[case::help(&["--help"], 0, "")]
+#[case::list(&["--list", "stage1"], 0, "")]
+#[case::no_run(&["--diff", "/nonexistent", "/nonexistent"], 4, "/nonexistent")]
+#[case::no_saved_run(&["--diff", "/etc/passwd", "/etc/passwd"], 2, "is no coverage that a run saved")]
+#[case::no_suite(&["--suite", "x", "/"], 2, "there is no suite `x`")]
+#[case::ready_image(&["--kernel", "/etc/passwd"], 2, "run-conformance --gcov DIR")]
+fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = xtask("coverage", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
 }
 
 #[rstest]
