@@ -24,6 +24,7 @@ pub use clauses::Clause;
 pub use corpus::{Corpus, CorpusError};
 pub use expand::Preludes;
 pub use expect::{Check, Expect, FieldWant, Layout, Want, WantData, WantEnd};
+pub use fields::Fields;
 pub use file::{Case, Deviation, Xfail, read as read_file};
 pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};

@@ -21,6 +21,8 @@ enum Command {
     RunConformance(Box<runner::options::Options>),
     /// Measure boot and corpus times on this machine.
     Bench(Box<runner::options::Options>),
+    /// Put small bugs into the kernel, one at a time: does the corpus notice them?
+    Mutants(Box<mutants::options::Options>),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
 }
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => runner::cli::main(&options),
         Command::Bench(options) => runner::cli::bench(&options),
+        Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
     }
 }
