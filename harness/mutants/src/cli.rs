@@ -334,6 +334,7 @@ impl<'a> Session<'a> {
         let mut cases: Vec<&Case> = self.cases.iter().collect();
         let before = self.killers.get(&mutant.id);
         order::sort(&mut cases, mutant, before.map_or(&[], Vec::as_slice));
+        cases.truncate(self.options.likely.unwrap_or(usize::MAX));
         let folder = trial::folder(&self.dir.path, &mutant.id);
         Ok(trial.fate(kernel, append, &folder, &cases)?)
     }

@@ -37,6 +37,11 @@ pub struct Options {
     #[arg(long)]
     pub keep_going: bool,
 
+    /// Run only so many cases on each mutant, those that are likeliest to notice it. What
+    /// survives them wants the whole corpus next.
+    #[arg(long, value_name = "N")]
+    pub likely: Option<usize>,
+
     /// Only these cases: as run-conformance takes them.
     #[arg(long, value_name = "CASE")]
     pub cases: Vec<String>,
@@ -86,6 +91,7 @@ Examples:
   cargo xtask mutants 'security context'                       one area
   cargo xtask mutants second-ioas --every-killer               who notices this one
   cargo xtask mutants --together --first-kill                  all of them, quickly
+  cargo xtask mutants --together --first-kill --likely 50      more quickly; survivors are then run with all cases
   cargo xtask mutants --changed origin/master --linux ~/linux  does the corpus guard my patch?
   nice cargo xtask mutants --jobs 1                            beside other work
 
