@@ -28,6 +28,8 @@ use crate::{
     interrupt::Interrupt,
 };
 
+/// A kernel that does not boot gets so many chances.
+const BOOTS: usize = 3;
 /// So few killers are asked a second time.
 const FEW: usize = 3;
 
@@ -102,13 +104,9 @@ impl<'a> Trial<'a> {
                 .copied()
                 .filter(|case| !self.failing.contains(&case.id))
                 .collect();
-            let (failed, all) = match self.run(&lab, &able, self.enough)? {
+            let (failed, all) = match self.run_steadily(&lab, &able)? {
                 Ended::Judged(failed, all) => (failed, all),
-                // A guest that stays down once more is no accident.
-                Ended::NoBoot(_) => match self.run(&lab, &able, self.enough)? {
-                    Ended::Judged(failed, all) => (failed, all),
-                    Ended::NoBoot(error) => return Ok(no_boot(&error)),
-                },
+                Ended::NoBoot(error) => return Ok(no_boot(&error)),
             };
             let before = self.failing.len();
             self.ask_plain(&failed)?;
@@ -181,6 +179,16 @@ impl<'a> Trial<'a> {
             .extend(failed.iter().filter(|r| unsteady(r)).map(|r| r.id.clone()));
         failed.retain(|record| !unsteady(record));
         Ok(failed)
+    }
+
+    /// A loaded machine loses a guest now and then: only one that never comes up is a kill.
+    fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, TrialError> {
+        for _ in 1..BOOTS {
+            if let ended @ Ended::Judged(..) = self.run(lab, cases, self.enough)? {
+                return Ok(ended);
+            }
+        }
+        self.run(lab, cases, self.enough)
     }
 
     fn run(&self, lab: &Lab, cases: &[&Case], enough: usize) -> Result<Ended, TrialError> {
