@@ -99,15 +99,15 @@ fn go(options: &Options) -> Result<Exit, CliError> {
     if options.list {
         return print_list(&entries, options);
     }
+    let meant = |entry: &Entry| entry.is_meant(&options.filters);
+    if options.changed.is_none() && !entries.iter().any(meant) {
+        return Ok(nothing(&entries));
+    }
     let interrupt = Interrupt::install()?;
     let forge = forge(options)?;
     let mutants = mutants(options, &entries, &forge)?;
     if mutants.is_empty() {
-        eprintln!(
-            "no mutant is selected; `--list` shows all {}",
-            entries.len()
-        );
-        return Ok(Exit::Nothing);
+        return Ok(nothing(&entries));
     }
     let cases: Vec<Case> = corpus
         .cases
@@ -139,7 +139,19 @@ fn print_list(entries: &[Entry], options: &Options) -> Result<Exit, CliError> {
         writeln!(out, "{:<28} {:<18} {}", entry.id, entry.area, entry.rule)?;
         shown += 1;
     }
-    Ok(if shown == 0 { Exit::Nothing } else { Exit::Ok })
+    Ok(if shown == 0 {
+        nothing(entries)
+    } else {
+        Exit::Ok
+    })
+}
+
+fn nothing(entries: &[Entry]) -> Exit {
+    eprintln!(
+        "no mutant is selected; `--list` shows all {}",
+        entries.len()
+    );
+    Exit::Nothing
 }
 
 fn forge(options: &Options) -> Result<Forge, CliError> {
