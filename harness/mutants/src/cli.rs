@@ -105,8 +105,8 @@ fn go(options: &Options) -> Result<Exit, CliError> {
     }
     let interrupt = Interrupt::install()?;
     let forge = forge(options)?;
-    let mutants = mutants(options, &entries, &forge)?;
-    if mutants.is_empty() {
+    let pool = Pool::of(options, &entries, &forge)?;
+    if pool.chosen.is_empty() {
         return Ok(nothing(&entries));
     }
     let cases: Vec<Case> = corpus
@@ -116,7 +116,7 @@ fn go(options: &Options) -> Result<Exit, CliError> {
         .cloned()
         .collect();
     let session = Session::open(options, &interrupt, forge, corpus, cases)?;
-    session.run(&mutants)
+    session.run(&pool)
 }
 
 fn entries(corpus: &Corpus) -> Result<Vec<Entry>, CliError> {
@@ -163,47 +163,65 @@ fn forge(options: &Options) -> Result<Forge, CliError> {
     Ok(Forge::open(workshop, &progress)?)
 }
 
-/// Those of the list that are meant and, with `--changed`, those that are made.
-fn mutants(options: &Options, entries: &[Entry], forge: &Forge) -> Result<Vec<Mutant>, CliError> {
-    let tree = forge.tree();
-    let touched = match (&options.changed, &options.linux) {
-        (Some(revision), Some(checkout)) => Some(changed::touched(checkout, revision)?),
-        _ => None,
-    };
-    let lies_in = |entry: &Entry, places: &[Touched]| {
-        places
+/// Mutants of the tree, and which of them the run is about.
+struct Pool {
+    all: Vec<Mutant>,
+    chosen: Vec<usize>,
+}
+
+impl Pool {
+    /// Those of the list that are meant and, with `--changed`, those that are made. A kernel of
+    /// all of them has those that are not meant, too, so that it serves the next run.
+    fn of(options: &Options, entries: &[Entry], forge: &Forge) -> Result<Self, CliError> {
+        let tree = forge.tree();
+        let touched = match (&options.changed, &options.linux) {
+            (Some(revision), Some(checkout)) => Some(changed::touched(checkout, revision)?),
+            _ => None,
+        };
+        let mut pool = Self {
+            all: Vec::new(),
+            chosen: Vec::new(),
+        };
+        for entry in entries {
+            let meant = entry.is_meant(&options.filters) && lies_in(entry, touched.as_deref());
+            if !meant && !options.together {
+                continue;
+            }
+            match entry.in_tree(&tree) {
+                Ok(mutant) => pool.add(mutant, meant),
+                // A patch may change what the list was written for.
+                Err(misfit) if options.keep_going || touched.is_some() => eprintln!("{misfit}"),
+                Err(misfit) => return Err(misfit.into()),
+            }
+        }
+        for place in touched.iter().flatten() {
+            let made = mechanical::mutants(&tree, place, options.per_function)?;
+            let (function, file) = (&place.function, &place.file);
+            println!("{function} in {file}: {} simple mutants", made.len());
+            made.into_iter().for_each(|mutant| pool.add(mutant, true));
+        }
+        Ok(pool)
+    }
+
+    fn add(&mut self, mutant: Mutant, meant: bool) {
+        if meant {
+            self.chosen.push(self.all.len());
+        }
+        self.all.push(mutant);
+    }
+
+    /// The mutants that the run is about, each with its number.
+    fn chosen(&self) -> impl Iterator<Item = (usize, &Mutant)> {
+        self.chosen
             .iter()
-            .any(|t| t.file == entry.file && t.function == entry.function)
-    };
-    let mut found = Vec::new();
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.is_meant(&options.filters))
-    {
-        if touched
-            .as_ref()
-            .is_some_and(|places| !lies_in(entry, places))
-        {
-            continue;
-        }
-        match entry.in_tree(&tree) {
-            Ok(mutant) => found.push(mutant),
-            // A patch may change what the list was written for.
-            Err(misfit) if options.keep_going || touched.is_some() => eprintln!("{misfit}"),
-            Err(misfit) => return Err(misfit.into()),
-        }
+            .filter_map(|index| Some((index + 1, self.all.get(*index)?)))
     }
-    for place in touched.iter().flatten() {
-        let made = mechanical::mutants(&tree, place, options.per_function)?;
-        println!(
-            "{} in {}: {} simple mutants",
-            place.function,
-            place.file,
-            made.len()
-        );
-        found.extend(made);
-    }
-    Ok(found)
+}
+
+/// Whether it lies in one of the places. Without places it does.
+fn lies_in(entry: &Entry, places: Option<&[Touched]>) -> bool {
+    let same = |place: &Touched| place.file == entry.file && place.function == entry.function;
+    places.is_none_or(|places| places.iter().any(same))
 }
 
 /// A run of mutants: the tree, the machine, and what is known so far.
@@ -257,15 +275,15 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn run(mut self, mutants: &[Mutant]) -> Result<Exit, CliError> {
+    fn run(mut self, pool: &Pool) -> Result<Exit, CliError> {
         println!(
             "{} mutants of Linux {}, {} cases, platform {}",
-            mutants.len(),
+            pool.chosen.len(),
             self.report.kernel,
             self.cases.len(),
             self.report.platform
         );
-        let ended = self.judge_all(mutants);
+        let ended = self.judge_all(pool);
         self.report.interrupted = self.interrupt.is_asked();
         println!("{}", self.report.summary());
         println!("{}", self.dir.path.join("mutants.json").display());
@@ -278,19 +296,18 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn judge_all(&mut self, mutants: &[Mutant]) -> Result<(), CliError> {
+    fn judge_all(&mut self, pool: &Pool) -> Result<(), CliError> {
         let plain = self
             .plain
             .with_kernel(self.forge.plain(), "", &self.dir.path.join("plain"))?;
         let jobs = self.options.jobs();
         let mut trial = Trial::new(&plain, jobs, self.options.enough(), self.interrupt);
         let all = match self.options.together {
-            true => Some(self.make_all(mutants)?),
+            true => Some(self.make_all(&pool.all)?),
             false => None,
         };
-        for (index, mutant) in mutants.iter().enumerate() {
+        for (done, (number, mutant)) in pool.chosen().enumerate() {
             let start = Instant::now();
-            let number = index + 1;
             let fate = match &all {
                 Some(kernel) => {
                     let append = format!("{}={number}", together::PARAMETER);
@@ -300,7 +317,7 @@ impl<'a> Session<'a> {
             };
             let unfit = matches!(fate, Fate::Unfit { .. });
             let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
-            println!("[{number}/{}] {}", mutants.len(), judged.line());
+            println!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
             self.report.mutants.push(judged);
             self.report.failing = trial.failing().iter().cloned().collect();
             self.save()?;

@@ -22,8 +22,8 @@ pub enum ForgeError {
     /// The tree could not be changed.
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// A file of the tree could not be read.
-    #[error("cannot read {}: {source}; remove the workshop in the cache and run again", path.display())]
+    /// A file of the workshop could not be read or written.
+    #[error("cannot read or write {}: {source}; remove the workshop in the cache and run again", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -90,7 +90,7 @@ impl Forge {
         })
     }
 
-    /// One kernel with all of them; see [`together`].
+    /// One kernel with all of them; see [`together`]. It is built again only when they change.
     ///
     /// # Errors
     /// When it does not build.
@@ -102,9 +102,19 @@ impl Forge {
         let tree = self.tree();
         let files = together::files(&tree, mutants);
         let files = files.map_err(|source| ForgeError::File { path: tree, source })?;
+        let source: String = files.iter().map(|(_, text)| text.as_str()).collect();
+        let (kept, made_of) = (self.memory("kept/together"), self.memory("together.source"));
+        if kept.exists() && fs::read_to_string(&made_of).is_ok_and(|had| had == source) {
+            let (kernel, warnings) = (kept, Vec::new());
+            return Ok(Compiled { kernel, warnings });
+        }
         let made = self.build(&files, "compiling all of them", progress)?;
+        let kernel = self.workshop.keep(&made.kernel, "together")?;
+        if made.warnings.is_empty() {
+            fs::write(&made_of, source).map_err(|source| unread(&made_of, source))?;
+        }
         Ok(Compiled {
-            kernel: self.workshop.keep(&made.kernel, "together")?,
+            kernel,
             warnings: made.warnings,
         })
     }
