@@ -20,6 +20,8 @@ pub struct Judgement {
     pub reason: Option<String>,
     /// Whether a step showed what the plan demands where Linux is known to deviate.
     pub conforms_to_plan: bool,
+    /// The first step that is not as expected, counted from 0.
+    pub failed_step: Option<usize>,
 }
 
 impl Judgement {
@@ -28,6 +30,7 @@ impl Judgement {
             verdict,
             reason: Some(reason.into()),
             conforms_to_plan: false,
+            failed_step: None,
         }
     }
 
@@ -91,6 +94,7 @@ pub fn judge(
     let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
     let steps = judge_steps(compiled, observation, sources);
     let mut excuse = xfail;
+    let mut failed_step = None;
     if compiled.checks.iter().any(|check| check.needs_dma) {
         excuse = excuse.or(known.dma_never_lands);
     }
@@ -98,7 +102,8 @@ pub fn judge(
         Steps::AsExpected => (left_behind(observation).or(snapshot), false),
         Steps::AsPlanned => (left_behind(observation), true),
         Steps::Broken(why) => return Judgement::error(&why),
-        Steps::Failed { why, landing } => {
+        Steps::Failed { why, step, landing } => {
+            failed_step = Some(step);
             // What is known of DMA excuses no other failure.
             excuse = xfail.or(excuse.filter(|_| landing));
             (Some(why), false)
@@ -109,12 +114,14 @@ pub fn judge(
             verdict: Verdict::Pass,
             reason: None,
             conforms_to_plan,
+            failed_step: None,
         },
         (Some(why), None) => Judgement::new(Verdict::Fail, why),
         (Some(_), Some(reason)) => Judgement::new(Verdict::Xfail, reason),
         (None, Some(reason)) => Judgement::stale(reason),
     };
     judgement.conforms_to_plan = conforms_to_plan;
+    judgement.failed_step = failed_step;
     judgement
 }
 
@@ -176,7 +183,11 @@ fn left_behind(observation: &Observation) -> Option<String> {
 enum Steps {
     AsExpected,
     AsPlanned,
-    Failed { why: String, landing: bool },
+    Failed {
+        why: String,
+        step: usize,
+        landing: bool,
+    },
     Broken(String),
 }
 
@@ -206,6 +217,7 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
             let why = describe(check, &mismatch, sources);
             return Steps::Failed {
                 why,
+                step: check.step,
                 landing: check.needs_dma,
             };
         }

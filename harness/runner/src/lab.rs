@@ -328,6 +328,7 @@ impl Lab {
             ms: wall.as_millis() as u64,
             reason: judgement.reason,
             conforms_to_plan: judgement.conforms_to_plan,
+            failed_step: judgement.failed_step,
             kmsg: Vec::new(),
             transcript: String::new(),
         }

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod counters;
 pub mod coverage;
 pub mod event;
+pub mod explore;
 pub mod guest;
 pub mod injected;
 pub mod judge;

@@ -30,6 +30,9 @@ pub struct Record {
     /// Whether the kernel showed what the plan demands where Linux is known to deviate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conforms_to_plan: bool,
+    /// The first step that is not as expected, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_step: Option<usize>,
     /// Kernel log of the case, for verdicts that are not as expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kmsg: Vec<String>,

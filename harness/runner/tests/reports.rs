@@ -104,6 +104,7 @@ fn record(verdict: Verdict) -> Record {
         ms: 12 + 1000 * (verdict as u64),
         reason: (verdict != Verdict::Pass).then(|| format!("why # it is {name}\nsecond line")),
         conforms_to_plan: false,
+        failed_step: None,
         kmsg: Vec::new(),
         transcript: String::new(),
     }

@@ -21,6 +21,8 @@ enum Command {
     RunConformance(Box<runner::options::Options>),
     /// Run cases and measure which code of the kernel they reached.
     Coverage(Box<runner::coverage::CoverageOptions>),
+    /// Walk every transition of the staged protocol's model on a real kernel.
+    Explore(runner::explore::ExploreOptions),
     /// Measure boot and corpus times on this machine.
     Bench(Box<runner::bench::BenchOptions>),
     /// Put small bugs into the kernel, one at a time: does the corpus notice them?
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => runner::cli::main(&options),
         Command::Coverage(options) => runner::coverage::main(&options),
+        Command::Explore(options) => runner::explore::main(&options),
         Command::Bench(options) => runner::cli::bench(&options),
         Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),

@@ -1,0 +1,237 @@
+//! What user space may do next.
+
+use std::fmt;
+
+use crate::{
+    state::{Binding, Device, Group, Ioas, Iommu, State},
+    world::{Shape, World},
+};
+
+/// One thing that user space does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Open the device's own node.
+    Open(Device),
+    /// `VFIO_DEVICE_BIND_IOMMUFD`.
+    Bind(Device, Iommu),
+    /// `VFIO_DEVICE_GET_INFO`, for any access.
+    Access(Device),
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an IOAS.
+    Attach(Device, Ioas),
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an id that nothing has.
+    AttachNothing(Device),
+    /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
+    Detach(Device),
+    /// `mmap` of BAR 0.
+    Mmap(Device),
+    /// `munmap` of it.
+    Munmap(Device),
+    /// `VFIO_DEVICE_RESET`.
+    Reset(Device),
+    /// Close the device_fd.
+    Close(Device),
+    /// vfio-pci gives the device up.
+    Unbind(Device),
+    /// vfio-pci takes the device.
+    Rebind(Device),
+    /// A kernel driver tries to take the group's further member.
+    KernelDriver(Group),
+    /// The kernel driver gives it up.
+    NoKernelDriver(Group),
+    /// Open `/dev/vfio/GROUP`.
+    OpenGroup(Group),
+    /// `VFIO_GROUP_SET_CONTAINER` to a container of type 1.
+    SetContainer(Group),
+    /// `VFIO_SET_IOMMU` on that container.
+    SetIommu(Group),
+    /// `VFIO_GROUP_UNSET_CONTAINER`.
+    UnsetContainer(Group),
+    /// `VFIO_GROUP_GET_DEVICE_FD`.
+    GetDevice(Device),
+    /// Close the group's descriptor.
+    CloseGroup(Group),
+    /// `IOMMU_IOAS_ALLOC`, where the one before was destroyed.
+    Allocate(Ioas),
+    /// `IOMMU_DESTROY` of an IOAS.
+    Destroy(Ioas),
+    /// Open `/dev/iommu` and allocate its IOASes.
+    OpenIommu(Iommu),
+    /// Close an iommu_fd.
+    CloseIommu(Iommu),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(device) => write!(to, "open {device}"),
+            Self::Bind(device, iommu) => write!(to, "bind {device} to {iommu}"),
+            Self::Access(device) => write!(to, "access {device}"),
+            Self::Attach(device, ioas) => write!(to, "attach {device} to {ioas}"),
+            Self::AttachNothing(device) => write!(to, "attach {device} to nothing"),
+            Self::Detach(device) => write!(to, "detach {device}"),
+            Self::Mmap(device) => write!(to, "mmap {device}"),
+            Self::Munmap(device) => write!(to, "munmap {device}"),
+            Self::Reset(device) => write!(to, "reset {device}"),
+            Self::Close(device) => write!(to, "close {device}"),
+            Self::Unbind(device) => write!(to, "take {device} from vfio-pci"),
+            Self::Rebind(device) => write!(to, "give {device} to vfio-pci"),
+            Self::KernelDriver(group) => write!(to, "kernel driver into {group}"),
+            Self::NoKernelDriver(group) => write!(to, "kernel driver out of {group}"),
+            Self::OpenGroup(group) => write!(to, "open {group}"),
+            Self::SetContainer(group) => write!(to, "set container of {group}"),
+            Self::SetIommu(group) => write!(to, "set IOMMU of the container of {group}"),
+            Self::UnsetContainer(group) => write!(to, "unset container of {group}"),
+            Self::GetDevice(device) => write!(to, "get {device} from its group"),
+            Self::CloseGroup(group) => write!(to, "close {group}"),
+            Self::Allocate(ioas) => write!(to, "allocate {ioas}"),
+            Self::Destroy(ioas) => write!(to, "destroy {ioas}"),
+            Self::OpenIommu(iommu) => write!(to, "open {iommu}"),
+            Self::CloseIommu(iommu) => write!(to, "close {iommu}"),
+        }
+    }
+}
+
+/// What is left out of every world, and why.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "take a device from vfio-pci while it is open, or its group is",
+        "the driver's remove waits for the last close: no transition of one caller",
+    ),
+    (
+        "attach to an IOAS that is destroyed, or of another iommu_fd",
+        "ids are given anew, so the number may name another object",
+    ),
+    (
+        "a third iommu_fd while devices still use one that is closed",
+        "adds states, and no rule",
+    ),
+    (
+        "a second file of one device",
+        "cases of stage 1: second-open, second-close",
+    ),
+];
+
+impl World {
+    /// Every event that can be issued in a state, refused ones included.
+    #[must_use]
+    pub fn events(&self, state: &State) -> Vec<Event> {
+        let mut events = Vec::new();
+        for device in self.devices() {
+            self.device_events(state, device, &mut events);
+        }
+        for group in self.all_groups() {
+            self.group_events(state, group, &mut events);
+        }
+        if self.scope.lifetimes {
+            self.lifetime_events(state, &mut events);
+        }
+        events
+    }
+
+    fn lifetime_events(&self, state: &State, events: &mut Vec<Event>) {
+        for (at, of) in self.ioases.iter().enumerate() {
+            if state.iommus[of.0] {
+                let ioas = Ioas(at);
+                events.push(if state.ioases[at] {
+                    Event::Destroy(ioas)
+                } else {
+                    Event::Allocate(ioas)
+                });
+            }
+        }
+        for iommu in (0..self.iommus).map(Iommu) {
+            if state.iommus[iommu.0] {
+                events.push(Event::CloseIommu(iommu));
+            } else if !state.in_use(iommu) {
+                events.push(Event::OpenIommu(iommu));
+            }
+        }
+    }
+
+    fn device_events(&self, state: &State, device: Device, events: &mut Vec<Event>) {
+        let now = &state.devices[device.0];
+        let group = self.group_of(device);
+        let idle = now.file.is_none() && now.held.is_none();
+        if now.file.is_none() {
+            events.push(Event::Open(device));
+            if self.scope.group_path && state.groups[group.0].open {
+                events.push(Event::GetDevice(device));
+            }
+        } else {
+            self.file_events(state, device, events);
+        }
+        let mapped = now.file.is_some_and(|file| file.mapped);
+        if mapped || now.held.is_some() {
+            events.push(Event::Munmap(device));
+        }
+        if self.scope.drivers && idle && !state.group_path(self, group) {
+            events.push(if now.on_vfio {
+                Event::Unbind(device)
+            } else {
+                Event::Rebind(device)
+            });
+        }
+    }
+
+    fn file_events(&self, state: &State, device: Device, events: &mut Vec<Event>) {
+        let now = &state.devices[device.0];
+        let iommus = (0..self.iommus).map(Iommu);
+        events.extend(
+            iommus
+                .filter(|iommu| state.iommus[iommu.0])
+                .map(|iommu| Event::Bind(device, iommu)),
+        );
+        let ioases = (0..self.ioases.len()).map(Ioas);
+        events.extend(
+            ioases
+                .filter(|ioas| state.ioases[ioas.0] && self.may_name(now.binding(), *ioas))
+                .map(|ioas| Event::Attach(device, ioas)),
+        );
+        events.extend([
+            Event::Access(device),
+            Event::AttachNothing(device),
+            Event::Detach(device),
+            Event::Close(device),
+        ]);
+        let mapped = now.file.is_some_and(|file| file.mapped);
+        if self.scope.mmap && !mapped && now.held.is_none() {
+            events.push(Event::Mmap(device));
+        }
+        if self.scope.reset {
+            events.push(Event::Reset(device));
+        }
+    }
+
+    /// An id means something only to the iommu_fd that gave it.
+    fn may_name(&self, binding: Option<Binding>, ioas: Ioas) -> bool {
+        match binding {
+            Some(Binding::Iommufd { iommu, .. }) => self.ioases[ioas.0] == iommu,
+            Some(Binding::Group) | None => ioas == Ioas(0),
+        }
+    }
+
+    fn group_events(&self, state: &State, group: Group, events: &mut Vec<Event>) {
+        let spec = &self.groups[group.0];
+        let now = &state.groups[group.0];
+        if spec.native {
+            events.push(if now.on_kernel_driver {
+                Event::NoKernelDriver(group)
+            } else {
+                Event::KernelDriver(group)
+            });
+        }
+        if !self.scope.group_path || spec.shape == Shape::Mdev {
+            return;
+        }
+        if now.open {
+            events.extend([
+                Event::SetContainer(group),
+                Event::UnsetContainer(group),
+                Event::SetIommu(group),
+                Event::CloseGroup(group),
+            ]);
+        } else {
+            events.push(Event::OpenGroup(group));
+        }
+    }
+}

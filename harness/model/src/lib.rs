@@ -1,0 +1,22 @@
+//! The staged protocol as a state machine.
+//!
+//! A [`World`] says what there is: groups with their devices, iommu_fds, IOASes. A [`State`]
+//! is what user space has done with it, an [`Event`] what it may do next, and the [`rules`]
+//! say what the kernel has to answer, which state follows, and which clause demands it. What
+//! each device reaches by DMA follows from the state alone.
+//!
+//! The model knows neither YAML nor QEMU.
+
+pub mod event;
+pub mod graph;
+pub mod rules;
+pub mod state;
+pub mod walk;
+pub mod world;
+
+pub use event::Event;
+pub use graph::{Edge, Graph, Unruled};
+pub use rules::{Answer, Outcome, Reading, Rule, decide};
+pub use state::{Binding, Container, Device, Domain, Group, Ioas, Iommu, Owner, State};
+pub use walk::{Walk, walks};
+pub use world::{GroupSpec, Shape, World};

@@ -1,0 +1,366 @@
+//! The rules: what the kernel answers to an event, which state follows, which clause says so.
+//!
+//! The first rule whose `when` holds decides, so a rule may rely on those above it.
+
+use crate::{
+    event::Event,
+    state::{Binding, Container, Device, File, Group, Ioas, Iommu, Owner, State},
+    world::World,
+};
+
+/// What the kernel answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Success.
+    Ok,
+    /// Exactly this errno, by name.
+    Errno(&'static str),
+    /// A refusal whose errno the clause leaves open.
+    Refused,
+}
+
+/// Which text the kernel is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// The plan's stage 1 to the letter: groups of several devices are refused.
+    Stage1,
+    /// Stage 2, as Linux has it.
+    Stage2,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Short name, unique.
+    pub name: &'static str,
+    /// Clauses that it puts into practice.
+    pub clauses: &'static [&'static str],
+    /// What it says.
+    pub says: &'static str,
+    /// Where it applies.
+    pub when: fn(&World, &State, Event) -> bool,
+    /// What the kernel answers there.
+    pub answer: Answer,
+    /// What a success changes.
+    pub then: fn(&World, &mut State, Event),
+}
+
+/// What a rule makes of an event.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The rule that decided.
+    pub rule: Rule,
+    /// What follows.
+    pub next: State,
+}
+
+/// What has to happen; none when no rule speaks of the event.
+#[must_use]
+pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Option<Outcome> {
+    let rule = *rules.iter().find(|rule| (rule.when)(world, state, event))?;
+    let mut next = state.clone();
+    if rule.answer == Answer::Ok {
+        (rule.then)(world, &mut next, event);
+        next.settle(world);
+    }
+    Some(Outcome { rule, next })
+}
+
+impl Reading {
+    /// The rules of this reading, in their order.
+    #[must_use]
+    pub fn rules(self) -> Vec<Rule> {
+        let strict = (self == Self::Stage1).then_some(STRICT);
+        strict.into_iter().chain(RULES.iter().copied()).collect()
+    }
+}
+
+/// Stage 1 serves devices that are alone in their group.
+const STRICT: Rule = Rule {
+    name: "bind: not alone in its group",
+    clauses: &["S1.5"],
+    says: "bind checks that the group is not 1:N",
+    when: |world, _, event| match event {
+        Event::Bind(device, _) => {
+            let group = world.groups[world.group_of(device).0];
+            group.devices + usize::from(group.native) > 1
+        }
+        _ => false,
+    },
+    answer: Answer::Refused,
+    then: nothing,
+};
+
+fn nothing(_: &World, _: &mut State, _: Event) {}
+
+/// The device's file, of an event that has one.
+fn file(state: &State, device: Device) -> File {
+    state.devices[device.0].file.unwrap_or_default()
+}
+
+fn binding(state: &State, device: Device) -> Option<Binding> {
+    state.devices[device.0].binding()
+}
+
+fn set_binding(state: &mut State, device: Device, to: Option<Binding>) {
+    if let Some(file) = &mut state.devices[device.0].file {
+        file.binding = to;
+    }
+}
+
+/// Moves every attached device of the group; a device that was not attached becomes so.
+fn attach(world: &World, state: &mut State, device: Device, to: Ioas) {
+    let move_one = |binding: &mut Binding, always: bool| {
+        if let Binding::Iommufd { attached, .. } = binding
+            && (always || attached.is_some())
+        {
+            *attached = Some(to);
+        }
+    };
+    for member in world.members(world.group_of(device)) {
+        let now = &mut state.devices[member.0];
+        let of_file = now.file.as_mut().and_then(|file| file.binding.as_mut());
+        if let Some(binding) = of_file {
+            move_one(binding, member == device);
+        }
+        if let Some(binding) = &mut now.held {
+            move_one(binding, false);
+        }
+    }
+}
+
+fn has_vfio_member(world: &World, state: &State, group: Group) -> bool {
+    world
+        .members(group)
+        .any(|member| state.devices[member.0].on_vfio)
+}
+
+/// Whether a device of the group is bound through its own node.
+fn device_path(world: &World, state: &State, group: Group) -> bool {
+    state
+        .bindings(world, group)
+        .any(|binding| matches!(binding, Binding::Iommufd { .. }))
+}
+
+/// One rule a paragraph: name, clauses, what it says, where it applies, the answer, and what
+/// a success changes. `device`, `iommu` and so on are bound by the event's pattern.
+macro_rules! rules {
+    ($($name:literal [$($clause:literal),*] $says:literal
+        $event:pat, |$world:pat_param, $state:pat_param| $when:expr => $answer:expr
+        $(; |$in:pat_param, $to:pat_param| $then:expr)?;)*) => {
+        &[$(Rule {
+            name: $name,
+            clauses: &[$($clause),*],
+            says: $says,
+            when: |$world, $state, event| {
+                #[allow(unused_variables, reason = "the pattern serves both closures")]
+                match event { $event => $when, _ => false }
+            },
+            answer: $answer,
+            then: rules!(@then $event $(, |$in, $to| $then)?),
+        }),*]
+    };
+    (@then $event:pat) => { nothing };
+    (@then $event:pat, |$in:pat_param, $to:pat_param| $then:expr) => {
+        |$in, $to, event| {
+            #[allow(unused_variables, reason = "the pattern serves both closures")]
+            if let $event = event { $then }
+        }
+    };
+}
+
+use Answer::{Errno, Ok as Done};
+
+/// Stage 2, as Linux has it.
+const RULES: &[Rule] = rules! {
+    "open: no driver" ["S1.1", "S2.1"] "a device node exists for each device that vfio has"
+        Event::Open(device), |_, now| !now.devices[device.0].on_vfio => Errno("ENOENT");
+    "open" ["S1.4", "S2.4"] "open gives a device_fd without security context"
+        Event::Open(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].file = Some(File::default());
+
+    "access: not bound" ["S1.4", "S2.4"] "access is refused until bind"
+        Event::Access(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "access" ["S1.5"] "from bind on the user may access the device"
+        Event::Access(_), |_, _| true => Done;
+
+    "reset: not bound" ["S1.4"] "access is refused until bind"
+        Event::Reset(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "reset" ["S1.6"] "a reset leaves the security context alone"
+        Event::Reset(_), |_, _| true => Done;
+
+    "mmap: not bound" ["S1.4", "S2.4"] "mmap is refused until bind"
+        Event::Mmap(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "mmap" ["S1.5"] "from bind on the user may map the device"
+        Event::Mmap(device), |_, _| true => Done;
+        |_, next| set_mapped(next, device, true);
+    "munmap: the last of a closed file" ["S1.7"] "the last reference to a device_fd unbinds the device"
+        Event::Munmap(device), |_, now| now.devices[device.0].held.is_some() => Done;
+        |_, next| next.devices[device.0].held = None;
+    "munmap" [] "a mapping goes, the device stays bound"
+        Event::Munmap(device), |_, _| true => Done;
+        |_, next| set_mapped(next, device, false);
+
+    "bind: a file of the group path" ["S2.0"] "group path and device path exclude each other"
+        Event::Bind(device, _), |_, now| binding(now, device) == Some(Binding::Group) => Errno("EINVAL");
+    "bind: the group is open" ["S2.0"] "group path and device path exclude each other"
+        Event::Bind(device, _), |world, now| now.group_path(world, world.group_of(device)) => Errno("EBUSY");
+    "bind: bound" ["S1.5"] "a device_fd is bound once"
+        Event::Bind(device, _), |_, now| binding(now, device).is_some() => Errno("EINVAL");
+    "bind: held by a mapping" ["S1.7"] "a mapping keeps a closed device_fd bound, and a device is bound once"
+        Event::Bind(device, _), |_, now| now.devices[device.0].held.is_some() => Errno("EINVAL");
+    "bind: another iommu_fd has the group" ["S2.6"] "bind to another iommu_fd is refused"
+        Event::Bind(device, iommu), |world, now| other_owner(world, now, device, iommu) => Errno("EPERM");
+    "bind: not viable" ["S2.5a"] "every device of the group is driverless, or has the binder's driver or a safe one"
+        Event::Bind(device, _), |world, now| now.groups[world.group_of(device).0].on_kernel_driver => Errno("EPERM");
+    "bind" ["S1.5", "S2.5b", "S2.6"] "bind moves the whole group to the blocking domain"
+        Event::Bind(device, iommu), |_, _| true => Done;
+        |_, next| set_binding(next, device, Some(Binding::Iommufd { iommu, attached: None }));
+
+    "attach: not bound" ["S1.4", "S2.4"] "a device_fd has no security context before bind"
+        Event::Attach(device, _) | Event::AttachNothing(device),
+        |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "attach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
+        Event::Attach(device, _) | Event::AttachNothing(device),
+        |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
+    "attach: nothing" ["S1.6"] "attach switches to an I/O address space, which has to be there"
+        Event::AttachNothing(_), |_, _| true => Errno("ENOENT");
+    "attach: a second IOAS" ["S2.7a"] "all bound devices of a group attach to one IOAS; a second is refused"
+        Event::Attach(device, ioas), |world, now| second_ioas(world, now, device, ioas) => Errno("EINVAL");
+    "attach" ["S1.6", "S2.7b"] "attach moves the whole group; of an attached device, also to another IOAS"
+        Event::Attach(device, ioas), |_, _| true => Done;
+        |world, next| attach(world, next, device, ioas);
+
+    "detach: not bound" ["S1.4", "S2.4"] "a device_fd has no security context before bind"
+        Event::Detach(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "detach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
+        Event::Detach(device), |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
+    "detach" ["S1.6", "S2.7c"] "the last detach moves the group to the blocking domain, an earlier one nothing"
+        Event::Detach(device), |_, _| true => Done;
+        |_, next| detach(next, device);
+
+    "close: mapped" ["S1.7"] "a mapping holds the file: the device stays bound"
+        Event::Close(device), |_, now| file(now, device).mapped => Done;
+        |_, next| next.devices[device.0].held = next.devices[device.0].file.take().and_then(|it| it.binding);
+    "close" ["S1.7", "S2.8", "S2.9"] "close unbinds; the last unbind gives the group back to its default domain"
+        Event::Close(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].file = None;
+
+    "vfio-pci leaves" ["S3.4"] "a driverless member stays in the group's context"
+        Event::Unbind(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].on_vfio = false;
+    "vfio-pci comes" ["S2.5a", "S2.8"] "vfio-pci is the binder's driver: it may take a member of an owned group"
+        Event::Rebind(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].on_vfio = true;
+    "kernel driver: the group is owned" ["S2.5c", "S2.8"] "while the group is owned, no kernel driver takes a member"
+        Event::KernelDriver(group), |world, now| now.owner(world, group) != Owner::Nobody => Errno("EBUSY");
+    "kernel driver" ["S2.9"] "a group that nobody owns is the kernel's"
+        Event::KernelDriver(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].on_kernel_driver = true;
+    "kernel driver leaves" [] "the kernel gives the group up"
+        Event::NoKernelDriver(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].on_kernel_driver = false;
+
+    "open group: no member" ["S1.0"] "a group node exists while vfio has a device of the group"
+        Event::OpenGroup(group), |world, now| !has_vfio_member(world, now, group) => Errno("ENOENT");
+    "open group: a device is bound" ["S2.0"] "group path and device path exclude each other"
+        Event::OpenGroup(group), |world, now| device_path(world, now, group) => Errno("EBUSY");
+    "open group: open" ["S1.0"] "a group is open once, and as long as a device of it is"
+        Event::OpenGroup(group), |world, now| now.group_path(world, group) => Errno("EBUSY");
+    "open group" ["S1.0"] "the old uAPI stays"
+        Event::OpenGroup(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].open = true;
+    "close group" ["S1.0"] "a group leaves its container with its last file"
+        Event::CloseGroup(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].open = false;
+
+    "set container: set" ["S1.0"] "a group is in one container"
+        Event::SetContainer(group), |_, now| now.groups[group.0].container.is_some() => Errno("EINVAL");
+    "set container: not viable" ["S1.0"] "a member on a kernel driver makes the group the kernel's"
+        Event::SetContainer(group), |_, now| now.groups[group.0].on_kernel_driver => Errno("EPERM");
+    "set container" ["S1.0"] "a container owns its groups"
+        Event::SetContainer(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].container = Some(Container::Joined);
+    "set IOMMU: no group, or set" ["S1.0"] "a container gets its model once, when a group is in it"
+        Event::SetIommu(group), |_, now| now.groups[group.0].container != Some(Container::Joined) => Errno("EINVAL");
+    "set IOMMU" ["S1.0"] "the model moves the group to the container's mappings"
+        Event::SetIommu(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].container = Some(Container::Typed);
+    "unset container: none" ["S1.0"] "there is none to leave"
+        Event::UnsetContainer(group), |_, now| now.groups[group.0].container.is_none() => Errno("EINVAL");
+    "unset container: a device is open" ["S1.0"] "open devices stay in their security context"
+        Event::UnsetContainer(group), |world, now| has_group_device(world, now, group) => Errno("EBUSY");
+    "unset container" ["S1.0"] "the group goes back to its default domain"
+        Event::UnsetContainer(group), |_, _| true => Done;
+        |_, next| next.groups[group.0].container = None;
+    "get device: no driver" ["S1.0"] "a group has the devices that vfio has"
+        Event::GetDevice(device), |_, now| !now.devices[device.0].on_vfio => Errno("ENODEV");
+    "get device: no IOMMU" ["S1.0"] "without a container and its model there is no security context"
+        Event::GetDevice(device),
+        |world, now| now.groups[world.group_of(device).0].container != Some(Container::Typed) => Errno("EINVAL");
+    "get device" ["S1.0"] "the group gives its devices out"
+        Event::GetDevice(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].file = Some(File { binding: Some(Binding::Group), mapped: false });
+
+    "destroy: in use" ["S1.6"] "an IOAS that a device is attached to stays"
+        Event::Destroy(ioas), |_, now| now.is_attached_to(ioas) => Errno("EBUSY");
+    "destroy" [] "an IOAS that nothing uses goes"
+        Event::Destroy(ioas), |_, _| true => Done;
+        |_, next| next.ioases[ioas.0] = false;
+    "allocate" ["S1.2"] "an iommu_fd has I/O address spaces at the user's request"
+        Event::Allocate(ioas), |_, _| true => Done;
+        |_, next| next.ioases[ioas.0] = true;
+    "open iommu_fd" ["S1.2", "S2.2"] "opening /dev/iommu gives an iommu_fd of its own"
+        Event::OpenIommu(iommu), |_, _| true => Done;
+        |world, next| open_iommu(world, next, iommu);
+    "close iommu_fd" ["S1.6"] "bound devices keep their security context without the descriptor"
+        Event::CloseIommu(iommu), |_, _| true => Done;
+        |_, next| next.iommus[iommu.0] = false;
+};
+
+fn open_iommu(world: &World, state: &mut State, iommu: Iommu) {
+    state.iommus[iommu.0] = true;
+    for (ioas, of) in world.ioases.iter().enumerate() {
+        if *of == iommu {
+            state.ioases[ioas] = true;
+        }
+    }
+}
+
+/// An iommu_fd other than this one has the device's group.
+fn other_owner(world: &World, now: &State, device: Device, iommu: Iommu) -> bool {
+    match now.owner(world, world.group_of(device)) {
+        Owner::Nobody => false,
+        Owner::Container => true,
+        Owner::Iommu(owner) => owner != iommu,
+    }
+}
+
+/// Another device of the group is attached to another IOAS, and this one to none.
+fn second_ioas(world: &World, now: &State, device: Device, ioas: Ioas) -> bool {
+    let own = binding(now, device).and_then(Binding::attached);
+    let group = now.attached(world, world.group_of(device));
+    own.is_none() && group.is_some_and(|there| there != ioas)
+}
+
+fn set_mapped(state: &mut State, device: Device, to: bool) {
+    if let Some(file) = &mut state.devices[device.0].file {
+        file.mapped = to;
+    }
+}
+
+fn detach(state: &mut State, device: Device) {
+    if let Some(Binding::Iommufd { iommu, .. }) = binding(state, device) {
+        let detached = Binding::Iommufd {
+            iommu,
+            attached: None,
+        };
+        set_binding(state, device, Some(detached));
+    }
+}
+
+/// Whether a device of the group is open through it.
+fn has_group_device(world: &World, now: &State, group: Group) -> bool {
+    now.bindings(world, group)
+        .any(|binding| binding == Binding::Group)
+}

@@ -1,0 +1,251 @@
+//! What user space has done with a world, and what follows for ownership and DMA.
+
+use std::fmt;
+
+use crate::world::World;
+
+macro_rules! index {
+    ($(#[$doc:meta] $name:ident, $prefix:literal;)*) => {$(
+        #[$doc]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub usize);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(to, concat!($prefix, "{}"), self.0)
+            }
+        }
+    )*};
+}
+
+index! {
+    /// A device, by its position in the world.
+    Device, "dev";
+    /// A group, by its position in the world.
+    Group, "group";
+    /// An iommu_fd, by its position in the world.
+    Iommu, "iommu";
+    /// An IOAS, by its position in the world.
+    Ioas, "ioas";
+}
+
+/// What gives a device_fd access to its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// `VFIO_DEVICE_BIND_IOMMUFD` of the device's own node.
+    Iommufd {
+        /// To which.
+        iommu: Iommu,
+        /// What it is attached to; the blocking domain without.
+        attached: Option<Ioas>,
+    },
+    /// `VFIO_GROUP_GET_DEVICE_FD` of a group that is in a type1 container.
+    Group,
+}
+
+impl Binding {
+    /// The IOAS it is attached to.
+    #[must_use]
+    pub const fn attached(self) -> Option<Ioas> {
+        match self {
+            Self::Iommufd { attached, .. } => attached,
+            Self::Group => None,
+        }
+    }
+}
+
+/// An open device_fd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct File {
+    /// None: opened, without security context.
+    pub binding: Option<Binding>,
+    /// A BAR is mapped through it.
+    pub mapped: bool,
+}
+
+/// One device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeviceState {
+    /// vfio-pci has it; else no driver.
+    pub on_vfio: bool,
+    /// Its device_fd.
+    pub file: Option<File>,
+    /// What a mapping keeps alive whose device_fd is closed.
+    pub held: Option<Binding>,
+}
+
+impl DeviceState {
+    /// Every binding of the device, that of its file first.
+    pub fn bindings(&self) -> impl Iterator<Item = Binding> {
+        let of_file = self.file.and_then(|file| file.binding);
+        of_file.into_iter().chain(self.held)
+    }
+
+    /// The binding of its file.
+    #[must_use]
+    pub fn binding(&self) -> Option<Binding> {
+        self.file?.binding
+    }
+}
+
+/// How far a group is in its type1 container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// After `VFIO_GROUP_SET_CONTAINER`.
+    Joined,
+    /// After `VFIO_SET_IOMMU`.
+    Typed,
+}
+
+/// One group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct GroupState {
+    /// A kernel driver has the group's further member.
+    pub on_kernel_driver: bool,
+    /// `/dev/vfio/GROUP` is open.
+    pub open: bool,
+    /// Its container.
+    pub container: Option<Container>,
+}
+
+/// Who owns the DMA of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The kernel's drivers may.
+    Nobody,
+    /// A device of it is bound to this iommu_fd.
+    Iommu(Iommu),
+    /// It is in a container.
+    Container,
+}
+
+/// What DMA of every device of a group meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// The default domain.
+    Default,
+    /// The blocking domain.
+    Blocking,
+    /// An IOAS.
+    Ioas(Ioas),
+    /// The mappings of the type1 container.
+    Container,
+}
+
+/// What user space has done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    /// By [`Device`].
+    pub devices: Vec<DeviceState>,
+    /// By [`Group`].
+    pub groups: Vec<GroupState>,
+    /// By [`Iommu`]: its descriptor is open.
+    pub iommus: Vec<bool>,
+    /// By [`Ioas`]: it exists.
+    pub ioases: Vec<bool>,
+}
+
+impl State {
+    /// Every device on vfio-pci and closed, every iommu_fd open with its IOASes.
+    #[must_use]
+    pub fn initial(world: &World) -> Self {
+        let device = DeviceState {
+            on_vfio: true,
+            file: None,
+            held: None,
+        };
+        Self {
+            devices: vec![device; world.devices().count()],
+            groups: vec![GroupState::default(); world.groups.len()],
+            iommus: vec![true; world.iommus],
+            ioases: vec![true; world.ioases.len()],
+        }
+    }
+
+    /// All bindings of the devices of a group.
+    pub fn bindings<'a>(
+        &'a self,
+        world: &'a World,
+        group: Group,
+    ) -> impl Iterator<Item = Binding> + 'a {
+        world
+            .members(group)
+            .flat_map(|device| self.devices[device.0].bindings())
+    }
+
+    /// Who owns the DMA of a group.
+    #[must_use]
+    pub fn owner(&self, world: &World, group: Group) -> Owner {
+        if self.groups[group.0].container.is_some() {
+            return Owner::Container;
+        }
+        let iommu = self
+            .bindings(world, group)
+            .find_map(|binding| match binding {
+                Binding::Iommufd { iommu, .. } => Some(iommu),
+                Binding::Group => None,
+            });
+        iommu.map_or(Owner::Nobody, Owner::Iommu)
+    }
+
+    /// What a group is attached to.
+    #[must_use]
+    pub fn attached(&self, world: &World, group: Group) -> Option<Ioas> {
+        self.bindings(world, group).find_map(Binding::attached)
+    }
+
+    /// What DMA of every device of a group meets: S1.6, S2.7b, S2.7c, S2.8, S2.9.
+    #[must_use]
+    pub fn domain(&self, world: &World, group: Group) -> Domain {
+        match (self.owner(world, group), self.attached(world, group)) {
+            (Owner::Nobody, _) => Domain::Default,
+            (Owner::Container, _) => match self.groups[group.0].container {
+                Some(Container::Typed) => Domain::Container,
+                _ => Domain::Blocking,
+            },
+            (Owner::Iommu(_), Some(ioas)) => Domain::Ioas(ioas),
+            (Owner::Iommu(_), None) => Domain::Blocking,
+        }
+    }
+
+    /// Whether the group is in use through its own node: an open device keeps it so.
+    #[must_use]
+    pub fn group_path(&self, world: &World, group: Group) -> bool {
+        self.groups[group.0].open
+            || self
+                .bindings(world, group)
+                .any(|binding| binding == Binding::Group)
+    }
+
+    /// Whether a device of any group is bound to an iommu_fd.
+    #[must_use]
+    pub fn in_use(&self, iommu: Iommu) -> bool {
+        self.devices
+            .iter()
+            .flat_map(DeviceState::bindings)
+            .any(|binding| matches!(binding, Binding::Iommufd { iommu: of, .. } if of == iommu))
+    }
+
+    /// Whether a device of any group is attached to an IOAS.
+    #[must_use]
+    pub fn is_attached_to(&self, ioas: Ioas) -> bool {
+        self.devices
+            .iter()
+            .flat_map(DeviceState::bindings)
+            .any(|binding| binding.attached() == Some(ioas))
+    }
+
+    /// What goes away with its last user: a group's container, an iommu_fd's IOASes.
+    pub(crate) fn settle(&mut self, world: &World) {
+        for group in world.all_groups() {
+            if !self.group_path(world, group) {
+                self.groups[group.0].container = None;
+            }
+        }
+        for (ioas, of) in world.ioases.iter().enumerate() {
+            if !self.iommus[of.0] && !self.in_use(*of) {
+                self.ioases[ioas] = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What there is: bounded worlds, small enough to be walked to the last transition.
+
+use crate::state::{Device, Group, Iommu};
+
+/// How the devices of a group come to be in it: the case language's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// Alone in its group.
+    Singleton,
+    /// Behind one conventional-PCI bridge: one requester id.
+    Bridge,
+    /// Functions of one slot without ACS: requester ids of their own.
+    Functions,
+    /// A mediated device: no hardware group.
+    Mdev,
+    /// Alone in its group, and with a reset of its own.
+    Sriov,
+}
+
+/// One group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Its shape.
+    pub shape: Shape,
+    /// Devices that user space drives.
+    pub devices: usize,
+    /// One more member, that a kernel driver may take.
+    pub native: bool,
+}
+
+/// Families of events, to bound a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// The group node and its container.
+    pub group_path: bool,
+    /// Mappings of BARs.
+    pub mmap: bool,
+    /// vfio-pci loses and regains a device.
+    pub drivers: bool,
+    /// The last references of iommu_fds and IOASes.
+    pub lifetimes: bool,
+    /// `VFIO_DEVICE_RESET`.
+    pub reset: bool,
+}
+
+/// A bounded world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// For people.
+    pub name: &'static str,
+    /// By [`Group`].
+    pub groups: Vec<GroupSpec>,
+    /// How many iommu_fds.
+    pub iommus: usize,
+    /// By [`crate::Ioas`]: the iommu_fd that has it.
+    pub ioases: Vec<Iommu>,
+    /// What may happen.
+    pub scope: Scope,
+}
+
+impl World {
+    /// Every group.
+    pub fn all_groups(&self) -> impl Iterator<Item = Group> + use<> {
+        (0..self.groups.len()).map(Group)
+    }
+
+    /// Every device; those of a group are next to each other.
+    pub fn devices(&self) -> impl Iterator<Item = Device> + use<> {
+        let count = self.groups.iter().map(|group| group.devices).sum();
+        (0..count).map(Device)
+    }
+
+    /// The devices of a group.
+    pub fn members(&self, group: Group) -> impl Iterator<Item = Device> + use<> {
+        let before: usize = self.groups[..group.0].iter().map(|it| it.devices).sum();
+        (before..before + self.groups[group.0].devices).map(Device)
+    }
+
+    /// The group of a device.
+    #[must_use]
+    pub fn group_of(&self, device: Device) -> Group {
+        self.all_groups()
+            .find(|group| self.members(*group).any(|member| member == device))
+            .unwrap_or(Group(0))
+    }
+
+    /// Position of a device in its group.
+    #[must_use]
+    pub fn place_of(&self, device: Device) -> usize {
+        self.members(self.group_of(device))
+            .take_while(|member| *member != device)
+            .count()
+    }
+
+    /// A singleton with two iommu_fds and every event there is.
+    #[must_use]
+    pub fn singleton() -> Self {
+        Self {
+            name: "singleton",
+            groups: vec![GroupSpec {
+                shape: Shape::Singleton,
+                devices: 1,
+                native: false,
+            }],
+            iommus: 2,
+            ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            scope: Scope {
+                group_path: true,
+                mmap: true,
+                drivers: true,
+                lifetimes: true,
+                reset: false,
+            },
+        }
+    }
+
+    /// A group of two and a member with a kernel driver; two iommu_fds.
+    #[must_use]
+    pub fn group(shape: Shape) -> Self {
+        let name = match shape {
+            Shape::Bridge => "group behind a bridge",
+            Shape::Functions => "group of functions",
+            Shape::Singleton | Shape::Mdev | Shape::Sriov => "group",
+        };
+        Self {
+            name,
+            groups: vec![GroupSpec {
+                shape,
+                devices: 2,
+                native: true,
+            }],
+            iommus: 2,
+            ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            scope: Scope {
+                group_path: false,
+                mmap: true,
+                drivers: true,
+                lifetimes: false,
+                reset: false,
+            },
+        }
+    }
+
+    /// The group's own node and its container beside the nodes of its devices.
+    #[must_use]
+    pub fn group_path(shape: Shape) -> Self {
+        Self {
+            name: match shape {
+                Shape::Bridge => "group path behind a bridge",
+                _ => "group path of functions",
+            },
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            scope: Scope {
+                group_path: true,
+                mmap: false,
+                drivers: true,
+                lifetimes: false,
+                reset: false,
+            },
+            ..Self::group(shape)
+        }
+    }
+
+    /// A singleton and a group of two that share iommu_fds and IOASes.
+    #[must_use]
+    pub fn two_groups() -> Self {
+        let single = GroupSpec {
+            shape: Shape::Singleton,
+            devices: 1,
+            native: false,
+        };
+        let pair = GroupSpec {
+            shape: Shape::Functions,
+            devices: 2,
+            native: false,
+        };
+        Self {
+            name: "singleton and group",
+            groups: vec![pair, single],
+            iommus: 2,
+            ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            scope: Scope {
+                group_path: false,
+                mmap: false,
+                drivers: false,
+                lifetimes: false,
+                reset: false,
+            },
+        }
+    }
+
+    /// A device that can be reset, which costs a hundred times what other events cost.
+    #[must_use]
+    pub fn resettable() -> Self {
+        Self {
+            name: "resettable",
+            groups: vec![GroupSpec {
+                shape: Shape::Sriov,
+                devices: 1,
+                native: false,
+            }],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            scope: Scope {
+                group_path: false,
+                mmap: false,
+                drivers: false,
+                lifetimes: false,
+                reset: true,
+            },
+        }
+    }
+
+    /// A mediated device.
+    #[must_use]
+    pub fn mdev() -> Self {
+        Self {
+            name: "mdev",
+            groups: vec![GroupSpec {
+                shape: Shape::Mdev,
+                devices: 1,
+                native: false,
+            }],
+            iommus: 2,
+            ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            scope: Scope {
+                group_path: false,
+                mmap: false,
+                drivers: false,
+                lifetimes: true,
+                reset: false,
+            },
+        }
+    }
+
+    /// The worlds that are walked to the last transition.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::singleton(),
+            Self::group(Shape::Bridge),
+            Self::group(Shape::Functions),
+            Self::group_path(Shape::Bridge),
+            Self::group_path(Shape::Functions),
+            Self::two_groups(),
+            Self::mdev(),
+            Self::resettable(),
+        ]
+    }
+}

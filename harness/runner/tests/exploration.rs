@@ -1,0 +1,129 @@
+//! The model's own honesty: for each rule that is made wrong, a walk diverges.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::lab;
+use model::{Answer, Event, Reading, Rule, Shape, World, decide};
+use runner::{
+    explore::{Plan, scripts, take_records, write},
+    platform::Platform,
+    run::{Cancel, run},
+    verdict::Verdict,
+};
+
+/// How a rule is made wrong.
+enum Wrong {
+    /// It is forgotten.
+    Missing,
+    /// It answers something else.
+    Answers(Answer),
+    /// A success changes nothing.
+    Idle,
+    /// A success does what another rule's does.
+    Does(fn(&World, &mut model::State, Event)),
+}
+
+use Wrong::{Answers, Does, Idle, Missing};
+
+fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
+    // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
+    let calm = |mut world: World| {
+        world.scope.drivers = false;
+        world
+    };
+    let group = || calm(World::group(Shape::Functions));
+    let path = || calm(World::group_path(Shape::Functions));
+    vec![
+        ("bind: another iommu_fd has the group", group(), Missing),
+        ("bind: not viable", group(), Missing),
+        ("bind: bound", group(), Answers(Answer::Errno("EBUSY"))),
+        (
+            "attach: a second IOAS",
+            group(),
+            Answers(Answer::Errno("EBUSY")),
+        ),
+        ("kernel driver: the group is owned", group(), Missing),
+        ("detach", group(), Idle),
+        (
+            "close: mapped",
+            group(),
+            Does(|_, next, event| {
+                if let Event::Close(device) = event {
+                    next.devices[device.0].file = None; // as if the mapping went with the file
+                }
+            }),
+        ),
+        ("attach", group(), Idle),
+        (
+            "bind: the group is open",
+            path(),
+            Answers(Answer::Errno("EPERM")),
+        ),
+        ("unset container: a device is open", path(), Missing),
+        ("set IOMMU", path(), Idle),
+        ("destroy: in use", World::mdev(), Missing),
+    ]
+}
+
+fn with_wrong(name: &str, wrong: &Wrong) -> Vec<Rule> {
+    let mut rules = Reading::Stage2.rules();
+    let at = rules.iter().position(|rule| rule.name == name).expect(name);
+    match wrong {
+        Missing => drop(rules.remove(at)),
+        Answers(answer) => rules[at].answer = *answer,
+        Idle => rules[at].then = |_, _, _| {},
+        Does(then) => rules[at].then = *then,
+    }
+    rules
+}
+
+/// Keeps one walk that takes a transition which the right rules decide otherwise.
+fn keep_telling_walk(plan: &mut Plan) {
+    let right = Reading::Stage2.rules();
+    let differs = |edge: &usize| {
+        let edge = &plan.graph.edges[*edge];
+        let before = &plan.graph.states[edge.from];
+        let outcome = decide(&right, &plan.world, before, edge.event).unwrap();
+        outcome.rule.answer != edge.rule.answer || outcome.next != plan.graph.states[edge.to]
+    };
+    let telling = plan.walks.iter().position(|walk| walk.iter().any(differs));
+    plan.walks = vec![plan.walks.swap_remove(telling.unwrap())];
+}
+
+#[test]
+fn each_wrong_rule_is_found() {
+    let wrong = wrong_rules();
+    let plans: Vec<_> = wrong
+        .iter()
+        .map(|(name, world, wrong)| {
+            let mut plan = Plan::new(world.clone(), &with_wrong(name, wrong)).expect(name);
+            keep_telling_walk(&mut plan);
+            plan
+        })
+        .collect();
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-images");
+    let mut walked = scripts(&plans, &Platform::load(&images, "intel").unwrap());
+    let cases = tempfile::tempdir().unwrap();
+    write(&walked, cases.path()).unwrap();
+    let record = tempfile::tempdir().unwrap();
+    let lab = lab(cases.path(), record.path());
+    let all: Vec<_> = lab.corpus.cases.iter().collect();
+    let summary = run(&lab, &all, 1, &mut [], &Cancel::default()).unwrap();
+    take_records(&mut walked, &summary.cases);
+    for (number, (name, ..)) in wrong.iter().enumerate() {
+        let found = walked
+            .iter()
+            .filter(|one| one.plan == number)
+            .any(|one| one.record.as_ref().unwrap().verdict == Verdict::Fail);
+        assert!(found, "no walk diverges although `{name}` is wrong");
+    }
+}
