@@ -9,10 +9,14 @@ mod counters;
 mod engine;
 mod exec;
 mod facts;
+mod file;
 mod guard;
 mod guest;
+mod injection;
 mod kmsg;
 mod leak;
+mod process;
+mod rights;
 mod serve;
 mod sysfs;
 

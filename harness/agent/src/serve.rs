@@ -23,6 +23,7 @@ pub fn run() -> Result<(), FrameError> {
     guest::mount_all()?;
     guest::die_of_sigterm().map_err(io::Error::from)?;
     guest::load_modules();
+    guest::reserve_huge_pages();
     let mut port = guest::open_port()?;
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),

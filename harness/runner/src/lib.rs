@@ -11,6 +11,7 @@ pub mod counters;
 pub mod coverage;
 pub mod event;
 pub mod guest;
+pub mod injected;
 pub mod judge;
 pub mod kselftest;
 pub mod lab;

@@ -3,10 +3,14 @@
 pub mod data;
 pub mod dma;
 pub mod driver;
+pub mod fail_nth;
 pub mod file;
 pub mod ioctl;
+pub mod memfd;
 pub mod memory;
 pub mod open;
+pub mod process;
+pub mod rights;
 pub mod step;
 
 pub use step::Step;
