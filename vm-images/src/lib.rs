@@ -16,6 +16,7 @@ mod progress;
 mod release;
 mod series;
 mod tree;
+mod workshop;
 
 pub use bzimage::release_of;
 pub use cache::cache_dir;
@@ -27,3 +28,4 @@ pub use initramfs::{Entry, initramfs};
 pub use modules::{MODULES_DIR, pack_modules};
 pub use progress::{Progress, Silent, Terminal};
 pub use series::Series;
+pub use workshop::{Compiled, Workshop};

@@ -128,7 +128,7 @@ fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
 }
 
 /// Unpacks the source archive in the package.
-fn unpack(
+pub(crate) fn unpack(
     archive: &Path,
     package: &Package,
     temp: &Path,

@@ -56,7 +56,7 @@ fn place(tree: &Path, flavour: Flavour) -> String {
 }
 
 /// The series, as the top make file says it.
-fn series_of(tree: &Path) -> Result<Series, ImageError> {
+pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     let problem = |problem| ImageError::NotATree {
         path: tree.to_owned(),
         problem,
@@ -97,7 +97,11 @@ fn check_clean(tree: &Path) -> Result<(), ImageError> {
 
 /// Configures from nothing where the fragments are new, and otherwise only lets Kconfig
 /// look for new options: an unchanged .config keeps the rebuild short.
-fn configure(build: &Kbuild, folder: &Path, settings: &[Setting]) -> Result<(), ImageError> {
+pub(crate) fn configure(
+    build: &Kbuild,
+    folder: &Path,
+    settings: &[Setting],
+) -> Result<(), ImageError> {
     let stamp = folder.join("settings");
     let wanted = fragment::text(settings);
     if build.config().exists() && fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {

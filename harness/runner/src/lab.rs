@@ -5,14 +5,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use case::{Case, Compiled, Corpus, CorpusError};
-use vm_images::{Image, ImageError, Progress};
+use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
     accel,
@@ -71,7 +71,7 @@ pub struct Lab {
     pub run_dir: Mutex<RunDir>,
     /// When it began.
     pub started: String,
-    qemu: Qemu,
+    qemu: Arc<Qemu>,
     argv: Argv,
     accel: Accel,
     mode: Mode,
@@ -122,12 +122,47 @@ impl Lab {
             started,
             argv,
             accel,
-            qemu,
+            qemu: Arc::new(qemu),
             image,
             platform,
             mode,
             boots: AtomicUsize::new(0),
             counters,
+        })
+    }
+
+    /// The same lab with another kernel: what is not built, read or probed twice. `append` is
+    /// added to the kernel's command line, and the folder receives the record.
+    ///
+    /// # Errors
+    /// When the file is no kernel, or the folder cannot be made.
+    pub fn with_kernel(
+        &self,
+        kernel: &Path,
+        append: &str,
+        folder: &Path,
+    ) -> Result<Self, LabError> {
+        let source = Source::Image {
+            kernel: kernel.to_owned(),
+            modules: None,
+        };
+        let mut argv = self.argv.clone();
+        argv.set("-kernel", |_| kernel.to_string_lossy().into_owned());
+        argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
+        let started = timestamp();
+        let run_dir = RunDir::create(folder, Some(folder), &started)?;
+        Ok(Self {
+            corpus: self.corpus.clone(),
+            image: vm_images::obtain(&source, Flavour::Plain, &Silent)?,
+            platform: self.platform.clone(),
+            run_dir: Mutex::new(run_dir),
+            started,
+            qemu: Arc::clone(&self.qemu),
+            argv,
+            accel: self.accel,
+            mode: self.mode,
+            boots: AtomicUsize::new(0),
+            counters: None,
         })
     }
 
@@ -187,8 +222,8 @@ impl Lab {
     /// When it does not come up.
     pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
         let mut argv = self.argv.clone();
-        argv.replace("-initrd", &initramfs.to_string_lossy());
-        argv.replace("-m", &memory.to_string());
+        argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
+        argv.set("-m", |_| memory.to_string());
         self.boot_argv(&argv)
     }
 
@@ -206,7 +241,7 @@ impl Lab {
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
         let mut argv = self.argv.clone();
-        argv.replace("-initrd", &initramfs.to_string_lossy());
+        argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         Ok(self.qemu.start(&argv, &console)?)
     }
 

@@ -104,11 +104,11 @@ pub struct Argv {
 }
 
 impl Argv {
-    /// Gives an option another value, where it is there.
-    pub(crate) fn replace(&mut self, option: &str, value: &str) {
+    /// Changes the value of an option that is there.
+    pub fn set(&mut self, option: &str, change: impl FnOnce(&str) -> String) {
         let at = self.args.iter().position(|arg| arg == option);
-        if let Some(old) = at.and_then(|at| self.args.get_mut(at + 1)) {
-            value.clone_into(old);
+        if let Some(value) = at.and_then(|at| self.args.get_mut(at + 1)) {
+            *value = change(value);
         }
     }
 }

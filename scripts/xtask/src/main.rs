@@ -23,6 +23,8 @@ enum Command {
     Coverage(Box<runner::coverage::CoverageOptions>),
     /// Measure boot and corpus times on this machine.
     Bench(Box<runner::bench::BenchOptions>),
+    /// Put small bugs into the kernel, one at a time: does the corpus notice them?
+    Mutants(Box<mutants::options::Options>),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
 }
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::RunConformance(options) => runner::cli::main(&options),
         Command::Coverage(options) => runner::coverage::main(&options),
         Command::Bench(options) => runner::cli::bench(&options),
+        Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
     }
 }
