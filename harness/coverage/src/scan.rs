@@ -9,7 +9,8 @@ pub struct ErrorLine {
     pub errnos: Vec<String>,
     /// What it says, without indentation and comments.
     pub text: String,
-    /// What leads to it: the lines before it, back to an empty one or to another that yields.
+    /// What leads to it: the lines before it, back to an empty one above them or to one that
+    /// yields, too.
     pub before: String,
 }
 
@@ -41,9 +42,14 @@ fn spaced(text: &str) -> String {
 
 /// The last lines, as one.
 fn before(lines: &[&str]) -> String {
-    let leads = |line: &&&str| !line.trim().is_empty() && yielded(line).is_empty();
-    let count = lines.iter().rev().take(BEFORE).take_while(leads).count();
-    spaced(&lines[lines.len() - count..].join(" "))
+    let empty = |line: &&&str| line.trim().is_empty();
+    let above = lines.iter().rev().skip_while(empty).take(BEFORE);
+    let mut leads: Vec<_> = above
+        .take_while(|line| !empty(line) && yielded(line).is_empty())
+        .copied()
+        .collect();
+    leads.reverse();
+    spaced(&leads.join(" "))
 }
 
 /// The errnos that a line without comments yields.
@@ -176,6 +182,7 @@ mod tests {
 
     #[rstest]
     #[case("if (a)\n return -EIO;\nif (b)\n return -EIO;", &["if (a)", "if (b)"])]
+    #[case("f();\n\n return -EIO;", &["f();"])]
     #[case("f();\n\nif (a &&\n    b)\n return -EIO;", &["if (a && b)"])]
     fn what_leads_to_it_ends_with_the_one_before(#[case] source: &str, #[case] want: &[&str]) {
         let found: Vec<_> = error_lines(source).into_iter().map(|e| e.before).collect();
