@@ -51,10 +51,12 @@ fn only_in(one: &Identified, other: &Identified) -> Vec<String> {
     let only = one
         .iter()
         .filter(|(key, error)| error.reached && !reached(other, key));
-    let shown = only.map(|((file, function, text, _), error)| {
-        format!("{file}:{} {function}  {text}", error.line)
-    });
-    shown.collect()
+    let mut only: Vec<_> = only.map(|((file, ..), error)| (*file, *error)).collect();
+    only.sort_by_key(|(file, error)| (*file, error.line));
+    let shown = |(file, error): (&str, &ErrorReturn)| {
+        format!("{file}:{} {}  {}", error.line, error.function, error.text)
+    };
+    only.into_iter().map(shown).collect()
 }
 
 /// Files in which the number of executed lines is another.

@@ -35,6 +35,9 @@ pub struct ErrorReturn {
     pub errnos: Vec<String>,
     /// What it says.
     pub text: String,
+    /// The lines before it, as one.
+    #[serde(default)]
+    pub before: String,
     /// Whether it was executed.
     pub reached: bool,
 }
@@ -103,6 +106,7 @@ impl FileCoverage {
                 line: error.line,
                 errnos: error.errnos,
                 text: error.text,
+                before: error.before,
             })
         });
         Self {

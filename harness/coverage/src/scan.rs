@@ -9,22 +9,47 @@ pub struct ErrorLine {
     pub errnos: Vec<String>,
     /// What it says, without indentation and comments.
     pub text: String,
+    /// What leads to it: the lines before it, back to an empty one above them or to one that
+    /// yields, too.
+    pub before: String,
 }
+
+/// Most lines that lead to one.
+const BEFORE: usize = 8;
 
 /// The lines that yield an error. An errno that something is only compared with is none, nor
 /// is one in a comment or a string.
 #[must_use]
 pub fn error_lines(source: &str) -> Vec<ErrorLine> {
     let code = without_comments(source);
-    let lines = code.lines().zip(1..).filter_map(|(line, number)| {
+    let lines: Vec<&str> = code.lines().collect();
+    let found = lines.iter().zip(1..).enumerate();
+    let found = found.filter_map(|(index, (line, number))| {
         let errnos = yielded(line);
         (!errnos.is_empty()).then(|| ErrorLine {
             line: number,
             errnos,
-            text: line.split_whitespace().collect::<Vec<_>>().join(" "),
+            text: spaced(line),
+            before: before(&lines[..index]),
         })
     });
-    lines.collect()
+    found.collect()
+}
+
+fn spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The last lines, as one.
+fn before(lines: &[&str]) -> String {
+    let empty = |line: &&&str| line.trim().is_empty();
+    let above = lines.iter().rev().skip_while(empty).take(BEFORE);
+    let mut leads: Vec<_> = above
+        .take_while(|line| !empty(line) && yielded(line).is_empty())
+        .copied()
+        .collect();
+    leads.reverse();
+    spaced(&leads.join(" "))
 }
 
 /// The errnos that a line without comments yields.
@@ -145,13 +170,23 @@ mod tests {
 
     #[test]
     fn lines_keep_their_numbers() {
-        let source = "/*\n * -EINVAL\n */\nint f(void)\n{\n\treturn  -EIO; /* why */\n}\n";
+        let source = "/*\n * -EINVAL\n */\n\nint f(void)\n{\n\treturn  -EIO; /* why */\n}\n";
         let want = ErrorLine {
-            line: 6,
+            line: 7,
             errnos: vec!["EIO".to_owned()],
             text: "return -EIO;".to_owned(),
+            before: "int f(void) {".to_owned(),
         };
         assert_eq!(error_lines(source), [want]);
+    }
+
+    #[rstest]
+    #[case("if (a)\n return -EIO;\nif (b)\n return -EIO;", &["if (a)", "if (b)"])]
+    #[case("f();\n\n return -EIO;", &["f();"])]
+    #[case("f();\n\nif (a &&\n    b)\n return -EIO;", &["if (a && b)"])]
+    fn what_leads_to_it_ends_with_the_one_before(#[case] source: &str, #[case] want: &[&str]) {
+        let found: Vec<_> = error_lines(source).into_iter().map(|e| e.before).collect();
+        assert_eq!(found, want);
     }
 
     proptest! {

@@ -16,6 +16,8 @@ pub struct Entry {
     pub errno: String,
     /// A part of the line, where the function has several with this errno.
     pub text: Option<String>,
+    /// A part of the lines before it, as one line, where several say the same.
+    pub after: Option<String>,
     /// Why no case can reach it.
     pub why: String,
 }
@@ -24,19 +26,24 @@ impl Entry {
     /// Whether it is about this error return.
     #[must_use]
     pub fn is_about(&self, file: &str, error: &ErrorReturn) -> bool {
+        let has = |text: &str, part: &Option<String>| {
+            part.as_ref().is_none_or(|part| text.contains(part))
+        };
         self.file == file
             && self.function == error.function
             && error.errnos.contains(&self.errno)
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|text| error.text.contains(text))
+            && has(&error.text, &self.text)
+            && has(&error.before, &self.after)
     }
 
     fn name(&self) -> String {
-        let text = self.text.as_ref().map(|text| format!(" `{text}`"));
-        let text = text.unwrap_or_default();
-        format!("{} {} {}{text}", self.file, self.function, self.errno)
+        let mut name = format!("{} {} {}", self.file, self.function, self.errno);
+        for (key, part) in [("text", &self.text), ("after", &self.after)] {
+            if let Some(part) = part {
+                name += &format!(" {key} `{part}`");
+            }
+        }
+        name
     }
 }
 
@@ -70,8 +77,8 @@ impl std::fmt::Display for Stale {
                 let lines: Vec<_> = lines.iter().map(u32::to_string).collect();
                 write!(
                     f,
-                    "{}: reached on line {}; remove the entry, or give it a `text` that only the \
-                     unreached lines have",
+                    "{}: reached on line {}; remove the entry, or give it a `text` or an `after` that only \
+                     the unreached lines have",
                     entry.name(),
                     lines.join(", ")
                 )
@@ -207,7 +214,14 @@ mod tests {
     #[rstest]
     #[case::reached("errno: EIO", "a.c f EIO: reached on line 5; remove the entry")]
     #[case::no_errno("errno: EPERM", "a.c f EPERM: the kernel has no such error return")]
-    #[case::no_text("errno: EINVAL, text: goto", "a.c f EINVAL `goto`: the kernel has no")]
+    #[case::no_text(
+        "errno: EINVAL, text: goto",
+        "a.c f EINVAL text `goto`: the kernel has no"
+    )]
+    #[case::no_after(
+        "errno: EINVAL, after: while",
+        "a.c f EINVAL after `while`: the kernel has"
+    )]
     fn an_entry_that_does_not_fit_is_stale(#[case] more: &str, #[case] says: &str) {
         let (reasons, coverage) = (list(more), coverage(0, 1));
         let stale = reasons.sort(&coverage).stale;
@@ -217,7 +231,10 @@ mod tests {
 
     #[test]
     fn the_text_tells_lines_apart() {
-        let (reasons, coverage) = (list("errno: EINVAL, text: return"), coverage(0, 1));
+        let (reasons, coverage) = (
+            list("errno: EINVAL, text: return, after: if (x)"),
+            coverage(0, 1),
+        );
         let sorted = reasons.sort(&coverage);
         assert!(sorted.stale.is_empty() && sorted.open.is_empty());
     }

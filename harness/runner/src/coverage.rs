@@ -138,8 +138,8 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     let (ran, folder) = match &options.from {
         Some(folder) => (Exit::Ok, folder.clone()),
         None => match run_cases(run)? {
+            (exit @ Exit::Interrupted, _) | (exit, None) => return Ok(exit),
             (exit, Some(folder)) => (exit, folder),
-            (exit, None) => return Ok(exit),
         },
     };
     let counters = run.gcov.clone().unwrap_or_else(|| folder.join(COUNTERS));
