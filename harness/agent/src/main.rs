@@ -10,6 +10,7 @@ mod facts;
 mod file;
 mod guard;
 mod guest;
+mod hold;
 mod kmsg;
 mod leak;
 mod process;

@@ -49,7 +49,7 @@ impl Preludes {
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
-                Ok((name, body)) if name.text == "in" => {
+                Ok((name, body)) if matches!(name.text.as_str(), "in" | "start") => {
                     expanded.push(self.expand_within(step, name, body, depth)?);
                 }
                 _ => expanded.push(step.clone()),

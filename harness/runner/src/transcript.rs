@@ -108,6 +108,7 @@ impl Names {
             Op::Open { save, .. }
             | Op::Memfd { save, .. }
             | Op::Udmabuf { save, .. }
+            | Op::Hold { save, .. }
             | Op::Eventfd { save } => {
                 self.fds.insert(*ret, save.clone());
             }

@@ -51,11 +51,16 @@ enum Action {
     Fork(process::Fork),
     In(process::In),
     Exit(process::Exit),
+    Start(process::Start),
+    Finish(process::Finish),
+    Hold(process::Hold),
+    Held(process::Gate),
+    Release(process::Gate),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 28] = [
+pub const KEYS: [(&str, &str); 33] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -101,6 +106,11 @@ pub const KEYS: [(&str, &str); 28] = [
     ("fork", "fork a process that waits for steps"),
     ("in", "let a forked process execute steps"),
     ("exit", "let a forked process end"),
+    ("start", "let a forked process begin a call"),
+    ("finish", "wait for what a forked process has begun"),
+    ("hold", "make memory hold whoever touches it first"),
+    ("held", "wait until a forked process is held by memory"),
+    ("release", "let a forked process go that is held"),
     ("fault", "break the guest, to test the harness"),
 ];
 
@@ -173,6 +183,11 @@ impl Step {
             "fork" => action!(Fork, process::Fork),
             "in" => action!(In, process::In),
             "exit" => action!(Exit, process::Exit),
+            "start" => action!(Start, process::Start),
+            "finish" => action!(Finish, process::Finish),
+            "hold" => action!(Hold, process::Hold),
+            "held" => action!(Held, process::Gate),
+            "release" => action!(Release, process::Gate),
             "fault" => action!(Fault, file::Fault),
             _ => return None,
         })
@@ -213,6 +228,11 @@ impl Step {
             Action::Fork(it) => it.compile(to),
             Action::In(it) => it.compile(index, to),
             Action::Exit(it) => it.compile(to),
+            Action::Start(it) => it.compile(index, to),
+            Action::Finish(it) => it.compile(to),
+            Action::Hold(it) => it.compile(to),
+            Action::Held(it) => it.compile_held(to),
+            Action::Release(it) => it.compile_release(to),
             Action::Fault(it) => it.compile(to),
         }
     }
@@ -224,6 +244,30 @@ impl Step {
             Action::GroupType(it) => it.is_identity(),
             Action::In(it) => it.uses_identity(),
             _ => false,
+        }
+    }
+
+    /// Whether it is an ioctl.
+    #[must_use]
+    pub fn is_ioctl(&self) -> bool {
+        matches!(self.action, Action::Ioctl(_))
+    }
+
+    /// The process that begins a call here.
+    #[must_use]
+    pub fn begins(&self) -> Option<&str> {
+        match &self.action {
+            Action::Start(it) => Some(it.process()),
+            _ => None,
+        }
+    }
+
+    /// The process whose call is waited for here.
+    #[must_use]
+    pub fn finishes(&self) -> Option<&str> {
+        match &self.action {
+            Action::Finish(it) => Some(it.process()),
+            _ => None,
         }
     }
 
@@ -239,7 +283,11 @@ impl Step {
             | Action::Capability(_)
             | Action::Rlimit(_)
             | Action::Fork(_)
-            | Action::Exit(_) => false,
+            | Action::Exit(_)
+            | Action::Start(_)
+            | Action::Hold(_)
+            | Action::Held(_)
+            | Action::Release(_) => false,
             Action::In(it) => it.asserts(),
             _ => true,
         }
