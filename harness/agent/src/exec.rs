@@ -30,6 +30,7 @@ use crate::{
     file,
     guard::{self, Raised},
     hold,
+    injection::{self, Injection},
     process::{self, Processes, Side, Slots},
     rights, sysfs,
 };
@@ -46,6 +47,8 @@ pub struct Machine {
     slots: Slots,
     engines: Engines,
     processes: Processes,
+    /// Failure that is injected into the next system call that a case is about.
+    pub inject: Option<Injection>,
 }
 
 /// Why an op has no ordinary result.
@@ -144,7 +147,19 @@ impl Machine {
                 guard::store(self.value(at)?, *width, self.value(value)?)?;
                 ok(0)
             }
-            Op::Peek { at, length } => Ok((0, peek(self.value(at)?, *length)?)),
+            Op::Peek { at, length, save } => self.peek(at, *length, save),
+            Op::Read { fd, into, length } => {
+                let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);
+                // SAFETY: the plan decides what the address points to; the kernel checks it.
+                let read = || unsafe { libc::read(fd, into as *mut _, *length as usize) };
+                ok(self.call(|| Errno::result(read()))? as u64)
+            }
+            Op::Write { fd, from, length } => {
+                let (fd, from) = (self.value(fd)? as RawFd, self.value(from)?);
+                // SAFETY: as above; the kernel only reads.
+                let write = || unsafe { libc::write(fd, from as *const _, *length as usize) };
+                ok(self.call(|| Errno::result(write()))? as u64)
+            }
             Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
             Op::Pwrite { fd, offset, bytes } => {
                 let offset = self.value(offset)?;
@@ -238,6 +253,15 @@ impl Machine {
             }
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
+            Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
+        }
+    }
+
+    /// Makes a system call that a case is about, with the failure that is to be injected.
+    fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        match &mut self.inject {
+            None => call(),
+            Some(injection) => injection.call(call),
         }
     }
 
@@ -303,7 +327,10 @@ impl Machine {
     fn ioctl(&mut self, fd: &Value, request: u32, arg: &Arg, save: &[Save]) -> Done {
         let fd = self.value(fd)? as RawFd;
         match arg {
-            Arg::Value(value) => ok(raw_ioctl(fd, request, self.value(value)?)?),
+            Arg::Value(value) => {
+                let value = self.value(value)?;
+                ok(self.call(|| raw_ioctl(fd, request, value))?)
+            }
             Arg::Buffer {
                 bytes,
                 patches,
@@ -337,13 +364,11 @@ impl Machine {
         save: &[Save],
     ) -> Done {
         let buffer = EdgeBuffer::new(bytes, read_only)?;
-        let result = raw_ioctl(fd, request, buffer.at);
+        let result = self.call(|| raw_ioctl(fd, request, buffer.at));
         let after = buffer.bytes();
         match result {
             Ok(ret) => {
-                for one in save {
-                    self.slots.insert(one.slot.clone(), extract(&after, one));
-                }
+                self.save(&after, save);
                 Ok((ret, after))
             }
             Err(errno) => {
@@ -402,9 +427,9 @@ impl Machine {
         };
         let length = nonzero(length)?;
         // SAFETY: a new mapping, only ever touched through `guard`.
-        let at = with_fd(fd, |fd| unsafe {
-            mmap(None, length, access, kind, fd, offset as i64)
-        })?;
+        let map =
+            |fd: BorrowedFd<'_>| unsafe { mmap(None, length, access, kind, fd, offset as i64) };
+        let at = with_fd(fd, |fd| self.call(|| map(fd)))?;
         self.slots.insert(save.to_owned(), at.as_ptr() as u64);
         ok(at.as_ptr() as u64)
     }
@@ -414,6 +439,18 @@ impl Machine {
         // SAFETY: plans only unmap what they mapped; nothing of the agent lies there.
         unsafe { munmap(at, length as usize)? };
         ok(0)
+    }
+
+    fn peek(&mut self, at: &Value, length: u64, save: &[Save]) -> Done {
+        let bytes = peek(self.value(at)?, length)?;
+        self.save(&bytes, save);
+        Ok((0, bytes))
+    }
+
+    fn save(&mut self, bytes: &[u8], save: &[Save]) {
+        for one in save {
+            self.slots.insert(one.slot.clone(), extract(bytes, one));
+        }
     }
 
     fn pread(&self, fd: &Value, offset: &Value, length: u64) -> Done {

@@ -145,7 +145,7 @@ fn groups() -> Vec<Group> {
 }
 
 /// Path whose presence shows a feature, and what its absence means.
-const FEATURES: [(&str, &str, &str); 10] = [
+const FEATURES: &[(&str, &str, &str)] = &[
     ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
     (
         "vfio_group",
@@ -191,6 +191,11 @@ const FEATURES: [(&str, &str, &str); 10] = [
         "failslab",
         "/sys/kernel/debug/failslab",
         "no failslab in debugfs (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)",
+    ),
+    (
+        "fail_nth",
+        "/proc/self/fail-nth",
+        "no /proc/self/fail-nth (CONFIG_FAULT_INJECTION)",
     ),
 ];
 

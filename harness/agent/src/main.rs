@@ -11,6 +11,7 @@ mod file;
 mod guard;
 mod guest;
 mod hold;
+mod injection;
 mod kmsg;
 mod leak;
 mod process;

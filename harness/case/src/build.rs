@@ -1,12 +1,12 @@
 //! Puts a plan and its checks together, step by step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
-use wire::{Op, Plan};
+use wire::{Location, Op, Plan};
 
 use crate::{
     At,
-    expect::{Check, Expect, Layout, WantEnd},
+    expect::{Check, Expect, Injection, Layout, WantEnd},
     role::{Cast, Which},
 };
 
@@ -27,6 +27,7 @@ pub struct Builder<'a> {
     checks: Vec<Check>,
     touched_devices: Vec<String>,
     touched_groups: Vec<Which>,
+    touched_files: Vec<Op>,
     step: usize,
     label: String,
     at: At,
@@ -47,6 +48,7 @@ impl<'a> Builder<'a> {
             checks: Vec::new(),
             touched_devices: Vec::new(),
             touched_groups: Vec::new(),
+            touched_files: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
@@ -135,6 +137,30 @@ impl<'a> Builder<'a> {
         self.add(op, Expect::SUCCESS, Layout::Nothing, false);
     }
 
+    /// What `work` adds, kept apart from the plan.
+    ///
+    /// # Errors
+    /// With those of `work`.
+    pub fn capture(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Vec<(Op, Check)>, String> {
+        let (ops, checks) = (mem::take(&mut self.ops), mem::take(&mut self.checks));
+        let done = work(self);
+        let ops = mem::replace(&mut self.ops, ops);
+        let checks = mem::replace(&mut self.checks, checks);
+        done.map(|()| ops.into_iter().zip(checks).collect())
+    }
+
+    /// Adds an op into which failures are injected, with the check of the plain op.
+    pub fn push_injected(&mut self, op: Op, check: Check, injection: Injection) {
+        self.ops.push(op);
+        self.checks.push(Check {
+            injection: Some(injection),
+            ..check
+        });
+    }
+
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
         let within = self.processes.iter().rev();
         self.ops.push(within.fold(op, |op, process| Op::In {
@@ -150,6 +176,7 @@ impl<'a> Builder<'a> {
             layout,
             needs_dma: false,
             shown,
+            injection: None,
         });
     }
 
@@ -161,6 +188,12 @@ impl<'a> Builder<'a> {
     /// The default domain of this group changes: it is put back after the case.
     pub fn touch_group(&mut self, which: Which) {
         self.touched_groups.push(which);
+    }
+
+    /// This file changes: it gets that text after the case.
+    pub fn touch_file(&mut self, at: Location, text: &str) {
+        let text = text.to_owned();
+        self.touched_files.push(Op::WriteFile { at, text });
     }
 
     /// Ends the plan.
@@ -196,6 +229,7 @@ impl<'a> Builder<'a> {
                 driver: home,
             });
         }
+        ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }
 }

@@ -66,6 +66,31 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::missing_argument("summary: x\nsteps:\n  - use: bound")]
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
+#[case::contract_of_a_step("summary: x\ncontract: {call: {close: a}}\nsteps: []")]
+#[case::contract_and_table(
+    "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a}}}\ntable: {a: {}}\nsteps: []"
+)]
+#[case::contract_unknown_row(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size shrt: {errno: none, reason: x}}\nsteps: []"
+)]
+#[case::contract_unknown_omission(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  omit: {flags: x}\nsteps: []"
+)]
+#[case::contract_without_reason(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {errno: none}}\nsteps: []"
+)]
+#[case::contract_exception_of_nothing(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {reason: x}}\nsteps: []"
+)]
+#[case::contract_flags_of_a_slot(
+    "summary: x\ncontract: {call: {IOMMU_IOAS_MAP: {on: a, flags: $b}}}\nsteps: []"
+)]
+#[case::contract_wrong_field(
+    "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a, ids: 3}}}\nsteps: []"
+)]
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
 #[case::unknown_capability("summary: x\nsteps:\n  - capability: {drop: CAP_SYS_RAWI}")]
 #[case::unknown_limit("summary: x\nsteps:\n  - rlimit: {MEMLOK: 1}")]
@@ -78,8 +103,19 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 )]
 #[case::finish_without_start("summary: x\nsteps:\n  - finish: child")]
 #[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
+#[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
+#[case::unknown_errno_of_a_failure(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, allowed: [ENOMEN]}"
+)]
+#[case::mistake_in_a_step_within(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, undo: [{use: bounds}]}"
+)]
 fn a_mistake_is_told(#[case] text: &str) {
-    let name = std::thread::current().name().unwrap().replace("::", "_");
+    // Without the number of the case: a new one in the middle renames no snapshot.
+    let thread = std::thread::current().name().unwrap().to_owned();
+    let (test, case) = thread.split_once("::case_").unwrap();
+    let (_, case) = case.split_once('_').unwrap();
+    let name = format!("{test}_{case}");
     let error = load(text).unwrap_err().to_string();
     insta::assert_snapshot!(name, error, text);
 }

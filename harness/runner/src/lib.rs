@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cli;
 pub mod event;
 pub mod guest;
+pub mod injected;
 pub mod judge;
 pub mod lab;
 pub mod offer;

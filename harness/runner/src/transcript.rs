@@ -19,7 +19,7 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
     let ops = compiled.plan.ops.iter().zip(&compiled.checks);
     for ((op, check), outcome) in ops.zip(outcomes) {
         let Some(outcome) = outcome else { continue };
-        names.learn(op, outcome);
+        names.learn(op, check.layout, outcome);
         if check.shown {
             let line = line(op, check, outcome, &names);
             text.push_str(&format!("{:>2} {}: {line}\n", check.step + 1, check.label));
@@ -36,7 +36,11 @@ fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
         }
         _ => observed_end(outcome),
     };
-    let data = match &outcome.observed {
+    let last = match &outcome.observed {
+        Observed::Injected(injected) => &injected.last.observed,
+        observed => observed,
+    };
+    let data = match last {
         Observed::Ok { data, .. } | Observed::Errno { data, .. } => data,
         _ => return end,
     };
@@ -88,6 +92,21 @@ fn is_member(field: &Field, chosen: Option<&str>) -> bool {
         (Some((member, _)), Some(chosen)) => chosen.ends_with(member),
         _ => true,
     }
+}
+
+/// Whether a descriptor is kept there: its number may be the id of something else.
+fn is_fd(layout: Layout, data: &[u8], offset: usize) -> bool {
+    let Layout::Struct(layout) = layout else {
+        return false;
+    };
+    let chosen = chosen_member(layout, data);
+    layout
+        .fields
+        .iter()
+        .filter(|field| field.offset as usize == offset)
+        .any(|field| {
+            field.kind == Kind::Fd && (!field.union || is_member(field, chosen.as_deref()))
+        })
 }
 
 /// Names of the values that differ from run to run.
@@ -147,7 +166,10 @@ impl Names {
         }
     }
 
-    fn learn(&mut self, op: &Op, outcome: &Outcome) {
+    fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
+        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
+            return self.learn(&plan.op, layout, &injected.last);
+        }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };
@@ -163,13 +185,17 @@ impl Names {
             Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {
                 self.areas.push((*ret, *length, save.clone()));
             }
-            Op::Ioctl { save, .. } => {
+            Op::Ioctl { save, .. } | Op::Peek { save, .. } => {
                 for one in save {
                     let end = one.offset + one.width.bytes();
                     let bytes = data.get(one.offset..end).unwrap_or_default();
                     let value = little_endian(bytes);
                     self.values.insert(one.slot.clone(), value);
-                    self.ids.insert(value, one.slot.clone());
+                    let names = match is_fd(layout, data, one.offset) {
+                        true => &mut self.fds,
+                        false => &mut self.ids,
+                    };
+                    names.insert(value, one.slot.clone());
                 }
             }
             _ => {}

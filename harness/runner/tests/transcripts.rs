@@ -32,6 +32,7 @@ fn check() -> Check {
         needs_dma: false,
         expect: Expect::ending(WantEnd::Success),
         plan: None,
+        injection: None,
         layout: Layout::Struct(uapi::structure("iommu_test_cmd").unwrap()),
         shown: true,
     }

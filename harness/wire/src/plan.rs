@@ -284,6 +284,26 @@ pub enum Op {
         at: Value,
         /// Bytes.
         length: u64,
+        /// Values to take out of the bytes.
+        save: Vec<Save>,
+    },
+    /// `read(2)` into memory of the process, as the case gives it: also where there is none.
+    Read {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the buffer.
+        into: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// `write(2)` of memory of the process.
+    Write {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the bytes.
+        from: Value,
+        /// Bytes.
+        length: u64,
     },
     /// `pread(2)`; bytes are in the outcome.
     Pread {
@@ -466,6 +486,22 @@ pub enum Op {
     },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
+    /// Execute an op until no failure is left to inject into it.
+    FailNth(Box<FailNth>),
+}
+
+/// Executes `op` with its first possible failure injected, with its second one, and so on,
+/// and at last with none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailNth {
+    /// An op that makes one system call.
+    pub op: Op,
+    /// Executed after each time that it failed.
+    pub failed: Vec<Op>,
+    /// Executed after each time that it succeeded in spite of a failure within.
+    pub survived: Vec<Op>,
+    /// How many failures it may have.
+    pub limit: u32,
 }
 
 impl Op {

@@ -427,13 +427,15 @@ impl Store {
     }
 }
 
-/// `peek: {at: $page, length: 0x1000, all: 0xa5}` or `peek: {at: $x, struct: S, expect: {...}}`
+/// `peek: {at: $page, length: 0x1000, all: 0xa5}` or
+/// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Peek {
     at: Value,
     length: u64,
     data: WantData,
     fields: Vec<FieldWant>,
+    saves: Vec<wire::Save>,
     layout: Layout,
 }
 
@@ -461,6 +463,7 @@ impl Peek {
             length,
             data,
             fields: Vec::new(),
+            saves: Vec::new(),
             layout: Layout::Nothing,
         })
     }
@@ -468,6 +471,7 @@ impl Peek {
     fn read_struct(at: Value, node: &Node, mut fields: Fields<'_>) -> Result<Self, Problem> {
         let layout = ioctl::read_struct(node)?;
         let wants = ioctl::read_field_wants(fields.need("expect")?, layout, 0)?;
+        let saves = ioctl::read_saves(&mut fields, Some(layout), None, "peek")?;
         fields.finish()?;
         let (length, data) = (u64::from(layout.size), WantData::Anything);
         Ok(Self {
@@ -475,6 +479,7 @@ impl Peek {
             length,
             data,
             fields: wants,
+            saves,
             layout: Layout::Struct(layout),
         })
     }
@@ -496,6 +501,7 @@ impl Peek {
         let op = Op::Peek {
             at: self.at.clone(),
             length: self.length,
+            save: self.saves.clone(),
         };
         to.push(op, expect, self.layout);
         Ok(())

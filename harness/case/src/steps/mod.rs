@@ -3,6 +3,7 @@
 pub mod data;
 pub mod dma;
 pub mod driver;
+pub mod fail_nth;
 pub mod file;
 pub mod ioctl;
 pub mod memfd;

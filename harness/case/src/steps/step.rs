@@ -6,7 +6,7 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, file, ioctl, memfd, memory, open, process, rights},
+    steps::{data, dma, driver, fail_nth, file, ioctl, memfd, memory, open, process, rights},
 };
 
 /// One step of a case.
@@ -36,6 +36,8 @@ enum Action {
     Peek(memory::Peek),
     Pread(data::Pread),
     Pwrite(data::Pwrite),
+    Read(data::ReadInto),
+    Write(data::WriteFrom),
     ReadFile(file::ReadFile),
     WriteFile(file::WriteFile),
     Random(file::Random),
@@ -57,10 +59,11 @@ enum Action {
     Held(process::Gate),
     Release(process::Gate),
     Fault(file::Fault),
+    FailNth(Box<fail_nth::FailNth>),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 33] = [
+pub const KEYS: &[(&str, &str)] = &[
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -79,6 +82,8 @@ pub const KEYS: [(&str, &str); 33] = [
     ("peek", "look at memory of the process"),
     ("pread", "read from a device at an offset"),
     ("pwrite", "write to a device at an offset"),
+    ("read", "read events into memory of the process"),
+    ("write", "write memory of the process to a descriptor"),
     ("read_file", "read a file of sysfs or procfs"),
     ("write_file", "write one value to a file of sysfs or procfs"),
     (
@@ -112,6 +117,10 @@ pub const KEYS: [(&str, &str); 33] = [
     ("held", "wait until a forked process is held by memory"),
     ("release", "let a forked process go that is held"),
     ("fault", "break the guest, to test the harness"),
+    (
+        "fail_nth",
+        "a step with its 1st, 2nd, ... possible failure injected, until none is left",
+    ),
 ];
 
 impl Step {
@@ -168,6 +177,8 @@ impl Step {
             "peek" => action!(Peek, memory::Peek),
             "pread" => action!(Pread, data::Pread),
             "pwrite" => action!(Pwrite, data::Pwrite),
+            "read" => action!(Read, data::ReadInto),
+            "write" => action!(Write, data::WriteFrom),
             "read_file" => action!(ReadFile, file::ReadFile),
             "write_file" => action!(WriteFile, file::WriteFile),
             "random" => action!(Random, file::Random),
@@ -189,6 +200,9 @@ impl Step {
             "held" => action!(Held, process::Gate),
             "release" => action!(Release, process::Gate),
             "fault" => action!(Fault, file::Fault),
+            "fail_nth" => {
+                fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
+            }
             _ => return None,
         })
     }
@@ -213,6 +227,8 @@ impl Step {
             Action::Peek(it) => it.compile(to),
             Action::Pread(it) => it.compile(to),
             Action::Pwrite(it) => it.compile(to),
+            Action::Read(it) => it.compile(to),
+            Action::Write(it) => it.compile(to),
             Action::ReadFile(it) => it.compile(to),
             Action::WriteFile(it) => it.compile(to),
             Action::Random(it) => it.compile(to),
@@ -234,6 +250,32 @@ impl Step {
             Action::Held(it) => it.compile_held(to),
             Action::Release(it) => it.compile_release(to),
             Action::Fault(it) => it.compile(to),
+            Action::FailNth(it) => it.compile(index, to),
+        }
+    }
+
+    /// Whether it makes one system call, into which failures can be injected.
+    #[must_use]
+    pub fn is_one_call(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Ioctl(_) | Action::Mmap(_) | Action::Read(_) | Action::Write(_)
+        )
+    }
+
+    /// The ioctl it makes, and how that is expected to end.
+    #[must_use]
+    pub fn ioctl(&self) -> Option<(&'static uapi::Ioctl, &WantEnd)> {
+        match &self.action {
+            Action::Ioctl(ioctl) => Some((ioctl.made(), ioctl.wanted())),
+            _ => None,
+        }
+    }
+
+    /// An ioctl is to end like this; the other steps say it in their own words.
+    pub fn want(&mut self, end: WantEnd) {
+        if let Action::Ioctl(ioctl) = &mut self.action {
+            ioctl.want(end);
         }
     }
 
