@@ -194,7 +194,8 @@ fn child(ops: &[Op], mut to: File) -> i32 {
     }
 }
 
-fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+/// Readable once the process has ended.
+pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: plain system call; a non-negative result is a new descriptor of ours.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     if fd < 0 {

@@ -139,6 +139,14 @@ impl Machine {
                 save,
             } => self.mmap(fd, offset, *length, *access, save),
             Op::Munmap { at, length } => self.munmap(at, *length),
+            Op::Program {
+                path,
+                args,
+                timeout_ms,
+            } => {
+                let limit = Duration::from_millis(*timeout_ms);
+                Ok(crate::binary::run(path, args, limit)?)
+            }
             Op::Load { at, width } => {
                 let value = guard::load(self.value(at)?, *width)?;
                 Ok((value, value.to_le_bytes()[..width.bytes()].to_vec()))

@@ -3,7 +3,9 @@
 //! Mounts what it needs, finds its virtio-serial port, says hello with the facts of the
 //! guest, and executes the plans it is sent. It observes and never judges.
 
+mod binary;
 mod case;
+mod counters;
 mod engine;
 mod exec;
 mod facts;

@@ -31,3 +31,6 @@ pub use node::{At, Name, Node, Tree};
 pub use problem::{Problem, ProblemKind, Sources};
 pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
 pub use schema::{schema, schema_text};
+
+// For other lists that are read as case files are: key by key, with the place of each mistake.
+pub use fields::Fields;

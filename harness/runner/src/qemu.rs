@@ -103,6 +103,16 @@ pub struct Argv {
     pub lacking: BTreeMap<String, String>,
 }
 
+impl Argv {
+    /// Changes the value of an option that is there.
+    pub fn set(&mut self, option: &str, change: impl FnOnce(&str) -> String) {
+        let at = self.args.iter().position(|arg| arg == option);
+        if let Some(value) = at.and_then(|at| self.args.get_mut(at + 1)) {
+            *value = change(value);
+        }
+    }
+}
+
 /// Memory of a guest in MiB.
 const MEMORY_MIB: u32 = 512;
 /// What every guest's kernel is told: no waiting for entropy or a console, a panic ends QEMU,

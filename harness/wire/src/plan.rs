@@ -262,6 +262,16 @@ pub enum Op {
         /// Bytes.
         length: u64,
     },
+    /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 and the signal
+    /// that ended it, and the last MiB of what it said is in the outcome.
+    Program {
+        /// Which file.
+        path: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// It is killed after this time.
+        timeout_ms: u64,
+    },
     /// One load; a fault is an outcome.
     Load {
         /// Address.
