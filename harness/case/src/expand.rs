@@ -94,6 +94,12 @@ impl Preludes {
             if STEPS_WITHIN.contains(&name.text.as_str()) {
                 value.tree = Tree::List(self.expand_at(value.items(), depth)?);
             }
+            // A prelude of a single step is one, too.
+            if name.text == "step"
+                && let [step] = self.expand_at(value.items(), depth)?.as_slice()
+            {
+                *value = step.clone();
+            }
         }
         let tree = Tree::Map(entries);
         Ok(Node { at: body.at, tree })
