@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read},
     num::NonZeroUsize,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     os::unix::fs::{FileExt, OpenOptionsExt},
     time::{Duration, Instant},
 };
@@ -29,6 +29,7 @@ use crate::{
     engine::Engines,
     file,
     guard::{self, Raised},
+    hold,
     injection::{self, Injection},
     process::{self, Processes, Side, Slots},
     rights, sysfs,
@@ -80,8 +81,13 @@ type Done = Result<(u64, Vec<u8>), Stop>;
 impl Machine {
     /// Executes one op and says what happened.
     pub fn execute(&mut self, op: &Op) -> Outcome {
-        if let Op::In { process, op } = op {
-            return self.execute_in(process, op);
+        match op {
+            Op::In { process, op } => return self.execute_in(process, op),
+            Op::Finish { process, .. } => {
+                let outcome = self.processes.finish(process, &mut self.slots);
+                return outcome.unwrap_or_else(|| no_process(process));
+            }
+            _ => {}
         }
         let start = Instant::now();
         let observed = match self.perform(op) {
@@ -99,12 +105,7 @@ impl Machine {
     /// The outcome is that of the op, its time included.
     fn execute_in(&mut self, process: &str, op: &Op) -> Outcome {
         let outcome = self.processes.execute(process, &mut self.slots, op);
-        outcome.unwrap_or_else(|| Outcome {
-            observed: Observed::NotRun {
-                missing: process.to_owned(),
-            },
-            us: 0,
-        })
+        outcome.unwrap_or_else(|| no_process(process))
     }
 
     fn perform(&mut self, op: &Op) -> Done {
@@ -229,7 +230,35 @@ impl Machine {
             Op::Account(account) => ok(rights::account(*account)?),
             Op::Fork { process } => self.fork(process),
             // Only `execute` can give an op's outcome whole; it never comes here with one.
-            Op::In { process, .. } => Err(Stop::Missing(process.clone())),
+            Op::In { process, .. } | Op::Finish { process, .. } => {
+                Err(Stop::Missing(process.clone()))
+            }
+            Op::Start { process, op } => {
+                let started = self.processes.start(process, &self.slots, op);
+                match started.ok_or_else(|| Stop::Missing(process.clone()))? {
+                    Ok(()) => ok(0),
+                    Err(why) => Err(broken(&io::Error::other(why))),
+                }
+            }
+            Op::Hold { at, length, save } => {
+                let fd = hold::hold(self.value(at)?, *length)?;
+                self.keep(save, fd.into_raw_fd())
+            }
+            Op::Held {
+                process,
+                hold,
+                timeout_ms,
+                save,
+            } => {
+                let fd = self.descriptor(process, hold)?;
+                let at = hold::held(fd, Duration::from_millis(*timeout_ms))?;
+                self.slots.insert(save.clone(), at);
+                ok(at)
+            }
+            Op::Release { process, hold, at } => {
+                hold::release(&self.descriptor(process, hold)?, self.value(at)?)?;
+                ok(0)
+            }
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
@@ -242,6 +271,12 @@ impl Machine {
             None => call(),
             Some(injection) => injection.call(call),
         }
+    }
+
+    fn descriptor(&self, process: &str, fd: &Value) -> Result<OwnedFd, Stop> {
+        let fd = self.value(fd)?;
+        let copy = self.processes.descriptor(process, fd);
+        Ok(copy.ok_or_else(|| Stop::Missing(process.to_owned()))??)
     }
 
     fn fork(&mut self, name: &str) -> Done {
@@ -497,6 +532,15 @@ impl Machine {
             poll(&mut fds, timeout)
         })?;
         ok(ready as u64)
+    }
+}
+
+fn no_process(name: &str) -> Outcome {
+    Outcome {
+        observed: Observed::NotRun {
+            missing: name.to_owned(),
+        },
+        us: 0,
     }
 }
 

@@ -12,6 +12,7 @@ mod facts;
 mod file;
 mod guard;
 mod guest;
+mod hold;
 mod injection;
 mod kmsg;
 mod leak;

@@ -1,9 +1,15 @@
 //! Processes that a case forks: each is a copy of the case's own and executes the ops that
 //! it is told, one at a time, until it is told to end.
 
-use std::{collections::HashMap, io, os::unix::net::UnixStream};
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::unix::net::UnixStream,
+};
 
 use nix::{
+    errno::Errno,
     sys::{
         signal::{Signal, kill},
         wait::{WaitStatus, waitpid},
@@ -35,6 +41,7 @@ struct Task {
 /// What it answers.
 #[derive(Serialize, Deserialize)]
 struct Done {
+    /// Those that the op changed.
     slots: Slots,
     outcome: Outcome,
 }
@@ -75,13 +82,38 @@ impl Processes {
 
     /// Lets a process execute an op. None when there is no process of that name.
     pub fn execute(&mut self, name: &str, slots: &mut Slots, op: &Op) -> Option<Outcome> {
-        let process = self.0.get_mut(name)?;
-        Some(process.execute(slots, op).unwrap_or_else(|why| Outcome {
-            observed: Observed::Broken {
-                why: format!("process {name}: {why}"),
-            },
-            us: 0,
-        }))
+        match self.start(name, slots, op)? {
+            Ok(()) => self.finish(name, slots),
+            Err(why) => Some(broken(name, &why)),
+        }
+    }
+
+    /// Tells a process to execute an op. None when there is no process of that name.
+    pub fn start(
+        &mut self,
+        name: &str,
+        slots: &Slots,
+        op: &Op,
+    ) -> Option<Result<(), wire::FrameError>> {
+        Some(self.0.get_mut(name)?.start(slots, op))
+    }
+
+    /// Waits for the outcome of what a process was told. None when there is no process of
+    /// that name.
+    pub fn finish(&mut self, name: &str, slots: &mut Slots) -> Option<Outcome> {
+        let done = self.0.get_mut(name)?.finish();
+        Some(match done {
+            Ok(done) => {
+                slots.extend(done.slots);
+                done.outcome
+            }
+            Err(why) => broken(name, &why),
+        })
+    }
+
+    /// A copy of a descriptor of another process. None when there is no such process.
+    pub fn descriptor(&self, name: &str, fd: u64) -> Option<io::Result<OwnedFd>> {
+        Some(self.0.get(name)?.descriptor(fd as i32))
     }
 
     /// Lets a process end and waits for it. None when there is no process of that name.
@@ -91,15 +123,26 @@ impl Processes {
 }
 
 impl Process {
-    fn execute(&mut self, slots: &mut Slots, op: &Op) -> Result<Outcome, wire::FrameError> {
+    fn start(&mut self, slots: &Slots, op: &Op) -> Result<(), wire::FrameError> {
         let task = Task {
             slots: slots.clone(),
             op: op.clone(),
         };
-        write_frame(&mut self.link, &task)?;
-        let done: Done = read_frame(&mut self.link)?;
-        *slots = done.slots;
-        Ok(done.outcome)
+        write_frame(&mut self.link, &task)
+    }
+
+    fn finish(&mut self) -> Result<Done, wire::FrameError> {
+        read_frame(&mut self.link)
+    }
+
+    fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
+        // SAFETY: plain system calls; a result that is no error is a new descriptor of ours.
+        unsafe {
+            let process = libc::syscall(libc::SYS_pidfd_open, self.pid.as_raw(), 0);
+            let process = OwnedFd::from_raw_fd(Errno::result(process)? as i32);
+            let copy = libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0);
+            Ok(OwnedFd::from_raw_fd(Errno::result(copy)? as i32))
+        }
     }
 
     fn exit(self) -> nix::Result<WaitStatus> {
@@ -117,6 +160,15 @@ impl Process {
     }
 }
 
+fn broken(name: &str, why: &wire::FrameError) -> Outcome {
+    Outcome {
+        observed: Observed::Broken {
+            why: format!("process {name}: {why}"),
+        },
+        us: 0,
+    }
+}
+
 /// A case that ends leaves no process behind, whatever its steps forgot.
 impl Drop for Process {
     fn drop(&mut self) {
@@ -127,8 +179,11 @@ impl Drop for Process {
 
 /// Executes what comes through the link until its other end is closed.
 pub fn serve(mut link: UnixStream, mut execute: impl FnMut(&mut Slots, &Op) -> Outcome) {
-    while let Ok(Task { mut slots, op }) = read_frame(&mut link) {
+    while let Ok(Task { slots: before, op }) = read_frame::<Task>(&mut link) {
+        let mut slots = before.clone();
         let outcome = execute(&mut slots, &op);
+        // While this process was busy others may have changed what it did not.
+        slots.retain(|name, value| before.get(name) != Some(value));
         if write_frame(&mut link, &Done { slots, outcome }).is_err() {
             break;
         }

@@ -1,6 +1,6 @@
 //! Puts a plan and its checks together, step by step.
 
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 use wire::{Location, Op, Plan};
 
@@ -34,6 +34,8 @@ pub struct Builder<'a> {
     plan_end: Option<WantEnd>,
     /// Processes that execute what is pushed, the innermost last.
     processes: Vec<String>,
+    /// What a process was told to begin, until somebody waits for it.
+    started: BTreeMap<String, (Op, Check)>,
 }
 
 impl<'a> Builder<'a> {
@@ -52,6 +54,7 @@ impl<'a> Builder<'a> {
             at: At::default(),
             plan_end: None,
             processes: Vec::new(),
+            started: BTreeMap::new(),
         }
     }
 
@@ -74,6 +77,41 @@ impl<'a> Builder<'a> {
         };
         self.at = at;
         self.plan_end = plan_end;
+    }
+
+    /// Makes the op that was added last one that is only begun: its check waits for
+    /// [`Self::finish_op`].
+    ///
+    /// # Errors
+    /// When it is not one for another process.
+    pub fn start_op(&mut self, process: &str) -> Result<(), String> {
+        let (Some(Op::In { op, .. }), Some(check)) = (self.ops.pop(), self.checks.pop()) else {
+            return Err(format!("a call that {process} can begin"));
+        };
+        self.started
+            .insert(process.to_owned(), ((*op).clone(), check));
+        let process = process.to_owned();
+        self.prepare(Op::Start { process, op });
+        Ok(())
+    }
+
+    /// Waits for what a process was told to begin.
+    ///
+    /// # Errors
+    /// When it was told nothing.
+    pub fn finish_op(&mut self, process: &str) -> Result<(), String> {
+        let started = self.started.remove(process);
+        let (op, check) = started.ok_or_else(|| format!("something that {process} has begun"))?;
+        self.ops.push(Op::Finish {
+            process: process.to_owned(),
+            op: Box::new(op),
+        });
+        self.checks.push(Check {
+            step: self.step,
+            at: self.at,
+            ..check
+        });
+        Ok(())
     }
 
     /// What a kernel that conforms to the plan would show in this step.

@@ -51,7 +51,7 @@ impl Preludes {
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
-                Ok((name, body)) if name.text == "in" => {
+                Ok((name, body)) if matches!(name.text.as_str(), "in" | "start") => {
                     expanded.push(self.expand_process(step, name, body, depth)?);
                 }
                 Ok((name, body)) if name.text == "fail_nth" => {
@@ -93,6 +93,12 @@ impl Preludes {
         for (name, value) in &mut entries {
             if STEPS_WITHIN.contains(&name.text.as_str()) {
                 value.tree = Tree::List(self.expand_at(value.items(), depth)?);
+            }
+            // A prelude of a single step is one, too.
+            if name.text == "step"
+                && let [step] = self.expand_at(value.items(), depth)?.as_slice()
+            {
+                *value = step.clone();
             }
         }
         let tree = Tree::Map(entries);

@@ -10,7 +10,7 @@ use crate::{
     node::{Name, Node},
     problem::Problem,
     role::{Cast, Guest, Shape},
-    steps::Step,
+    steps::{Step, process::check_calls},
 };
 
 /// One test: a row of a case file on one group shape.
@@ -142,6 +142,7 @@ fn read_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
             "no step of this case asserts anything",
         ));
     }
+    check_calls(&steps)?;
     Ok(steps)
 }
 

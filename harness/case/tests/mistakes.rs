@@ -97,6 +97,11 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::unknown_account("summary: x\nsteps:\n  - accounted: {VmPinned: 1}")]
 #[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
 #[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]
+#[case::two_calls_at_once("summary: x\nsteps:\n  - start: {child: [{close: a}]}")]
+#[case::start_without_finish(
+    "summary: x\nsteps:\n  - start: {child: [{IOMMU_IOAS_ALLOC: {on: a}}]}\n  - close: a"
+)]
+#[case::finish_without_start("summary: x\nsteps:\n  - finish: child")]
 #[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
 #[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
 #[case::unknown_errno_of_a_failure(
@@ -145,7 +150,7 @@ fn a_process_executes_preludes_too() {
 
 proptest! {
     #[test]
-    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|peek|use|IOMMU_IOAS_MAP|table)",
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|start|finish|hold|held|release|peek|use|IOMMU_IOAS_MAP|table)",
                                       body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
         let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
     }

@@ -266,6 +266,8 @@ impl Slots {
             | Op::Alloc { save, .. }
             | Op::Mmap { save, .. }
             | Op::Phys { save, .. }
+            | Op::Hold { save, .. }
+            | Op::Held { save, .. }
             | Op::Eventfd { save } => {
                 self.0.insert(save.clone(), *ret);
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use case::{Check, Compiled, Layout};
 use uapi::{Field, Kind, Struct};
-use wire::{Observed, Op, Outcome};
+use wire::{Arg, Observed, Op, Outcome, Patch, Value};
 
 use crate::judge::{little_endian, observed_end, shown_bytes};
 
@@ -21,14 +21,14 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
         let Some(outcome) = outcome else { continue };
         names.learn(op, check.layout, outcome);
         if check.shown {
-            let line = line(check, outcome, &names);
+            let line = line(op, check, outcome, &names);
             text.push_str(&format!("{:>2} {}: {line}\n", check.step + 1, check.label));
         }
     }
     text
 }
 
-fn line(check: &Check, outcome: &Outcome, names: &Names) -> String {
+fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
     let end = match &outcome.observed {
         // How many bytes change depends on the bytes; that some do is what counts.
         Observed::Dma(dma) if dma.changed > 0 => {
@@ -44,13 +44,13 @@ fn line(check: &Check, outcome: &Outcome, names: &Names) -> String {
         Observed::Ok { data, .. } | Observed::Errno { data, .. } => data,
         _ => return end,
     };
-    match shown_data(check.layout, data, names) {
+    match shown_data(check.layout, data, &names.given(op)) {
         Some(data) => format!("{end} {data}"),
         None => end,
     }
 }
 
-fn shown_data(layout: Layout, data: &[u8], names: &Names) -> Option<String> {
+fn shown_data(layout: Layout, data: &[u8], names: &Given<'_>) -> Option<String> {
     if data.is_empty() {
         return None;
     }
@@ -63,7 +63,7 @@ fn shown_data(layout: Layout, data: &[u8], names: &Names) -> Option<String> {
 }
 
 /// Fields that are not zero, by name.
-fn shown_struct(layout: &Struct, data: &[u8], names: &Names) -> String {
+fn shown_struct(layout: &Struct, data: &[u8], names: &Given<'_>) -> String {
     let chosen = chosen_member(layout, data);
     let fields = layout
         .fields
@@ -116,9 +116,56 @@ struct Names {
     ids: BTreeMap<u64, String>,
     /// Start, length, name.
     areas: Vec<(u64, u64, String)>,
+    /// What is under each name.
+    values: BTreeMap<String, u64>,
+}
+
+/// Names, and what the case put into the fields of one call by name.
+struct Given<'a> {
+    names: &'a Names,
+    patches: &'a [Patch],
+}
+
+impl Given<'_> {
+    /// A field of no special meaning shows the name that the case gave it: it may be an id or
+    /// a descriptor, depending on other fields.
+    fn shown(&self, field: &Field, value: u64) -> String {
+        let given = self
+            .patches
+            .iter()
+            .filter(|patch| patch.offset == field.offset as usize)
+            .find_map(|patch| self.name(&patch.value, value));
+        match (field.kind, given) {
+            (Kind::Plain, Some(name)) => name,
+            _ => self.names.shown(field, value),
+        }
+    }
+
+    /// None when the value is not what is under the name.
+    fn name(&self, given: &Value, value: u64) -> Option<String> {
+        let Value::Slot { name, add } = given else {
+            return None;
+        };
+        let base = self.names.values.get(name)?;
+        (base.wrapping_add(*add) == value).then(|| case::steps::ioctl::show(given))
+    }
 }
 
 impl Names {
+    fn given<'a>(&'a self, op: &'a Op) -> Given<'a> {
+        let patches = match op.innermost() {
+            Op::Ioctl {
+                arg: Arg::Buffer { patches, .. },
+                ..
+            } => patches.as_slice(),
+            _ => &[],
+        };
+        Given {
+            names: self,
+            patches,
+        }
+    }
+
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
         if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
             return self.learn(&plan.op, layout, &injected.last);
@@ -130,7 +177,9 @@ impl Names {
             Op::Open { save, .. }
             | Op::Memfd { save, .. }
             | Op::Udmabuf { save, .. }
+            | Op::Hold { save, .. }
             | Op::Eventfd { save } => {
+                self.values.insert(save.clone(), *ret);
                 self.fds.insert(*ret, save.clone());
             }
             Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {
@@ -140,11 +189,13 @@ impl Names {
                 for one in save {
                     let end = one.offset + one.width.bytes();
                     let bytes = data.get(one.offset..end).unwrap_or_default();
+                    let value = little_endian(bytes);
+                    self.values.insert(one.slot.clone(), value);
                     let names = match is_fd(layout, data, one.offset) {
                         true => &mut self.fds,
                         false => &mut self.ids,
                     };
-                    names.insert(little_endian(bytes), one.slot.clone());
+                    names.insert(value, one.slot.clone());
                 }
             }
             _ => {}

@@ -446,6 +446,49 @@ pub enum Op {
         /// What.
         op: Box<Op>,
     },
+    /// Let a forked process begin an op; nobody waits for it.
+    Start {
+        /// Which.
+        process: String,
+        /// What.
+        op: Box<Op>,
+    },
+    /// Wait for an op that was started. The outcome is the op's.
+    Finish {
+        /// Which process.
+        process: String,
+        /// What was started.
+        op: Box<Op>,
+    },
+    /// `userfaultfd(2)`: whoever touches the memory first, the kernel too, waits there.
+    Hold {
+        /// Start of the memory; nothing of it has been touched.
+        at: Value,
+        /// Bytes.
+        length: u64,
+        /// Receives the descriptor.
+        save: Slot,
+    },
+    /// Wait until a forked process is held.
+    Held {
+        /// Which.
+        process: String,
+        /// The descriptor, in that process.
+        hold: Value,
+        /// Deadline.
+        timeout_ms: u64,
+        /// Receives the address that it touched.
+        save: Slot,
+    },
+    /// Let a forked process go that is held.
+    Release {
+        /// Which.
+        process: String,
+        /// The descriptor, in that process.
+        hold: Value,
+        /// The address that it touched.
+        at: Value,
+    },
     /// Let a forked process end, and wait for its end; `ret` is its exit status.
     Exit {
         /// Which.
@@ -476,7 +519,7 @@ impl Op {
     #[must_use]
     pub fn innermost(&self) -> &Self {
         match self {
-            Self::In { op, .. } => op.innermost(),
+            Self::In { op, .. } | Self::Finish { op, .. } => op.innermost(),
             op => op,
         }
     }

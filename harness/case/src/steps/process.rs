@@ -1,10 +1,13 @@
 //! `fork`, `in`, `exit`: steps that another process executes.
 
+use std::collections::BTreeMap;
+
 use wire::{Op, Value};
 
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
+    fields::Fields,
     node::Node,
     problem::Problem,
     steps::step::Step,
@@ -97,6 +100,227 @@ impl In {
     #[must_use]
     pub fn uses_identity(&self) -> bool {
         self.steps.iter().any(Step::uses_identity)
+    }
+}
+
+/// `start: {child: step}`
+///
+/// The process begins a call that may take its time; `finish: child` waits for it, and what
+/// the step expects is looked at then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start(In);
+
+impl Start {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let within = In::read(body)?;
+        match within.steps.as_slice() {
+            [step] if step.is_ioctl() => Ok(Self(within)),
+            _ => Err(Problem::other(
+                body.at,
+                "a process begins one ioctl at a time",
+            )),
+        }
+    }
+
+    /// Who begins.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.0.process
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("start in {}", self.0.process)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
+        self.0.compile(index, to)?;
+        to.start_op(&self.0.process)
+    }
+}
+
+/// Checks that each call that a process begins is waited for before it begins another one.
+///
+/// # Errors
+/// At the first step that is out of place.
+pub fn check_calls(steps: &[Step]) -> Result<(), Problem> {
+    let mut begun = BTreeMap::new();
+    for step in steps {
+        let earlier = match (step.begins(), step.finishes()) {
+            (Some(process), _) => begun.insert(process, step.at).map(|_| "has not finished"),
+            (_, Some(process)) => begun
+                .remove(process)
+                .is_none()
+                .then_some("has begun nothing"),
+            _ => None,
+        };
+        if let Some(why) = earlier {
+            return Err(Problem::other(step.at, format!("the process {why}")));
+        }
+    }
+    match begun.into_values().next() {
+        None => Ok(()),
+        Some(at) => Err(Problem::other(
+            at,
+            "no step waits for this: `finish` is missing",
+        )),
+    }
+}
+
+/// `finish: child`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish(String);
+
+impl Finish {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        value::name(body).map(Self)
+    }
+
+    /// Who finishes.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.0
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("finish of {}", self.0)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// When nothing was started.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.finish_op(&self.0)
+    }
+}
+
+/// `hold: {memory: $page, length: 0x1000, save: gate}`
+///
+/// Who touches a page of it first waits until another process releases it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    memory: Value,
+    length: u64,
+    save: String,
+}
+
+impl Hold {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "hold")?;
+        let memory = value::value(fields.need("memory")?)?;
+        let length = fields.number("length")?.unwrap_or(0x1000);
+        let save = value::name(fields.need("save")?)?;
+        fields.finish()?;
+        Ok(Self {
+            memory,
+            length,
+            save,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("hold {}", self.save)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(Op::Hold {
+            at: self.memory.clone(),
+            length: self.length,
+            save: self.save.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// `held: {child: gate}` waits until the process is held; `release: {child: gate}` lets it go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    process: String,
+    hold: String,
+}
+
+/// Longest wait for a process to be held.
+const HELD_MS: u64 = 5_000;
+
+impl Gate {
+    /// Reads either step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let (process, hold) = body.single()?;
+        Ok(Self {
+            process: process.text.clone(),
+            hold: value::name(hold)?,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} at {}", self.process, self.hold)
+    }
+
+    fn slot(name: String) -> Value {
+        Value::Slot { name, add: 0 }
+    }
+
+    fn touched(&self) -> String {
+        format!("{}_touched", self.hold)
+    }
+
+    /// Adds the op that waits.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile_held(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::Held {
+            process: self.process.clone(),
+            hold: Self::slot(self.hold.clone()),
+            timeout_ms: HELD_MS,
+            save: self.touched(),
+        };
+        to.push(op, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+
+    /// Adds the op that lets go.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile_release(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(Op::Release {
+            process: self.process.clone(),
+            hold: Self::slot(self.hold.clone()),
+            at: Self::slot(self.touched()),
+        });
+        Ok(())
     }
 }
 

@@ -53,6 +53,11 @@ enum Action {
     Fork(process::Fork),
     In(process::In),
     Exit(process::Exit),
+    Start(process::Start),
+    Finish(process::Finish),
+    Hold(process::Hold),
+    Held(process::Gate),
+    Release(process::Gate),
     Fault(file::Fault),
     FailNth(Box<fail_nth::FailNth>),
 }
@@ -106,6 +111,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ("fork", "fork a process that waits for steps"),
     ("in", "let a forked process execute steps"),
     ("exit", "let a forked process end"),
+    ("start", "let a forked process begin a call"),
+    ("finish", "wait for what a forked process has begun"),
+    ("hold", "make memory hold whoever touches it first"),
+    ("held", "wait until a forked process is held by memory"),
+    ("release", "let a forked process go that is held"),
     ("fault", "break the guest, to test the harness"),
     (
         "fail_nth",
@@ -184,6 +194,11 @@ impl Step {
             "fork" => action!(Fork, process::Fork),
             "in" => action!(In, process::In),
             "exit" => action!(Exit, process::Exit),
+            "start" => action!(Start, process::Start),
+            "finish" => action!(Finish, process::Finish),
+            "hold" => action!(Hold, process::Hold),
+            "held" => action!(Held, process::Gate),
+            "release" => action!(Release, process::Gate),
             "fault" => action!(Fault, file::Fault),
             "fail_nth" => {
                 fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
@@ -229,6 +244,11 @@ impl Step {
             Action::Fork(it) => it.compile(to),
             Action::In(it) => it.compile(index, to),
             Action::Exit(it) => it.compile(to),
+            Action::Start(it) => it.compile(index, to),
+            Action::Finish(it) => it.compile(to),
+            Action::Hold(it) => it.compile(to),
+            Action::Held(it) => it.compile_held(to),
+            Action::Release(it) => it.compile_release(to),
             Action::Fault(it) => it.compile(to),
             Action::FailNth(it) => it.compile(index, to),
         }
@@ -269,6 +289,30 @@ impl Step {
         }
     }
 
+    /// Whether it is an ioctl.
+    #[must_use]
+    pub fn is_ioctl(&self) -> bool {
+        matches!(self.action, Action::Ioctl(_))
+    }
+
+    /// The process that begins a call here.
+    #[must_use]
+    pub fn begins(&self) -> Option<&str> {
+        match &self.action {
+            Action::Start(it) => Some(it.process()),
+            _ => None,
+        }
+    }
+
+    /// The process whose call is waited for here.
+    #[must_use]
+    pub fn finishes(&self) -> Option<&str> {
+        match &self.action {
+            Action::Finish(it) => Some(it.process()),
+            _ => None,
+        }
+    }
+
     /// Whether it can fail for a reason that lies in the kernel under test.
     #[must_use]
     pub fn asserts(&self) -> bool {
@@ -281,7 +325,11 @@ impl Step {
             | Action::Capability(_)
             | Action::Rlimit(_)
             | Action::Fork(_)
-            | Action::Exit(_) => false,
+            | Action::Exit(_)
+            | Action::Start(_)
+            | Action::Hold(_)
+            | Action::Held(_)
+            | Action::Release(_) => false,
             Action::In(it) => it.asserts(),
             _ => true,
         }

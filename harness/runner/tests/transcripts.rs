@@ -1,0 +1,88 @@
+//! What a transcript shows of values that differ from run to run.
+
+#![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+use case::{At, Check, Compiled, Expect, Layout, WantEnd};
+use runner::transcript::render;
+use wire::{Arg, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
+
+/// Offsets in `struct iommu_test_cmd`.
+const ID: usize = 8;
+const OUT_ACCESS_FD: usize = 16;
+
+fn call(patches: Vec<Patch>, save: Vec<Save>) -> Op {
+    Op::Ioctl {
+        fd: Value::Const(3),
+        request: 0,
+        arg: Arg::Buffer {
+            bytes: vec![0; 72],
+            patches,
+            read_only: false,
+        },
+        save,
+        save_ret: None,
+    }
+}
+
+fn check() -> Check {
+    Check {
+        step: 0,
+        label: "call".to_owned(),
+        at: At::default(),
+        needs_dma: false,
+        expect: Expect::ending(WantEnd::Success),
+        plan: None,
+        injection: None,
+        layout: Layout::Struct(uapi::structure("iommu_test_cmd").unwrap()),
+        shown: true,
+    }
+}
+
+fn answer(fields: &[(usize, u8)]) -> Option<Outcome> {
+    let mut data = vec![0; 72];
+    for (offset, value) in fields {
+        data[*offset] = *value;
+    }
+    let observed = Observed::Ok { ret: 0, data };
+    Some(Outcome { observed, us: 1 })
+}
+
+#[test]
+fn what_was_given_by_name_is_shown_by_name() {
+    let save = Save {
+        offset: OUT_ACCESS_FD,
+        width: Width::W4,
+        slot: "access".to_owned(),
+    };
+    let patch = Patch {
+        offset: ID,
+        width: Width::W4,
+        value: Value::Slot {
+            name: "access".to_owned(),
+            add: 0,
+        },
+    };
+    let ops = vec![
+        call(Vec::new(), vec![save]),
+        call(vec![patch.clone()], Vec::new()),
+        call(vec![patch], Vec::new()),
+    ];
+    let outcomes = [
+        answer(&[(ID, 7), (OUT_ACCESS_FD, 9)]),
+        answer(&[(ID, 9)]),
+        answer(&[(ID, 8)]), // the kernel wrote something else there
+    ];
+    let plan = Plan {
+        name: "case".to_owned(),
+        ops,
+        restore: Vec::new(),
+        timeout_ms: 1,
+    };
+    let checks = vec![check(), check(), check()];
+    let text = render(&Compiled { plan, checks }, &outcomes);
+    let ids: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split("id: ").nth(1)?.split([',', '}']).next())
+        .collect();
+    assert_eq!(ids, ["0x7", "$access", "0x8"]);
+}
