@@ -61,7 +61,11 @@ fn compare_attempt(
     } = parts;
     match &attempt.outcome.observed {
         Observed::Errno { errno, .. } if allowed(injection, attempt).contains(errno) => {
-            compare_after(&plan.failed, &injection.failed, &attempt.after, slots)
+            let (ops, checks) = match attempt.failure {
+                Failure::Copy => (&plan.failed_copy, &injection.failed_copy),
+                _ => (&plan.failed, &injection.failed),
+            };
+            compare_after(ops, checks, &attempt.after, slots)
         }
         Observed::Ok { .. } => {
             compare(&parts.check.expect, &attempt.outcome, slots)?;
