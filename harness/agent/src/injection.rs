@@ -7,14 +7,18 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    os::fd::{FromRawFd, OwnedFd},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::{FcntlArg, fcntl};
 use wire::{Attempt, FailNth, Failure, Injected, Observed};
 
 use crate::{exec::Machine, sysfs};
 
+/// Descriptors of a case are below.
+const OUT_OF_THE_WAY: i32 = 512;
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 const DEBUGFS: &str = "/sys/kernel/debug";
 
@@ -93,6 +97,7 @@ impl Injection {
             .filter_map(|(name, failure)| Kind::open(name, *failure).transpose())
             .collect::<Result<_, _>>()?;
         let file = OpenOptions::new().read(true).write(true).open(FAIL_NTH)?;
+        let file = File::from(out_of_the_way(&file)?);
         Ok(Self {
             file,
             kinds,
@@ -151,6 +156,13 @@ impl Injection {
     }
 }
 
+/// The descriptor under a high number: a case may look at the number that it gets.
+fn out_of_the_way(file: &File) -> io::Result<OwnedFd> {
+    let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(OUT_OF_THE_WAY))?;
+    // SAFETY: a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 fn is_fault(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EFAULT)
 }
@@ -194,6 +206,7 @@ fn attempts(machine: &mut Machine, plan: &FailNth) -> Observed {
         };
         let after = match outcome.observed {
             Observed::Ok { .. } => &plan.survived,
+            _ if failure == Failure::Copy => &plan.failed_copy,
             _ => &plan.failed,
         };
         let after = after.iter().map(|op| machine.execute(op)).collect();

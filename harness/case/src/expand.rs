@@ -14,7 +14,7 @@ pub struct Preludes(BTreeMap<String, Node>);
 /// How deep preludes may use preludes.
 const MAX_DEPTH: usize = 8;
 /// Keys of `fail_nth` under which there are steps.
-const STEPS_WITHIN: [&str; 2] = ["unchanged", "undo"];
+const STEPS_WITHIN: [&str; 3] = ["unchanged", "after_copy", "undo"];
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries.

@@ -143,6 +143,8 @@ pub struct Injection {
     pub hooks: Vec<i32>,
     /// Of what is looked at after a failure.
     pub failed: Vec<Check>,
+    /// The same where it was a copy that failed.
+    pub failed_copy: Vec<Check>,
     /// Of what takes a success back.
     pub survived: Vec<Check>,
 }

@@ -1,8 +1,6 @@
 //! Judges an op into which failures were injected: each failure has to be one that is allowed,
 //! and has to leave the state as the case says.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use case::{Check, Injection};
 use wire::{Attempt, FailNth, Failure, Injected, Observed, Op, Outcome};
 
@@ -61,7 +59,11 @@ fn compare_attempt(
     } = parts;
     match &attempt.outcome.observed {
         Observed::Errno { errno, .. } if allowed(injection, attempt).contains(errno) => {
-            compare_after(&plan.failed, &injection.failed, &attempt.after, slots)
+            let (ops, checks) = match attempt.failure {
+                Failure::Copy => (&plan.failed_copy, &injection.failed_copy),
+                _ => (&plan.failed, &injection.failed),
+            };
+            compare_after(ops, checks, &attempt.after, slots)
         }
         Observed::Ok { .. } => {
             compare(&parts.check.expect, &attempt.outcome, slots)?;
@@ -125,21 +127,9 @@ fn names(errnos: &[i32]) -> String {
     names.join(" or ")
 }
 
-/// How it ended, in words that are the same in every run: how many failures there are depends
-/// on what the kernel has in its caches.
+/// How it ended, in words that are the same in every run: which points of failure there are,
+/// and so with what they end, depends on what the kernel has in its caches.
 #[must_use]
 pub fn text(injected: &Injected) -> String {
-    let mut failures = BTreeMap::<_, BTreeSet<_>>::new();
-    for attempt in &injected.attempts {
-        if let Observed::Errno { errno, .. } = attempt.outcome.observed {
-            let errnos = failures.entry(attempt.failure).or_default();
-            errnos.insert(errno_text(errno));
-        }
-    }
-    let failures = failures.into_iter().map(|(failure, errnos)| {
-        let errnos: Vec<_> = errnos.into_iter().collect();
-        format!("{} of {}, ", errnos.join(" or "), what(failure))
-    });
-    let failures: String = failures.collect();
-    format!("{failures}at last {}", observed_end(&injected.last))
+    format!("at last {}", observed_end(&injected.last))
 }

@@ -295,6 +295,7 @@ fn a_failure_that_is_injected_is_judged(
     compiled.plan.ops[0] = Op::FailNth(Box::new(FailNth {
         op: plan(),
         failed: vec![plan()],
+        failed_copy: vec![plan()],
         survived: vec![plan()],
         limit: 9,
     }));
@@ -303,6 +304,7 @@ fn a_failure_that_is_injected_is_judged(
         copies: vec![14],
         hooks: vec![2, 22],
         failed: vec![check(WantEnd::Success, None)],
+        failed_copy: vec![check(WantEnd::Success, None)],
         survived: vec![check(WantEnd::Errno(16), None)],
     });
     let last = Box::new(outcome(ended(last)));

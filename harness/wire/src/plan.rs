@@ -508,6 +508,8 @@ pub struct FailNth {
     pub op: Op,
     /// Executed after each time that it failed.
     pub failed: Vec<Op>,
+    /// The same where it was a copy that failed: the last one comes after all has been done.
+    pub failed_copy: Vec<Op>,
     /// Executed after each time that it succeeded in spite of a failure within.
     pub survived: Vec<Op>,
     /// How many failures it may have.

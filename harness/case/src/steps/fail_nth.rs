@@ -16,7 +16,8 @@ use crate::{
 ///
 /// `allowed` are the errnos after a failed allocation, `copies` those after a failed copy from
 /// or to the memory of the caller, `hooks` those of the hooks of `CONFIG_IOMMUFD_TEST`.
-/// `unchanged` are steps after each failure, `undo` after each success in spite of one.
+/// `unchanged` are steps after each failure (`after_copy` those after a failed copy, where they
+/// are others), `undo` those after each success in spite of one.
 /// What `step` expects holds for those successes and for the last execution, which has no
 /// failure left to inject.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,7 @@ pub struct FailNth {
     copies: Vec<i32>,
     hooks: Vec<i32>,
     unchanged: Vec<Step>,
+    after_copy: Option<Vec<Step>>,
     undo: Vec<Step>,
     limit: u32,
 }
@@ -56,6 +58,8 @@ impl FailNth {
         let copies = read_errnos(fields.take("copies"), &COPIES);
         let hooks = read_errnos(fields.take("hooks"), &HOOKS);
         let unchanged = read_steps(fields.take("unchanged"));
+        let after_copy = fields.take("after_copy");
+        let after_copy = after_copy.map(|node| read_steps(Some(node))).transpose();
         let undo = read_steps(fields.take("undo"));
         let limit = fields.number("limit")?.unwrap_or(LIMIT);
         fields.finish()?;
@@ -65,6 +69,7 @@ impl FailNth {
             copies: copies?,
             hooks: hooks?,
             unchanged: unchanged?,
+            after_copy: after_copy?,
             undo: undo?,
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
         })
@@ -84,6 +89,8 @@ impl FailNth {
         to.cast.need_feature(Some("fail_nth"))?;
         to.cast.need_feature(Some("failslab"))?;
         let (failed, failed_checks) = compile_all(&self.unchanged, index, to)?;
+        let after_copy = self.after_copy.as_ref().unwrap_or(&self.unchanged);
+        let (failed_copy, failed_copy_checks) = compile_all(after_copy, index, to)?;
         let (survived, survived_checks) = compile_all(&self.undo, index, to)?;
         let step = std::slice::from_ref(&self.step);
         let (mut ops, mut checks) = compile_all(step, index, to)?;
@@ -93,6 +100,7 @@ impl FailNth {
         let plan = Plan {
             op,
             failed,
+            failed_copy,
             survived,
             limit: self.limit,
         };
@@ -101,6 +109,7 @@ impl FailNth {
             copies: self.copies.clone(),
             hooks: self.hooks.clone(),
             failed: failed_checks,
+            failed_copy: failed_copy_checks,
             survived: survived_checks,
         };
         let check = Check {
