@@ -16,12 +16,21 @@ pub enum End {
     Errno(&'static str),
 }
 
+/// What a test is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// Name of the ioctl.
+    pub ioctl: &'static str,
+    /// One of its parts, such as a feature of a device; none stands for all of it.
+    pub part: Option<&'static str>,
+}
+
 /// Tests by file.
 pub type Tests = BTreeMap<PathBuf, BTreeSet<String>>;
 
-/// Tests for each ioctl and each way it ends.
+/// Tests for each ioctl, each of its parts, and each way it ends.
 #[derive(Debug, Default)]
-pub struct Proofs(BTreeMap<(&'static str, End), Tests>);
+pub struct Proofs(BTreeMap<(Subject, End), Tests>);
 
 impl Proofs {
     /// What the cases expect. A case that is known to fail proves nothing.
@@ -35,30 +44,31 @@ impl Proofs {
 
     fn add(&mut self, case: &Case, file: PathBuf) {
         let calls = case.steps.iter().filter_map(|step| step.ioctl());
-        let ends = calls.filter_map(|(ioctl, end)| Some((ioctl.name, name(end)?)));
-        for key in ends {
-            let tests = self.0.entry(key).or_default();
-            tests
-                .entry(file.clone())
-                .or_default()
-                .insert(case.id.clone());
+        for (call, end) in calls.filter_map(|call| Some((call, name(call.wanted())?))) {
+            let part = call.part().map(|part| Some(part.short()));
+            for part in [None].into_iter().chain(part) {
+                let ioctl = call.made().name;
+                let tests = self.0.entry((Subject { ioctl, part }, end)).or_default();
+                let of_file = tests.entry(file.clone()).or_default();
+                of_file.insert(case.id.clone());
+            }
         }
     }
 
-    /// The tests in which an ioctl ends like this.
-    pub fn tests(&self, ioctl: &'static str, end: End) -> Option<&Tests> {
-        self.0.get(&(ioctl, end))
+    /// The tests in which it ends like this.
+    pub fn tests(&self, subject: Subject, end: End) -> Option<&Tests> {
+        self.0.get(&(subject, end))
     }
 
     /// How many they are.
-    pub fn count(&self, ioctl: &'static str, end: End) -> usize {
-        let tests = self.tests(ioctl, end).into_iter().flatten();
+    pub fn count(&self, subject: Subject, end: End) -> usize {
+        let tests = self.tests(subject, end).into_iter().flatten();
         tests.map(|(_, tests)| tests.len()).sum()
     }
 
-    /// The errnos that are proved for an ioctl.
-    pub fn errnos(&self, ioctl: &'static str) -> impl Iterator<Item = &'static str> {
-        let own = self.0.keys().filter(move |(name, _)| *name == ioctl);
+    /// The errnos that are proved for it.
+    pub fn errnos(&self, subject: Subject) -> impl Iterator<Item = &'static str> {
+        let own = self.0.keys().filter(move |(known, _)| *known == subject);
         own.filter_map(|(_, end)| match end {
             End::Errno(errno) => Some(*errno),
             End::Ok => None,

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use uapi::{FdKind, Ioctl};
+use uapi::{Arg, FdKind, Ioctl, Kind};
 
 use crate::{
     corpus::Corpus,
     overview::{
         documented::documented,
-        proof::{End, Proofs, Tests},
+        proof::{End, Proofs, Subject, Tests},
     },
 };
 
@@ -50,21 +50,53 @@ fn public() -> impl Iterator<Item = &'static Ioctl> {
 
 fn table(ioctls: &[&'static Ioctl], proofs: &Proofs) -> String {
     let named = ioctls.iter().flat_map(|ioctl| documented(ioctl));
-    let proved = ioctls.iter().flat_map(|ioctl| proofs.errnos(ioctl.name));
+    let proved = ioctls.iter().flat_map(|ioctl| proofs.errnos(whole(ioctl)));
     let columns: BTreeSet<_> = named.chain(proved).collect();
     let header = ["ioctl", "ok"].into_iter().chain(columns.iter().copied());
     let mut rows = vec![header.map(str::to_owned).collect::<Vec<_>>()];
     for ioctl in ioctls {
-        let named = documented(ioctl);
-        let ok = proofs.count(ioctl.name, End::Ok);
-        let mut row = vec![ioctl.name.to_owned(), cell(ok, true)];
-        row.extend(columns.iter().map(|errno| {
-            let count = proofs.count(ioctl.name, End::Errno(errno));
-            cell(count, named.contains(errno))
-        }));
-        rows.push(row);
+        rows.push(row(whole(ioctl), &documented(ioctl), &columns, proofs));
+        let parts = parts(ioctl).map(|part| row(part, &BTreeSet::new(), &columns, proofs));
+        rows.extend(parts);
     }
     aligned(&rows)
+}
+
+type Errnos = BTreeSet<&'static str>;
+
+fn row(subject: Subject, named: &Errnos, columns: &Errnos, proofs: &Proofs) -> Vec<String> {
+    let name = match subject.part {
+        None => subject.ioctl.to_owned(),
+        Some(part) => format!("... {part}"),
+    };
+    let ok = cell(proofs.count(subject, End::Ok), true);
+    let cells = columns.iter().map(|errno| {
+        let count = proofs.count(subject, End::Errno(errno));
+        cell(count, named.contains(errno))
+    });
+    [name, ok].into_iter().chain(cells).collect()
+}
+
+fn whole(ioctl: &Ioctl) -> Subject {
+    let (ioctl, part) = (ioctl.name, None);
+    Subject { ioctl, part }
+}
+
+/// The parts that an index among the flags tells apart.
+fn parts(ioctl: &Ioctl) -> impl Iterator<Item = Subject> {
+    let fields = match ioctl.arg {
+        Arg::Struct(layout) => layout.fields,
+        _ => &[],
+    };
+    let index = fields.iter().find_map(|field| match field.kind {
+        Kind::IndexAndFlags { index, .. } => Some(index),
+        _ => None,
+    });
+    let ioctl = ioctl.name;
+    index.unwrap_or_default().iter().map(move |part| {
+        let part = Some(part.short());
+        Subject { ioctl, part }
+    })
 }
 
 fn cell(count: usize, named: bool) -> String {
@@ -107,8 +139,8 @@ fn aligned(rows: &[Vec<String>]) -> String {
 /// The files that prove an errno of an ioctl, each with its number of tests. Nearly every case
 /// has calls that succeed: those are not listed.
 fn list(ioctl: &Ioctl, proofs: &Proofs, root: &Path) -> String {
-    let lines = proofs.errnos(ioctl.name).filter_map(|errno| {
-        let tests = proofs.tests(ioctl.name, End::Errno(errno))?;
+    let lines = proofs.errnos(whole(ioctl)).filter_map(|errno| {
+        let tests = proofs.tests(whole(ioctl), End::Errno(errno))?;
         Some(format!("- {errno}: {}\n", files(tests, root)))
     });
     let lines: String = lines.collect();

@@ -243,11 +243,11 @@ impl Step {
         )
     }
 
-    /// The ioctl it makes, and how that is expected to end.
+    /// The ioctl it makes.
     #[must_use]
-    pub fn ioctl(&self) -> Option<(&'static uapi::Ioctl, &WantEnd)> {
+    pub fn ioctl(&self) -> Option<&ioctl::Ioctl> {
         match &self.action {
-            Action::Ioctl(ioctl) => Some((ioctl.made(), ioctl.wanted())),
+            Action::Ioctl(ioctl) => Some(ioctl),
             _ => None,
         }
     }
