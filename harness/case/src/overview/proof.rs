@@ -2,10 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use crate::{corpus::Corpus, expect::WantEnd, file::Case};
+use crate::{
+    corpus::Corpus,
+    expect::WantEnd,
+    file::Case,
+    steps::{Step, ioctl::Ioctl},
+};
 
 /// How a call can end, as far as a case says so explicitly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,15 +48,27 @@ impl Proofs {
     }
 
     fn add(&mut self, case: &Case, file: PathBuf) {
-        let calls = case.steps.iter().filter_map(|step| step.ioctl());
-        for (call, end) in calls.filter_map(|call| Some((call, name(call.wanted())?))) {
-            let part = call.part().map(|part| Some(part.short()));
-            for part in [None].into_iter().chain(part) {
-                let ioctl = call.made().name;
-                let tests = self.0.entry((Subject { ioctl, part }, end)).or_default();
-                let of_file = tests.entry(file.clone()).or_default();
-                of_file.insert(case.id.clone());
+        for step in case.steps.iter().flat_map(Step::flattened) {
+            let Some(call) = step.ioctl() else {
+                continue;
+            };
+            let injected = step.injected().and_then(uapi::errno_name);
+            let ends = name(call.wanted()).into_iter();
+            for end in ends.chain(injected.map(End::Errno)) {
+                self.insert(call, end, &file, &case.id);
             }
+        }
+    }
+
+    fn insert(&mut self, call: &Ioctl, end: End, file: &Path, id: &str) {
+        let part = call.part().map(|part| Some(part.short()));
+        for part in [None].into_iter().chain(part) {
+            let ioctl = call.made().name;
+            let tests = self.0.entry((Subject { ioctl, part }, end)).or_default();
+            tests
+                .entry(file.to_owned())
+                .or_default()
+                .insert(id.to_owned());
         }
     }
 
