@@ -327,6 +327,13 @@ impl Case {
         self.xfails.iter().find(|x| x.when.holds(guest, self.shape))
     }
 
+    /// Whether it is known to fail wherever it runs.
+    #[must_use]
+    pub fn fails_everywhere(&self) -> bool {
+        let everywhere = Condition::default();
+        self.xfails.iter().any(|xfail| xfail.when == everywhere)
+    }
+
     /// Whether it replaces the default domain of a group by an identity domain.
     #[must_use]
     pub fn uses_identity(&self) -> bool {

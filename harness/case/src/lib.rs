@@ -14,6 +14,7 @@ mod fields;
 mod file;
 mod needs;
 mod node;
+mod overview;
 mod problem;
 mod role;
 mod schema;
@@ -28,6 +29,7 @@ pub use expect::{Check, Expect, FieldWant, Injection, Layout, Want, WantData, Wa
 pub use file::{Case, Deviation, Xfail, read as read_file};
 pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};
+pub use overview::overview;
 pub use problem::{Problem, ProblemKind, Sources};
 pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
 pub use schema::{schema, schema_text};

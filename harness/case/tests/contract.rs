@@ -52,7 +52,7 @@ fn end(end: &WantEnd) -> String {
 fn rows(corpus: &Corpus) -> String {
     let row = |case: &Case| {
         let steps = case.steps.iter().map(|step| match step.ioctl() {
-            Some((_, wanted)) => format!("  {}: {}\n", step.label, end(wanted)),
+            Some(call) => format!("  {}: {}\n", step.label, end(call.wanted())),
             None => format!("  {}\n", step.label),
         });
         let steps: Vec<_> = steps.collect();
@@ -132,7 +132,7 @@ fn every_ioctl_has_a_contract() {
         .iter()
         .filter(|case| case.id.ends_with("/as-given"));
     let last = contracts.filter_map(|case| case.steps.iter().rev().find_map(|step| step.ioctl()));
-    let with: BTreeSet<_> = last.map(|(ioctl, _)| ioctl.name).collect();
+    let with: BTreeSet<_> = last.map(|call| call.made().name).collect();
     let without: Vec<_> = uapi::ioctls()
         .iter()
         .map(|ioctl| ioctl.name)

@@ -1,4 +1,4 @@
-//! The stored schema is current, and the whole corpus keeps to it.
+//! The stored schema and overview are current, and the whole corpus keeps to the schema.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,6 +25,16 @@ fn the_stored_schema_is_current() {
     assert!(
         stored == case::schema_text(),
         "`cargo xtask schema` writes it anew"
+    );
+}
+
+#[test]
+fn the_stored_overview_is_current() {
+    let stored = fs::read_to_string(cases().join("README.md")).unwrap_or_default();
+    let corpus = case::Corpus::load(&cases(), false).unwrap();
+    assert!(
+        stored == case::overview(&corpus, &cases()),
+        "`cargo xtask overview` writes it anew"
     );
 }
 

@@ -156,6 +156,17 @@ proptest! {
     }
 
     #[test]
+    fn no_contract_makes_the_reader_panic(
+        call in "(IOMMU_IOAS_MAP|VFIO_DEVICE_FEATURE|VFIO_GROUP_GET_DEVICE_FD|VFIO_DEVICE_RESET)",
+        field in "(flags|argsz|size|data|user_va|string|errno|mapped)",
+        value in "(0x[0-9a-f]{1,16}|\\[[A-Z_, 0-9]{0,30}\\]|\\[\\{[a-z]{1,6}: 1\\}\\]|[a-z$]{1,6})",
+        rest in "(except|omit|undo|x): [a-z0-9:{}, \\[\\] ]{0,30}",
+    ) {
+        let call = format!("{{{call}: {{on: a, {field}: {value}}}}}");
+        let _ = load(&format!("summary: x\ncontract:\n  call: {call}\n  {rest}\nsteps: []\n"));
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in "[a-z:\\[\\]{}\n -]{0,80}") {
         let _ = load(&text);
     }

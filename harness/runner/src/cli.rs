@@ -226,7 +226,24 @@ pub fn bench(options: &crate::bench::BenchOptions) -> ExitCode {
 #[must_use]
 pub fn write_schema() -> ExitCode {
     let path = crate::options::root().join("cases").join("schema.json");
-    match std::fs::write(&path, case::schema_text()) {
+    write(&path, &case::schema_text())
+}
+
+/// Writes `cases/README.md`.
+#[must_use]
+pub fn write_overview() -> ExitCode {
+    let root = crate::options::root().join("cases");
+    match case::Corpus::load(&root, false) {
+        Ok(corpus) => write(&root.join("README.md"), &case::overview(&corpus, &root)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(path: &std::path::Path, text: &str) -> ExitCode {
+    match std::fs::write(path, text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: writing {}: {error}", path.display());

@@ -29,6 +29,8 @@ enum Command {
     Mutants(Box<mutants::options::Options>),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
+    /// Write cases/README.md anew: every ioctl with every errno, and the cases that prove it.
+    Overview,
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
         Command::Bench(options) => runner::cli::bench(&options),
         Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
+        Command::Overview => runner::cli::write_overview(),
     }
 }

@@ -74,6 +74,8 @@ const CLOSED: u64 = 999;
 const UNMAPPED: u64 = 0x1000;
 /// What a size claims that goes far beyond the struct.
 const FAR: u64 = 0x1_0000;
+/// No struct is longer: what a call claims beyond it is a slip of the pen.
+const LONGEST: u64 = 0x1000;
 
 /// Every row of the contract, given the body of a call that succeeds.
 ///
@@ -194,6 +196,7 @@ impl<'a> Shape<'a> {
             least: ioctl.min_size.unwrap_or(layout.size).into(),
             whole: claimed
                 .unwrap_or_default()
+                .min(LONGEST)
                 .max(whole)
                 .max(layout.size.into()),
             data: data.map(|(tail, _)| tail.offset.into()),

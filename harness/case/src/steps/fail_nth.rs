@@ -75,6 +75,21 @@ impl FailNth {
         })
     }
 
+    /// The call into which failures are injected.
+    #[must_use]
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// The errno of every failed allocation, where only one is allowed.
+    #[must_use]
+    pub fn single_errno(&self) -> Option<i32> {
+        match self.allocations.as_slice() {
+            [errno] => Some(*errno),
+            _ => None,
+        }
+    }
+
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {

@@ -127,6 +127,22 @@ impl Ioctl {
         self.ioctl
     }
 
+    /// Which part of it, where an index among the flags says so: a feature of a device.
+    #[must_use]
+    pub fn part(&self) -> Option<&'static uapi::Constant> {
+        let (ArgKind::Struct(layout), Argument::Buffer { bytes, .. }) =
+            (self.ioctl.arg, &self.argument)
+        else {
+            return None;
+        };
+        let by_index = |field: &'static Field| match field.kind {
+            Kind::IndexAndFlags { mask, index, .. } => Some((field.get(bytes)? & mask, index)),
+            _ => None,
+        };
+        let (number, index) = layout.fields.iter().find_map(by_index)?;
+        index.iter().find(|constant| constant.value == number)
+    }
+
     /// How it is expected to end.
     #[must_use]
     pub fn wanted(&self) -> &WantEnd {

@@ -77,6 +77,12 @@ impl In {
         format!("in {}", self.process)
     }
 
+    /// What the process makes.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     /// Adds the ops of its steps, each to be executed in that process.
     ///
     /// # Errors

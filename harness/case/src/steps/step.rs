@@ -263,11 +263,32 @@ impl Step {
         )
     }
 
-    /// The ioctl it makes, and how that is expected to end.
+    /// Itself, and before it the steps that it has another process make.
     #[must_use]
-    pub fn ioctl(&self) -> Option<(&'static uapi::Ioctl, &WantEnd)> {
+    pub fn flattened(&self) -> Vec<&Self> {
+        let inner = match &self.action {
+            Action::In(it) => it.steps(),
+            _ => &[],
+        };
+        let inner = inner.iter().flat_map(Self::flattened);
+        inner.chain([self]).collect()
+    }
+
+    /// The ioctl it makes.
+    #[must_use]
+    pub fn ioctl(&self) -> Option<&ioctl::Ioctl> {
         match &self.action {
-            Action::Ioctl(ioctl) => Some((ioctl.made(), ioctl.wanted())),
+            Action::Ioctl(ioctl) => Some(ioctl),
+            Action::FailNth(it) => it.step().ioctl(),
+            _ => None,
+        }
+    }
+
+    /// The errno that each injected failure gives, where that is a single one.
+    #[must_use]
+    pub fn injected(&self) -> Option<i32> {
+        match &self.action {
+            Action::FailNth(it) => it.single_errno(),
             _ => None,
         }
     }

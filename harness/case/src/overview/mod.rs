@@ -1,0 +1,7 @@
+//! `cases/README.md`: every ioctl with every errno, and the cases that prove it.
+
+mod documented;
+mod proof;
+mod text;
+
+pub use text::overview;
