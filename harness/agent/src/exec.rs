@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Write},
     num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -21,11 +21,12 @@ use nix::{
     unistd::alarm,
 };
 use wire::{
-    Access, Arg, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch, Save,
-    Value, Width,
+    Access, Arg, Chain, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch,
+    Save, Value, Width,
 };
 
 use crate::{
+    config,
     engine::Engines,
     guard::{self, Raised},
     sysfs,
@@ -127,12 +128,31 @@ impl Machine {
                 ok(0)
             }
             Op::Peek { at, length } => Ok((0, peek(self.value(at)?, *length)?)),
-            Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
-            Op::Pwrite { fd, offset, bytes } => {
-                let offset = self.value(offset)?;
-                let written = self.with_file(fd, |file| file.write_at(bytes, offset))?;
-                ok(written as u64)
-            }
+            Op::Pread {
+                fd,
+                offset,
+                length,
+                save,
+            } => self.pread(fd, offset, *length, save.as_deref()),
+            Op::Pwrite {
+                fd,
+                offset,
+                bytes,
+                patches,
+            } => self.pwrite(fd, offset, bytes, patches),
+            Op::Transfer {
+                fd,
+                write,
+                offset,
+                length,
+                at,
+            } => self.transfer(fd, *write, offset, *length, at),
+            Op::Capability {
+                fd,
+                id,
+                chain,
+                save,
+            } => self.capability(fd, *id, *chain, save),
             Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
             Op::WriteFile { at, text } => {
                 sysfs::write(path_of(at)?, text)?;
@@ -159,6 +179,11 @@ impl Machine {
                 self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
             }
             Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
+            Op::Events { fd, timeout_ms } => self.events(fd, *timeout_ms),
+            Op::Signal { fd } => {
+                let written = self.with_file(fd, |mut file| file.write(&1u64.to_ne_bytes()))?;
+                ok(written as u64)
+            }
             Op::Fault(fault) => commit(*fault),
         }
     }
@@ -294,12 +319,47 @@ impl Machine {
         ok(0)
     }
 
-    fn pread(&self, fd: &Value, offset: &Value, length: u64) -> Done {
+    fn pread(&mut self, fd: &Value, offset: &Value, length: u64, save: Option<&str>) -> Done {
         let offset = self.value(offset)?;
         let mut bytes = vec![0; length as usize];
         let read = self.with_file(fd, |file| file.read_at(&mut bytes, offset))?;
         bytes.truncate(read);
+        if let Some(slot) = save {
+            let value = wire::little_endian(&bytes);
+            self.slots.insert(slot.to_owned(), value);
+        }
         Ok((read as u64, bytes))
+    }
+
+    fn pwrite(&self, fd: &Value, offset: &Value, bytes: &[u8], patches: &[Patch]) -> Done {
+        let offset = self.value(offset)?;
+        let mut bytes = bytes.to_vec();
+        for patch in patches {
+            self.patch(&mut bytes, patch)?;
+        }
+        let written = self.with_file(fd, |file| file.write_at(&bytes, offset))?;
+        ok(written as u64)
+    }
+
+    fn transfer(&self, fd: &Value, write: bool, offset: &Value, length: u64, at: &Value) -> Done {
+        let (fd, offset) = (self.value(fd)? as RawFd, self.value(offset)? as i64);
+        let (at, length) = (self.value(at)?, length as usize);
+        // SAFETY: the kernel checks the address; what lies there is memory of the plan's own,
+        // or none.
+        let done = unsafe {
+            if write {
+                libc::pwrite(fd, at as *const libc::c_void, length, offset)
+            } else {
+                libc::pread(fd, at as *mut libc::c_void, length, offset)
+            }
+        };
+        ok(Errno::result(done)? as u64)
+    }
+
+    fn capability(&mut self, fd: &Value, id: u16, chain: Chain, save: &str) -> Done {
+        let found = self.with_file(fd, |file| config::capability(file, id, chain))?;
+        self.slots.insert(save.to_owned(), found);
+        ok(found)
     }
 
     fn with_file<T>(
@@ -355,6 +415,15 @@ impl Machine {
             changed,
             signature,
         })))
+    }
+
+    fn events(&self, fd: &Value, timeout_ms: u64) -> Done {
+        let (ready, _) = self.wait(fd, timeout_ms)?;
+        let mut count = [0; 8];
+        if ready == 1 {
+            self.with_file(fd, |mut file| file.read_exact(&mut count))?;
+        }
+        ok(u64::from_ne_bytes(count))
     }
 
     fn wait(&self, fd: &Value, timeout_ms: u64) -> Done {
@@ -508,14 +577,8 @@ fn raw_ioctl(fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
 }
 
 fn extract(bytes: &[u8], save: &Save) -> u64 {
-    let mut word = [0; 8];
-    for (to, from) in word
-        .iter_mut()
-        .zip(bytes.iter().skip(save.offset).take(save.width.bytes()))
-    {
-        *to = *from;
-    }
-    u64::from_le_bytes(word)
+    let from = bytes.get(save.offset..).unwrap_or_default();
+    wire::little_endian(&from[..from.len().min(save.width.bytes())])
 }
 
 fn with_fd<T>(fd: u64, work: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> Result<T, Stop> {

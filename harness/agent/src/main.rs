@@ -4,6 +4,7 @@
 //! guest, and executes the plans it is sent. It observes and never judges.
 
 mod case;
+mod config;
 mod engine;
 mod exec;
 mod facts;

@@ -25,6 +25,7 @@ pub struct Builder<'a> {
     checks: Vec<Check>,
     touched_devices: Vec<String>,
     touched_groups: Vec<Which>,
+    touched_resets: Vec<String>,
     step: usize,
     label: String,
     at: At,
@@ -41,6 +42,7 @@ impl<'a> Builder<'a> {
             checks: Vec::new(),
             touched_devices: Vec::new(),
             touched_groups: Vec::new(),
+            touched_resets: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
@@ -103,6 +105,11 @@ impl<'a> Builder<'a> {
         self.touched_groups.push(which);
     }
 
+    /// This device gets a reset method: it has none after the case.
+    pub fn touch_reset_method(&mut self, name: &str) {
+        self.touched_resets.push(name.to_owned());
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -136,6 +143,8 @@ impl<'a> Builder<'a> {
                 driver: home,
             });
         }
+        let resets = self.touched_resets.iter();
+        ops.extend(resets.map(|name| crate::steps::pci::set_method(name, "\n")));
         Ok(ops)
     }
 }

@@ -17,6 +17,10 @@ pub enum Shape {
     Functions,
     /// An SR-IOV capable device.
     Sriov,
+    /// One conventional-PCI function that raises INTx and MSI on demand; no reset.
+    Conventional,
+    /// One PCI Express function with everything that configuration space may have.
+    Express,
     /// A mediated device: a group without IOMMU hardware.
     Mdev,
     /// A device that no IOMMU translates: it has no group.
@@ -25,12 +29,14 @@ pub enum Shape {
 
 impl Shape {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("singleton", Self::Singleton),
         ("native", Self::Native),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
         ("sriov", Self::Sriov),
+        ("conventional", Self::Conventional),
+        ("express", Self::Express),
         ("mdev", Self::Mdev),
         ("noiommu", Self::Noiommu),
     ];

@@ -139,7 +139,7 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
             let Ok(model) = model(platform, device) else {
                 continue;
             };
-            if model.engine.is_some() {
+            if !model.resets {
                 // A function-level reset takes 100 ms at each open and close. Cases about
                 // resets switch it on again for themselves.
                 let path = format!("/sys/bus/pci/devices/{}/reset_method", found.name);

@@ -9,7 +9,7 @@ use case::{Check, Compiled, Layout};
 use uapi::{Field, Kind, Struct};
 use wire::{Observed, Op, Outcome};
 
-use crate::judge::{little_endian, observed_end, shown_bytes};
+use crate::judge::{observed_end, shown_bytes};
 
 /// One line for each op that is worth one.
 #[must_use]
@@ -115,7 +115,7 @@ impl Names {
                 for one in save {
                     let end = one.offset + one.width.bytes();
                     let bytes = data.get(one.offset..end).unwrap_or_default();
-                    let value = little_endian(bytes);
+                    let value = wire::little_endian(bytes);
                     self.ids.insert(value, one.slot.clone());
                 }
             }

@@ -258,6 +258,8 @@ pub enum Op {
         offset: Value,
         /// Bytes.
         length: u64,
+        /// Receives the first bytes, up to eight, as a little-endian number.
+        save: Option<Slot>,
     },
     /// `pwrite(2)`.
     Pwrite {
@@ -267,6 +269,33 @@ pub enum Op {
         offset: Value,
         /// What.
         bytes: Vec<u8>,
+        /// Values only the guest knows.
+        patches: Vec<Patch>,
+    },
+    /// `pread(2)` or `pwrite(2)` with an address of the plan's own choice for its buffer.
+    Transfer {
+        /// Which descriptor.
+        fd: Value,
+        /// Which of the two.
+        write: bool,
+        /// File offset.
+        offset: Value,
+        /// Bytes.
+        length: u64,
+        /// The buffer.
+        at: Value,
+    },
+    /// Walk the capabilities of a vfio-pci device's configuration space to the first with
+    /// this id; `ret` is its offset, ENOENT is its absence.
+    Capability {
+        /// Which device descriptor.
+        fd: Value,
+        /// The id.
+        id: u16,
+        /// Which of the two chains.
+        chain: Chain,
+        /// Receives the offset in configuration space.
+        save: Slot,
     },
     /// Open, read at most a page, close; text is in the outcome.
     ReadFile {
@@ -327,8 +356,30 @@ pub enum Op {
         /// Deadline.
         timeout_ms: u64,
     },
+    /// Wait until an eventfd was signalled and take what it counted; `ret` is the count, 0 at
+    /// the deadline.
+    Events {
+        /// Which eventfd.
+        fd: Value,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// Add 1 to an eventfd.
+    Signal {
+        /// Which eventfd.
+        fd: Value,
+    },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
+}
+
+/// The two chains of capabilities in configuration space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Chain {
+    /// That of conventional PCI, from `PCI_CAPABILITY_LIST`.
+    Standard,
+    /// That of PCI Express, from byte 256.
+    Extended,
 }
 
 /// Deliberate faults, for the tests of the harness itself.

@@ -72,7 +72,7 @@ impl Ioctl {
         let plan = fields.take("plan").map(read_end).transpose()?;
         let wants = match (fields.take("expect"), layout) {
             (None, _) => Vec::new(),
-            (Some(node), Some(layout)) => read_field_wants(node, layout, 0)?,
+            (Some(node), Some(layout)) => read_wants(node, layout)?,
             (Some(node), None) => {
                 return Err(Problem::other(
                     node.at,
@@ -279,7 +279,8 @@ fn read_buffer(
         patches: Vec::new(),
     };
     if let Some((tail, node)) = tail {
-        buffer.read_tail(tail, node)?;
+        let element = chosen_element(tail, layout, &left);
+        buffer.read_tail(tail, element, node)?;
     }
     buffer.set_size(layout, buffer.bytes.len() as u64);
     for (name, node) in left {
@@ -298,6 +299,19 @@ fn read_buffer(
         read_only,
         layout: Layout::Struct(layout),
     })
+}
+
+/// What the elements of a flexible array are, where a field that the case gives decides it.
+fn chosen_element(tail: &uapi::Tail, layout: &Struct, given: &[(&Name, &Node)]) -> Element {
+    let number = |name: &str| {
+        let field = layout.field(name)?;
+        let (_, node) = given.iter().find(|(key, _)| key.text == name)?;
+        match value::field_value(node, field) {
+            Ok(Value::Const(number)) => Some(number),
+            _ => None,
+        }
+    };
+    tail.element.chosen(number).unwrap_or(tail.element)
 }
 
 struct Buffer {
@@ -377,21 +391,26 @@ impl Buffer {
         Ok(())
     }
 
-    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+    fn read_tail(
+        &mut self,
+        tail: &uapi::Tail,
+        element: Element,
+        node: &Node,
+    ) -> Result<(), Problem> {
         let mut offset = tail.offset as usize;
         for item in node.items() {
-            offset = self.read_element(tail, item, offset)?;
+            offset = self.read_element(element, item, offset)?;
         }
         Ok(())
     }
 
     fn read_element(
         &mut self,
-        tail: &uapi::Tail,
+        element: Element,
         item: &Node,
         offset: usize,
     ) -> Result<usize, Problem> {
-        if let (Element::Struct(layout), Tree::Map(entries)) = (tail.element, &item.tree) {
+        if let (Element::Struct(layout), Tree::Map(entries)) = (element, &item.tree) {
             self.bytes.resize(offset + layout.size as usize, 0);
             for (name, node) in entries {
                 let field = layout.field(&name.text).ok_or_else(|| {
@@ -403,8 +422,8 @@ impl Buffer {
             }
             return Ok(offset + layout.size as usize);
         }
-        // Chosen elements are mostly descriptors and flags of 32 bits.
-        let width = match tail.element {
+        // What the flags leave open is mostly made of 32 bits.
+        let width = match element {
             Element::Plain { width, .. } => wire_width(width),
             _ => Width::W4,
         };
@@ -412,6 +431,56 @@ impl Buffer {
         self.place(offset, width, value::value(item)?);
         Ok(offset + width.bytes())
     }
+}
+
+/// Name under which a case speaks of the capabilities behind an info struct.
+const CAPABILITIES: &str = "capabilities";
+
+/// Reads `expect` of an ioctl: fields, the elements of the flexible array under its name, and
+/// under `capabilities` the structs of the chain behind an info struct, in its order.
+fn read_wants(node: &Node, layout: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Vec::new();
+    for (name, want) in node.entries()? {
+        match layout.tail.map(|tail| (tail.name, tail)) {
+            Some((tail_name, tail)) if tail_name == name.text => {
+                wants.extend(read_tail_wants(tail, want)?);
+            }
+            _ if name.text == CAPABILITIES => wants.extend(read_chain_wants(want, layout)?),
+            _ => wants.extend(read_field_want(name, want, layout, 0)?),
+        }
+    }
+    Ok(wants)
+}
+
+fn read_tail_wants(tail: &uapi::Tail, node: &Node) -> Result<Vec<FieldWant>, Problem> {
+    let Element::Struct(layout) = tail.element else {
+        let text = format!("`{}` does not consist of structs", tail.name);
+        return Err(Problem::other(node.at, text));
+    };
+    let mut wants = Vec::new();
+    for (index, item) in node.items().iter().enumerate() {
+        let base = tail.offset as usize + index * layout.size as usize;
+        wants.extend(read_field_wants(item, layout, base)?);
+    }
+    Ok(wants)
+}
+
+/// The kernel puts the chain right behind the struct, each capability at a multiple of eight.
+fn read_chain_wants(node: &Node, info: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Vec::new();
+    let mut base = info.size as usize;
+    for item in node.items() {
+        let named = item.entries()?.iter().find(|(key, _)| key.text == "struct");
+        let missing = || Problem::missing(item.at, "struct", "a capability");
+        let layout = read_struct(&named.ok_or_else(missing)?.1)?;
+        for (name, want) in item.entries()? {
+            if name.text != "struct" {
+                wants.extend(read_field_want(name, want, layout, base)?);
+            }
+        }
+        base += (layout.size as usize).next_multiple_of(8);
+    }
+    Ok(wants)
 }
 
 /// Reads `expect: {field: value, field: {not: value}, flags: {has: [..], lacks: [..]}}`.
@@ -425,21 +494,30 @@ pub fn read_field_wants(
 ) -> Result<Vec<FieldWant>, Problem> {
     let mut wants = Vec::new();
     for (name, want) in node.entries()? {
-        let field = layout.field(&name.text).ok_or_else(|| {
-            let known = layout.fields.iter().map(|field| field.name);
-            Problem::unknown_key(name.at, &name.text, layout.name, known)
-        })?;
-        if let Tree::Map(entries) = &want.tree {
-            for (key, node) in entries {
-                let want = read_relation(key, node, |node| value::field_value(node, field))?;
-                wants.push(FieldWant { field, base, want });
-            }
-        } else {
-            let want = Want::Is(value::field_value(want, field)?);
-            wants.push(FieldWant { field, base, want });
-        }
+        wants.extend(read_field_want(name, want, layout, base)?);
     }
     Ok(wants)
+}
+
+fn read_field_want(
+    name: &Name,
+    want: &Node,
+    layout: &'static Struct,
+    base: usize,
+) -> Result<Vec<FieldWant>, Problem> {
+    let field = layout.field(&name.text).ok_or_else(|| {
+        let known = layout.fields.iter().map(|field| field.name);
+        Problem::unknown_key(name.at, &name.text, layout.name, known)
+    })?;
+    let Tree::Map(entries) = &want.tree else {
+        let want = Want::Is(value::field_value(want, field)?);
+        return Ok(vec![FieldWant { field, base, want }]);
+    };
+    let relations = entries.iter().map(|(key, node)| {
+        let want = read_relation(key, node, |node| value::field_value(node, field))?;
+        Ok(FieldWant { field, base, want })
+    });
+    relations.collect()
 }
 
 /// The struct that a node names.

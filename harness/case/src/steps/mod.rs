@@ -3,10 +3,12 @@
 pub mod data;
 pub mod dma;
 pub mod driver;
+pub mod event;
 pub mod file;
 pub mod ioctl;
 pub mod memory;
 pub mod open;
+pub mod pci;
 pub mod step;
 
 pub use step::Step;

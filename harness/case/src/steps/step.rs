@@ -6,7 +6,7 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, file, ioctl, memory, open},
+    steps::{data, dma, driver, event, file, ioctl, memory, open, pci},
 };
 
 /// One step of a case.
@@ -43,11 +43,15 @@ enum Action {
     GroupType(driver::GroupType),
     Dma(dma::Dma),
     Phys(dma::Phys),
+    Events(event::Events),
+    Signal(event::Signal),
+    Capability(pci::Capability),
+    ResetMethod(pci::ResetMethod),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 20] = [
+pub const KEYS: [(&str, &str); 24] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -79,6 +83,19 @@ pub const KEYS: [(&str, &str); 20] = [
         "let a device write a page by DMA, and see where it lands",
     ),
     ("phys", "physical address of a page of the process"),
+    (
+        "events",
+        "wait for an eventfd and take its count; none is to come where it is 0",
+    ),
+    ("signal", "add 1 to an eventfd"),
+    (
+        "capability",
+        "find a capability in a device's configuration space",
+    ),
+    (
+        "reset_method",
+        "how the kernel may reset a device; between cases it may not",
+    ),
     ("fault", "break the guest, to test the harness"),
 ];
 
@@ -143,6 +160,10 @@ impl Step {
             "group_type" => action!(GroupType, driver::GroupType),
             "dma" => action!(Dma, dma::Dma),
             "phys" => action!(Phys, dma::Phys),
+            "events" => action!(Events, event::Events),
+            "signal" => action!(Signal, event::Signal),
+            "capability" => action!(Capability, pci::Capability),
+            "reset_method" => action!(ResetMethod, pci::ResetMethod),
             "fault" => action!(Fault, file::Fault),
             _ => return None,
         })
@@ -175,6 +196,10 @@ impl Step {
             Action::GroupType(it) => it.compile(to),
             Action::Dma(it) => it.compile(to),
             Action::Phys(it) => it.compile(to),
+            Action::Events(it) => it.compile(to),
+            Action::Signal(it) => it.compile(to),
+            Action::Capability(it) => it.compile(to),
+            Action::ResetMethod(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
         }
     }
@@ -190,7 +215,12 @@ impl Step {
     pub fn asserts(&self) -> bool {
         !matches!(
             self.action,
-            Action::Memory(_) | Action::Fault(_) | Action::Phys(_) | Action::Eventfd(_)
+            Action::Memory(_)
+                | Action::Fault(_)
+                | Action::Phys(_)
+                | Action::Eventfd(_)
+                | Action::Signal(_)
+                | Action::ResetMethod(_)
         )
     }
 }

@@ -1,0 +1,148 @@
+//! `capability` and `reset_method`: what is there in a PCI device, and how the kernel resets it.
+
+use wire::{Chain, Location, Op, Value};
+
+use crate::{
+    build::Builder,
+    expect::{Expect, Layout, WantEnd},
+    fields::Fields,
+    node::Node,
+    problem::Problem,
+    role::Role,
+    steps::step::read_errno,
+    value,
+};
+
+/// `capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`, or `chain: extended`; ENOENT says
+/// that the device does not show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capability {
+    on: String,
+    id: u16,
+    chain: Chain,
+    save: String,
+    end: WantEnd,
+}
+
+impl Capability {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "capability")?;
+        let on = fields.need("on")?.text()?.to_owned();
+        let id = read_id(fields.need("id")?)?;
+        let chain = fields
+            .take("chain")
+            .map_or(Ok(Chain::Standard), read_chain)?;
+        let save = fields.text("save")?.unwrap_or("capability").to_owned();
+        let end = read_errno(&mut fields)?;
+        fields.finish()?;
+        Ok(Self {
+            on,
+            id,
+            chain,
+            save,
+            end,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("capability {:#x} of {}", self.id, self.on)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::Capability {
+            fd: Value::Slot {
+                name: self.on.clone(),
+                add: 0,
+            },
+            id: self.id,
+            chain: self.chain,
+            save: self.save.clone(),
+        };
+        to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
+        Ok(())
+    }
+}
+
+fn read_id(node: &Node) -> Result<u16, Problem> {
+    let known = match value::value(node)? {
+        Value::Const(number) => u16::try_from(number).ok(),
+        Value::Slot { .. } => None,
+    };
+    known.ok_or_else(|| node.not("the id of a capability, of 16 bits"))
+}
+
+fn read_chain(node: &Node) -> Result<Chain, Problem> {
+    match node.text()? {
+        "standard" => Ok(Chain::Standard),
+        "extended" => Ok(Chain::Extended),
+        other => {
+            let known = ["standard", "extended"];
+            let what = "chain of capabilities";
+            Err(Problem::unknown_name(node.at, what, other, known))
+        }
+    }
+}
+
+/// `reset_method: {of: group.0, to: flr}`
+///
+/// Between cases the devices have none: a reset takes a tenth of a second at each open and
+/// close.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResetMethod {
+    of: Role,
+    to: String,
+}
+
+impl ResetMethod {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "reset_method")?;
+        let of = Role::read_device(fields.need("of")?)?;
+        let to = fields.need("to")?.text()?.to_owned();
+        fields.finish()?;
+        Ok(Self { of, to })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("reset method {} for {}", self.to, self.of)
+    }
+
+    /// Adds its op; the method is taken away after the case.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = &to.cast.device(self.of)?.name;
+        to.touch_reset_method(device);
+        to.push(
+            set_method(device, &self.to),
+            Expect::SUCCESS,
+            Layout::Nothing,
+        );
+        Ok(())
+    }
+}
+
+/// Names the ways in which the kernel may reset a device; an empty line is none.
+#[must_use]
+pub fn set_method(device: &str, method: &str) -> Op {
+    Op::WriteFile {
+        at: Location::Path(format!("/sys/bus/pci/devices/{device}/reset_method")),
+        text: method.to_owned(),
+    }
+}
