@@ -116,8 +116,13 @@ impl Machine {
                 offset,
                 length,
                 access,
+                private,
                 save,
-            } => self.mmap(fd, offset, *length, *access, save),
+            } => {
+                let at = self.mmap(fd, offset, *length, *access, *private)?;
+                self.slots.insert(save.clone(), at);
+                ok(at)
+            }
             Op::Munmap { at, length } => self.munmap(at, *length),
             Op::Load { at, width } => {
                 let value = guard::load(self.value(at)?, *width)?;
@@ -284,32 +289,29 @@ impl Machine {
     }
 
     fn mmap(
-        &mut self,
+        &self,
         fd: &Value,
         offset: &Value,
         length: u64,
         access: Access,
-        save: &str,
-    ) -> Done {
+        private: bool,
+    ) -> Result<u64, Stop> {
         let (fd, offset) = (self.value(fd)?, self.value(offset)?);
         let access = match access {
             Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
             Access::ReadOnly => ProtFlags::PROT_READ,
         };
+        let kind = if private {
+            MapFlags::MAP_PRIVATE
+        } else {
+            MapFlags::MAP_SHARED
+        };
         let length = nonzero(length)?;
         // SAFETY: a new mapping, only ever touched through `guard`.
         let at = with_fd(fd, |fd| unsafe {
-            mmap(
-                None,
-                length,
-                access,
-                MapFlags::MAP_SHARED,
-                fd,
-                offset as i64,
-            )
+            mmap(None, length, access, kind, fd, offset as i64)
         })?;
-        self.slots.insert(save.to_owned(), at.as_ptr() as u64);
-        ok(at.as_ptr() as u64)
+        Ok(at.as_ptr() as u64)
     }
 
     fn munmap(&mut self, at: &Value, length: u64) -> Done {
@@ -472,6 +474,10 @@ fn options(flags: OpenFlags) -> OpenOptions {
 fn path_of(at: &Location) -> io::Result<String> {
     match at {
         Location::Path(path) => Ok(path.clone()),
+        Location::Link { link, prefix } => match sysfs::link_name(link) {
+            Some(name) => Ok(format!("{prefix}{name}")),
+            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        },
         Location::Entry {
             directory,
             starts,

@@ -6,6 +6,7 @@ use crate::{
     At,
     expect::{Check, Expect, Layout, WantEnd},
     role::{Cast, Which},
+    steps::pci,
 };
 
 /// A plan and what is expected of each of its ops, in the same order.
@@ -26,6 +27,7 @@ pub struct Builder<'a> {
     touched_devices: Vec<String>,
     touched_groups: Vec<Which>,
     touched_resets: Vec<String>,
+    created_functions: Vec<String>,
     step: usize,
     label: String,
     at: At,
@@ -43,6 +45,7 @@ impl<'a> Builder<'a> {
             touched_devices: Vec::new(),
             touched_groups: Vec::new(),
             touched_resets: Vec::new(),
+            created_functions: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
@@ -110,6 +113,13 @@ impl<'a> Builder<'a> {
         self.touched_resets.push(name.to_owned());
     }
 
+    /// This device gets virtual functions: they are gone after the case.
+    pub fn create_functions(&mut self, name: &str) {
+        if !self.created_functions.iter().any(|known| known == name) {
+            self.created_functions.push(name.to_owned());
+        }
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -131,6 +141,10 @@ impl<'a> Builder<'a> {
     /// A default domain can only be changed while no driver has a device of the group.
     fn restore(&self) -> Result<Vec<Op>, String> {
         let mut ops = Vec::new();
+        for name in &self.created_functions {
+            ops.push(pci::set_functions(name, 0));
+            ops.push(pci::allow_functions(false));
+        }
         for which in &self.touched_groups {
             ops.extend(crate::steps::driver::change_domain(
                 self.cast, *which, None,
@@ -144,7 +158,7 @@ impl<'a> Builder<'a> {
             });
         }
         let resets = self.touched_resets.iter();
-        ops.extend(resets.map(|name| crate::steps::pci::set_method(name, "\n")));
+        ops.extend(resets.map(|name| pci::set_method(name, "\n")));
         Ok(ops)
     }
 }

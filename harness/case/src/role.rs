@@ -162,6 +162,30 @@ impl fmt::Display for Role {
     }
 }
 
+/// A function that a case creates on the bus of a device: `group.0@10.0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    beside: Role,
+    slot: String,
+}
+
+impl Function {
+    /// The function of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (beside, slot) = name.split_once('@')?;
+        let beside = Role::named(beside).filter(|role| role.member != Member::Whole)?;
+        let slot = slot.to_owned();
+        Some(Self { beside, slot })
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.beside, self.slot)
+    }
+}
+
 /// A group that a guest offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedGroup {
@@ -315,7 +339,18 @@ impl<'a> Cast<'a> {
         found.ok_or_else(|| format!("device {role}: group {} has none", group.name))
     }
 
-    /// Replaces `{group}` by the group's number and `{group.0}` by a device's name.
+    /// PCI address of a function that the case creates.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn function(&self, function: &Function) -> Result<String, String> {
+        let beside = &self.device(function.beside)?.name;
+        let bus = beside.rsplit_once(':').map_or("", |(bus, _)| bus);
+        Ok(format!("{bus}:{}", function.slot))
+    }
+
+    /// Replaces `{group}` by the group's number, `{group.0}` by a device's name, and
+    /// `{group.0@10.0}` by that of a function on the device's bus.
     ///
     /// # Errors
     /// With the need that this guest does not meet, or the name that stands for nothing.
@@ -326,16 +361,23 @@ impl<'a> Cast<'a> {
             let (name, behind) = after
                 .split_once('}')
                 .ok_or_else(|| format!("`{{` without `}}` in {text}"))?;
-            let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
             filled.push_str(before);
-            match role.member {
-                Member::Whole => filled.push_str(&self.group(role.which)?.number()?.to_string()),
-                _ => filled.push_str(&self.device(role)?.name),
-            }
+            filled.push_str(&self.fill_name(name, text)?);
             rest = behind;
         }
         filled.push_str(rest);
         Ok(filled)
+    }
+
+    fn fill_name(&self, name: &str, text: &str) -> Result<String, String> {
+        if let Some(function) = Function::named(name) {
+            return self.function(&function);
+        }
+        let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
+        match role.member {
+            Member::Whole => Ok(self.group(role.which)?.number()?.to_string()),
+            _ => Ok(self.device(role)?.name.clone()),
+        }
     }
 }
 

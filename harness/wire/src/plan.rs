@@ -47,6 +47,14 @@ pub enum Location {
         /// Put before the entry's name.
         prefix: String,
     },
+    /// `prefix` followed by the last component of where a link points to: the number of a
+    /// group that the case creates.
+    Link {
+        /// The link.
+        link: String,
+        /// Put before the name.
+        prefix: String,
+    },
 }
 
 /// How to open.
@@ -207,7 +215,7 @@ pub enum Op {
         /// Receives the address.
         save: Slot,
     },
-    /// `mmap(2)` of a descriptor, shared.
+    /// `mmap(2)` of a descriptor.
     Mmap {
         /// Which descriptor.
         fd: Value,
@@ -217,6 +225,8 @@ pub enum Op {
         length: u64,
         /// Access rights.
         access: Access,
+        /// `MAP_PRIVATE` instead of `MAP_SHARED`.
+        private: bool,
         /// Receives the address.
         save: Slot,
     },

@@ -117,6 +117,16 @@ impl Pread {
         format!("pread of {}", self.place.on)
     }
 
+    /// What is saved, and what is compared with it, is another one on another machine.
+    fn layout(&self) -> Layout {
+        let saved = matches!(&self.expect, WantData::Number(Want::Is(Value::Slot { .. })));
+        if saved || self.save.is_some() {
+            Layout::Volatile
+        } else {
+            Layout::Bytes
+        }
+    }
+
     /// Adds its op.
     ///
     /// # Errors
@@ -131,7 +141,7 @@ impl Pread {
         let op = self.place.transfer(false, self.length).unwrap_or(own);
         let mut expect = self.place.expect(self.length);
         expect.data = self.expect.clone();
-        to.push(op, expect, Layout::Bytes);
+        to.push(op, expect, self.layout());
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     fields::Fields,
     node::{Name, Node, Tree},
     problem::Problem,
+    role::{Member, Role, Which},
     steps::step::{read_end, read_errno},
     value,
 };
@@ -33,11 +34,15 @@ pub struct Ioctl {
     on: String,
     argument: Argument,
     expect: Expect,
+    groups: Vec<GroupWant>,
     saves: Vec<(&'static Field, String)>,
     save_return: Option<String>,
     /// What a kernel that conforms to the plan would answer instead.
     pub plan: Option<WantEnd>,
 }
+
+/// A field that is to hold the number of a group, which only the guest knows.
+type GroupWant = (&'static Field, usize, Which);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Argument {
@@ -71,7 +76,7 @@ impl Ioctl {
         let end = read_errno(&mut fields)?;
         let plan = fields.take("plan").map(read_end).transpose()?;
         let wants = match (fields.take("expect"), layout) {
-            (None, _) => Vec::new(),
+            (None, _) => Wants::default(),
             (Some(node), Some(layout)) => read_wants(node, layout)?,
             (Some(node), None) => {
                 return Err(Problem::other(
@@ -90,7 +95,7 @@ impl Ioctl {
         let expect = Expect {
             end,
             returns,
-            fields: wants,
+            fields: wants.fields,
             data: WantData::Anything,
         };
         Ok(Self {
@@ -98,6 +103,7 @@ impl Ioctl {
             on,
             argument,
             expect,
+            groups: wants.groups,
             saves,
             save_return,
             plan,
@@ -151,7 +157,16 @@ impl Ioctl {
             save: save.collect(),
             save_ret: self.save_return.clone(),
         };
-        to.push(op, self.expect.clone(), layout);
+        let mut expect = self.expect.clone();
+        for (field, base, which) in &self.groups {
+            let number = to.cast.group(*which)?.number()?;
+            expect.fields.push(FieldWant {
+                field,
+                base: *base,
+                want: Want::Is(Value::Const(number.into())),
+            });
+        }
+        to.push(op, expect, layout);
         Ok(())
     }
 }
@@ -436,33 +451,56 @@ impl Buffer {
 /// Name under which a case speaks of the capabilities behind an info struct.
 const CAPABILITIES: &str = "capabilities";
 
+#[derive(Default)]
+struct Wants {
+    fields: Vec<FieldWant>,
+    groups: Vec<GroupWant>,
+}
+
 /// Reads `expect` of an ioctl: fields, the elements of the flexible array under its name, and
 /// under `capabilities` the structs of the chain behind an info struct, in its order.
-fn read_wants(node: &Node, layout: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
-    let mut wants = Vec::new();
+fn read_wants(node: &Node, layout: &'static Struct) -> Result<Wants, Problem> {
+    let mut wants = Wants::default();
     for (name, want) in node.entries()? {
         match layout.tail.map(|tail| (tail.name, tail)) {
-            Some((tail_name, tail)) if tail_name == name.text => {
-                wants.extend(read_tail_wants(tail, want)?);
-            }
-            _ if name.text == CAPABILITIES => wants.extend(read_chain_wants(want, layout)?),
-            _ => wants.extend(read_field_want(name, want, layout, 0)?),
+            Some((tail_name, tail)) if tail_name == name.text => wants.read_tail(tail, want)?,
+            _ if name.text == CAPABILITIES => wants.fields.extend(read_chain_wants(want, layout)?),
+            _ => wants.read(name, want, layout, 0)?,
         }
     }
     Ok(wants)
 }
 
-fn read_tail_wants(tail: &uapi::Tail, node: &Node) -> Result<Vec<FieldWant>, Problem> {
-    let Element::Struct(layout) = tail.element else {
-        let text = format!("`{}` does not consist of structs", tail.name);
-        return Err(Problem::other(node.at, text));
-    };
-    let mut wants = Vec::new();
-    for (index, item) in node.items().iter().enumerate() {
-        let base = tail.offset as usize + index * layout.size as usize;
-        wants.extend(read_field_wants(item, layout, base)?);
+impl Wants {
+    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+        let Element::Struct(layout) = tail.element else {
+            let text = format!("`{}` does not consist of structs", tail.name);
+            return Err(Problem::other(node.at, text));
+        };
+        for (index, item) in node.items().iter().enumerate() {
+            let base = tail.offset as usize + index * layout.size as usize;
+            for (name, want) in item.entries()? {
+                self.read(name, want, layout, base)?;
+            }
+        }
+        Ok(())
     }
-    Ok(wants)
+
+    fn read(
+        &mut self,
+        name: &Name,
+        want: &Node,
+        layout: &'static Struct,
+        base: usize,
+    ) -> Result<(), Problem> {
+        match (group_named(want), layout.field(&name.text)) {
+            (Some(which), Some(field)) => self.groups.push((field, base, which)),
+            _ => self
+                .fields
+                .extend(read_field_want(name, want, layout, base)?),
+        }
+        Ok(())
+    }
 }
 
 /// The kernel puts the chain right behind the struct, each capability at a multiple of eight.
@@ -518,6 +556,15 @@ fn read_field_want(
         Ok(FieldWant { field, base, want })
     });
     relations.collect()
+}
+
+/// `{group}` or `{other}`.
+fn group_named(node: &Node) -> Option<Which> {
+    let Tree::Text(text) = &node.tree else {
+        return None;
+    };
+    let role = Role::named(text.strip_prefix('{')?.strip_suffix('}')?)?;
+    (role.member == Member::Whole).then_some(role.which)
 }
 
 /// The struct that a node names.

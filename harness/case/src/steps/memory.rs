@@ -171,6 +171,7 @@ pub struct Mmap {
     offset: Value,
     length: u64,
     access: Access,
+    private: bool,
     save: String,
     end: WantEnd,
 }
@@ -196,6 +197,14 @@ impl Mmap {
                 }
             },
         };
+        let private = match fields.take("sharing").map(|node| (node, node.text())) {
+            None | Some((_, Ok("shared"))) => false,
+            Some((_, Ok("private"))) => true,
+            Some((node, name)) => {
+                let known = ["shared", "private"];
+                return Err(Problem::unknown_name(node.at, "sharing", name?, known));
+            }
+        };
         let save = fields.text("save")?.unwrap_or("mapping").to_owned();
         let end = read_errno(&mut fields)?;
         fields.finish()?;
@@ -204,6 +213,7 @@ impl Mmap {
             offset,
             length,
             access,
+            private,
             save,
             end,
         })
@@ -228,6 +238,7 @@ impl Mmap {
             offset: self.offset.clone(),
             length: self.length,
             access: self.access,
+            private: self.private,
             save: self.save.clone(),
         };
         to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);

@@ -1,4 +1,5 @@
-//! `capability` and `reset_method`: what is there in a PCI device, and how the kernel resets it.
+//! `capability`, `reset_method` and `virtual_functions`: what is there in a PCI device, how the
+//! kernel resets it, and what it creates.
 
 use wire::{Chain, Location, Op, Value};
 
@@ -135,6 +136,67 @@ impl ResetMethod {
             Layout::Nothing,
         );
         Ok(())
+    }
+}
+
+/// `virtual_functions: {of: group.0, count: 2, errno: EBUSY}`; there are none after the case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualFunctions {
+    of: Role,
+    count: u64,
+    end: WantEnd,
+}
+
+impl VirtualFunctions {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "virtual_functions")?;
+        let of = Role::read_device(fields.need("of")?)?;
+        let count = fields.need("count")?.number()?;
+        let end = read_errno(&mut fields)?;
+        fields.finish()?;
+        Ok(Self { of, count, end })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} virtual functions of {}", self.count, self.of)
+    }
+
+    /// Adds its op; the functions go after the case.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = &to.cast.device(self.of)?.name;
+        to.create_functions(device);
+        to.prepare(allow_functions(true));
+        let expect = Expect::ending(self.end.clone());
+        to.push(set_functions(device, self.count), expect, Layout::Nothing);
+        Ok(())
+    }
+}
+
+/// Lets vfio-pci create virtual functions, which it does not unless it is told so.
+#[must_use]
+pub fn allow_functions(allow: bool) -> Op {
+    let path = "/sys/module/vfio_pci/parameters/enable_sriov";
+    Op::WriteFile {
+        at: Location::Path(path.to_owned()),
+        text: if allow { "Y" } else { "N" }.to_owned(),
+    }
+}
+
+/// Creates virtual functions, or takes them away.
+#[must_use]
+pub fn set_functions(device: &str, count: u64) -> Op {
+    Op::WriteFile {
+        at: Location::Path(format!("/sys/bus/pci/devices/{device}/sriov_numvfs")),
+        text: count.to_string(),
     }
 }
 

@@ -47,11 +47,12 @@ enum Action {
     Signal(event::Signal),
     Capability(pci::Capability),
     ResetMethod(pci::ResetMethod),
+    VirtualFunctions(pci::VirtualFunctions),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 24] = [
+pub const KEYS: [(&str, &str); 25] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -95,6 +96,10 @@ pub const KEYS: [(&str, &str); 24] = [
     (
         "reset_method",
         "how the kernel may reset a device; between cases it may not",
+    ),
+    (
+        "virtual_functions",
+        "create the virtual functions of a device",
     ),
     ("fault", "break the guest, to test the harness"),
 ];
@@ -164,6 +169,7 @@ impl Step {
             "signal" => action!(Signal, event::Signal),
             "capability" => action!(Capability, pci::Capability),
             "reset_method" => action!(ResetMethod, pci::ResetMethod),
+            "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
             "fault" => action!(Fault, file::Fault),
             _ => return None,
         })
@@ -200,6 +206,7 @@ impl Step {
             Action::Signal(it) => it.compile(to),
             Action::Capability(it) => it.compile(to),
             Action::ResetMethod(it) => it.compile(to),
+            Action::VirtualFunctions(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
         }
     }
