@@ -189,6 +189,19 @@ impl Machine {
                 let written = self.with_file(fd, |mut file| file.write(&1u64.to_ne_bytes()))?;
                 ok(written as u64)
             }
+            Op::Arrive {
+                device,
+                driver,
+                timeout_ms,
+            } => arrive(device, driver.as_deref(), *timeout_ms),
+            Op::Await {
+                path,
+                there,
+                timeout_ms,
+            } => await_path(path, *there, *timeout_ms),
+            Op::Host(action) => Err(broken(&io::Error::other(format!(
+                "{action:?} is not for this process to do"
+            )))),
             Op::Fault(fault) => commit(*fault),
         }
     }
@@ -550,6 +563,30 @@ fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
     }
     bytes.truncate(filled);
     Ok(bytes)
+}
+
+/// A device is in sysfs some time before the kernel lets a driver have it.
+fn arrive(device: &str, driver: Option<&str>, timeout_ms: u64) -> Done {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    loop {
+        match sysfs::set_driver_anew(device, driver) {
+            Ok(()) => return ok(0),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn await_path(path: &str, there: bool, timeout_ms: u64) -> Done {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    // sysfs tells nobody who watches a directory of it.
+    while std::path::Path::new(path).exists() != there {
+        if Instant::now() >= deadline {
+            return Err(Errno::ETIMEDOUT.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    ok(0)
 }
 
 /// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without

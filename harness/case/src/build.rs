@@ -28,6 +28,7 @@ pub struct Builder<'a> {
     touched_groups: Vec<Which>,
     touched_resets: Vec<String>,
     created_functions: Vec<String>,
+    restore_ops: Vec<Op>,
     step: usize,
     label: String,
     at: At,
@@ -46,6 +47,7 @@ impl<'a> Builder<'a> {
             touched_groups: Vec::new(),
             touched_resets: Vec::new(),
             created_functions: Vec::new(),
+            restore_ops: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
@@ -120,6 +122,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// These ops undo what the case does; they must do no harm where it did not get so far.
+    pub fn restore_by(&mut self, ops: Vec<Op>) {
+        self.restore_ops.extend(ops);
+    }
+
     /// Ends the plan.
     ///
     /// # Errors
@@ -140,7 +147,7 @@ impl<'a> Builder<'a> {
 
     /// A default domain can only be changed while no driver has a device of the group.
     fn restore(&self) -> Result<Vec<Op>, String> {
-        let mut ops = Vec::new();
+        let mut ops = self.restore_ops.clone();
         for name in &self.created_functions {
             ops.push(pci::set_functions(name, 0));
             ops.push(pci::allow_functions(false));

@@ -21,6 +21,8 @@ pub enum Shape {
     Conventional,
     /// One PCI Express function with everything that configuration space may have.
     Express,
+    /// One device behind a port that it can be taken out of.
+    Hotplug,
     /// A mediated device: a group without IOMMU hardware.
     Mdev,
     /// A device that no IOMMU translates: it has no group.
@@ -29,7 +31,7 @@ pub enum Shape {
 
 impl Shape {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("singleton", Self::Singleton),
         ("native", Self::Native),
         ("bridge", Self::Bridge),
@@ -37,6 +39,7 @@ impl Shape {
         ("sriov", Self::Sriov),
         ("conventional", Self::Conventional),
         ("express", Self::Express),
+        ("hotplug", Self::Hotplug),
         ("mdev", Self::Mdev),
         ("noiommu", Self::Noiommu),
     ];
@@ -215,6 +218,8 @@ impl OfferedGroup {
 pub struct OfferedDevice {
     /// PCI address or mdev UUID.
     pub name: String,
+    /// What the machine calls it; none where the guest made it.
+    pub machine_id: Option<String>,
     /// Whether and how it does DMA on demand.
     pub engine: Option<wire::Engine>,
     /// What its DMA leaves in memory.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod guest;
 pub mod judge;
 pub mod lab;
+pub mod monitor;
 pub mod offer;
 pub mod options;
 pub mod platform;

@@ -77,6 +77,7 @@ fn group(
         let id = device_id(name, index);
         devices.push(OfferedDevice {
             name: found.name.clone(),
+            machine_id: Some(id.clone()),
             engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
             signature: model.signature.replace("{id}", &id),
             native: model.native.clone(),
@@ -106,6 +107,7 @@ fn group(
 fn mdev_device(name: &str) -> OfferedDevice {
     OfferedDevice {
         name: name.to_owned(),
+        machine_id: None,
         engine: None,
         signature: String::new(),
         native: None,

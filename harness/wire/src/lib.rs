@@ -15,8 +15,8 @@ pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{End, Reply, Request};
 pub use outcome::{Dma, DmaEnd, Observed, Outcome};
 pub use plan::{
-    Access, Arg, Chain, Engine, Fault, Location, Memory, Op, OpenFlags, Patch, Plan, Save, Slot,
-    Value, Width,
+    Access, Arg, Chain, Engine, Fault, HostAction, Location, Memory, Op, OpenFlags, Patch, Plan,
+    Save, Slot, Value, Width,
 };
 
 /// Revision of everything in this crate; both ends compare it in the handshake.

@@ -379,8 +379,37 @@ pub enum Op {
         /// Which eventfd.
         fd: Value,
     },
+    /// Something that only the host can do to the machine; the plan waits for it.
+    Host(HostAction),
+    /// Wait until a device that was plugged in is ready, and give it to a driver.
+    Arrive {
+        /// PCI address.
+        device: String,
+        /// Driver name; none leaves it driverless.
+        driver: Option<String>,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// Wait until a path is there, or gone; ETIMEDOUT at the deadline.
+    Await {
+        /// Which path.
+        path: String,
+        /// There, or gone.
+        there: bool,
+        /// Deadline.
+        timeout_ms: u64,
+    },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
+}
+
+/// What the host can do to a device of the machine, which it knows by a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostAction {
+    /// Ask the guest to let go of it. It goes when the guest does.
+    Unplug(String),
+    /// Wait until it is gone and plug it in again; nothing, if it was never unplugged.
+    Plug(String),
 }
 
 /// The two chains of capabilities in configuration space.

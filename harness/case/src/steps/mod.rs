@@ -6,6 +6,7 @@ pub mod driver;
 pub mod event;
 pub mod file;
 pub mod ioctl;
+pub mod machine;
 pub mod memory;
 pub mod open;
 pub mod pci;

@@ -6,7 +6,7 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, event, file, ioctl, memory, open, pci},
+    steps::{data, dma, driver, event, file, ioctl, machine, memory, open, pci},
 };
 
 /// One step of a case.
@@ -48,11 +48,13 @@ enum Action {
     Capability(pci::Capability),
     ResetMethod(pci::ResetMethod),
     VirtualFunctions(pci::VirtualFunctions),
+    Unplug(machine::Unplug),
+    Plug(machine::Plug),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 25] = [
+pub const KEYS: [(&str, &str); 27] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -101,6 +103,11 @@ pub const KEYS: [(&str, &str); 25] = [
         "virtual_functions",
         "create the virtual functions of a device",
     ),
+    (
+        "unplug",
+        "ask the guest to let a device go; it is back after the case",
+    ),
+    ("plug", "plug an unplugged device in again"),
     ("fault", "break the guest, to test the harness"),
 ];
 
@@ -170,6 +177,8 @@ impl Step {
             "capability" => action!(Capability, pci::Capability),
             "reset_method" => action!(ResetMethod, pci::ResetMethod),
             "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
+            "unplug" => action!(Unplug, machine::Unplug),
+            "plug" => action!(Plug, machine::Plug),
             "fault" => action!(Fault, file::Fault),
             _ => return None,
         })
@@ -207,6 +216,8 @@ impl Step {
             Action::Capability(it) => it.compile(to),
             Action::ResetMethod(it) => it.compile(to),
             Action::VirtualFunctions(it) => it.compile(to),
+            Action::Unplug(it) => it.compile(to),
+            Action::Plug(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
         }
     }
