@@ -1,5 +1,5 @@
-//! `capability`, `reset_method` and `virtual_functions`: what is there in a PCI device, how the
-//! kernel resets it, and what it creates.
+//! `capability`, `reset_method`, `virtual_functions`, `module_parameter`: what is there in a PCI
+//! device, how the kernel resets it, what it creates, and how vfio-pci treats it.
 
 use wire::{Chain, Location, Op, Value};
 
@@ -206,5 +206,75 @@ pub fn set_method(device: &str, method: &str) -> Op {
     Op::WriteFile {
         at: Location::Path(format!("/sys/bus/pci/devices/{device}/reset_method")),
         text: method.to_owned(),
+    }
+}
+
+/// Parameters of vfio-pci that each device keeps from when it was given to the driver, and what
+/// they are between cases.
+const PARAMETERS: [(&str, &str); 2] = [("nointxmask", "N"), ("disable_idle_d3", "Y")];
+
+/// `module_parameter: {nointxmask: "Y", of: group.0}`: the device is given to vfio-pci anew, with
+/// another parameter. Both are undone after the case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleParameter {
+    name: &'static str,
+    usual: &'static str,
+    value: String,
+    of: Role,
+}
+
+impl ModuleParameter {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "module_parameter")?;
+        let of = Role::read_device(fields.need("of")?)?;
+        let given = PARAMETERS
+            .iter()
+            .find_map(|(name, usual)| Some((*name, *usual, fields.take(name)?)));
+        let missing = Problem::missing(fields.at(), PARAMETERS[0].0, "module_parameter");
+        let (name, usual, value) = given.ok_or(missing)?;
+        let value = value.text()?.to_owned();
+        fields.finish()?;
+        Ok(Self {
+            name,
+            usual,
+            value,
+            of,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {} for {}", self.name, self.value, self.of)
+    }
+
+    /// Adds its ops.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.of)?;
+        to.restore_by(self.anew(&device.name, self.usual, device.home.as_deref()));
+        for op in self.anew(&device.name, &self.value, Some("vfio-pci")) {
+            to.push(op, Expect::SUCCESS, Layout::Nothing);
+        }
+        Ok(())
+    }
+
+    fn anew(&self, device: &str, value: &str, driver: Option<&str>) -> Vec<Op> {
+        let path = format!("/sys/module/vfio_pci/parameters/{}", self.name);
+        let drivers = [None, driver].map(|driver| Op::Driver {
+            device: device.to_owned(),
+            driver: driver.map(str::to_owned),
+        });
+        let parameter = Op::WriteFile {
+            at: Location::Path(path),
+            text: value.to_owned(),
+        };
+        std::iter::once(parameter).chain(drivers).collect()
     }
 }

@@ -48,13 +48,14 @@ enum Action {
     Capability(pci::Capability),
     ResetMethod(pci::ResetMethod),
     VirtualFunctions(pci::VirtualFunctions),
+    ModuleParameter(pci::ModuleParameter),
     Unplug(machine::Unplug),
     Plug(machine::Plug),
     Fault(file::Fault),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 27] = [
+pub const KEYS: [(&str, &str); 28] = [
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -102,6 +103,10 @@ pub const KEYS: [(&str, &str); 27] = [
     (
         "virtual_functions",
         "create the virtual functions of a device",
+    ),
+    (
+        "module_parameter",
+        "give a device to vfio-pci anew, with a parameter of the module",
     ),
     (
         "unplug",
@@ -177,6 +182,7 @@ impl Step {
             "capability" => action!(Capability, pci::Capability),
             "reset_method" => action!(ResetMethod, pci::ResetMethod),
             "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
+            "module_parameter" => action!(ModuleParameter, pci::ModuleParameter),
             "unplug" => action!(Unplug, machine::Unplug),
             "plug" => action!(Plug, machine::Plug),
             "fault" => action!(Fault, file::Fault),
@@ -216,6 +222,7 @@ impl Step {
             Action::Capability(it) => it.compile(to),
             Action::ResetMethod(it) => it.compile(to),
             Action::VirtualFunctions(it) => it.compile(to),
+            Action::ModuleParameter(it) => it.compile(to),
             Action::Unplug(it) => it.compile(to),
             Action::Plug(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
