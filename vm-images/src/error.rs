@@ -43,6 +43,17 @@ pub enum ImageError {
         programs: Vec<String>,
     },
 
+    /// No version of the LLVM programs is complete.
+    #[error(
+        "a coverage kernel needs {} of one version, and no version has all of them in PATH; \
+         `scripts/bootstrap --coverage` installs what is missing",
+        programs.join(", ")
+    )]
+    NoLlvm {
+        /// Their names.
+        programs: &'static [&'static str],
+    },
+
     /// A program ended with a failure.
     #[error("`{command}` ended with {status}:\n{tail}{hint}")]
     StepFailed {

@@ -4,11 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::ImageError;
+use crate::image::Flavour;
 use crate::series::Series;
 
-/// The fragments every image is made from: name and text.
-pub(crate) const FRAGMENTS: &[(&str, &str)] =
-    &[("base.config", include_str!("../kernels/base.config"))];
+/// The fragment every image is made from.
+const BASE: (&str, &str) = ("base.config", include_str!("../kernels/base.config"));
+/// What one that counts coverage is made from on top.
+const COVERAGE: (&str, &str) = (
+    "coverage.config",
+    include_str!("../kernels/coverage.config"),
+);
+
+/// The fragments of a flavour: name and text, in the order in which they override.
+fn fragments(flavour: Flavour) -> &'static [(&'static str, &'static str)] {
+    match flavour {
+        Flavour::Plain => &[BASE],
+        Flavour::Coverage => &[BASE, COVERAGE],
+    }
+}
 
 /// An option of a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +73,9 @@ impl fmt::Display for Mismatch {
 }
 
 /// The options of all the fragments that hold for a series.
-pub(crate) fn settings_for(series: Series) -> Result<Vec<Setting>, ImageError> {
+pub(crate) fn settings_for(series: Series, flavour: Flavour) -> Result<Vec<Setting>, ImageError> {
     let mut all = Vec::new();
-    for (file, text) in FRAGMENTS {
+    for (file, text) in fragments(flavour) {
         all.extend(parse(file, text)?);
     }
     all.retain(|setting| setting.applies(series));
@@ -177,8 +190,12 @@ mod tests {
 
     #[test]
     fn own_fragments_are_well_formed() {
-        for series in [OLD, NEW] {
-            let all = settings_for(series).unwrap();
+        for (series, flavour) in [
+            (OLD, Flavour::Plain),
+            (NEW, Flavour::Plain),
+            (NEW, Flavour::Coverage),
+        ] {
+            let all = settings_for(series, flavour).unwrap();
             assert!(
                 all.iter()
                     .any(|s| s.name == "CONFIG_IOMMUFD_TEST" && s.value == "y")

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bzimage::release_of;
 use crate::cache::{Cache, cache_dir, hash};
+use crate::coverage;
 use crate::error::ImageError;
 use crate::progress::Progress;
 use crate::series::Series;
@@ -27,6 +28,16 @@ pub enum Source {
     },
 }
 
+/// What a kernel is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flavour {
+    /// To be tested as it is.
+    #[default]
+    Plain,
+    /// It counts which of its code under test is executed.
+    Coverage,
+}
+
 /// A kernel to boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -45,6 +56,9 @@ pub struct Image {
     /// Its source: the whole tree, or the parts of it which hold `tools/testing/kunit` and
     /// the selftests.
     pub source: Option<PathBuf>,
+    /// Of a kernel that counts what is executed: the notes (`.gcno`) and the source of what
+    /// it counts, at their places in the tree.
+    pub coverage: Option<PathBuf>,
 }
 
 impl Image {
@@ -60,6 +74,7 @@ impl Image {
             release: release.trim().to_owned(),
             key: key.to_owned(),
             source: there("source"),
+            coverage: there(coverage::KEPT),
         })
     }
 }
@@ -71,14 +86,18 @@ impl Image {
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn obtain(source: &Source, progress: &dyn Progress) -> Result<Image, ImageError> {
+pub fn obtain(
+    source: &Source,
+    flavour: Flavour,
+    progress: &dyn Progress,
+) -> Result<Image, ImageError> {
     match source {
         Source::Image { kernel, modules } => ready(kernel, modules.as_deref()),
         Source::Release(series) => {
             let wanted = series.as_deref().map(str::parse::<Series>).transpose()?;
-            release::obtain(&Cache::open(&cache_dir())?, wanted, progress)
+            release::obtain(&Cache::open(&cache_dir())?, wanted, flavour, progress)
         }
-        Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, progress),
+        Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, flavour, progress),
     }
 }
 
@@ -98,6 +117,7 @@ fn ready(kernel: &Path, modules: Option<&Path>) -> Result<Image, ImageError> {
         release,
         key: key_of(kernel)?,
         source: None,
+        coverage: None,
     })
 }
 
@@ -136,7 +156,7 @@ mod tests {
             kernel: file.path().to_owned(),
             modules: Some(modules.path().to_owned()),
         };
-        let image = obtain(&source, &Silent).unwrap();
+        let image = obtain(&source, Flavour::Plain, &Silent).unwrap();
         assert_eq!(image.release, "6.19.0");
         assert_eq!(image.modules.as_deref(), Some(modules.path()));
         assert_eq!(image.key.len(), 64);
@@ -146,7 +166,9 @@ mod tests {
     #[case(Source::Image { kernel: "/nonexistent".into(), modules: None }, "cannot read")]
     #[case(Source::Release(Some("six".into())), "is not a kernel series")]
     fn says_what_is_wrong(#[case] source: Source, #[case] want: &str) {
-        let error = obtain(&source, &Silent).unwrap_err().to_string();
+        let error = obtain(&source, Flavour::Plain, &Silent)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(want), "{error}");
     }
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cache::{copy, make_dir, read, write};
+use crate::coverage::{self, Llvm};
 use crate::error::ImageError;
 use crate::fragment::{Setting, merge, mismatches};
+use crate::image::Flavour;
 use crate::process::{self, check, command, output, run, shown};
 use crate::progress::Progress;
 
@@ -54,10 +56,36 @@ pub(crate) fn check_tools() -> Result<(), ImageError> {
     })
 }
 
-/// The names and versions of compiler and linker.
-pub(crate) fn toolchain() -> Result<String, ImageError> {
+/// What compiles a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Toolchain {
+    /// gcc and binutils.
+    Gnu,
+    /// clang, which counts what is executed.
+    Counting(Llvm),
+}
+
+impl Toolchain {
+    /// The one that makes kernels of the flavour.
+    pub(crate) fn of(flavour: Flavour) -> Result<Self, ImageError> {
+        Ok(match flavour {
+            Flavour::Plain => Self::Gnu,
+            Flavour::Coverage => Self::Counting(Llvm::find()?),
+        })
+    }
+
+    /// The names and versions of compiler and linker.
+    pub(crate) fn versions(&self) -> Result<String, ImageError> {
+        match self {
+            Self::Gnu => versions(&["gcc", "ld"].map(str::to_owned)),
+            Self::Counting(llvm) => versions(&["clang", "ld.lld"].map(|tool| llvm.program(tool))),
+        }
+    }
+}
+
+fn versions(tools: &[String]) -> Result<String, ImageError> {
     let mut lines = String::new();
-    for tool in ["gcc", "ld"] {
+    for tool in tools {
         let text = output(command(tool).arg("--version"), "")?;
         lines.push_str(text.lines().next().unwrap_or_default());
         lines.push('\n');
@@ -71,24 +99,27 @@ pub(crate) struct Kbuild {
     objects: PathBuf,
     /// What is added to the version; None asks the tree's git.
     local_version: Option<&'static str>,
+    toolchain: Toolchain,
 }
 
 impl Kbuild {
     /// For a tree that is no git checkout.
-    pub(crate) fn plain(source: PathBuf, objects: PathBuf) -> Self {
+    pub(crate) fn plain(source: PathBuf, objects: PathBuf, toolchain: Toolchain) -> Self {
         Self {
             source,
             objects,
             local_version: Some(""),
+            toolchain,
         }
     }
 
     /// For a developer's checkout: the release tells when it is between two tags.
-    pub(crate) fn checkout(source: PathBuf, objects: PathBuf) -> Self {
+    pub(crate) fn checkout(source: PathBuf, objects: PathBuf, toolchain: Toolchain) -> Self {
         Self {
             source,
             objects,
             local_version: None,
+            toolchain,
         }
     }
 
@@ -162,6 +193,14 @@ impl Kbuild {
         copy_headers(&self.objects.join("usr/include"), to)
     }
 
+    /// Copies what the flavour adds to an image.
+    pub(crate) fn keep_extras(&self, image: &Path) -> Result<(), ImageError> {
+        match self.toolchain {
+            Toolchain::Gnu => Ok(()),
+            Toolchain::Counting(_) => coverage::keep(&self.source, &self.objects, image),
+        }
+    }
+
     /// make for this tree, with everything fixed that would make two builds differ.
     fn make(&self) -> Command {
         let mut make = command("make");
@@ -175,6 +214,9 @@ impl Kbuild {
             self.local_version
                 .map(|text| format!("LOCALVERSION={text}")),
         );
+        if let Toolchain::Counting(llvm) = &self.toolchain {
+            make.args(llvm.make_arguments(&self.source));
+        }
         make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 UTC")
             .env("KBUILD_BUILD_USER", "user")
             .env("KBUILD_BUILD_HOST", "host")

@@ -4,6 +4,7 @@
 mod apt;
 mod bzimage;
 mod cache;
+mod coverage;
 mod error;
 mod fragment;
 mod image;
@@ -15,13 +16,16 @@ mod progress;
 mod release;
 mod series;
 mod tree;
+mod workshop;
 
 pub use bzimage::release_of;
 pub use cache::cache_dir;
+pub use coverage::{Llvm, MEASURED};
 pub use error::ImageError;
 pub use fragment::Mismatch;
-pub use image::{Image, Source, obtain};
+pub use image::{Flavour, Image, Source, obtain};
 pub use initramfs::{Entry, initramfs};
 pub use modules::{MODULES_DIR, pack_modules};
 pub use progress::{Progress, Silent, Terminal};
 pub use series::Series;
+pub use workshop::{Compiled, Workshop};

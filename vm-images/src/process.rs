@@ -131,12 +131,12 @@ pub(crate) fn shown(command: &Command) -> String {
 }
 
 /// Those of the programs which are in no folder of PATH.
-pub(crate) fn missing<'a>(programs: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn missing<S: AsRef<str>>(programs: &[S]) -> Vec<&str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     programs
         .iter()
-        .copied()
+        .map(AsRef::as_ref)
         .filter(|name| !found(name))
         .collect()
 }

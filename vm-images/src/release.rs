@@ -7,8 +7,8 @@ use crate::apt::{Package, download, find};
 use crate::cache::{Cache, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::Image;
-use crate::kbuild::{self, Kbuild};
+use crate::image::{Flavour, Image};
+use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::process::{check, command};
 use crate::progress::Progress;
 use crate::series::Series;
@@ -16,8 +16,13 @@ use crate::series::Series;
 /// Counts up when an image is made in another way, so that those in caches are made anew.
 const RECIPE: &str = "1";
 
-/// Where finished images are in the cache.
-const IMAGES: &str = "images";
+/// Where finished images are in the cache; a flavour does not drive out another.
+fn kind(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Plain => "images",
+        Flavour::Coverage => "coverage-images",
+    }
+}
 
 /// The parts of the source that stay with the image: what kunit.py and the selftests of
 /// iommufd and vfio are made of, and the code under test, for those who read a failure.
@@ -65,27 +70,41 @@ const UNUSED: &[&str] = &[
 pub(crate) fn obtain(
     cache: &Cache,
     wanted: Option<Series>,
+    flavour: Flavour,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     kbuild::check_tools()?;
     let package = find(cache, wanted, progress)?;
-    let settings = fragment::settings_for(package.series)?;
-    let key = key(&package, &settings, &kbuild::toolchain()?);
-    if let Some(image) = cache.image(IMAGES, &key) {
+    let settings = fragment::settings_for(package.series, flavour)?;
+    let toolchain = Toolchain::of(flavour)?;
+    let (kind, key) = (
+        kind(flavour),
+        key(&package, &settings, &toolchain.versions()?),
+    );
+    if let Some(image) = cache.image(kind, &key) {
         return Ok(image);
     }
     let lock = cache.lock("build", progress)?;
     // Another run may have made it while this one waited.
-    if let Some(image) = cache.image(IMAGES, &key) {
+    if let Some(image) = cache.image(kind, &key) {
         return Ok(image);
     }
     let temp = cache.temp(&lock)?;
     let source = temp.path().join("source");
     let archive = download(cache, &package, progress)?;
     unpack(&archive, &package, temp.path(), &source, progress)?;
-    let made = build(cache, &package, &settings, temp.path(), progress)?;
+    let objects = temp.path().join("objects");
+    let kbuild = Kbuild::plain(source.clone(), objects, toolchain);
+    let made = build(
+        cache,
+        &kbuild,
+        &package.name,
+        &settings,
+        temp.path(),
+        progress,
+    )?;
     keep_source(&source, &made.join("source"))?;
-    let image = cache.publish(&made, IMAGES, &key)?;
+    let image = cache.publish(&made, kind, &key)?;
     // It can be fetched again, and it is large.
     let _ = fs::remove_file(archive);
     progress.stage("removing the objects");
@@ -109,7 +128,7 @@ fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
 }
 
 /// Unpacks the source archive in the package.
-fn unpack(
+pub(crate) fn unpack(
     archive: &Path,
     package: &Package,
     temp: &Path,
@@ -161,18 +180,18 @@ fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
 /// Compiles, and collects what is of use; gives the folder that holds it.
 fn build(
     cache: &Cache,
-    package: &Package,
+    build: &Kbuild,
+    package: &str,
     settings: &[Setting],
     temp: &Path,
     progress: &dyn Progress,
 ) -> Result<std::path::PathBuf, ImageError> {
-    let build = Kbuild::plain(temp.join("source"), temp.join("objects"));
-    progress.stage(&format!("configuring {}", package.name));
+    progress.stage(&format!("configuring {package}"));
     build.configure(settings)?;
     let release = build.release()?;
     progress.stage(&format!("compiling Linux {release}"));
     // Beside the temporary folder: who is told of a failure can still read it.
-    let log = cache.folder("logs")?.join(format!("{}.log", package.name));
+    let log = cache.folder("logs")?.join(format!("{package}.log"));
     let total = kbuild::expected(cache.recall("steps"));
     cache.remember("steps", build.compile(&log, Some(total), progress)?);
     progress.stage("installing the headers");
@@ -181,6 +200,7 @@ fn build(
     copy(&build.kernel(), &made.join("bzImage"))?;
     copy(&build.config(), &made.join("config"))?;
     write(&made.join("release"), &release)?;
+    build.keep_extras(&made)?;
     Ok(made)
 }
 
@@ -227,7 +247,8 @@ mod tests {
 
     #[test]
     fn the_key_changes_with_what_goes_in() {
-        let settings = fragment::settings_for(Series { major: 7, minor: 3 }).unwrap();
+        let settings =
+            fragment::settings_for(Series { major: 7, minor: 3 }, Flavour::Plain).unwrap();
         let first = key(&package("7.3.4-1"), &settings, "gcc 12");
         assert_eq!(first, key(&package("7.3.4-1"), &settings, "gcc 12"));
         assert_ne!(first, key(&package("7.3.5-1"), &settings, "gcc 12"));

@@ -5,10 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cache::{Cache, copy, hash, make_dir, read, remove_dir, write};
+use crate::coverage;
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::{Image, key_of};
-use crate::kbuild::{self, Kbuild};
+use crate::image::{Flavour, Image, key_of};
+use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::progress::Progress;
 use crate::series::Series;
 
@@ -19,6 +20,7 @@ const IN_PLACE: &[&str] = &[".config", "include/config", "arch/x86/include/gener
 pub(crate) fn obtain(
     cache: &Cache,
     path: &Path,
+    flavour: Flavour,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     let tree = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
@@ -28,12 +30,13 @@ pub(crate) fn obtain(
     let series = series_of(&tree)?;
     check_clean(&tree)?;
     kbuild::check_tools()?;
-    let place = format!("trees/{}", &hash([tree.as_os_str().as_bytes()])[..16]);
+    let toolchain = Toolchain::of(flavour)?;
+    let place = place(&tree, flavour);
     let folder = cache.folder(&place)?;
     let _lock = cache.lock(&place, progress)?;
-    let build = Kbuild::checkout(tree.clone(), folder.join("objects"));
+    let build = Kbuild::checkout(tree.clone(), folder.join("objects"), toolchain);
     progress.stage(&format!("configuring {}", tree.display()));
-    configure(&build, &folder, &fragment::settings_for(series)?)?;
+    configure(&build, &folder, &fragment::settings_for(series, flavour)?)?;
     let release = build.release()?;
     progress.stage(&format!("compiling Linux {release}"));
     let fresh = !build.kernel().exists();
@@ -42,8 +45,18 @@ pub(crate) fn obtain(
     collect(cache, &build, &tree, &place, &release)
 }
 
+/// Where the objects of a tree are: those of two flavours do not mix.
+fn place(tree: &Path, flavour: Flavour) -> String {
+    let hash = hash([tree.as_os_str().as_bytes()]);
+    let ending = match flavour {
+        Flavour::Plain => "",
+        Flavour::Coverage => "-coverage",
+    };
+    format!("trees/{}{ending}", &hash[..16])
+}
+
 /// The series, as the top make file says it.
-fn series_of(tree: &Path) -> Result<Series, ImageError> {
+pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     let problem = |problem| ImageError::NotATree {
         path: tree.to_owned(),
         problem,
@@ -84,7 +97,11 @@ fn check_clean(tree: &Path) -> Result<(), ImageError> {
 
 /// Configures from nothing where the fragments are new, and otherwise only lets Kconfig
 /// look for new options: an unchanged .config keeps the rebuild short.
-fn configure(build: &Kbuild, folder: &Path, settings: &[Setting]) -> Result<(), ImageError> {
+pub(crate) fn configure(
+    build: &Kbuild,
+    folder: &Path,
+    settings: &[Setting],
+) -> Result<(), ImageError> {
     let stamp = folder.join("settings");
     let wanted = fragment::text(settings);
     if build.config().exists() && fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
@@ -112,6 +129,7 @@ fn collect(
     copy(&build.config(), &made.join("config"))?;
     build.headers(&made.join("include"))?;
     write(&made.join("release"), release)?;
+    build.keep_extras(&made)?;
     let key = image_key(&made)?;
     let kind = format!("{place}/images");
     let mut image = match cache.image(&kind, &key) {
@@ -123,11 +141,16 @@ fn collect(
     Ok(image)
 }
 
-/// The kernel and its configuration are the image.
+/// The kernel and its configuration are the image, and what coverage is read with: a new
+/// comment moves the lines and leaves the kernel as it was.
 fn image_key(made: &Path) -> Result<String, ImageError> {
-    let kernel = key_of(&made.join("bzImage"))?;
-    let config = read(&made.join("config"))?;
-    Ok(hash([kernel.as_bytes(), config.as_bytes()]))
+    let mut parts = vec![key_of(&made.join("bzImage"))?, read(&made.join("config"))?];
+    if made.join(coverage::KEPT).exists() {
+        for path in coverage::kept(made)? {
+            parts.push(key_of(&path)?);
+        }
+    }
+    Ok(hash(parts.iter().map(String::as_bytes)))
 }
 
 #[cfg(test)]
@@ -162,7 +185,7 @@ mod tests {
     fn a_missing_tree_is_named() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::open(root.path()).unwrap();
-        let error = obtain(&cache, &root.path().join("none"), &Silent)
+        let error = obtain(&cache, &root.path().join("none"), Flavour::Plain, &Silent)
             .unwrap_err()
             .to_string();
         assert!(error.contains("none is no Linux source tree"), "{error}");

@@ -111,19 +111,46 @@ impl Child {
         let _ = kill(self.pid, Signal::SIGKILL);
     }
 
-    /// What the kernel does for the process: the best witness of a hang.
+    /// What the kernel does for the process and for those it forked: the best witness of a
+    /// hang.
     pub fn stack(&self) -> String {
-        let proc = format!("/proc/{}", self.pid);
-        let stack = sysfs::read(format!("{proc}/stack"));
-        if !stack.is_empty() {
-            return stack;
-        }
-        let call = sysfs::read(format!("{proc}/syscall"));
-        format!(
-            "wchan {} syscall {call}",
-            sysfs::read(format!("{proc}/wchan"))
-        )
+        let own = self.pid.to_string();
+        let forked = members_of_group(self.pid)
+            .into_iter()
+            .filter(|pid| *pid != own);
+        let stacks = std::iter::once(own.clone()).chain(forked);
+        stacks
+            .map(|pid| stack_of(&pid))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
+}
+
+/// Processes of a process group.
+fn members_of_group(group: Pid) -> Vec<String> {
+    sysfs::names("/proc")
+        .into_iter()
+        .filter(|pid| group_of(&sysfs::read(format!("/proc/{pid}/stat"))) == Some(group.as_raw()))
+        .collect()
+}
+
+/// The process group in a line such as `7 (name) S PARENT GROUP ...`.
+fn group_of(stat: &str) -> Option<i32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(2)?.parse().ok()
+}
+
+fn stack_of(pid: &str) -> String {
+    let proc = format!("/proc/{pid}");
+    let stack = sysfs::read(format!("{proc}/stack"));
+    if !stack.is_empty() {
+        return stack;
+    }
+    let call = sysfs::read(format!("{proc}/syscall"));
+    format!(
+        "wchan {} syscall {call}",
+        sysfs::read(format!("{proc}/wchan"))
+    )
 }
 
 /// Reaps everything that PID 1 inherited; names what is still alive.
@@ -173,6 +200,7 @@ fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
             return 4;
         }
     }
+    drop(machine); // the processes it forked have copies of every descriptor
     let leaked = leak::let_go(&to);
     match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
         Ok(()) => 0,
@@ -200,7 +228,8 @@ fn ask_host(to: &mut File, from: &mut File, action: &HostAction) -> Outcome {
     }
 }
 
-fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+/// Readable once the process has ended.
+pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: plain system call; a non-negative result is a new descriptor of ours.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     if fd < 0 {
@@ -210,4 +239,15 @@ fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     debug_assert!(fd.as_raw_fd() >= 0);
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_of;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        assert_eq!(group_of("7 (a) b (c) S 1 5 5 0"), Some(5));
+        assert_eq!(group_of(""), None);
+    }
 }

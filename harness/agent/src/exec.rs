@@ -1,7 +1,6 @@
 //! Executes the ops of a plan, one after the other, in the case's own process.
 
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     num::NonZeroUsize,
@@ -17,6 +16,7 @@ use nix::{
         eventfd::{EfdFlags, EventFd},
         mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
         signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+        wait::WaitStatus,
     },
     unistd::alarm,
 };
@@ -28,8 +28,11 @@ use wire::{
 use crate::{
     config,
     engine::Engines,
+    file,
     guard::{self, Raised},
-    sysfs,
+    injection::{self, Injection},
+    process::{self, Processes, Side, Slots},
+    rights, sysfs,
 };
 
 const PAGE: u64 = 4096;
@@ -41,8 +44,11 @@ const SIGNATURE: std::ops::Range<usize> = 768..1024;
 /// Values that ops left for later ops, and devices in use.
 #[derive(Default)]
 pub struct Machine {
-    slots: HashMap<String, u64>,
+    slots: Slots,
     engines: Engines,
+    processes: Processes,
+    /// Failure that is injected into the next system call that a case is about.
+    pub inject: Option<Injection>,
 }
 
 /// Why an op has no ordinary result.
@@ -75,6 +81,9 @@ type Done = Result<(u64, Vec<u8>), Stop>;
 impl Machine {
     /// Executes one op and says what happened.
     pub fn execute(&mut self, op: &Op) -> Outcome {
+        if let Op::In { process, op } = op {
+            return self.execute_in(process, op);
+        }
         let start = Instant::now();
         let observed = match self.perform(op) {
             Ok((ret, data)) => Observed::Ok { ret, data },
@@ -86,6 +95,17 @@ impl Machine {
             observed,
             us: start.elapsed().as_micros() as u64,
         }
+    }
+
+    /// The outcome is that of the op, its time included.
+    fn execute_in(&mut self, process: &str, op: &Op) -> Outcome {
+        let outcome = self.processes.execute(process, &mut self.slots, op);
+        outcome.unwrap_or_else(|| Outcome {
+            observed: Observed::NotRun {
+                missing: process.to_owned(),
+            },
+            us: 0,
+        })
     }
 
     fn perform(&mut self, op: &Op) -> Done {
@@ -116,14 +136,17 @@ impl Machine {
                 offset,
                 length,
                 access,
-                private,
                 save,
-            } => {
-                let at = self.mmap(fd, offset, *length, *access, *private)?;
-                self.slots.insert(save.clone(), at);
-                ok(at)
-            }
+            } => self.mmap(fd, offset, *length, *access, save),
             Op::Munmap { at, length } => self.munmap(at, *length),
+            Op::Program {
+                path,
+                args,
+                timeout_ms,
+            } => {
+                let limit = Duration::from_millis(*timeout_ms);
+                Ok(crate::binary::run(path, args, limit)?)
+            }
             Op::Load { at, width } => {
                 let value = guard::load(self.value(at)?, *width)?;
                 Ok((value, value.to_le_bytes()[..width.bytes()].to_vec()))
@@ -132,7 +155,19 @@ impl Machine {
                 guard::store(self.value(at)?, *width, self.value(value)?)?;
                 ok(0)
             }
-            Op::Peek { at, length } => Ok((0, peek(self.value(at)?, *length)?)),
+            Op::Peek { at, length, save } => self.peek(at, *length, save),
+            Op::Read { fd, into, length } => {
+                let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);
+                // SAFETY: the plan decides what the address points to; the kernel checks it.
+                let read = || unsafe { libc::read(fd, into as *mut _, *length as usize) };
+                ok(self.call(|| Errno::result(read()))? as u64)
+            }
+            Op::Write { fd, from, length } => {
+                let (fd, from) = (self.value(fd)? as RawFd, self.value(from)?);
+                // SAFETY: as above; the kernel only reads.
+                let write = || unsafe { libc::write(fd, from as *const _, *length as usize) };
+                ok(self.call(|| Errno::result(write()))? as u64)
+            }
             Op::Pread {
                 fd,
                 offset,
@@ -152,12 +187,12 @@ impl Machine {
                 length,
                 at,
             } => self.transfer(fd, *write, offset, *length, at),
-            Op::Capability {
+            Op::PciCapability {
                 fd,
                 id,
                 chain,
                 save,
-            } => self.capability(fd, *id, *chain, save),
+            } => self.pci_capability(fd, *id, *chain, save),
             Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
             Op::WriteFile { at, text } => {
                 sysfs::write(path_of(at)?, text)?;
@@ -202,7 +237,75 @@ impl Machine {
             Op::Host(action) => Err(broken(&io::Error::other(format!(
                 "{action:?} is not for this process to do"
             )))),
+            Op::Memfd {
+                size,
+                fill,
+                seals,
+                huge,
+                save,
+            } => {
+                let fd = file::memfd(*size, *fill, *seals, *huge)?;
+                self.keep(save, fd.into_raw_fd())
+            }
+            Op::Udmabuf {
+                file,
+                offset,
+                size,
+                save,
+            } => {
+                let fd = file::udmabuf(self.value(file)? as RawFd, *offset, *size)?;
+                self.keep(save, fd.into_raw_fd())
+            }
+            Op::Capability { number, effective } => {
+                rights::set_capability(*number, *effective)?;
+                ok(0)
+            }
+            Op::Limit { resource, limit } => {
+                rights::set_limit(*resource, *limit)?;
+                ok(0)
+            }
+            Op::Account(account) => ok(rights::account(*account)?),
+            Op::Fork { process } => self.fork(process),
+            // Only `execute` can give an op's outcome whole; it never comes here with one.
+            Op::In { process, .. } => Err(Stop::Missing(process.clone())),
+            Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
+            Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
+        }
+    }
+
+    /// Makes a system call that a case is about, with the failure that is to be injected.
+    fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        match &mut self.inject {
+            None => call(),
+            Some(injection) => injection.call(call),
+        }
+    }
+
+    fn fork(&mut self, name: &str) -> Done {
+        if let Side::Child(link) = self.processes.fork(name)? {
+            process::serve(link, |slots, op| {
+                std::mem::swap(&mut self.slots, slots);
+                let outcome = self.execute(op);
+                std::mem::swap(&mut self.slots, slots);
+                outcome
+            });
+            // SAFETY: ends without running the destructors of what the parent still uses.
+            unsafe { libc::_exit(0) };
+        }
+        ok(0)
+    }
+
+    fn exit(&mut self, name: &str) -> Done {
+        let status = self.processes.exit(name);
+        match status.ok_or_else(|| Stop::Missing(name.to_owned()))?? {
+            WaitStatus::Signaled(_, signal, _) => {
+                Err(Stop::Observed(Observed::Signal(signal as i32)))
+            }
+            WaitStatus::Exited(_, code) => ok(code as u64),
+            other => Err(broken(&io::Error::other(format!(
+                "process {name}: {other:?}"
+            )))),
         }
     }
 
@@ -235,7 +338,10 @@ impl Machine {
     fn ioctl(&mut self, fd: &Value, request: u32, arg: &Arg, save: &[Save]) -> Done {
         let fd = self.value(fd)? as RawFd;
         match arg {
-            Arg::Value(value) => ok(raw_ioctl(fd, request, self.value(value)?)?),
+            Arg::Value(value) => {
+                let value = self.value(value)?;
+                ok(self.call(|| raw_ioctl(fd, request, value))?)
+            }
             Arg::Buffer {
                 bytes,
                 patches,
@@ -269,13 +375,11 @@ impl Machine {
         save: &[Save],
     ) -> Done {
         let buffer = EdgeBuffer::new(bytes, read_only)?;
-        let result = raw_ioctl(fd, request, buffer.at);
+        let result = self.call(|| raw_ioctl(fd, request, buffer.at));
         let after = buffer.bytes();
         match result {
             Ok(ret) => {
-                for one in save {
-                    self.slots.insert(one.slot.clone(), extract(&after, one));
-                }
+                self.save(&after, save);
                 Ok((ret, after))
             }
             Err(errno) => {
@@ -286,13 +390,20 @@ impl Machine {
     }
 
     fn alloc(&mut self, memory: Memory, length: u64, fill: u8, save: &str) -> Done {
-        let at = anonymous(length, memory == Memory::Shared)?;
+        let kind = match memory {
+            Memory::Shared => MapFlags::MAP_SHARED,
+            Memory::Huge => MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB,
+            Memory::Anonymous | Memory::ReadOnly | Memory::NoAccess => MapFlags::MAP_PRIVATE,
+        };
+        let at = anonymous(length, kind)?;
         if fill != 0 {
             // SAFETY: the mapping was made just now with this length.
             unsafe { std::ptr::write_bytes(at as *mut u8, fill, length as usize) };
         }
         let access = match memory {
-            Memory::Anonymous | Memory::Shared => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            Memory::Anonymous | Memory::Shared | Memory::Huge => {
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
+            }
             Memory::ReadOnly => ProtFlags::PROT_READ,
             Memory::NoAccess => ProtFlags::PROT_NONE,
         };
@@ -302,29 +413,36 @@ impl Machine {
     }
 
     fn mmap(
-        &self,
+        &mut self,
         fd: &Value,
         offset: &Value,
         length: u64,
         access: Access,
-        private: bool,
-    ) -> Result<u64, Stop> {
+        save: &str,
+    ) -> Done {
         let (fd, offset) = (self.value(fd)?, self.value(offset)?);
-        let access = match access {
-            Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-            Access::ReadOnly => ProtFlags::PROT_READ,
-        };
-        let kind = if private {
-            MapFlags::MAP_PRIVATE
-        } else {
-            MapFlags::MAP_SHARED
+        let (access, kind) = match access {
+            Access::ReadWrite => (
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+            ),
+            Access::ReadOnly => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
+            Access::Execute => (
+                ProtFlags::PROT_READ | ProtFlags::PROT_EXEC,
+                MapFlags::MAP_SHARED,
+            ),
+            Access::CopyOnWrite => (
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_PRIVATE,
+            ),
         };
         let length = nonzero(length)?;
         // SAFETY: a new mapping, only ever touched through `guard`.
-        let at = with_fd(fd, |fd| unsafe {
-            mmap(None, length, access, kind, fd, offset as i64)
-        })?;
-        Ok(at.as_ptr() as u64)
+        let map =
+            |fd: BorrowedFd<'_>| unsafe { mmap(None, length, access, kind, fd, offset as i64) };
+        let at = with_fd(fd, |fd| self.call(|| map(fd)))?;
+        self.slots.insert(save.to_owned(), at.as_ptr() as u64);
+        ok(at.as_ptr() as u64)
     }
 
     fn munmap(&mut self, at: &Value, length: u64) -> Done {
@@ -332,6 +450,18 @@ impl Machine {
         // SAFETY: plans only unmap what they mapped; nothing of the agent lies there.
         unsafe { munmap(at, length as usize)? };
         ok(0)
+    }
+
+    fn peek(&mut self, at: &Value, length: u64, save: &[Save]) -> Done {
+        let bytes = peek(self.value(at)?, length)?;
+        self.save(&bytes, save);
+        Ok((0, bytes))
+    }
+
+    fn save(&mut self, bytes: &[u8], save: &[Save]) {
+        for one in save {
+            self.slots.insert(one.slot.clone(), extract(bytes, one));
+        }
     }
 
     fn pread(&mut self, fd: &Value, offset: &Value, length: u64, save: Option<&str>) -> Done {
@@ -371,7 +501,7 @@ impl Machine {
         ok(Errno::result(done)? as u64)
     }
 
-    fn capability(&mut self, fd: &Value, id: u16, chain: Chain, save: &str) -> Done {
+    fn pci_capability(&mut self, fd: &Value, id: u16, chain: Chain, save: &str) -> Done {
         let found = self.with_file(fd, |file| config::capability(file, id, chain))?;
         self.slots.insert(save.to_owned(), found);
         ok(found)
@@ -643,13 +773,8 @@ fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, Stop> {
     std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(Stop::Failed(Errno::EINVAL.into()))
 }
 
-fn anonymous(length: u64, shared: bool) -> Result<u64, Stop> {
+fn anonymous(length: u64, kind: MapFlags) -> Result<u64, Stop> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let kind = if shared {
-        MapFlags::MAP_SHARED
-    } else {
-        MapFlags::MAP_PRIVATE
-    };
     // SAFETY: a new mapping at an address of the kernel's choice.
     let at = unsafe { mmap_anonymous(None, nonzero(length)?, access, kind)? };
     Ok(at.as_ptr() as u64)
@@ -673,7 +798,7 @@ impl EdgeBuffer {
     fn new(bytes: &[u8], read_only: bool) -> Result<Self, Stop> {
         let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
         let span = usable + PAGE;
-        let base = anonymous(span, false)?;
+        let base = anonymous(span, MapFlags::MAP_PRIVATE)?;
         let at = base + usable - bytes.len() as u64;
         // SAFETY: `at..at + len` lies within the mapping made above.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
@@ -719,7 +844,7 @@ fn commit(fault: Fault) -> Done {
         Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
         Fault::Garbage => write_garbage()?,
         Fault::LockMemory => {
-            let at = pointer(anonymous(PAGE, false)?)?;
+            let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;
             // SAFETY: the mapping was made just now with this length.
             unsafe { nix::sys::mman::mlock(at, PAGE as usize)? };
         }
@@ -739,4 +864,85 @@ fn write_garbage() -> io::Result<()> {
         }
     }
     Err(io::Error::other("the port is not open here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within(process: &str, op: Op) -> Op {
+        Op::In {
+            process: process.to_owned(),
+            op: Box::new(op),
+        }
+    }
+
+    fn returned(outcome: Outcome) -> u64 {
+        match outcome.observed {
+            Observed::Ok { ret, .. } => ret,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_are_shared_and_memory_is_not() {
+        guard::install().unwrap();
+        let mut machine = Machine::default();
+        let process = "child".to_owned();
+        let slot = || Value::Slot {
+            name: "page".to_owned(),
+            add: 0,
+        };
+        let load = Op::Load {
+            at: slot(),
+            width: Width::W1,
+        };
+        returned(machine.execute(&Op::Fork {
+            process: process.clone(),
+        }));
+        let alloc = Op::Alloc {
+            memory: Memory::Anonymous,
+            length: PAGE,
+            fill: 7,
+            save: "page".to_owned(),
+        };
+        returned(machine.execute(&within(&process, alloc)));
+        assert_eq!(
+            returned(machine.execute(&within(&process, load.clone()))),
+            7
+        );
+        let here = machine.execute(&load).observed;
+        assert_eq!(here, Observed::Signal(libc::SIGSEGV));
+        let exit = Op::Exit { process };
+        assert_eq!(returned(machine.execute(&exit)), 0);
+        let missing = "child".to_owned();
+        assert_eq!(
+            machine.execute(&exit).observed,
+            Observed::NotRun { missing }
+        );
+    }
+
+    #[test]
+    fn a_memfd_has_its_size_its_contents_and_its_seals() {
+        let file =
+            File::from(file::memfd(8192, Some(3), libc::F_SEAL_SHRINK as u32, false).unwrap());
+        let mut bytes = [0; 8192];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(bytes, [3; 8192]);
+        assert_eq!(
+            file.set_len(0).unwrap_err().raw_os_error(),
+            Some(libc::EPERM)
+        );
+    }
+
+    #[test]
+    fn a_limit_can_be_lowered_and_raised() {
+        let (soft, hard) =
+            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+        rights::set_limit(wire::Resource::Memlock, 0).unwrap();
+        rights::set_limit(wire::Resource::Memlock, soft).unwrap();
+        let after =
+            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+        assert_eq!(after, (soft, hard));
+    }
 }

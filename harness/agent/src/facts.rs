@@ -145,7 +145,7 @@ fn groups() -> Vec<Group> {
 }
 
 /// Path whose presence shows a feature, and what its absence means.
-const FEATURES: [(&str, &str, &str); 8] = [
+const FEATURES: &[(&str, &str, &str)] = &[
     ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
     (
         "vfio_group",
@@ -178,9 +178,24 @@ const FEATURES: [(&str, &str, &str); 8] = [
         "no pagemap (CONFIG_PROC_PAGE_MONITOR)",
     ),
     (
+        "hugepages",
+        "/sys/kernel/mm/hugepages/hugepages-2048kB",
+        "no huge pages of 2 MiB (CONFIG_HUGETLBFS)",
+    ),
+    (
+        "udmabuf",
+        "/dev/udmabuf",
+        "no /dev/udmabuf (CONFIG_UDMABUF)",
+    ),
+    (
         "failslab",
         "/sys/kernel/debug/failslab",
         "no failslab in debugfs (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)",
+    ),
+    (
+        "fail_nth",
+        "/proc/self/fail-nth",
+        "no /proc/self/fail-nth (CONFIG_FAULT_INJECTION)",
     ),
 ];
 

@@ -50,6 +50,14 @@ pub fn mount_all() -> io::Result<()> {
     Ok(())
 }
 
+/// Huge pages for the cases: they are taken while memory is in one piece.
+const HUGE_PAGES: &str = "8";
+
+/// Fills the pool of huge pages. A kernel without them says so in the facts.
+pub fn reserve_huge_pages() {
+    let _ = crate::sysfs::write("/proc/sys/vm/nr_hugepages", HUGE_PAGES);
+}
+
 /// Where the initramfs holds modules, named in the order of loading.
 const MODULES: &str = "/modules";
 /// `MODULE_INIT_COMPRESSED_FILE`: the kernel unpacks it.

@@ -3,15 +3,21 @@
 //! Mounts what it needs, finds its virtio-serial port, says hello with the facts of the
 //! guest, and executes the plans it is sent. It observes and never judges.
 
+mod binary;
 mod case;
 mod config;
+mod counters;
 mod engine;
 mod exec;
 mod facts;
+mod file;
 mod guard;
 mod guest;
+mod injection;
 mod kmsg;
 mod leak;
+mod process;
+mod rights;
 mod serve;
 mod sysfs;
 

@@ -12,7 +12,7 @@ use wire::{End, FrameError, Plan, Reply, Request, read_frame, write_frame};
 
 use crate::{
     case::{self, Child, Told},
-    facts, guest, kmsg,
+    counters, facts, guest, kmsg,
 };
 
 /// Time a killed process has to go away, and all restore ops have to be executed.
@@ -23,6 +23,7 @@ pub fn run() -> Result<(), FrameError> {
     guest::mount_all()?;
     guest::die_of_sigterm().map_err(io::Error::from)?;
     guest::load_modules();
+    guest::reserve_huge_pages();
     let mut port = guest::open_port()?;
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),
@@ -32,6 +33,7 @@ pub fn run() -> Result<(), FrameError> {
     loop {
         match read_frame(&mut port)? {
             Request::PowerOff => return Ok(()),
+            Request::Counters => counters::send(&mut port)?,
             Request::Facts => write_frame(&mut port, &Reply::Facts(facts::collect()))?,
             Request::Ping { token } => write_frame(&mut port, &Reply::Pong { token })?,
             Request::Run { token, plan } => run_case(&mut port, token, &plan)?,

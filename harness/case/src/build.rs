@@ -1,10 +1,12 @@
 //! Puts a plan and its checks together, step by step.
 
-use wire::{Op, Plan};
+use std::mem;
+
+use wire::{Location, Op, Plan};
 
 use crate::{
     At,
-    expect::{Check, Expect, Layout, WantEnd},
+    expect::{Check, Expect, Injection, Layout, WantEnd},
     role::{Cast, Which},
     steps::pci,
 };
@@ -29,10 +31,13 @@ pub struct Builder<'a> {
     touched_resets: Vec<String>,
     created_functions: Vec<String>,
     restore_ops: Vec<Op>,
+    touched_files: Vec<Op>,
     step: usize,
     label: String,
     at: At,
     plan_end: Option<WantEnd>,
+    /// Processes that execute what is pushed, the innermost last.
+    processes: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -48,17 +53,32 @@ impl<'a> Builder<'a> {
             touched_resets: Vec::new(),
             created_functions: Vec::new(),
             restore_ops: Vec::new(),
+            touched_files: Vec::new(),
             step: 0,
             label: String::new(),
             at: At::default(),
             plan_end: None,
+            processes: Vec::new(),
         }
+    }
+
+    /// Everything pushed from now on is executed by this process.
+    pub fn enter(&mut self, process: &str) {
+        self.processes.push(process.to_owned());
+    }
+
+    /// Ends what [`Self::enter`] began.
+    pub fn leave(&mut self) {
+        self.processes.pop();
     }
 
     /// Everything pushed from now on belongs to this step.
     pub fn begin(&mut self, step: usize, label: String, at: At, plan_end: Option<WantEnd>) {
         self.step = step;
-        self.label = label;
+        self.label = match self.processes.last() {
+            Some(process) => format!("in {process}: {label}"),
+            None => label,
+        };
         self.at = at;
         self.plan_end = plan_end;
     }
@@ -86,8 +106,36 @@ impl<'a> Builder<'a> {
         self.add(op, Expect::SUCCESS, Layout::Nothing, false);
     }
 
-    fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
+    /// What `work` adds, kept apart from the plan.
+    ///
+    /// # Errors
+    /// With those of `work`.
+    pub fn capture(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Vec<(Op, Check)>, String> {
+        let (ops, checks) = (mem::take(&mut self.ops), mem::take(&mut self.checks));
+        let done = work(self);
+        let ops = mem::replace(&mut self.ops, ops);
+        let checks = mem::replace(&mut self.checks, checks);
+        done.map(|()| ops.into_iter().zip(checks).collect())
+    }
+
+    /// Adds an op into which failures are injected, with the check of the plain op.
+    pub fn push_injected(&mut self, op: Op, check: Check, injection: Injection) {
         self.ops.push(op);
+        self.checks.push(Check {
+            injection: Some(injection),
+            ..check
+        });
+    }
+
+    fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
+        let within = self.processes.iter().rev();
+        self.ops.push(within.fold(op, |op, process| Op::In {
+            process: process.clone(),
+            op: Box::new(op),
+        }));
         self.checks.push(Check {
             step: self.step,
             label: self.label.clone(),
@@ -97,6 +145,7 @@ impl<'a> Builder<'a> {
             layout,
             needs_dma: false,
             shown,
+            injection: None,
         });
     }
 
@@ -125,6 +174,12 @@ impl<'a> Builder<'a> {
     /// These ops undo what the case does; they must do no harm where it did not get so far.
     pub fn restore_by(&mut self, ops: Vec<Op>) {
         self.restore_ops.extend(ops);
+    }
+
+    /// This file changes: it gets that text after the case.
+    pub fn touch_file(&mut self, at: Location, text: &str) {
+        let text = text.to_owned();
+        self.touched_files.push(Op::WriteFile { at, text });
     }
 
     /// Ends the plan.
@@ -166,6 +221,7 @@ impl<'a> Builder<'a> {
         }
         let resets = self.touched_resets.iter();
         ops.extend(resets.map(|name| pci::set_method(name, "\n")));
+        ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }
 }

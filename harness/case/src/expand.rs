@@ -13,6 +13,8 @@ pub struct Preludes(BTreeMap<String, Node>);
 
 /// How deep preludes may use preludes.
 const MAX_DEPTH: usize = 8;
+/// Keys of `fail_nth` under which there are steps.
+const STEPS_WITHIN: [&str; 2] = ["unchanged", "undo"];
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries.
@@ -49,10 +51,52 @@ impl Preludes {
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
                 }
+                Ok((name, body)) if name.text == "in" => {
+                    expanded.push(self.expand_process(step, name, body, depth)?);
+                }
+                Ok((name, body)) if name.text == "fail_nth" => {
+                    let tree = Tree::Map(vec![(name.clone(), self.expand_within(body, depth)?)]);
+                    expanded.push(Node { at: step.at, tree });
+                }
                 _ => expanded.push(step.clone()),
             }
         }
         Ok(expanded)
+    }
+
+    /// `in: {PROCESS: steps}` with the steps expanded.
+    fn expand_process(
+        &self,
+        step: &Node,
+        name: &Name,
+        body: &Node,
+        depth: usize,
+    ) -> Result<Node, Problem> {
+        let (process, steps) = body.single()?;
+        let steps = Node {
+            at: steps.at,
+            tree: Tree::List(self.expand_at(steps.items(), depth)?),
+        };
+        let body = Node {
+            at: body.at,
+            tree: Tree::Map(vec![(process.clone(), steps)]),
+        };
+        Ok(Node {
+            at: step.at,
+            tree: Tree::Map(vec![(name.clone(), body)]),
+        })
+    }
+
+    /// A step that contains lists of steps, with those expanded.
+    fn expand_within(&self, body: &Node, depth: usize) -> Result<Node, Problem> {
+        let mut entries = body.entries()?.to_vec();
+        for (name, value) in &mut entries {
+            if STEPS_WITHIN.contains(&name.text.as_str()) {
+                value.tree = Tree::List(self.expand_at(value.items(), depth)?);
+            }
+        }
+        let tree = Tree::Map(entries);
+        Ok(Node { at: body.at, tree })
     }
 
     fn steps_of(&self, body: &Node) -> Result<Vec<Node>, Problem> {
@@ -97,7 +141,7 @@ pub struct Row<'a> {
     pub at: At,
 }
 
-/// Key that spreads a whole row into a mapping: `..: row`.
+/// Key that spreads a whole row, or a mapping in it, into a mapping: `..: row`, `..: row.range`.
 const SPREAD: &str = "..";
 
 impl Row<'_> {
@@ -118,13 +162,24 @@ impl Row<'_> {
                 None => return Ok(Some(node.clone())),
             },
             Tree::List(items) => {
-                let items: Result<Vec<_>, _> = items.iter().map(|item| self.fill(item)).collect();
+                let items: Result<Vec<_>, _> = items
+                    .iter()
+                    .filter(|item| !self.uses_nothing(item))
+                    .map(|item| self.fill(item))
+                    .collect();
                 Tree::List(items?.into_iter().flatten().collect())
             }
             Tree::Map(entries) => self.fill_map(entries)?,
             other => other.clone(),
         };
         Ok(Some(Node { at: node.at, tree }))
+    }
+
+    /// `use: row.NAME` of a row that does not have it: such a step is not there.
+    fn uses_nothing(&self, item: &Node) -> bool {
+        let step = item.single().ok().filter(|(name, _)| name.text == "use");
+        let text = step.and_then(|(_, body)| body.text().ok());
+        !self.complete && text.and_then(|text| self.reference(text)) == Some(None)
     }
 
     fn fill_map(&self, entries: &[(Name, Node)]) -> Result<Tree, Problem> {
@@ -141,16 +196,22 @@ impl Row<'_> {
 
     /// A row's value wins over one that the step gives.
     fn spread(&self, value: &Node, filled: &mut Vec<(Name, Node)>) -> Result<(), Problem> {
-        if value.text()? != self.prefix.trim_end_matches('.') {
-            // Meant for the other kind of reference; stays for its turn.
-            let name = Name {
-                at: value.at,
-                text: SPREAD.to_owned(),
-            };
-            filled.push((name, value.clone()));
-            return Ok(());
-        }
-        for (name, value) in self.entries {
+        let text = value.text()?;
+        let entries = match self.reference(text) {
+            Some(Some(mapping)) => mapping.entries()?,
+            Some(None) => &[],
+            None if text == self.prefix.trim_end_matches('.') => self.entries,
+            None => {
+                // Meant for the other kind of reference; stays for its turn.
+                let name = Name {
+                    at: value.at,
+                    text: SPREAD.to_owned(),
+                };
+                filled.push((name, value.clone()));
+                return Ok(());
+            }
+        };
+        for (name, value) in entries {
             filled.retain(|(known, _)| known.text != name.text);
             filled.push((name.clone(), value.clone()));
         }

@@ -130,4 +130,21 @@ pub struct Check {
     pub needs_dma: bool,
     /// Whether the outcome belongs into the snapshot.
     pub shown: bool,
+    /// What is expected while failures are injected; `expect` is for when none is left.
+    pub injection: Option<Injection>,
+}
+
+/// What is expected of an op into which failures are injected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injection {
+    /// Error numbers with which it may fail when an allocation does.
+    pub allocations: Vec<i32>,
+    /// The same when a copy from or to the memory of the caller does.
+    pub copies: Vec<i32>,
+    /// The same when one of the hooks of `CONFIG_IOMMUFD_TEST` does.
+    pub hooks: Vec<i32>,
+    /// Of what is looked at after a failure.
+    pub failed: Vec<Check>,
+    /// Of what takes a success back.
+    pub survived: Vec<Check>,
 }

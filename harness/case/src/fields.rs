@@ -1,7 +1,7 @@
 //! Reading a mapping key by key: what nobody asked for is unknown.
 
 use crate::{
-    node::{At, Name, Node},
+    node::{At, Name, Node, Tree},
     problem::Problem,
 };
 
@@ -68,6 +68,18 @@ impl<'a> Fields<'a> {
     /// When it is something else.
     pub fn number(&mut self, key: &str) -> Result<Option<u64>, Problem> {
         self.take(key).map(Node::number).transpose()
+    }
+
+    /// A truth value; false when it is missing.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn flag(&mut self, key: &str) -> Result<bool, Problem> {
+        match self.take(key).map(|node| (&node.tree, node)) {
+            None | Some((Tree::Bool(false), _)) => Ok(false),
+            Some((Tree::Bool(true), _)) => Ok(true),
+            Some((_, node)) => Err(node.not("true or false")),
+        }
     }
 
     /// All that was not asked for, with what would have been.

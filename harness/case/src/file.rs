@@ -3,6 +3,7 @@
 use crate::{
     At,
     build::{Builder, Compiled},
+    contract::{Contract, Promise},
     expand::{Preludes, Row},
     fields::Fields,
     needs::{Condition, Needs},
@@ -62,6 +63,17 @@ pub struct Xfail {
     pub splat: Option<String>,
 }
 
+impl Xfail {
+    /// Wherever the case runs.
+    fn always(reason: String) -> Self {
+        Self {
+            when: Condition::default(),
+            reason,
+            splat: None,
+        }
+    }
+}
+
 /// Deadline of a case that names none.
 const TIMEOUT_MS: u64 = 20_000;
 
@@ -73,9 +85,19 @@ pub fn read(stem: &str, node: &Node, preludes: &Preludes) -> Result<Vec<Case>, P
     let mut fields = Fields::of(node, "case file")?;
     let header = Header::read(&mut fields)?;
     let shapes = read_shapes(&mut fields)?;
+    let contract = fields.take("contract");
     let table = fields.take("table").map(Node::entries).transpose()?;
     let steps = fields.need("steps")?;
     fields.finish()?;
+    if let Some(node) = contract {
+        if table.is_some() {
+            let text = "a contract makes the rows of its case: there is no table beside it";
+            return Err(Problem::other(node.at, text));
+        }
+        let setup = expand_steps(steps, preludes)?;
+        let promises = Contract::read(node)?.promises(preludes)?;
+        return Ok(header.promises(stem, &shapes, &setup, &promises));
+    }
     let mut cases = Vec::new();
     for (name, row) in rows(table)? {
         let row_steps = Row {
@@ -107,10 +129,13 @@ fn rows(table: Option<Entries<'_>>) -> Result<Vec<(Option<&Name>, Entries<'_>)>,
     }
 }
 
-fn read_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
+fn expand_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
     let expanded = preludes.expand(node.items())?;
-    let steps: Result<Vec<_>, _> = expanded.iter().map(Step::read).collect();
-    let steps = steps?;
+    expanded.iter().map(Step::read).collect()
+}
+
+fn read_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
+    let steps = expand_steps(node, preludes)?;
     if !steps.iter().any(Step::asserts) {
         return Err(Problem::other(
             node.at,
@@ -196,6 +221,28 @@ impl Header {
             snapshot,
             timeout_ms,
         })
+    }
+
+    /// The cases of a contract.
+    fn promises(
+        &self,
+        stem: &str,
+        shapes: &[Option<Shape>],
+        setup: &[Step],
+        promises: &[Promise],
+    ) -> Vec<Case> {
+        let each = |promise| shapes.iter().map(move |shape| (promise, *shape));
+        promises
+            .iter()
+            .flat_map(each)
+            .map(|(promise, shape): (&Promise, _)| {
+                let id = id(stem, Some(&promise.name), shape, shapes.len());
+                let steps = [setup, &promise.steps].concat();
+                let mut case = self.case(id, promise.name.at, shape, steps);
+                case.xfails.extend(promise.xfail.clone().map(Xfail::always));
+                case
+            })
+            .collect()
     }
 
     fn case(&self, id: String, at: At, shape: Option<Shape>, steps: Vec<Step>) -> Case {

@@ -6,6 +6,7 @@
 
 mod build;
 mod clauses;
+mod contract;
 mod corpus;
 mod expand;
 mod expect;
@@ -23,10 +24,13 @@ pub use build::{Builder, Compiled};
 pub use clauses::Clause;
 pub use corpus::{Corpus, CorpusError};
 pub use expand::Preludes;
-pub use expect::{Check, Expect, FieldWant, Layout, Want, WantData, WantEnd};
+pub use expect::{Check, Expect, FieldWant, Injection, Layout, Want, WantData, WantEnd};
 pub use file::{Case, Deviation, Xfail, read as read_file};
 pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};
 pub use problem::{Problem, ProblemKind, Sources};
 pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
 pub use schema::{schema, schema_text};
+
+// For other lists that are read as case files are: key by key, with the place of each mistake.
+pub use fields::Fields;

@@ -300,6 +300,17 @@ impl<'a> Cast<'a> {
         }
     }
 
+    /// Checks that the guest's kernel has an option.
+    ///
+    /// # Errors
+    /// With the need that this guest does not meet.
+    pub fn need_config(&self, option: &str) -> Result<(), String> {
+        if self.guest.config.contains_key(option) {
+            return Ok(());
+        }
+        Err(format!("{option}=y in the kernel's configuration"))
+    }
+
     /// The group that a role lies in.
     ///
     /// # Errors

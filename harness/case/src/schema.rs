@@ -53,10 +53,26 @@ fn header() -> Value {
         "timeout_ms": { "type": "integer" },
         "table": { "type": "object", "additionalProperties": { "type": "object" },
             "description": "one test for each row; steps refer to `row.NAME`" },
+        "contract": contract(),
         "steps": { "type": "array", "items": { "anyOf": [
             { "$ref": "#/$defs/step" },
             { "type": "string", "pattern": r"^row\.", "description": "a step, or steps, of the row" } ] } },
     })
+}
+
+fn contract() -> Value {
+    json!({ "type": "object", "additionalProperties": false, "required": ["call"],
+        "description": "one test for each way to spoil the argument of an ioctl",
+        "properties": {
+            "call": { "$ref": "#/$defs/step", "description": "a call that succeeds after `steps`" },
+            "undo": { "type": "array", "items": { "$ref": "#/$defs/step" },
+                "description": "steps that let the call succeed once more" },
+            "except": { "type": "object", "description": "rows that end in another way",
+                "additionalProperties": { "type": "object", "additionalProperties": false,
+                    "properties": { "errno": { "$ref": "#/$defs/errno" },
+                        "done": { "type": "boolean" },
+                        "xfail": { "type": "string" }, "reason": { "type": "string" } } } },
+            "omit": reasons("rows that are left out, and why") } })
 }
 
 fn reasons(description: &str) -> Value {
@@ -77,7 +93,7 @@ fn steps() -> Value {
         json!({ "description": "the steps of a prelude of preludes.yaml" }),
     );
     for (key, description) in KEYS {
-        steps.insert(key.to_owned(), json!({ "description": description }));
+        steps.insert((*key).to_owned(), json!({ "description": description }));
     }
     for ioctl in uapi::ioctls() {
         steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));
@@ -108,7 +124,7 @@ fn ioctl_body(ioctl: &Ioctl) -> Value {
         "properties": keys })
 }
 
-fn common_keys() -> [(&'static str, Value); 10] {
+fn common_keys() -> [(&'static str, Value); 12] {
     [
         (
             "on",
@@ -128,15 +144,25 @@ fn common_keys() -> [(&'static str, Value); 10] {
         ("save_return", json!({ "type": "string" })),
         (
             "pointer",
-            json!({ "description": "null, unmapped or read_only", "type": "string" }),
+            json!({ "description": "null, unmapped, read_only, or $NAME of memory", "type": "string" }),
         ),
         (
             "trailing",
             json!({ "description": "zeros or garbage behind the struct", "type": "string" }),
         ),
         (
+            "mapped",
+            json!({ "description": "bytes of the struct that are there, whatever its size says",
+                "type": "integer" }),
+        ),
+        (
+            "request",
+            json!({ "description": "another number for the call", "type": "integer" }),
+        ),
+        (
             "..",
-            json!({ "const": "row", "description": "every key of the row" }),
+            json!({ "type": "string", "pattern": r"^row(\.|$)",
+                "description": "every key of the row, or of a mapping in it" }),
         ),
     ]
 }

@@ -122,6 +122,16 @@ pub fn check_name(node: &Node, name: &str) -> Result<(), Problem> {
     ))
 }
 
+/// Reads the name of something to be saved.
+///
+/// # Errors
+/// When it is none.
+pub fn name(node: &Node) -> Result<String, Problem> {
+    let name = node.text()?;
+    check_name(node, name)?;
+    Ok(name.to_owned())
+}
+
 /// A decimal or hexadecimal number.
 #[must_use]
 pub fn parse_number(text: &str) -> Option<u64> {

@@ -66,9 +66,51 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::missing_argument("summary: x\nsteps:\n  - use: bound")]
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
+#[case::contract_of_a_step("summary: x\ncontract: {call: {close: a}}\nsteps: []")]
+#[case::contract_and_table(
+    "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a}}}\ntable: {a: {}}\nsteps: []"
+)]
+#[case::contract_unknown_row(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size shrt: {errno: none, reason: x}}\nsteps: []"
+)]
+#[case::contract_unknown_omission(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  omit: {flags: x}\nsteps: []"
+)]
+#[case::contract_without_reason(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {errno: none}}\nsteps: []"
+)]
+#[case::contract_exception_of_nothing(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {reason: x}}\nsteps: []"
+)]
+#[case::contract_flags_of_a_slot(
+    "summary: x\ncontract: {call: {IOMMU_IOAS_MAP: {on: a, flags: $b}}}\nsteps: []"
+)]
+#[case::contract_wrong_field(
+    "summary: x\ncontract: {call: {IOMMU_DESTROY: {on: a, ids: 3}}}\nsteps: []"
+)]
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
+#[case::unknown_capability("summary: x\nsteps:\n  - capability: {drop: CAP_SYS_RAWI}")]
+#[case::unknown_limit("summary: x\nsteps:\n  - rlimit: {MEMLOK: 1}")]
+#[case::unknown_account("summary: x\nsteps:\n  - accounted: {VmPinned: 1}")]
+#[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
+#[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]
+#[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
+#[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
+#[case::unknown_errno_of_a_failure(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, allowed: [ENOMEN]}"
+)]
+#[case::mistake_in_a_step_within(
+    "summary: x\nsteps:\n  - fail_nth: {step: {IOMMU_DESTROY: {on: a}}, undo: [{use: bounds}]}"
+)]
 fn a_mistake_is_told(#[case] text: &str) {
-    let name = std::thread::current().name().unwrap().replace("::", "_");
+    // Without the number of the case: a new one in the middle renames no snapshot.
+    let thread = std::thread::current().name().unwrap().to_owned();
+    let (test, case) = thread.split_once("::case_").unwrap();
+    let (_, case) = case.split_once('_').unwrap();
+    let name = format!("{test}_{case}");
     let error = load(text).unwrap_err().to_string();
     insta::assert_snapshot!(name, error, text);
 }
@@ -91,9 +133,19 @@ fn tables_shapes_and_preludes_make_rows() {
     assert_eq!(corpus.cases[0].steps[0].label, "open /dev/iommu, group.1");
 }
 
+#[test]
+fn a_process_executes_preludes_too() {
+    let text = "summary: x\nsteps:\n  - fork: child\n  - in: {child: [{use: {bound: {dev: group.1}}}, {close: a}]}";
+    let corpus = load(text).unwrap();
+    let mut guest = case::Guest::default();
+    guest.features.insert("iommufd".to_owned(), Ok(()));
+    let why = corpus.cases[0].compile(&guest).unwrap_err();
+    assert!(why.contains("vfio_cdev"), "{why}"); // it got to the second descriptor
+}
+
 proptest! {
     #[test]
-    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|peek|use|IOMMU_IOAS_MAP|table)",
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|peek|use|IOMMU_IOAS_MAP|table)",
                                       body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
         let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use vm_images::Entry;
 use xshell::{Shell, cmd};
 
 use crate::options::root;
@@ -32,11 +33,12 @@ pub enum AgentError {
 /// Target of the agent: the C library is linked in, so that the initramfs needs nothing else.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the agent (a matter of milliseconds when nothing changed) and packs it.
+/// Builds the agent (a matter of milliseconds when nothing changed) and packs it with the
+/// modules and more entries.
 ///
 /// # Errors
 /// When cargo, or a file, fails.
-pub fn initramfs(modules: Option<&Path>) -> Result<PathBuf, AgentError> {
+pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
     // A target folder of its own: cargo holds a lock on the other one while it runs tests.
     let target = root().join("target").join("agent");
     let agent = build(&target)?;
@@ -45,7 +47,6 @@ pub fn initramfs(modules: Option<&Path>) -> Result<PathBuf, AgentError> {
         move |error| AgentError::Io { path, error }
     };
     let init = fs::read(&agent).map_err(failed(&agent))?;
-    let mut entries = Vec::new();
     if let Some(modules) = modules {
         entries.extend(vm_images::pack_modules(modules)?);
     }

@@ -8,11 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use vm_images::{Entry, Terminal};
 use xshell::{Shell, cmd};
 
 use crate::{
     event::{Event, Sink},
+    kselftest::{self, KselftestError},
     lab::{Lab, LabError, load_corpus},
     options::Options,
     run::{Cancel, run},
@@ -35,17 +37,45 @@ pub enum BenchError {
     /// No busybox to compare with.
     #[error("getting a static busybox to compare with: {0}")]
     Busybox(#[from] xshell::Error),
+    /// The kernel's own tests.
+    #[error(transparent)]
+    Kselftest(#[from] KselftestError),
     /// A file or socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+/// Options of `bench`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchOptions {
+    /// What is run, and where.
+    #[command(flatten)]
+    pub run: Options,
+
+    /// Also measure the kernel's own tests, from a source tree. The only NAME is `kselftest`.
+    #[arg(long, num_args = 2, value_names = ["NAME", "TREE"])]
+    pub suite: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench                            boot, the whole corpus, its slowest cases
+  cargo xtask bench --suite kselftest ~/linux  and the kernel's own tests of iommufd and vfio";
+
+impl BenchOptions {
+    fn tree(&self) -> Result<Option<&Path>, BenchError> {
+        Ok(kselftest::tree(&self.suite)?)
+    }
 }
 
 /// Measures and prints.
 ///
 /// # Errors
 /// With the first thing that could not be measured; what was measured is printed.
-pub fn bench(options: &Options) -> Result<(), BenchError> {
+pub fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let folder = scratch()?;
+    let options = &bench.run;
     let options = Options {
         record: Some(folder.clone()),
         ..options.clone()
@@ -73,6 +103,14 @@ pub fn bench(options: &Options) -> Result<(), BenchError> {
     )?;
     let summary = corpus_run(&lab, options.jobs())?;
     report(&mut out, &summary)?;
+    if let Some(tree) = bench.tree()? {
+        let took = kselftest::main(&options, tree)?;
+        let (took, own) = (took.as_secs_f64(), summary.run.ms as f64 / 1000.0);
+        writeln!(
+            out,
+            "kernel's own suites      {took:>8.2} s   (this corpus: {own:.2} s)"
+        )?;
+    }
     std::fs::remove_dir_all(folder)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
@@ -51,7 +52,7 @@ impl Exit {
 
 /// Why a run did not come to a summary.
 #[derive(Debug, thiserror::Error)]
-enum CliError {
+pub(crate) enum CliError {
     #[error(transparent)]
     Filter(#[from] BadFilter),
     #[error(transparent)]
@@ -63,7 +64,7 @@ enum CliError {
 }
 
 impl CliError {
-    fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Filter(_) | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
             Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
@@ -74,7 +75,7 @@ impl CliError {
 /// Does what the options say, and says what went wrong on standard error.
 #[must_use]
 pub fn main(options: &Options) -> ExitCode {
-    let exit = go(options).unwrap_or_else(|error| {
+    let exit = go(options).map(|(exit, _)| exit).unwrap_or_else(|error| {
         // A reader that went away (`| head`) is no error worth a word.
         let pipe = matches!(&error, CliError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe);
         if !pipe {
@@ -86,18 +87,19 @@ pub fn main(options: &Options) -> ExitCode {
 }
 
 /// Mistakes in case files come rendered, with a heading each.
-fn complaint(error: &CliError) -> String {
+pub(crate) fn complaint(error: &CliError) -> String {
     match error {
         CliError::Lab(LabError::Corpus(case::CorpusError::Problems { .. })) => error.to_string(),
         _ => format!("error: {error}"),
     }
 }
 
-fn go(options: &Options) -> Result<Exit, CliError> {
+/// The exit code, and the folder of the run if one was made.
+pub(crate) fn go(options: &Options) -> Result<(Exit, Option<PathBuf>), CliError> {
     let selection = Selection::new(&options.filters, &options.clause)?;
     let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
     if options.check {
-        return check(&corpus);
+        return Ok((check(&corpus)?, None));
     }
     let selected: Vec<_> = corpus
         .cases
@@ -106,14 +108,14 @@ fn go(options: &Options) -> Result<Exit, CliError> {
         .cloned()
         .collect();
     if options.list {
-        return list(&selected);
+        return Ok((list(&selected)?, None));
     }
     if selected.is_empty() {
         eprintln!(
             "no case is selected; `--list` shows all {}",
             corpus.cases.len()
         );
-        return Ok(Exit::Nothing);
+        return Ok((Exit::Nothing, None));
     }
     judge(options, corpus, &selected)
 }
@@ -156,7 +158,11 @@ fn list(selected: &[Case]) -> Result<Exit, CliError> {
     })
 }
 
-fn judge(options: &Options, corpus: Corpus, selected: &[Case]) -> Result<Exit, CliError> {
+fn judge(
+    options: &Options,
+    corpus: Corpus,
+    selected: &[Case],
+) -> Result<(Exit, Option<PathBuf>), CliError> {
     let cancel = Arc::new(Cancel::default());
     let on_signal = Arc::clone(&cancel);
     ctrlc::set_handler(move || {
@@ -170,16 +176,17 @@ fn judge(options: &Options, corpus: Corpus, selected: &[Case]) -> Result<Exit, C
     drop(progress);
     if options.print_qemu {
         writeln!(io::stdout(), "{}", lab.shown_qemu())?;
-        return Ok(Exit::Ok);
+        return Ok((Exit::Ok, None));
     }
     let mut sinks = sinks(options, &lab)?;
     let cases: Vec<_> = selected.iter().collect();
     let summary = run(&lab, &cases, options.jobs(), &mut sinks, &cancel)?;
-    Ok(match (summary.run.interrupted, summary.as_expected()) {
+    let exit = match (summary.run.interrupted, summary.as_expected()) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::Ok,
         (false, false) => Exit::Failed,
-    })
+    };
+    Ok((exit, Some(lab.path())))
 }
 
 /// How transcripts are treated.
@@ -205,7 +212,7 @@ fn sinks(options: &Options, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
 
 /// `cargo xtask bench`.
 #[must_use]
-pub fn bench(options: &Options) -> ExitCode {
+pub fn bench(options: &crate::bench::BenchOptions) -> ExitCode {
     match crate::bench::bench(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -26,6 +26,13 @@ pub enum Event {
         /// Why the guest before it was given up.
         instead: Option<String>,
     },
+    /// A guest is given up: its counters were kept, or why they were not.
+    Counters {
+        /// Its number in this run.
+        boot: usize,
+        /// How many files, or why none.
+        kept: Result<usize, String>,
+    },
     /// A case begins.
     CaseStarted {
         /// Its id.

@@ -11,6 +11,7 @@ use case::Compiled;
 use wire::{End, Facts, FrameError, Observed, Outcome, Reply, Request, World, frame};
 
 use crate::{
+    counters::{CountersError, GuestCounters},
     offer,
     platform::Platform,
     qemu::{Argv, Qemu, QemuError, Running},
@@ -320,6 +321,31 @@ impl Guest {
             while let Ok(Some(_)) = self.receive(deadline) {}
         }
         self.running.kill();
+    }
+
+    /// Fetches the counters of its kernel; how many files they are.
+    ///
+    /// # Errors
+    /// When the guest is gone, or has none, or they cannot be written.
+    pub fn counters(&mut self, into: &mut GuestCounters) -> Result<usize, CountersError> {
+        self.send(&Request::Counters)?;
+        loop {
+            match self.receive(Instant::now() + PING)? {
+                Some(Reply::Counters { path, bytes }) => into.add(&path, &bytes)?,
+                Some(Reply::CountersEnd { files: 0, unread }) if unread.is_empty() => {
+                    return Err(CountersError::None);
+                }
+                Some(Reply::CountersEnd { files, unread }) => {
+                    return match unread.first() {
+                        None => Ok(files),
+                        Some(first) => Err(CountersError::Unread(first.clone())),
+                    };
+                }
+                Some(Reply::Pong { .. }) => {} // late: the case it was about is over
+                Some(other) => return Err(CountersError::Answer(format!("{other:?}"))),
+                None => return Err(Lost::Frozen.into()),
+            }
+        }
     }
 
     /// Process id of its QEMU.

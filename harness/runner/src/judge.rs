@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use case::{Check, Compiled, Expect, FieldWant, Sources, Want, WantData, WantEnd, Xfail};
-use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Value};
+use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Save, Value};
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
-    splat,
+    injected, splat,
     verdict::Verdict,
 };
 
@@ -198,7 +198,11 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         if planned && !ends_as(&check.expect.end, outcome) {
             return Steps::AsPlanned;
         }
-        if let Err(mismatch) = compare(&check.expect, outcome, &slots) {
+        let compared = match injected::parts(op, check, outcome) {
+            Some(parts) => injected::compare_all(&parts, &mut slots),
+            None => compare(&check.expect, outcome, &slots),
+        };
+        if let Err(mismatch) = compared {
             let why = describe(check, &mismatch, sources);
             return Steps::Failed {
                 why,
@@ -237,15 +241,20 @@ pub struct Slots(HashMap<String, u64>);
 impl Slots {
     /// Takes over what the op saved.
     pub fn learn(&mut self, op: &Op, outcome: &Outcome) {
+        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
+            return self.learn(&plan.op, &injected.last);
+        }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };
-        match op {
+        match op.innermost() {
             Op::Open { save, .. }
+            | Op::Memfd { save, .. }
+            | Op::Udmabuf { save, .. }
             | Op::Alloc { save, .. }
             | Op::Mmap { save, .. }
             | Op::Phys { save, .. }
-            | Op::Capability { save, .. }
+            | Op::PciCapability { save, .. }
             | Op::Eventfd { save } => {
                 self.0.insert(save.clone(), *ret);
             }
@@ -255,16 +264,21 @@ impl Slots {
                 self.0.insert(save.clone(), wire::little_endian(data));
             }
             Op::Ioctl { save, save_ret, .. } => {
-                for one in save {
-                    let end = one.offset + one.width.bytes();
-                    let bytes = data.get(one.offset..end).unwrap_or_default();
-                    self.0.insert(one.slot.clone(), wire::little_endian(bytes));
-                }
+                self.save(save, data);
                 if let Some(slot) = save_ret {
                     self.0.insert(slot.clone(), *ret);
                 }
             }
+            Op::Peek { save, .. } => self.save(save, data),
             _ => {}
+        }
+    }
+
+    fn save(&mut self, save: &[Save], data: &[u8]) {
+        for one in save {
+            let end = one.offset + one.width.bytes();
+            let bytes = data.get(one.offset..end).unwrap_or_default();
+            self.0.insert(one.slot.clone(), wire::little_endian(bytes));
         }
     }
 
@@ -334,6 +348,7 @@ pub fn observed_end(outcome: &Outcome) -> String {
         Observed::Errno { errno, .. } => errno_text(*errno),
         Observed::Signal(signal) => signal_text(*signal),
         Observed::Dma(dma) => dma_text(dma),
+        Observed::Injected(injected) => injected::text(injected),
         Observed::NotRun { missing } => {
             format!("not run: nothing was saved as `{missing}`, because an earlier step failed")
         }
@@ -355,7 +370,9 @@ fn dma_text(dma: &Dma) -> String {
     }
 }
 
-fn errno_text(errno: i32) -> String {
+/// Name of an error number.
+#[must_use]
+pub(crate) fn errno_text(errno: i32) -> String {
     uapi::errno_name(errno).map_or_else(|| format!("errno {errno}"), str::to_owned)
 }
 

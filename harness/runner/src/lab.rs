@@ -5,18 +5,19 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use case::{Case, Compiled, Corpus, CorpusError};
-use vm_images::{Image, ImageError, Progress};
+use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
     accel,
     agent::{self, AgentError},
+    counters::{Counters, Kept},
     guest::{BootError, Guest},
     judge::{Judgement, Known, judge},
     options::{Options, root},
@@ -49,6 +50,9 @@ pub enum LabError {
     /// No guest.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// The folder for counters is of no use.
+    #[error("keeping counters: {0}")]
+    Counters(io::Error),
     /// The record of the run cannot be written.
     #[error("writing the record of the run: {0}")]
     Record(#[from] io::Error),
@@ -67,11 +71,13 @@ pub struct Lab {
     pub run_dir: Mutex<RunDir>,
     /// When it began.
     pub started: String,
-    qemu: Qemu,
+    qemu: Arc<Qemu>,
     argv: Argv,
     accel: Accel,
     mode: Mode,
     boots: AtomicUsize,
+    /// Where the counters of guests go, if they are wanted.
+    pub counters: Option<Counters>,
 }
 
 impl Lab {
@@ -87,12 +93,19 @@ impl Lab {
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
         let qemu = Qemu::open(&options.qemu)?;
-        let image = vm_images::obtain(&options.source(), progress)?;
+        let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
         progress.stage("building the agent");
-        let initramfs = agent::initramfs(image.modules.as_deref())?;
+        let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let kept = run_dir.path.join(crate::coverage::COUNTERS);
+        let kept = options.gcov.clone().or(options.counting.then_some(kept));
+        let counters = kept.map(|folder| {
+            let made = Counters::new(&folder, image.coverage.as_deref());
+            made.map_err(LabError::Counters)
+        });
+        let counters = counters.transpose()?;
         let mut machine = Machine {
             platform: &platform,
             accel: Accel::Tcg,
@@ -109,11 +122,47 @@ impl Lab {
             started,
             argv,
             accel,
-            qemu,
+            qemu: Arc::new(qemu),
             image,
             platform,
             mode,
             boots: AtomicUsize::new(0),
+            counters,
+        })
+    }
+
+    /// The same lab with another kernel: what is not built, read or probed twice. `append` is
+    /// added to the kernel's command line, and the folder receives the record.
+    ///
+    /// # Errors
+    /// When the file is no kernel, or the folder cannot be made.
+    pub fn with_kernel(
+        &self,
+        kernel: &Path,
+        append: &str,
+        folder: &Path,
+    ) -> Result<Self, LabError> {
+        let source = Source::Image {
+            kernel: kernel.to_owned(),
+            modules: None,
+        };
+        let mut argv = self.argv.clone();
+        argv.set("-kernel", |_| kernel.to_string_lossy().into_owned());
+        argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
+        let started = timestamp();
+        let run_dir = RunDir::create(folder, Some(folder), &started)?;
+        Ok(Self {
+            corpus: self.corpus.clone(),
+            image: vm_images::obtain(&source, Flavour::Plain, &Silent)?,
+            platform: self.platform.clone(),
+            run_dir: Mutex::new(run_dir),
+            started,
+            qemu: Arc::clone(&self.qemu),
+            argv,
+            accel: self.accel,
+            mode: self.mode,
+            boots: AtomicUsize::new(0),
+            counters: None,
         })
     }
 
@@ -151,6 +200,11 @@ impl Lab {
             jobs,
             interrupted: false,
             ms: 0,
+            counters: self.counters.as_ref().map(|counters| Kept {
+                folder: counters.folder().to_owned(),
+                guests: 0,
+                lost: Vec::new(),
+            }),
         }
     }
 
@@ -159,9 +213,24 @@ impl Lab {
     /// # Errors
     /// When it does not come up.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
+        self.boot_argv(&self.argv)
+    }
+
+    /// Boots a guest from another initramfs, which has the agent and more, with so many MiB.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
+        let mut argv = self.argv.clone();
+        argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
+        argv.set("-m", |_| memory.to_string());
+        self.boot_argv(&argv)
+    }
+
+    fn boot_argv(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, &self.argv, &self.platform, &console, None)?;
+        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, None)?;
         Ok((number, guest))
     }
 
@@ -170,12 +239,9 @@ impl Lab {
     /// # Errors
     /// When QEMU does not start.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
-        let mut argv = self.argv.clone();
-        let at = argv.args.iter().position(|arg| arg == "-initrd");
-        if let Some(value) = at.and_then(|at| argv.args.get_mut(at + 1)) {
-            *value = initramfs.to_string_lossy().into_owned();
-        }
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
+        let mut argv = self.argv.clone();
+        argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         Ok(self.qemu.start(&argv, &console)?)
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use vm_images::Source;
+use vm_images::{Flavour, Source};
 
 /// Options of `run-conformance`.
 #[derive(Debug, Clone, Args)]
@@ -89,6 +89,15 @@ pub struct Options {
     /// Folder that receives the record of the run. Default: results/runs/TIME.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+
+    /// Boot a kernel that counts what it executes, and leave the counters of each guest in
+    /// DIR/guest-N, beside the notes of their build: for lcov, llvm-cov or any gcov tool.
+    #[arg(long, value_name = "DIR")]
+    pub gcov: Option<PathBuf>,
+
+    /// Keep the counters in the run's folder, where no other is given.
+    #[arg(skip)]
+    pub counting: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -98,6 +107,7 @@ Examples:
   cargo xtask run-conformance 'stage2/*' --clause S2.7*  what proves some clauses
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
+  cargo xtask run-conformance --gcov counters stage2  which code of the kernel it reached
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
 
 Exit codes:
@@ -144,6 +154,8 @@ impl Options {
             bisect: false,
             cases: None,
             record: None,
+            gcov: None,
+            counting: false,
         }
     }
 
@@ -157,6 +169,16 @@ impl Options {
                 modules: self.modules.clone(),
             },
             (None, None) => Source::Release(self.release.clone()),
+        }
+    }
+
+    /// What the kernel is built for: its counters are of use only where they are kept.
+    #[must_use]
+    pub fn flavour(&self) -> Flavour {
+        if self.counting || self.gcov.is_some() {
+            Flavour::Coverage
+        } else {
+            Flavour::Plain
         }
     }
 

@@ -106,13 +106,24 @@ pub struct Argv {
     pub lacking: BTreeMap<String, String>,
 }
 
+impl Argv {
+    /// Changes the value of an option that is there.
+    pub fn set(&mut self, option: &str, change: impl FnOnce(&str) -> String) {
+        let at = self.args.iter().position(|arg| arg == option);
+        if let Some(value) = at.and_then(|at| self.args.get_mut(at + 1)) {
+            *value = change(value);
+        }
+    }
+}
+
 /// Memory of a guest in MiB.
 const MEMORY_MIB: u32 = 512;
 /// What every guest's kernel is told: no waiting for entropy or a console, a panic ends QEMU,
-/// an idle vfio device stays powered, which saves 10 ms for each open, and the DMA probe may
-/// map the resources of a device that a driver has.
+/// an idle vfio device stays powered, which saves 10 ms for each open, the DMA probe may map
+/// the resources of a device that a driver has, and the timer works: on a busy host too few
+/// of its ticks come through for the kernel to believe it, and it panics.
 const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
-                       vfio_pci.disable_idle_d3=1";
+                       vfio_pci.disable_idle_d3=1 no_timer_check";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Verdict;
+use crate::{counters::Kept, verdict::Verdict};
 
 /// Judgement of one case: an element of `cases` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct RunFacts {
     pub interrupted: bool,
     /// Wall time in milliseconds, without building.
     pub ms: u64,
+    /// Counters of the guests' kernels, where they were wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Kept>,
 }
 
 /// The folder of one run.

@@ -17,7 +17,7 @@ use crate::{
     guest::{BootError, Guest},
     judge::Judgement,
     lab::{Lab, LabError, Ran},
-    record::Record,
+    record::{Record, RunFacts},
     summary::Summary,
 };
 
@@ -78,6 +78,7 @@ pub fn run(
         for message in from {
             match message {
                 Message::Event(event) => {
+                    note_counters(&mut facts, &event);
                     if let Err(error) = keep(lab, sinks, &event, &mut records) {
                         // A full disk ends the run; what was written stays.
                         outcome = Err(error);
@@ -115,6 +116,16 @@ fn keep(
     tell(sinks, event)
 }
 
+/// Counts the guests that left their counters.
+fn note_counters(facts: &mut RunFacts, event: &Event) {
+    if let (Some(all), Event::Counters { boot, kept }) = (&mut facts.counters, event) {
+        match kept {
+            Ok(_) => all.guests += 1,
+            Err(why) => all.lost.push(format!("guest {boot}: {why}")),
+        }
+    }
+}
+
 fn tell(sinks: &mut [Box<dyn Sink>], event: &Event) -> Result<(), LabError> {
     for sink in sinks {
         sink.take(event)?;
@@ -132,7 +143,8 @@ struct Worker<'a> {
     queue: &'a Mutex<VecDeque<&'a Case>>,
     events: Sender<Message>,
     cancel: &'a Cancel,
-    guest: Option<Guest>,
+    /// With its number in this run.
+    guest: Option<(usize, Guest)>,
 }
 
 impl<'a> Worker<'a> {
@@ -145,8 +157,9 @@ impl<'a> Worker<'a> {
             }
             instead = self.run(case);
         }
-        if let Some(guest) = self.guest.take() {
-            guest.end();
+        if let Some(mut guest) = self.guest.take() {
+            self.fetch_counters(&mut guest);
+            guest.1.end();
         }
     }
 
@@ -164,7 +177,7 @@ impl<'a> Worker<'a> {
         if self.guest.is_none() {
             let (boot, guest) = self.lab.boot()?;
             let (took, instead) = (guest.boot, instead.take());
-            self.guest = Some(guest);
+            self.guest = Some((boot, guest));
             self.tell(Event::GuestUp {
                 boot,
                 took,
@@ -183,7 +196,7 @@ impl<'a> Worker<'a> {
             record,
             blessed,
             guest_spoiled,
-        } = self.lab.run(case, self.guest.as_mut()?);
+        } = self.lab.run(case, &mut self.guest.as_mut()?.1);
         if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
             // The guest was killed under the case: that says nothing about the kernel.
             return None;
@@ -193,10 +206,24 @@ impl<'a> Worker<'a> {
         }
         let why = guest_spoiled.then(|| format!("{} in {}", record.verdict, record.id));
         self.tell(Event::CaseEnded(Box::new(record)));
-        if guest_spoiled {
-            self.guest = None;
+        if guest_spoiled && let Some(mut guest) = self.guest.take() {
+            // What spoiled it may have left it alive, and then it can still tell.
+            self.fetch_counters(&mut guest);
         }
         why
+    }
+
+    fn fetch_counters(&self, (boot, guest): &mut (usize, Guest)) {
+        if self.cancel.is_cancelled() {
+            return;
+        }
+        if let Some(counters) = &self.lab.counters {
+            let kept = guest.counters(&mut counters.of_guest(*boot));
+            self.tell(Event::Counters {
+                boot: *boot,
+                kept: kept.map_err(|error| error.to_string()),
+            });
+        }
     }
 
     /// Without a guest the case at hand has no verdict on the kernel. If no case ever had a

@@ -19,7 +19,7 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
     let ops = compiled.plan.ops.iter().zip(&compiled.checks);
     for ((op, check), outcome) in ops.zip(outcomes) {
         let Some(outcome) = outcome else { continue };
-        names.learn(op, outcome);
+        names.learn(op, check.layout, outcome);
         if check.shown {
             let line = line(check, outcome, &names);
             text.push_str(&format!("{:>2} {}: {line}\n", check.step + 1, check.label));
@@ -36,7 +36,11 @@ fn line(check: &Check, outcome: &Outcome, names: &Names) -> String {
         }
         _ => observed_end(outcome),
     };
-    let data = match &outcome.observed {
+    let last = match &outcome.observed {
+        Observed::Injected(injected) => &injected.last.observed,
+        observed => observed,
+    };
+    let data = match last {
         Observed::Ok { data, .. } | Observed::Errno { data, .. } => data,
         _ => return end,
     };
@@ -90,6 +94,21 @@ fn is_member(field: &Field, chosen: Option<&str>) -> bool {
     }
 }
 
+/// Whether a descriptor is kept there: its number may be the id of something else.
+fn is_fd(layout: Layout, data: &[u8], offset: usize) -> bool {
+    let Layout::Struct(layout) = layout else {
+        return false;
+    };
+    let chosen = chosen_member(layout, data);
+    layout
+        .fields
+        .iter()
+        .filter(|field| field.offset as usize == offset)
+        .any(|field| {
+            field.kind == Kind::Fd && (!field.union || is_member(field, chosen.as_deref()))
+        })
+}
+
 /// Names of the values that differ from run to run.
 #[derive(Debug, Default)]
 struct Names {
@@ -100,23 +119,32 @@ struct Names {
 }
 
 impl Names {
-    fn learn(&mut self, op: &Op, outcome: &Outcome) {
+    fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
+        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
+            return self.learn(&plan.op, layout, &injected.last);
+        }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
         };
-        match op {
-            Op::Open { save, .. } | Op::Eventfd { save } => {
+        match op.innermost() {
+            Op::Open { save, .. }
+            | Op::Memfd { save, .. }
+            | Op::Udmabuf { save, .. }
+            | Op::Eventfd { save } => {
                 self.fds.insert(*ret, save.clone());
             }
             Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {
                 self.areas.push((*ret, *length, save.clone()));
             }
-            Op::Ioctl { save, .. } => {
+            Op::Ioctl { save, .. } | Op::Peek { save, .. } => {
                 for one in save {
                     let end = one.offset + one.width.bytes();
                     let bytes = data.get(one.offset..end).unwrap_or_default();
-                    let value = wire::little_endian(bytes);
-                    self.ids.insert(value, one.slot.clone());
+                    let names = match is_fd(layout, data, one.offset) {
+                        true => &mut self.fds,
+                        false => &mut self.ids,
+                    };
+                    names.insert(wire::little_endian(bytes), one.slot.clone());
                 }
             }
             _ => {}

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use case::{At, Check, Compiled, Condition, Expect, Layout, Sources, WantEnd, Xfail};
+use case::{At, Check, Compiled, Condition, Expect, Injection, Layout, Sources, WantEnd, Xfail};
 use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
@@ -12,7 +12,9 @@ use runner::{
     snapshot::{Compared, Mode, Store},
     verdict::Verdict,
 };
-use wire::{Dma, DmaEnd, End, Fault, Observed, Op, Outcome, Plan};
+use wire::{
+    Attempt, Dma, DmaEnd, End, FailNth, Failure, Fault, Injected, Observed, Op, Outcome, Plan,
+};
 
 const SIGNATURE: &str = "nqn:solo-0";
 
@@ -26,6 +28,7 @@ fn check(end: WantEnd, plan: Option<WantEnd>) -> Check {
         plan,
         layout: Layout::Nothing,
         shown: true,
+        injection: None,
     }
 }
 
@@ -244,4 +247,68 @@ fn every_stored_snapshot_belongs_to_a_case() {
     let corpus = runner::lab::load_corpus(&runner::options::Options::standard().cases()).unwrap();
     let orphans = runner::lab::orphaned_snapshots(&corpus);
     assert!(orphans.is_empty(), "no case has these: {orphans:?}");
+}
+
+fn outcome(observed: Observed) -> Outcome {
+    Outcome { observed, us: 1 }
+}
+
+/// An execution that ended with an errno, or with success where that is 0; what was looked at
+/// afterwards ended so.
+fn attempt(nth: u32, failure: Failure, errno: i32, after: i32) -> Attempt {
+    Attempt {
+        nth,
+        failure,
+        outcome: outcome(ended(errno)),
+        after: vec![outcome(ended(after))],
+    }
+}
+
+fn ended(number: i32) -> Observed {
+    match number {
+        0 => ok(),
+        number => errno(number),
+    }
+}
+
+#[rstest]
+#[case::allowed(vec![attempt(1, Failure::Allocation, 12, 0)], 0, None)]
+#[case::each_kind(vec![attempt(1, Failure::Copy, 14, 0), attempt(2, Failure::Hook, 2, 0)], 0, None)]
+#[case::survived(vec![attempt(1, Failure::Allocation, 0, 16)], 0, None)]
+#[case::of_another_kind(
+    vec![attempt(1, Failure::Copy, 14, 0), attempt(2, Failure::Copy, 12, 0)],
+    0,
+    Some("ENOMEM (a copy failed, the 2. of all that can; the call ended with ENOMEM)")
+)]
+#[case::not_allowed(vec![attempt(3, Failure::Allocation, 22, 0)], 0, Some("success or ENOMEM"))]
+#[case::changed(vec![attempt(1, Failure::Allocation, 12, 2)], 0, Some("success of a step thereafter"))]
+#[case::not_undone(vec![attempt(1, Failure::Allocation, 0, 0)], 0, Some("EBUSY of a step thereafter"))]
+#[case::fails_for_ever(vec![attempt(1, Failure::Allocation, 12, 0)], 12, Some("after every failure"))]
+#[case::nothing_to_inject(vec![], 0, Some("a failure to inject"))]
+fn a_failure_that_is_injected_is_judged(
+    #[case] attempts: Vec<Attempt>,
+    #[case] last: i32,
+    #[case] why: Option<&str>,
+) {
+    let mut compiled = compiled(vec![check(WantEnd::Success, None)]);
+    let plan = || Op::Fault(Fault::None);
+    compiled.plan.ops[0] = Op::FailNth(Box::new(FailNth {
+        op: plan(),
+        failed: vec![plan()],
+        survived: vec![plan()],
+        limit: 9,
+    }));
+    compiled.checks[0].injection = Some(Injection {
+        allocations: vec![12],
+        copies: vec![14],
+        hooks: vec![2, 22],
+        failed: vec![check(WantEnd::Success, None)],
+        survived: vec![check(WantEnd::Errno(16), None)],
+    });
+    let last = Box::new(outcome(ended(last)));
+    let seen = seen(vec![Observed::Injected(Injected { attempts, last })]);
+    let judged = verdict(&compiled, &seen, Known::default());
+    let reason = judged.reason.unwrap_or_default();
+    assert!(reason.contains(why.unwrap_or_default()), "{reason}");
+    assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
 }

@@ -42,6 +42,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
 fn image() -> vm_images::Image {
     vm_images::obtain(
         &vm_images::Source::Release(None),
+        vm_images::Flavour::Plain,
         &vm_images::Terminal::new(),
     )
     .unwrap()

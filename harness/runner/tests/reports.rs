@@ -72,6 +72,7 @@ fn model() -> Model {
 
 fn facts() -> RunFacts {
     RunFacts {
+        counters: None,
         started: "2026-01-31T12-00-00Z".to_owned(),
         platform: "intel".to_owned(),
         kernel: "7.3.4".to_owned(),
@@ -224,7 +225,12 @@ fn the_report_has_its_documented_shape(model: Model) {
 /// The kernel's own parser is the oracle of the KTAP writer.
 #[rstest]
 fn kunit_py_reads_the_ktap(model: Model) {
-    let image = vm_images::obtain(&vm_images::Source::Release(None), &vm_images::Silent).unwrap();
+    let image = vm_images::obtain(
+        &vm_images::Source::Release(None),
+        vm_images::Flavour::Plain,
+        &vm_images::Silent,
+    )
+    .unwrap();
     let Some(source) = image.source else {
         panic!("the image has no kernel source with kunit.py")
     };

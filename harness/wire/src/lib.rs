@@ -13,10 +13,10 @@ pub mod plan;
 pub use facts::{Device, Facts, Group, World};
 pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{End, Reply, Request};
-pub use outcome::{Dma, DmaEnd, Observed, Outcome};
+pub use outcome::{Attempt, Dma, DmaEnd, Failure, Injected, Observed, Outcome};
 pub use plan::{
-    Access, Arg, Chain, Engine, Fault, HostAction, Location, Memory, Op, OpenFlags, Patch, Plan,
-    Save, Slot, Value, Width,
+    Access, Account, Arg, Chain, Engine, FailNth, Fault, HostAction, Location, Memory, Op,
+    OpenFlags, Patch, Plan, Resource, Save, Slot, Value, Width,
 };
 
 /// Revision of everything in this crate; both ends compare it in the handshake.

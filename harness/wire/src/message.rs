@@ -16,6 +16,8 @@ pub enum Request {
     },
     /// Look at the guest again (after set-up, say).
     Facts,
+    /// Send the counters of a kernel that counts what it executes.
+    Counters,
     /// Answered at once, also while a case runs: tells a hung case from a hung kernel.
     Ping {
         /// Repeated in the answer.
@@ -66,6 +68,20 @@ pub enum Reply {
     },
     /// A case waits for the host to do something.
     Asks(HostAction),
+    /// The next bytes of one file of counters: part of the answer to [`Request::Counters`].
+    Counters {
+        /// Its path below the kernel's folder of counters, which is that of the build.
+        path: String,
+        /// What follows the bytes sent before.
+        bytes: Vec<u8>,
+    },
+    /// The end of the answer to [`Request::Counters`].
+    CountersEnd {
+        /// How many files were sent whole.
+        files: usize,
+        /// Those that were not, and why.
+        unread: Vec<String>,
+    },
     /// Answer to [`Request::Ping`].
     Pong {
         /// From the request.

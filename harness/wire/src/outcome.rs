@@ -32,6 +32,8 @@ pub enum Observed {
     Signal(i32),
     /// A device was told to do DMA.
     Dma(Dma),
+    /// An op was executed with failures injected.
+    Injected(Injected),
     /// Not executed: a value it needs was never produced, because the op that should
     /// have saved it failed.
     NotRun {
@@ -43,6 +45,40 @@ pub enum Observed {
         /// What was tried and what happened.
         why: String,
     },
+}
+
+/// What [`crate::FailNth`] saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injected {
+    /// The executions with a failure in them.
+    pub attempts: Vec<Attempt>,
+    /// The one that had no further failure to inject.
+    pub last: Box<Outcome>,
+}
+
+/// What can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Failure {
+    /// An allocation of memory.
+    Allocation,
+    /// A copy from or to the memory of the caller.
+    Copy,
+    /// One of the hooks that `CONFIG_IOMMUFD_TEST` puts into iommufd: a look-up of an object,
+    /// say, that finds none.
+    Hook,
+}
+
+/// One execution with a failure in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which of the possible failures, from 1.
+    pub nth: u32,
+    /// What failed.
+    pub failure: Failure,
+    /// What happened.
+    pub outcome: Outcome,
+    /// What the ops showed that looked at the state afterwards.
+    pub after: Vec<Outcome>,
 }
 
 /// What a device's DMA did.

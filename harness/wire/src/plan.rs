@@ -75,6 +75,10 @@ pub enum Access {
     ReadWrite,
     /// Loads only.
     ReadOnly,
+    /// Loads and stores, where stores do not reach the file: a private mapping.
+    CopyOnWrite,
+    /// Loads and execution.
+    Execute,
 }
 
 /// Width of a single load or store.
@@ -165,6 +169,37 @@ pub enum Memory {
     ReadOnly,
     /// Address space without any access.
     NoAccess,
+    /// Private anonymous memory in huge pages of the pool that the agent reserves at boot.
+    Huge,
+}
+
+/// Limit of a process that a case can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// `RLIMIT_MEMLOCK`, in bytes.
+    Memlock,
+    /// `RLIMIT_NOFILE`, one more than the highest descriptor.
+    Nofile,
+}
+
+/// What the kernel counts for a process, as a line of `/proc/self/status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Account {
+    /// Memory that is pinned.
+    VmPin,
+    /// Memory that is locked.
+    VmLck,
+}
+
+impl Account {
+    /// Name of the line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VmPin => "VmPin",
+            Self::VmLck => "VmLck",
+        }
+    }
 }
 
 /// Which device model does the DMA.
@@ -225,8 +260,6 @@ pub enum Op {
         length: u64,
         /// Access rights.
         access: Access,
-        /// `MAP_PRIVATE` instead of `MAP_SHARED`.
-        private: bool,
         /// Receives the address.
         save: Slot,
     },
@@ -236,6 +269,16 @@ pub enum Op {
         at: Value,
         /// Bytes.
         length: u64,
+    },
+    /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 and the signal
+    /// that ended it, and the last MiB of what it said is in the outcome.
+    Program {
+        /// Which file.
+        path: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// It is killed after this time.
+        timeout_ms: u64,
     },
     /// One load; a fault is an outcome.
     Load {
@@ -257,6 +300,26 @@ pub enum Op {
     Peek {
         /// Address.
         at: Value,
+        /// Bytes.
+        length: u64,
+        /// Values to take out of the bytes.
+        save: Vec<Save>,
+    },
+    /// `read(2)` into memory of the process, as the case gives it: also where there is none.
+    Read {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the buffer.
+        into: Value,
+        /// Bytes.
+        length: u64,
+    },
+    /// `write(2)` of memory of the process.
+    Write {
+        /// Which descriptor.
+        fd: Value,
+        /// Address of the bytes.
+        from: Value,
         /// Bytes.
         length: u64,
     },
@@ -297,7 +360,7 @@ pub enum Op {
     },
     /// Walk the capabilities of a vfio-pci device's configuration space to the first with
     /// this id; `ret` is its offset, ENOENT is its absence.
-    Capability {
+    PciCapability {
         /// Which device descriptor.
         fd: Value,
         /// The id.
@@ -399,8 +462,94 @@ pub enum Op {
         /// Deadline.
         timeout_ms: u64,
     },
+    /// `memfd_create(2)`, a size, contents, seals.
+    Memfd {
+        /// Bytes.
+        size: u64,
+        /// Every byte of it; none leaves the file one hole.
+        fill: Option<u8>,
+        /// `F_SEAL_*` bits.
+        seals: u32,
+        /// Made of huge pages.
+        huge: bool,
+        /// Receives the descriptor.
+        save: Slot,
+    },
+    /// A dma-buf made of part of a memfd, by `/dev/udmabuf`.
+    Udmabuf {
+        /// The memfd; it has to be sealed against shrinking.
+        file: Value,
+        /// Start in the file.
+        offset: u64,
+        /// Bytes.
+        size: u64,
+        /// Receives the descriptor.
+        save: Slot,
+    },
+    /// Raise or drop one capability in the effective set of the process; the permitted set
+    /// stays, so that it can come back.
+    Capability {
+        /// `CAP_*`.
+        number: u8,
+        /// Whether the process has it from now on.
+        effective: bool,
+    },
+    /// `setrlimit(2)` of the soft limit.
+    Limit {
+        /// Which.
+        resource: Resource,
+        /// The new limit.
+        limit: u64,
+    },
+    /// What the kernel has counted for the process, in bytes, as `ret`.
+    Account(Account),
+    /// `fork(2)`: a process with a copy of everything, which waits for ops.
+    Fork {
+        /// Its name.
+        process: String,
+    },
+    /// Let a forked process execute an op. The outcome is the op's; what the op saves has
+    /// its name in all processes.
+    In {
+        /// Which.
+        process: String,
+        /// What.
+        op: Box<Op>,
+    },
+    /// Let a forked process end, and wait for its end; `ret` is its exit status.
+    Exit {
+        /// Which.
+        process: String,
+    },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
+    /// Execute an op until no failure is left to inject into it.
+    FailNth(Box<FailNth>),
+}
+
+/// Executes `op` with its first possible failure injected, with its second one, and so on,
+/// and at last with none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailNth {
+    /// An op that makes one system call.
+    pub op: Op,
+    /// Executed after each time that it failed.
+    pub failed: Vec<Op>,
+    /// Executed after each time that it succeeded in spite of a failure within.
+    pub survived: Vec<Op>,
+    /// How many failures it may have.
+    pub limit: u32,
+}
+
+impl Op {
+    /// What is executed, in whichever process.
+    #[must_use]
+    pub fn innermost(&self) -> &Self {
+        match self {
+            Self::In { op, .. } => op.innermost(),
+            op => op,
+        }
+    }
 }
 
 /// What the host can do to a device of the machine, which it knows by a name of its own.

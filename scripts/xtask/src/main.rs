@@ -19,8 +19,12 @@ struct Arguments {
 enum Command {
     /// Run cases on a real kernel in QEMU and judge them.
     RunConformance(Box<runner::options::Options>),
+    /// Run cases and measure which code of the kernel they reached.
+    Coverage(Box<runner::coverage::CoverageOptions>),
     /// Measure boot and corpus times on this machine.
-    Bench(Box<runner::options::Options>),
+    Bench(Box<runner::bench::BenchOptions>),
+    /// Put small bugs into the kernel, one at a time: does the corpus notice them?
+    Mutants(Box<mutants::options::Options>),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
 }
@@ -28,7 +32,9 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => runner::cli::main(&options),
+        Command::Coverage(options) => runner::coverage::main(&options),
         Command::Bench(options) => runner::cli::bench(&options),
+        Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
     }
 }

@@ -6,12 +6,26 @@ use std::process::{Command, Output};
 
 use rstest::rstest;
 
-fn run(arguments: &[&str]) -> Output {
+fn run(command: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .arg("run-conformance")
+        .arg(command)
         .args(arguments)
         .output()
         .unwrap()
+}
+
+#[rstest]
+#[case::help(&["--help"], 0, "")]
+#[case::list(&["--list", "stage1"], 0, "")]
+#[case::no_run(&["--diff", "/nonexistent", "/nonexistent"], 4, "/nonexistent")]
+#[case::no_saved_run(&["--diff", "/etc/passwd", "/etc/passwd"], 2, "is no coverage that a run saved")]
+#[case::no_suite(&["--suite", "x", "/"], 2, "there is no suite `x`")]
+#[case::ready_image(&["--kernel", "/etc/passwd"], 2, "run-conformance --gcov DIR")]
+fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run("coverage", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
 }
 
 #[rstest]
@@ -29,7 +43,21 @@ fn run(arguments: &[&str]) -> Output {
 #[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is no x86 bzImage")]
 #[case::bisect_good(&["--bisect", "--list"], 0, "")]
 fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run(arguments);
+    let output = run("run-conformance", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
+
+#[rstest]
+#[case::list(&["--list"], 0, "")]
+#[case::nothing_listed(&["--list", "nothing-is-called-so"], 3, "no mutant is selected")]
+#[case::nothing_selected(&["nothing-is-called-so"], 3, "no mutant is selected")]
+#[case::usage(&["--first-kill", "--every-killer"], 2, "cannot be used with")]
+#[case::changed_in_what(&["--changed", "HEAD"], 2, "--linux")]
+#[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run("mutants", arguments);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains(says), "{text}");

@@ -1,4 +1,5 @@
-//! `pread` and `pwrite`: the regions of a device through its descriptor.
+//! `pread` and `pwrite`: the regions of a device through its descriptor. `read` and `write`:
+//! queues of events, whose buffers are memory of the case.
 
 use wire::{Op, Patch, Slot, Value, Width};
 
@@ -232,6 +233,112 @@ fn read_number(node: &Node, width: Width) -> Result<(Vec<u8>, Vec<Patch>), Probl
             };
             Ok((vec![0; width.bytes()], vec![patch]))
         }
+    }
+}
+
+/// `read: {on: faults, into: $buffer, length: 0x30, returns: 0x30, errno: EINVAL}`
+///
+/// Without `returns` a read that succeeds fills the whole length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadInto(Transfer);
+
+/// `write: {on: faults, from: $buffer, length: 0x10, returns: 0x10, errno: EINVAL}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteFrom(Transfer);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Transfer {
+    on: String,
+    buffer: Value,
+    length: u64,
+    expect: Expect,
+}
+
+impl Transfer {
+    fn read(body: &Node, what: &str, buffer: &str) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, what)?;
+        let on = fields.need("on")?.text()?.to_owned();
+        let buffer = value::value(fields.need(buffer)?)?;
+        let length = fields.need("length")?.number()?;
+        let returns = fields.number("returns")?.unwrap_or(length);
+        let mut expect = Expect::ending(read_errno(&mut fields)?);
+        if expect.end == WantEnd::Success {
+            expect.returns = Some(Want::Is(Value::Const(returns)));
+        }
+        fields.finish()?;
+        Ok(Self {
+            on,
+            buffer,
+            length,
+            expect,
+        })
+    }
+
+    fn fd(&self) -> Value {
+        Value::Slot {
+            name: self.on.clone(),
+            add: 0,
+        }
+    }
+}
+
+impl ReadInto {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        Transfer::read(body, "read", "into").map(Self)
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("read of {}", self.0.on)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::Read {
+            fd: self.0.fd(),
+            into: self.0.buffer.clone(),
+            length: self.0.length,
+        };
+        to.push(op, self.0.expect.clone(), Layout::Nothing);
+        Ok(())
+    }
+}
+
+impl WriteFrom {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        Transfer::read(body, "write", "from").map(Self)
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("write to {}", self.0.on)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::Write {
+            fd: self.0.fd(),
+            from: self.0.buffer.clone(),
+            length: self.0.length,
+        };
+        to.push(op, self.0.expect.clone(), Layout::Nothing);
+        Ok(())
     }
 }
 

@@ -61,11 +61,14 @@ impl ReadFile {
     }
 }
 
-/// `write_file: {path: /sys/..., text: "1", errno: EBUSY}`
+/// `write_file: {path: /sys/..., text: "1", after: "0", errno: EBUSY}`
+///
+/// `after` is written when the case is over, however it ends: the file is of the whole guest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteFile {
     path: String,
     text: String,
+    after: Option<String>,
     end: WantEnd,
 }
 
@@ -78,9 +81,15 @@ impl WriteFile {
         let mut fields = Fields::of(body, "write_file")?;
         let path = fields.need("path")?.text()?.to_owned();
         let text = fields.need("text")?.text()?.to_owned();
+        let after = fields.text("after")?.map(str::to_owned);
         let end = read_errno(&mut fields)?;
         fields.finish()?;
-        Ok(Self { path, text, end })
+        Ok(Self {
+            path,
+            text,
+            after,
+            end,
+        })
     }
 
     /// What it does.
@@ -96,6 +105,9 @@ impl WriteFile {
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let at = Location::Path(to.cast.fill(&self.path)?);
         let text = to.cast.fill(&self.text)?;
+        if let Some(after) = &self.after {
+            to.touch_file(at.clone(), after);
+        }
         to.push(
             Op::WriteFile { at, text },
             Expect::ending(self.end.clone()),

@@ -2,11 +2,11 @@
 //! its body.
 //!
 //! Fields that are not given are zero; `size`/`argsz` is right. Besides the fields:
-//! `on`, `errno`, `expect`, `save`, `returns`, `save_return`, `pointer`, `trailing`, `plan`,
-//! the name of the struct's flexible array, and `value`, `fd` or `string` for an argument
-//! that is no struct.
+//! `on`, `errno`, `expect`, `save`, `returns`, `save_return`, `pointer`, `trailing`, `mapped`,
+//! `request`, `plan`, the name of the struct's flexible array, and `value`, `fd` or `string`
+//! for an argument that is no struct.
 
-use uapi::{Arg as ArgKind, Element, Field, Kind, Struct};
+use uapi::{Arg as ArgKind, Element, Field, Kind, Struct, Tail};
 use wire::{Arg, Op, Patch, Save, Value, Width};
 
 use crate::{
@@ -27,15 +27,20 @@ const GARBAGE: u8 = 0x5a;
 /// Longest struct a case may ask for; beyond it a slip of the pen is more likely.
 const MAX_BUFFER: u64 = 0x10_0000;
 
+/// Fields to keep, and under which names.
+pub type Saves = Vec<(&'static Field, String)>;
+
 /// One ioctl.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
     ioctl: &'static uapi::Ioctl,
+    /// The number to call, where it is not the ioctl's own.
+    request: Option<u32>,
     on: String,
     argument: Argument,
     expect: Expect,
     groups: Vec<GroupWant>,
-    saves: Vec<(&'static Field, String)>,
+    saves: Vec<Save>,
     save_return: Option<String>,
     /// What a kernel that conforms to the plan would answer instead.
     pub plan: Option<WantEnd>,
@@ -75,9 +80,13 @@ impl Ioctl {
         value::check_name(on_node, &on)?;
         let end = read_errno(&mut fields)?;
         let plan = fields.take("plan").map(read_end).transpose()?;
+        let payload = layout
+            .map(|layout| Payload::of(layout, body))
+            .transpose()?
+            .flatten();
         let wants = match (fields.take("expect"), layout) {
             (None, _) => Wants::default(),
-            (Some(node), Some(layout)) => read_wants(node, layout)?,
+            (Some(node), Some(layout)) => read_wants(node, layout, payload)?,
             (Some(node), None) => {
                 return Err(Problem::other(
                     node.at,
@@ -89,8 +98,9 @@ impl Ioctl {
             .take("returns")
             .map(|node| read_want(node, value::value));
         let returns = returns.transpose()?;
-        let saves = read_saves(&mut fields, layout, ioctl.name)?;
+        let saves = read_saves(&mut fields, layout, payload, ioctl.name)?;
         let save_return = fields.text("save_return")?.map(str::to_owned);
+        let request = fields.take("request").map(read_request).transpose()?;
         let argument = read_argument(fields, ioctl)?;
         let expect = Expect {
             end,
@@ -100,6 +110,7 @@ impl Ioctl {
         };
         Ok(Self {
             ioctl,
+            request,
             on,
             argument,
             expect,
@@ -116,11 +127,31 @@ impl Ioctl {
         format!("{} on {}", self.ioctl.name, self.on)
     }
 
+    /// Which one.
+    #[must_use]
+    pub fn made(&self) -> &'static uapi::Ioctl {
+        self.ioctl
+    }
+
+    /// How it is expected to end.
+    #[must_use]
+    pub fn wanted(&self) -> &WantEnd {
+        &self.expect.end
+    }
+
+    /// It is to end like this.
+    pub fn want(&mut self, end: WantEnd) {
+        self.expect.end = end;
+    }
+
     /// Adds its op.
     ///
     /// # Errors
     /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        if self.ioctl.source == uapi::MOCK_H {
+            to.cast.need_config("CONFIG_IOMMUFD_TEST")?;
+        }
         let (arg, layout) = match &self.argument {
             Argument::Value(value) => (Arg::Value(value.clone()), Layout::Nothing),
             Argument::Buffer {
@@ -142,19 +173,14 @@ impl Ioctl {
                 (arg, *layout)
             }
         };
-        let save = self.saves.iter().map(|(field, slot)| Save {
-            offset: field.offset as usize,
-            width: width_of(field),
-            slot: slot.clone(),
-        });
         let op = Op::Ioctl {
             fd: Value::Slot {
                 name: self.on.clone(),
                 add: 0,
             },
-            request: self.ioctl.request,
+            request: self.request.unwrap_or(self.ioctl.request),
             arg,
-            save: save.collect(),
+            save: self.saves.clone(),
             save_ret: self.save_return.clone(),
         };
         let mut expect = self.expect.clone();
@@ -176,30 +202,214 @@ fn fill_string(to: &Builder<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(to.cast.fill(&text)?.into_bytes())
 }
 
-fn read_saves(
+fn read_request(node: &Node) -> Result<u32, Problem> {
+    let number = node.number()?;
+    u32::try_from(number).map_err(|_| node.not("an ioctl number of 32 bits"))
+}
+
+/// The structure that fills the flexible array of another one: `data.FIELD` names a field of
+/// its first element.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload {
+    tail: &'static Tail,
+    layout: &'static Struct,
+}
+
+impl Payload {
+    /// None where the array is absent, of integers, or opaque.
+    fn of(layout: &'static Struct, body: &Node) -> Result<Option<Self>, Problem> {
+        let Some(tail) = layout.tail else {
+            return Ok(None);
+        };
+        Ok(match element_of(layout, tail, body)? {
+            Some(Element::Struct(layout)) => Some(Self { tail, layout }),
+            _ => None,
+        })
+    }
+
+    /// The field that `data.NAME` means, and where its structure begins.
+    fn field(self, dotted: &str) -> Option<(&'static Field, usize)> {
+        let name = dotted.strip_prefix(self.tail.name)?.strip_prefix('.')?;
+        let field = self.layout.field(name)?;
+        Some((field, self.tail.offset as usize))
+    }
+}
+
+/// What the flexible array of a call consists of; none where its fields do not tell.
+///
+/// # Errors
+/// When a field that decides about it has no such value.
+pub fn element_of(
+    layout: &'static Struct,
+    tail: &Tail,
+    body: &Node,
+) -> Result<Option<Element>, Problem> {
+    let mut fields = Vec::new();
+    for (name, node) in body.entries()? {
+        let field = layout.field(&name.text);
+        let Some(field) = field.filter(|field| decides(tail, field)) else {
+            continue;
+        };
+        if let Value::Const(number) = value::field_value(node, field)? {
+            fields.push((field.name, number));
+        }
+    }
+    let known = |name: &str| fields.iter().find(|(of, _)| *of == name).map(|(_, n)| *n);
+    Ok(tail.element.chosen(known))
+}
+
+/// The structure that fills the flexible array of a call, where it is one.
+///
+/// # Errors
+/// When a field that decides about it has no such value.
+pub fn payload_of(
+    layout: &'static Struct,
+    body: &Node,
+) -> Result<Option<(&'static Tail, &'static Struct)>, Problem> {
+    let payload = Payload::of(layout, body)?;
+    Ok(payload.map(|payload| (payload.tail, payload.layout)))
+}
+
+/// Whether the field says what the flexible array consists of.
+fn decides(tail: &Tail, field: &Field) -> bool {
+    matches!(tail.element, Element::Chosen(choices)
+        if choices.iter().any(|choice| choice.field == field.name))
+}
+
+/// A field of the struct, or of what fills its flexible array.
+fn find_field(
+    layout: Option<&'static Struct>,
+    payload: Option<Payload>,
+    name: &str,
+) -> Option<(&'static Field, usize)> {
+    let own = layout.and_then(|layout| layout.field(name));
+    own.map(|field| (field, 0))
+        .or_else(|| payload.and_then(|payload| payload.field(name)))
+}
+
+/// Reads `save: {field: name}`.
+///
+/// # Errors
+/// When the struct has no such field, or the name is none.
+pub fn read_saves(
     fields: &mut Fields<'_>,
     layout: Option<&'static Struct>,
+    payload: Option<Payload>,
     what: &str,
-) -> Result<Vec<(&'static Field, String)>, Problem> {
+) -> Result<Vec<Save>, Problem> {
     let Some(node) = fields.take("save") else {
         return Ok(Vec::new());
     };
     let mut saves = Vec::new();
     for (name, slot) in node.entries()? {
-        let field = layout
-            .and_then(|layout| layout.field(&name.text))
-            .ok_or_else(|| {
-                let known = layout
-                    .map_or(&[][..], |layout| layout.fields)
-                    .iter()
-                    .map(|f| f.name);
-                Problem::unknown_key(name.at, &name.text, what, known)
-            })?;
+        let (field, base) = find_field(layout, payload, &name.text).ok_or_else(|| {
+            let known = layout
+                .map_or(&[][..], |layout| layout.fields)
+                .iter()
+                .map(|f| f.name);
+            Problem::unknown_key(name.at, &name.text, what, known)
+        })?;
         let text = slot.text()?;
         value::check_name(slot, text)?;
-        saves.push((field, text.to_owned()));
+        saves.push(Save {
+            offset: base + field.offset as usize,
+            width: width_of(field),
+            slot: text.to_owned(),
+        });
     }
     Ok(saves)
+}
+
+/// Name under which a case speaks of the capabilities behind an info struct.
+const CAPABILITIES: &str = "capabilities";
+
+#[derive(Default)]
+struct Wants {
+    fields: Vec<FieldWant>,
+    groups: Vec<GroupWant>,
+}
+
+/// Reads `expect` of an ioctl: fields, the elements of the flexible array under its name, and
+/// under `capabilities` the structs of the chain behind an info struct, in its order.
+fn read_wants(
+    node: &Node,
+    layout: &'static Struct,
+    payload: Option<Payload>,
+) -> Result<Wants, Problem> {
+    let mut wants = Wants::default();
+    for (name, want) in node.entries()? {
+        match (layout.tail, find_field(Some(layout), payload, &name.text)) {
+            (Some(tail), None) if tail.name == name.text => wants.read_tail(tail, want)?,
+            (_, None) if name.text == CAPABILITIES => {
+                wants.fields.extend(read_chain_wants(want, layout)?);
+            }
+            (_, found) => wants.read(name, want, layout, found)?,
+        }
+    }
+    Ok(wants)
+}
+
+impl Wants {
+    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+        let Element::Struct(layout) = tail.element else {
+            let text = format!("`{}` does not consist of structs", tail.name);
+            return Err(Problem::other(node.at, text));
+        };
+        for (index, item) in node.items().iter().enumerate() {
+            let base = tail.offset as usize + index * layout.size as usize;
+            for (name, want) in item.entries()? {
+                let found = layout.field(&name.text).map(|field| (field, base));
+                self.read(name, want, layout, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        name: &Name,
+        want: &Node,
+        layout: &'static Struct,
+        found: Option<(&'static Field, usize)>,
+    ) -> Result<(), Problem> {
+        let (field, base) = found.ok_or_else(|| {
+            let known = layout.fields.iter().map(|field| field.name);
+            Problem::unknown_key(name.at, &name.text, layout.name, known)
+        })?;
+        match group_named(want) {
+            Some(which) => self.groups.push((field, base, which)),
+            None => self.fields.extend(read_field_want(want, field, base)?),
+        }
+        Ok(())
+    }
+}
+
+/// The kernel puts the chain right behind the struct, each capability at a multiple of eight.
+fn read_chain_wants(node: &Node, info: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Wants::default();
+    let mut base = info.size as usize;
+    for item in node.items() {
+        let named = item.entries()?.iter().find(|(key, _)| key.text == "struct");
+        let missing = || Problem::missing(item.at, "struct", "a capability");
+        let layout = read_struct(&named.ok_or_else(missing)?.1)?;
+        for (name, want) in item.entries()? {
+            if name.text != "struct" {
+                let found = layout.field(&name.text).map(|field| (field, base));
+                wants.read(name, want, layout, found)?;
+            }
+        }
+        base += (layout.size as usize).next_multiple_of(8);
+    }
+    Ok(wants.fields)
+}
+
+/// `{group}` or `{other}`.
+fn group_named(node: &Node) -> Option<Which> {
+    let Tree::Text(text) = &node.tree else {
+        return None;
+    };
+    let role = Role::named(text.strip_prefix('{')?.strip_suffix('}')?)?;
+    (role.member == Member::Whole).then_some(role.which)
 }
 
 fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument, Problem> {
@@ -209,8 +419,13 @@ fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument
         Some((_, Ok("null"))) => Some(Bad::Address(0)),
         Some((_, Ok("unmapped"))) => Some(Bad::Address(UNMAPPED)),
         Some((_, Ok("read_only"))) => Some(Bad::ReadOnly),
+        Some((node, Ok(name))) if name.starts_with('$') => {
+            let at = value::value(node)?;
+            fields.finish()?;
+            return Ok(Argument::Value(at));
+        }
         Some((node, name)) => {
-            let known = ["null", "unmapped", "read_only"];
+            let known = ["null", "unmapped", "read_only", "$NAME of memory"];
             return Err(Problem::unknown_name(node.at, "pointer", name?, known));
         }
     };
@@ -285,6 +500,7 @@ fn read_buffer(
             ));
         }
     };
+    let mapped = fields.number("mapped")?;
     let tail = layout
         .tail
         .and_then(|tail| fields.take(tail.name).map(|node| (tail, node)));
@@ -292,12 +508,9 @@ fn read_buffer(
     let mut buffer = Buffer {
         bytes: vec![0; layout.size as usize],
         patches: Vec::new(),
+        mapped: mapped.map(|mapped| mapped.clamp(1, MAX_BUFFER) as usize),
     };
-    if let Some((tail, node)) = tail {
-        let element = chosen_element(tail, layout, &left);
-        buffer.read_tail(tail, element, node)?;
-    }
-    buffer.set_size(layout, buffer.bytes.len() as u64);
+    let mut size = None;
     for (name, node) in left {
         let field = layout.field(&name.text).ok_or_else(|| {
             let fields = layout.fields.iter().map(|field| field.name);
@@ -305,9 +518,23 @@ fn read_buffer(
             let known = asked.iter().map(String::as_str).chain(fields).chain(tail);
             Problem::unknown_key(name.at, &name.text, layout.name, known)
         })?;
-        buffer.set(layout, field, node, trailing)?;
+        match field.kind {
+            Kind::Size => size = Some(node),
+            _ => buffer.set(field, node)?,
+        }
     }
-    let Buffer { bytes, patches } = buffer;
+    // The fields may say what the tail is, and the size covers both.
+    if let Some((tail, node)) = tail {
+        buffer.read_tail(layout, tail, node)?;
+    }
+    buffer.set_size(layout, buffer.bytes.len() as u64);
+    if let Some(node) = size {
+        buffer.resize(layout, node, trailing)?;
+    }
+    if let Some(mapped) = buffer.mapped {
+        buffer.bytes.resize(mapped, trailing);
+    }
+    let Buffer { bytes, patches, .. } = buffer;
     Ok(Argument::Buffer {
         bytes,
         patches,
@@ -316,22 +543,11 @@ fn read_buffer(
     })
 }
 
-/// What the elements of a flexible array are, where a field that the case gives decides it.
-fn chosen_element(tail: &uapi::Tail, layout: &Struct, given: &[(&Name, &Node)]) -> Element {
-    let number = |name: &str| {
-        let field = layout.field(name)?;
-        let (_, node) = given.iter().find(|(key, _)| key.text == name)?;
-        match value::field_value(node, field) {
-            Ok(Value::Const(number)) => Some(number),
-            _ => None,
-        }
-    };
-    tail.element.chosen(number).unwrap_or(tail.element)
-}
-
 struct Buffer {
     bytes: Vec<u8>,
     patches: Vec<Patch>,
+    /// How much of the struct is there, where that is not what its size says.
+    mapped: Option<usize>,
 }
 
 impl Buffer {
@@ -366,16 +582,7 @@ impl Buffer {
         }
     }
 
-    fn set(
-        &mut self,
-        layout: &Struct,
-        field: &Field,
-        node: &Node,
-        trailing: u8,
-    ) -> Result<(), Problem> {
-        if field.kind == Kind::Size {
-            return self.resize(layout, node, trailing);
-        }
+    fn set(&mut self, field: &Field, node: &Node) -> Result<(), Problem> {
         let offset = field.offset as usize;
         let width = width_of(field);
         if field.count > 1 {
@@ -401,17 +608,19 @@ impl Buffer {
         // What the field claims and what is there agree, up to the absurd: a kernel that
         // believes an absurd claim meets the end of the mapping.
         let there = size.clamp(4, MAX_BUFFER) as usize;
-        self.bytes.resize(there, trailing);
+        self.bytes.resize(self.mapped.unwrap_or(there), trailing);
         self.set_size(layout, size);
         Ok(())
     }
 
     fn read_tail(
         &mut self,
+        layout: &Struct,
         tail: &uapi::Tail,
-        element: Element,
         node: &Node,
     ) -> Result<(), Problem> {
+        let field = |name: &str| layout.field(name)?.get(&self.bytes);
+        let element = tail.element.chosen(field).unwrap_or(tail.element);
         let mut offset = tail.offset as usize;
         for item in node.items() {
             offset = self.read_element(element, item, offset)?;
@@ -437,7 +646,7 @@ impl Buffer {
             }
             return Ok(offset + layout.size as usize);
         }
-        // What the flags leave open is mostly made of 32 bits.
+        // Chosen elements are mostly descriptors and flags of 32 bits.
         let width = match element {
             Element::Plain { width, .. } => wire_width(width),
             _ => Width::W4,
@@ -446,79 +655,6 @@ impl Buffer {
         self.place(offset, width, value::value(item)?);
         Ok(offset + width.bytes())
     }
-}
-
-/// Name under which a case speaks of the capabilities behind an info struct.
-const CAPABILITIES: &str = "capabilities";
-
-#[derive(Default)]
-struct Wants {
-    fields: Vec<FieldWant>,
-    groups: Vec<GroupWant>,
-}
-
-/// Reads `expect` of an ioctl: fields, the elements of the flexible array under its name, and
-/// under `capabilities` the structs of the chain behind an info struct, in its order.
-fn read_wants(node: &Node, layout: &'static Struct) -> Result<Wants, Problem> {
-    let mut wants = Wants::default();
-    for (name, want) in node.entries()? {
-        match layout.tail.map(|tail| (tail.name, tail)) {
-            Some((tail_name, tail)) if tail_name == name.text => wants.read_tail(tail, want)?,
-            _ if name.text == CAPABILITIES => wants.fields.extend(read_chain_wants(want, layout)?),
-            _ => wants.read(name, want, layout, 0)?,
-        }
-    }
-    Ok(wants)
-}
-
-impl Wants {
-    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
-        let Element::Struct(layout) = tail.element else {
-            let text = format!("`{}` does not consist of structs", tail.name);
-            return Err(Problem::other(node.at, text));
-        };
-        for (index, item) in node.items().iter().enumerate() {
-            let base = tail.offset as usize + index * layout.size as usize;
-            for (name, want) in item.entries()? {
-                self.read(name, want, layout, base)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read(
-        &mut self,
-        name: &Name,
-        want: &Node,
-        layout: &'static Struct,
-        base: usize,
-    ) -> Result<(), Problem> {
-        match (group_named(want), layout.field(&name.text)) {
-            (Some(which), Some(field)) => self.groups.push((field, base, which)),
-            _ => self
-                .fields
-                .extend(read_field_want(name, want, layout, base)?),
-        }
-        Ok(())
-    }
-}
-
-/// The kernel puts the chain right behind the struct, each capability at a multiple of eight.
-fn read_chain_wants(node: &Node, info: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
-    let mut wants = Vec::new();
-    let mut base = info.size as usize;
-    for item in node.items() {
-        let named = item.entries()?.iter().find(|(key, _)| key.text == "struct");
-        let missing = || Problem::missing(item.at, "struct", "a capability");
-        let layout = read_struct(&named.ok_or_else(missing)?.1)?;
-        for (name, want) in item.entries()? {
-            if name.text != "struct" {
-                wants.extend(read_field_want(name, want, layout, base)?);
-            }
-        }
-        base += (layout.size as usize).next_multiple_of(8);
-    }
-    Ok(wants)
 }
 
 /// Reads `expect: {field: value, field: {not: value}, flags: {has: [..], lacks: [..]}}`.
@@ -532,39 +668,29 @@ pub fn read_field_wants(
 ) -> Result<Vec<FieldWant>, Problem> {
     let mut wants = Vec::new();
     for (name, want) in node.entries()? {
-        wants.extend(read_field_want(name, want, layout, base)?);
+        let field = layout.field(&name.text).ok_or_else(|| {
+            let known = layout.fields.iter().map(|field| field.name);
+            Problem::unknown_key(name.at, &name.text, layout.name, known)
+        })?;
+        wants.extend(read_field_want(want, field, base)?);
     }
     Ok(wants)
 }
 
 fn read_field_want(
-    name: &Name,
     want: &Node,
-    layout: &'static Struct,
+    field: &'static Field,
     base: usize,
 ) -> Result<Vec<FieldWant>, Problem> {
-    let field = layout.field(&name.text).ok_or_else(|| {
-        let known = layout.fields.iter().map(|field| field.name);
-        Problem::unknown_key(name.at, &name.text, layout.name, known)
-    })?;
     let Tree::Map(entries) = &want.tree else {
         let want = Want::Is(value::field_value(want, field)?);
         return Ok(vec![FieldWant { field, base, want }]);
     };
-    let relations = entries.iter().map(|(key, node)| {
+    let relation = |(key, node): &(Name, Node)| {
         let want = read_relation(key, node, |node| value::field_value(node, field))?;
         Ok(FieldWant { field, base, want })
-    });
-    relations.collect()
-}
-
-/// `{group}` or `{other}`.
-fn group_named(node: &Node) -> Option<Which> {
-    let Tree::Text(text) = &node.tree else {
-        return None;
     };
-    let role = Role::named(text.strip_prefix('{')?.strip_suffix('}')?)?;
-    (role.member == Member::Whole).then_some(role.which)
+    entries.iter().map(relation).collect()
 }
 
 /// The struct that a node names.

@@ -58,9 +58,12 @@ impl Memory {
     /// Adds its ops.
     ///
     /// # Errors
-    /// Never.
+    /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for area in &self.0 {
+            if area.kind == Kind::Huge {
+                to.cast.need_feature(Some("hugepages"))?;
+            }
             to.prepare(Op::Alloc {
                 memory: area.kind,
                 length: area.length,
@@ -118,8 +121,9 @@ fn read_kind(node: &Node) -> Result<Kind, Problem> {
         "shared" => Ok(Kind::Shared),
         "read_only" => Ok(Kind::ReadOnly),
         "no_access" => Ok(Kind::NoAccess),
+        "huge" => Ok(Kind::Huge),
         other => {
-            let known = ["anonymous", "shared", "read_only", "no_access"];
+            let known = ["anonymous", "shared", "read_only", "no_access", "huge"];
             Err(Problem::unknown_name(
                 node.at,
                 "kind of memory",
@@ -171,7 +175,6 @@ pub struct Mmap {
     offset: Value,
     length: u64,
     access: Access,
-    private: bool,
     save: String,
     end: WantEnd,
 }
@@ -191,19 +194,13 @@ impl Mmap {
             Some(node) => match node.text()? {
                 "read_write" => Access::ReadWrite,
                 "read_only" => Access::ReadOnly,
+                "copy_on_write" => Access::CopyOnWrite,
+                "execute" => Access::Execute,
                 other => {
-                    let known = ["read_write", "read_only"];
+                    let known = ["read_write", "read_only", "copy_on_write", "execute"];
                     return Err(Problem::unknown_name(node.at, "access", other, known));
                 }
             },
-        };
-        let private = match fields.take("sharing").map(|node| (node, node.text())) {
-            None | Some((_, Ok("shared"))) => false,
-            Some((_, Ok("private"))) => true,
-            Some((node, name)) => {
-                let known = ["shared", "private"];
-                return Err(Problem::unknown_name(node.at, "sharing", name?, known));
-            }
         };
         let save = fields.text("save")?.unwrap_or("mapping").to_owned();
         let end = read_errno(&mut fields)?;
@@ -213,7 +210,6 @@ impl Mmap {
             offset,
             length,
             access,
-            private,
             save,
             end,
         })
@@ -238,7 +234,6 @@ impl Mmap {
             offset: self.offset.clone(),
             length: self.length,
             access: self.access,
-            private: self.private,
             save: self.save.clone(),
         };
         to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
@@ -432,13 +427,15 @@ impl Store {
     }
 }
 
-/// `peek: {at: $page, length: 0x1000, all: 0xa5}` or `peek: {at: $x, struct: S, expect: {...}}`
+/// `peek: {at: $page, length: 0x1000, all: 0xa5}` or
+/// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Peek {
     at: Value,
     length: u64,
     data: WantData,
     fields: Vec<FieldWant>,
+    saves: Vec<wire::Save>,
     layout: Layout,
 }
 
@@ -466,6 +463,7 @@ impl Peek {
             length,
             data,
             fields: Vec::new(),
+            saves: Vec::new(),
             layout: Layout::Nothing,
         })
     }
@@ -473,6 +471,7 @@ impl Peek {
     fn read_struct(at: Value, node: &Node, mut fields: Fields<'_>) -> Result<Self, Problem> {
         let layout = ioctl::read_struct(node)?;
         let wants = ioctl::read_field_wants(fields.need("expect")?, layout, 0)?;
+        let saves = ioctl::read_saves(&mut fields, Some(layout), None, "peek")?;
         fields.finish()?;
         let (length, data) = (u64::from(layout.size), WantData::Anything);
         Ok(Self {
@@ -480,6 +479,7 @@ impl Peek {
             length,
             data,
             fields: wants,
+            saves,
             layout: Layout::Struct(layout),
         })
     }
@@ -501,6 +501,7 @@ impl Peek {
         let op = Op::Peek {
             at: self.at.clone(),
             length: self.length,
+            save: self.saves.clone(),
         };
         to.push(op, expect, self.layout);
         Ok(())

@@ -15,8 +15,8 @@ use crate::{
 
 /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
 ///
-/// `starts: noiommu-` asks for the device node of such a name: without it there is none.
-/// `group.0@10.0` is a function that the case creates, `group of group.0@10.0` its group.
+/// `starts: noiommu-` asks for the device or group node of such a name. `group.0@10.0` is a
+/// function that the case creates, `group of group.0@10.0` its group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open(Vec<One>);
 
@@ -168,6 +168,15 @@ impl Target {
     fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
         match self {
             Self::Path(path) => Ok(Location::Path(to.cast.fill(path)?)),
+            // A group made up for a device without an IOMMU has no number before it is there.
+            Self::Role(Role {
+                member: Member::Whole,
+                ..
+            }) if !starts.is_empty() => Ok(Location::Entry {
+                directory: "/sys/class/vfio".to_owned(),
+                starts: starts.to_owned(),
+                prefix: "/dev/vfio/".to_owned(),
+            }),
             Self::Role(Role {
                 which,
                 member: Member::Whole,

@@ -1,4 +1,4 @@
-//! `capability`, `reset_method`, `virtual_functions`, `module_parameter`: what is there in a PCI
+//! `pci_capability`, `reset_method`, `virtual_functions`, `module_parameter`: what is there in a PCI
 //! device, how the kernel resets it, what it creates, and how vfio-pci treats it.
 
 use wire::{Chain, Location, Op, Value};
@@ -14,7 +14,7 @@ use crate::{
     value,
 };
 
-/// `capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`, or `chain: extended`; ENOENT says
+/// `pci_capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`, or `chain: extended`; ENOENT says
 /// that the device does not show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capability {
@@ -31,7 +31,7 @@ impl Capability {
     /// # Errors
     /// With the first thing that is wrong.
     pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "capability")?;
+        let mut fields = Fields::of(body, "pci_capability")?;
         let on = fields.need("on")?.text()?.to_owned();
         let id = read_id(fields.need("id")?)?;
         let chain = fields
@@ -60,7 +60,7 @@ impl Capability {
     /// # Errors
     /// Never.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Capability {
+        let op = Op::PciCapability {
             fd: Value::Slot {
                 name: self.on.clone(),
                 add: 0,

@@ -6,7 +6,10 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, event, file, ioctl, machine, memory, open, pci},
+    steps::{
+        data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
+        process, rights,
+    },
 };
 
 /// One step of a case.
@@ -36,6 +39,8 @@ enum Action {
     Peek(memory::Peek),
     Pread(data::Pread),
     Pwrite(data::Pwrite),
+    Read(data::ReadInto),
+    Write(data::WriteFrom),
     ReadFile(file::ReadFile),
     WriteFile(file::WriteFile),
     Random(file::Random),
@@ -45,17 +50,26 @@ enum Action {
     Phys(dma::Phys),
     Events(event::Events),
     Signal(event::Signal),
-    Capability(pci::Capability),
+    PciCapability(pci::Capability),
     ResetMethod(pci::ResetMethod),
     VirtualFunctions(pci::VirtualFunctions),
     ModuleParameter(pci::ModuleParameter),
     Unplug(machine::Unplug),
     Plug(machine::Plug),
+    Memfd(memfd::Memfd),
+    Udmabuf(memfd::Udmabuf),
+    Capability(rights::Capability),
+    Rlimit(rights::Rlimit),
+    Accounted(rights::Accounted),
+    Fork(process::Fork),
+    In(process::In),
+    Exit(process::Exit),
     Fault(file::Fault),
+    FailNth(Box<fail_nth::FailNth>),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
-pub const KEYS: [(&str, &str); 28] = [
+pub const KEYS: &[(&str, &str)] = &[
     ("open", "open devices, group nodes or files under names"),
     ("close", "close them"),
     ("eventfd", "create an eventfd"),
@@ -74,6 +88,8 @@ pub const KEYS: [(&str, &str); 28] = [
     ("peek", "look at memory of the process"),
     ("pread", "read from a device at an offset"),
     ("pwrite", "write to a device at an offset"),
+    ("read", "read events into memory of the process"),
+    ("write", "write memory of the process to a descriptor"),
     ("read_file", "read a file of sysfs or procfs"),
     ("write_file", "write one value to a file of sysfs or procfs"),
     (
@@ -93,7 +109,7 @@ pub const KEYS: [(&str, &str); 28] = [
     ),
     ("signal", "add 1 to an eventfd"),
     (
-        "capability",
+        "pci_capability",
         "find a capability in a device's configuration space",
     ),
     (
@@ -113,7 +129,25 @@ pub const KEYS: [(&str, &str); 28] = [
         "ask the guest to let a device go; it is back after the case",
     ),
     ("plug", "plug an unplugged device in again"),
+    ("memfd", "create files that are memory"),
+    ("udmabuf", "make a dma-buf of part of a memfd"),
+    (
+        "capability",
+        "drop or regain capabilities for the rest of the case",
+    ),
+    ("rlimit", "set soft limits for the rest of the case"),
+    (
+        "accounted",
+        "what the kernel has counted for the process, in bytes",
+    ),
+    ("fork", "fork a process that waits for steps"),
+    ("in", "let a forked process execute steps"),
+    ("exit", "let a forked process end"),
     ("fault", "break the guest, to test the harness"),
+    (
+        "fail_nth",
+        "a step with its 1st, 2nd, ... possible failure injected, until none is left",
+    ),
 ];
 
 impl Step {
@@ -170,6 +204,8 @@ impl Step {
             "peek" => action!(Peek, memory::Peek),
             "pread" => action!(Pread, data::Pread),
             "pwrite" => action!(Pwrite, data::Pwrite),
+            "read" => action!(Read, data::ReadInto),
+            "write" => action!(Write, data::WriteFrom),
             "read_file" => action!(ReadFile, file::ReadFile),
             "write_file" => action!(WriteFile, file::WriteFile),
             "random" => action!(Random, file::Random),
@@ -179,13 +215,24 @@ impl Step {
             "phys" => action!(Phys, dma::Phys),
             "events" => action!(Events, event::Events),
             "signal" => action!(Signal, event::Signal),
-            "capability" => action!(Capability, pci::Capability),
+            "pci_capability" => action!(PciCapability, pci::Capability),
             "reset_method" => action!(ResetMethod, pci::ResetMethod),
             "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
             "module_parameter" => action!(ModuleParameter, pci::ModuleParameter),
             "unplug" => action!(Unplug, machine::Unplug),
             "plug" => action!(Plug, machine::Plug),
+            "memfd" => action!(Memfd, memfd::Memfd),
+            "udmabuf" => action!(Udmabuf, memfd::Udmabuf),
+            "capability" => action!(Capability, rights::Capability),
+            "rlimit" => action!(Rlimit, rights::Rlimit),
+            "accounted" => action!(Accounted, rights::Accounted),
+            "fork" => action!(Fork, process::Fork),
+            "in" => action!(In, process::In),
+            "exit" => action!(Exit, process::Exit),
             "fault" => action!(Fault, file::Fault),
+            "fail_nth" => {
+                fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
+            }
             _ => return None,
         })
     }
@@ -210,6 +257,8 @@ impl Step {
             Action::Peek(it) => it.compile(to),
             Action::Pread(it) => it.compile(to),
             Action::Pwrite(it) => it.compile(to),
+            Action::Read(it) => it.compile(to),
+            Action::Write(it) => it.compile(to),
             Action::ReadFile(it) => it.compile(to),
             Action::WriteFile(it) => it.compile(to),
             Action::Random(it) => it.compile(to),
@@ -219,34 +268,78 @@ impl Step {
             Action::Phys(it) => it.compile(to),
             Action::Events(it) => it.compile(to),
             Action::Signal(it) => it.compile(to),
-            Action::Capability(it) => it.compile(to),
+            Action::PciCapability(it) => it.compile(to),
             Action::ResetMethod(it) => it.compile(to),
             Action::VirtualFunctions(it) => it.compile(to),
             Action::ModuleParameter(it) => it.compile(to),
             Action::Unplug(it) => it.compile(to),
             Action::Plug(it) => it.compile(to),
+            Action::Memfd(it) => it.compile(to),
+            Action::Udmabuf(it) => it.compile(to),
+            Action::Capability(it) => it.compile(to),
+            Action::Rlimit(it) => it.compile(to),
+            Action::Accounted(it) => it.compile(to),
+            Action::Fork(it) => it.compile(to),
+            Action::In(it) => it.compile(index, to),
+            Action::Exit(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
+            Action::FailNth(it) => it.compile(index, to),
+        }
+    }
+
+    /// Whether it makes one system call, into which failures can be injected.
+    #[must_use]
+    pub fn is_one_call(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Ioctl(_) | Action::Mmap(_) | Action::Read(_) | Action::Write(_)
+        )
+    }
+
+    /// The ioctl it makes, and how that is expected to end.
+    #[must_use]
+    pub fn ioctl(&self) -> Option<(&'static uapi::Ioctl, &WantEnd)> {
+        match &self.action {
+            Action::Ioctl(ioctl) => Some((ioctl.made(), ioctl.wanted())),
+            _ => None,
+        }
+    }
+
+    /// An ioctl is to end like this; the other steps say it in their own words.
+    pub fn want(&mut self, end: WantEnd) {
+        if let Action::Ioctl(ioctl) = &mut self.action {
+            ioctl.want(end);
         }
     }
 
     /// Whether it makes a default domain an identity domain.
     #[must_use]
     pub fn uses_identity(&self) -> bool {
-        matches!(&self.action, Action::GroupType(it) if it.is_identity())
+        match &self.action {
+            Action::GroupType(it) => it.is_identity(),
+            Action::In(it) => it.uses_identity(),
+            _ => false,
+        }
     }
 
     /// Whether it can fail for a reason that lies in the kernel under test.
     #[must_use]
     pub fn asserts(&self) -> bool {
-        !matches!(
-            self.action,
+        match &self.action {
             Action::Memory(_)
-                | Action::Fault(_)
-                | Action::Phys(_)
-                | Action::Eventfd(_)
-                | Action::Signal(_)
-                | Action::ResetMethod(_)
-        )
+            | Action::Fault(_)
+            | Action::Phys(_)
+            | Action::Eventfd(_)
+            | Action::Signal(_)
+            | Action::ResetMethod(_)
+            | Action::Memfd(_)
+            | Action::Capability(_)
+            | Action::Rlimit(_)
+            | Action::Fork(_)
+            | Action::Exit(_) => false,
+            Action::In(it) => it.asserts(),
+            _ => true,
+        }
     }
 }
 

@@ -104,6 +104,10 @@ impl Sink for Human {
                     took.as_secs_f64()
                 )),
             },
+            Event::Counters { boot, kept } => match kept {
+                Ok(files) => self.line(&format!("guest {boot} left {files} files of counters")),
+                Err(why) => self.line(&format!("guest {boot} left no counters: {why}")),
+            },
             Event::CaseStarted { id } => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(id.clone());
@@ -175,6 +179,13 @@ pub fn shown(summary: &Summary) -> String {
     }
     if summary.run.interrupted {
         text.push_str("; interrupted");
+    }
+    if let Some(kept) = &summary.run.counters {
+        let (folder, guests) = (kept.folder.display(), kept.guests);
+        text.push_str(&format!("\ncounters of {guests} guests in {folder}"));
+        if !kept.lost.is_empty() {
+            text.push_str(&format!("; lost with {} guests", kept.lost.len()));
+        }
     }
     text
 }

@@ -23,6 +23,12 @@ impl<W: Write> Sink for Json<W> {
             } => {
                 json!({"event": "guest", "boot": boot, "ms": took.as_millis() as u64, "instead": instead})
             }
+            Event::Counters { boot, kept } => json!({
+                "event": "counters",
+                "boot": boot,
+                "files": kept.as_ref().ok(),
+                "lost": kept.as_ref().err(),
+            }),
             Event::CaseStarted { id } => json!({"event": "case_started", "id": id}),
             Event::CaseEnded(record) => json!({"event": "case", "case": record}),
             Event::Blessed(what) => json!({"event": "blessed", "what": what}),

@@ -1,0 +1,234 @@
+//! Failures injected into one system call, through `/proc/thread-self/fail-nth`.
+//!
+//! The kernel counts down at every point where an injected failure is possible (an allocation
+//! of slab or pages, a copy from or to the caller's memory, a hook of iommufd) and fails
+//! the one at which it arrives at zero.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use wire::{Attempt, FailNth, Failure, Injected, Observed};
+
+use crate::{exec::Machine, sysfs};
+
+const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+const DEBUGFS: &str = "/sys/kernel/debug";
+
+/// Which failures are possible at all. By default an allocation that may sleep never fails,
+/// nor does one of a single page. The last ones keep the log free of stacks of failures that
+/// were asked for.
+const KNOBS: [(&str, &str); 8] = [
+    ("failslab/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-highmem", "N"),
+    ("fail_page_alloc/min-order", "0"),
+    ("failslab/verbose", "0"),
+    ("fail_page_alloc/verbose", "0"),
+    ("fail_usercopy/verbose", "0"),
+    ("fail_iommufd/verbose", "0"),
+];
+
+/// The kinds of failure, as debugfs knows them.
+const KINDS: [(&str, Failure); 4] = [
+    ("failslab", Failure::Allocation),
+    ("fail_page_alloc", Failure::Allocation),
+    ("fail_usercopy", Failure::Copy),
+    ("fail_iommufd", Failure::Hook),
+];
+/// How often each may happen: the kernel counts down from it, and so tells which it was.
+const TIMES: u32 = 1_000_000;
+
+/// Lets the Nth point of the next system call fail.
+pub struct Injection {
+    file: File,
+    kinds: Vec<Kind>,
+    nth: u32,
+    hit: Option<io::Result<Option<Failure>>>,
+}
+
+struct Kind {
+    failure: Failure,
+    /// Cannot be read twice through one descriptor.
+    times: PathBuf,
+    left: u32,
+}
+
+impl Kind {
+    /// None where the kernel was built without it.
+    fn open(name: &str, failure: Failure) -> io::Result<Option<Self>> {
+        let path = Path::new(DEBUGFS).join(name).join("times");
+        if !path.exists() {
+            return Ok(None);
+        }
+        sysfs::write(&path, &TIMES.to_string())?;
+        Ok(Some(Self {
+            failure,
+            times: path,
+            left: TIMES,
+        }))
+    }
+
+    /// Whether it has happened since the last look.
+    fn has_happened(&mut self) -> io::Result<bool> {
+        let before = self.left;
+        self.left = parse(&fs::read(&self.times)?)?;
+        Ok(self.left != before)
+    }
+}
+
+impl Injection {
+    fn open() -> io::Result<Self> {
+        for (knob, value) in KNOBS {
+            let path = Path::new(DEBUGFS).join(knob);
+            if path.exists() {
+                sysfs::write(&path, value)?;
+            }
+        }
+        let kinds = KINDS
+            .iter()
+            .filter_map(|(name, failure)| Kind::open(name, *failure).transpose())
+            .collect::<Result<_, _>>()?;
+        let file = OpenOptions::new().read(true).write(true).open(FAIL_NTH)?;
+        Ok(Self {
+            file,
+            kinds,
+            nth: 0,
+            hit: None,
+        })
+    }
+
+    /// Makes the system call. Nothing else may happen in `call`: every page fault and every
+    /// allocation of this process counts.
+    pub fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let armed = self.write(self.nth);
+        let result = call();
+        self.hit = Some(armed.and_then(|()| self.disarm()));
+        result
+    }
+
+    /// The failure that was injected; none when some are left to count down.
+    fn disarm(&mut self) -> io::Result<Option<Failure>> {
+        let left = self.left()?;
+        self.write(0)?;
+        if left > 0 {
+            return Ok(None);
+        }
+        for kind in &mut self.kinds {
+            if kind.has_happened()? {
+                return Ok(Some(kind.failure));
+            }
+        }
+        Err(io::Error::other("no kind of failure was counted"))
+    }
+
+    /// The kernel notes the number before it copies it out. With one left it is that copy
+    /// which fails, and counts.
+    fn left(&mut self) -> io::Result<u32> {
+        let mut text = [0; 16];
+        match self.file.read_at(&mut text, 0) {
+            Ok(read) => parse(&text[..read]),
+            Err(error) if is_fault(&error) => {
+                for kind in &mut self.kinds {
+                    kind.has_happened()?;
+                }
+                Ok(1)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// With one left it is the copy of the new number that fails, and then none is left.
+    fn write(&self, nth: u32) -> io::Result<()> {
+        let text = nth.to_string();
+        match self.file.write_at(text.as_bytes(), 0) {
+            Err(error) if is_fault(&error) => self.file.write_at(text.as_bytes(), 0).map(drop),
+            other => other.map(drop),
+        }
+    }
+}
+
+fn is_fault(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EFAULT)
+}
+
+fn parse(text: &[u8]) -> io::Result<u32> {
+    let text = String::from_utf8_lossy(text);
+    text.trim()
+        .parse()
+        .map_err(|_| io::Error::other(format!("a counter says `{}`", text.trim())))
+}
+
+/// Executes the op with its 1st, 2nd, ... failure until it has fewer.
+pub fn run(machine: &mut Machine, plan: &FailNth) -> Observed {
+    match Injection::open() {
+        Ok(injection) => machine.inject = Some(injection),
+        Err(error) => return broken(&format!("preparing the injection of failures: {error}")),
+    }
+    let observed = attempts(machine, plan);
+    machine.inject = None;
+    observed
+}
+
+fn attempts(machine: &mut Machine, plan: &FailNth) -> Observed {
+    let mut attempts = Vec::new();
+    for nth in 1..=plan.limit {
+        if let Some(injection) = &mut machine.inject {
+            injection.nth = nth;
+            injection.hit = None;
+        }
+        let outcome = machine.execute(&plan.op);
+        let injection = machine.inject.take();
+        let failure = match injection.as_ref().and_then(|it| it.hit.as_ref()) {
+            Some(Ok(failure)) => *failure,
+            Some(Err(error)) => return broken(&format!("injecting failure {nth}: {error}")),
+            // It never came to the call: a value is missing, say.
+            None => return outcome.observed,
+        };
+        let Some(failure) = failure else {
+            let last = Box::new(outcome);
+            return Observed::Injected(Injected { attempts, last });
+        };
+        let after = match outcome.observed {
+            Observed::Ok { .. } => &plan.survived,
+            _ => &plan.failed,
+        };
+        let after = after.iter().map(|op| machine.execute(op)).collect();
+        machine.inject = injection;
+        attempts.push(Attempt {
+            nth,
+            failure,
+            outcome,
+            after,
+        });
+    }
+    broken(&format!(
+        "failure {} was injected, and there are still more",
+        plan.limit
+    ))
+}
+
+fn broken(why: &str) -> Observed {
+    Observed::Broken {
+        why: why.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(b"0\n", Some(0))]
+    #[case(b"17\n", Some(17))]
+    #[case(b"", None)]
+    #[case(b"-1\n", None)]
+    #[case(b"4294967296\n", None)]
+    fn what_is_left_is_a_number(#[case] text: &[u8], #[case] left: Option<u32>) {
+        assert_eq!(parse(text).ok(), left);
+    }
+}

@@ -1,0 +1,136 @@
+//! Processes that a case forks: each is a copy of the case's own and executes the ops that
+//! it is told, one at a time, until it is told to end.
+
+use std::{collections::HashMap, io, os::unix::net::UnixStream};
+
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitStatus, waitpid},
+    },
+    unistd::{ForkResult, Pid, fork},
+};
+use serde::{Deserialize, Serialize};
+use wire::{Observed, Op, Outcome, read_frame, write_frame};
+
+/// Values by name, shared by all processes of a case.
+pub type Slots = HashMap<String, u64>;
+
+/// Forked processes by name.
+#[derive(Default)]
+pub struct Processes(HashMap<String, Process>);
+
+struct Process {
+    pid: Pid,
+    link: UnixStream,
+}
+
+/// What a process is told.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    slots: Slots,
+    op: Op,
+}
+
+/// What it answers.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    slots: Slots,
+    outcome: Outcome,
+}
+
+/// Which side of a fork this is.
+pub enum Side {
+    /// The process that forked.
+    Parent,
+    /// The new process, which has to [`serve`] on this link and to end then.
+    Child(UnixStream),
+}
+
+impl Processes {
+    /// Forks this process. The copy inherits no link to the others: it could not tell them
+    /// from its own.
+    pub fn fork(&mut self, name: &str) -> io::Result<Side> {
+        let (link, theirs) = UnixStream::pair()?;
+        // SAFETY: the agent has one thread, so the child may do whatever the parent may.
+        match unsafe { fork()? } {
+            ForkResult::Child => {
+                drop(link);
+                self.disown();
+                Ok(Side::Child(theirs))
+            }
+            ForkResult::Parent { child: pid } => {
+                self.0.insert(name.to_owned(), Process { pid, link });
+                Ok(Side::Parent)
+            }
+        }
+    }
+
+    /// Forgets the processes without ending them: they belong to the parent.
+    fn disown(&mut self) {
+        for (_, process) in self.0.drain() {
+            process.disown();
+        }
+    }
+
+    /// Lets a process execute an op. None when there is no process of that name.
+    pub fn execute(&mut self, name: &str, slots: &mut Slots, op: &Op) -> Option<Outcome> {
+        let process = self.0.get_mut(name)?;
+        Some(process.execute(slots, op).unwrap_or_else(|why| Outcome {
+            observed: Observed::Broken {
+                why: format!("process {name}: {why}"),
+            },
+            us: 0,
+        }))
+    }
+
+    /// Lets a process end and waits for it. None when there is no process of that name.
+    pub fn exit(&mut self, name: &str) -> Option<nix::Result<WaitStatus>> {
+        Some(self.0.remove(name)?.exit())
+    }
+}
+
+impl Process {
+    fn execute(&mut self, slots: &mut Slots, op: &Op) -> Result<Outcome, wire::FrameError> {
+        let task = Task {
+            slots: slots.clone(),
+            op: op.clone(),
+        };
+        write_frame(&mut self.link, &task)?;
+        let done: Done = read_frame(&mut self.link)?;
+        *slots = done.slots;
+        Ok(done.outcome)
+    }
+
+    fn exit(self) -> nix::Result<WaitStatus> {
+        let _ = self.link.shutdown(std::net::Shutdown::Both);
+        let status = waitpid(self.pid, None);
+        self.disown();
+        status
+    }
+
+    /// Drops the link and nothing else.
+    fn disown(self) {
+        let mut process = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the process is never used again, and never dropped.
+        unsafe { std::ptr::drop_in_place(&raw mut process.link) };
+    }
+}
+
+/// A case that ends leaves no process behind, whatever its steps forgot.
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let _ = waitpid(self.pid, None);
+    }
+}
+
+/// Executes what comes through the link until its other end is closed.
+pub fn serve(mut link: UnixStream, mut execute: impl FnMut(&mut Slots, &Op) -> Outcome) {
+    while let Ok(Task { mut slots, op }) = read_frame(&mut link) {
+        let outcome = execute(&mut slots, &op);
+        if write_frame(&mut link, &Done { slots, outcome }).is_err() {
+            break;
+        }
+    }
+}

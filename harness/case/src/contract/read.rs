@@ -1,0 +1,331 @@
+//! Reads a contract and turns each of its rows into the steps of a test.
+
+use crate::{
+    contract::{
+        family::{Defect, Family},
+        rows::{Change, OBJECTS, OTHER, Row, Setup, Spoiled, rows},
+    },
+    expand::Preludes,
+    expect::WantEnd,
+    fields::Fields,
+    node::{Name, Node, Tree},
+    problem::Problem,
+    steps::{Step, step::read_end},
+};
+
+/// The contract of one ioctl.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    name: Name,
+    body: Node,
+    ioctl: &'static uapi::Ioctl,
+    /// How the call ends that has nothing wrong with its argument.
+    end: WantEnd,
+    undo: Vec<Node>,
+    exceptions: Vec<(Name, Exception)>,
+    omitted: Vec<Name>,
+}
+
+/// Where a handler differs from its family, or from what it should do.
+#[derive(Debug, Clone)]
+struct Exception {
+    end: Option<WantEnd>,
+    /// It has done its work all the same: what undoes it succeeds.
+    done: bool,
+    xfail: Option<String>,
+}
+
+/// One generated test.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// The row.
+    pub name: Name,
+    /// What it does after the set-up of the case.
+    pub steps: Vec<Step>,
+    /// Why it is known to fail.
+    pub xfail: Option<String>,
+}
+
+/// Keys of a call that only hold for one that succeeds.
+const OUTCOME: [&str; 4] = ["expect", "save", "returns", "save_return"];
+
+impl Contract {
+    /// Reads `{call: .., undo: [..], except: {ROW: ..}, omit: {ROW: reason}}`.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(node: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(node, "contract")?;
+        let (name, body) = fields.need("call")?.single()?;
+        let ioctl = uapi::ioctl(&name.text).ok_or_else(|| {
+            let known = uapi::ioctls().iter().map(|ioctl| ioctl.name);
+            Problem::unknown_name(name.at, "ioctl", &name.text, known)
+        })?;
+        let undo = fields.take("undo").map_or(&[][..], Node::items).to_vec();
+        let exceptions = fields
+            .take("except")
+            .map_or(Ok(Vec::new()), read_exceptions)?;
+        let omitted = fields.take("omit").map_or(Ok(Vec::new()), read_omitted)?;
+        fields.finish()?;
+        let (body, end) = split_end(body)?;
+        Ok(Self {
+            name: name.clone(),
+            body,
+            ioctl,
+            end,
+            undo,
+            exceptions,
+            omitted,
+        })
+    }
+
+    /// Every test, without the set-up of the case.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong, such as an exception for a row that does not exist.
+    pub fn promises(&self, preludes: &Preludes) -> Result<Vec<Promise>, Problem> {
+        let mut rows = rows(self.ioctl, &self.body)?;
+        self.check_names(&rows)?;
+        rows.retain(|row| !row.names().any(|name| self.omits(name)));
+        for row in &mut rows {
+            row.calls.retain(|call| !self.omits(&call.what));
+        }
+        let promises = rows.iter().map(|row| self.promise(row, preludes));
+        promises.collect()
+    }
+
+    fn check_names(&self, rows: &[Row]) -> Result<(), Problem> {
+        let named = || rows.iter().flat_map(Row::names);
+        let calls = || rows.iter().flat_map(|row| &row.calls);
+        let excepted = self.exceptions.iter().map(|(name, _)| name);
+        for name in excepted.chain(&self.omitted) {
+            let is_call = calls().any(|call| call.what == name.text);
+            if !is_call && !named().any(|known| known == name.text) {
+                let what = format!("row of the contract of {}", self.ioctl.name);
+                return Err(Problem::unknown_name(name.at, &what, &name.text, named()));
+            }
+        }
+        Ok(())
+    }
+
+    fn omits(&self, name: &str) -> bool {
+        self.omitted.iter().any(|omitted| omitted.text == name)
+    }
+
+    fn exception(&self, name: &str) -> Option<&(Name, Exception)> {
+        self.exceptions.iter().find(|(known, _)| known.text == name)
+    }
+
+    fn promise(&self, row: &Row, preludes: &Preludes) -> Result<Promise, Problem> {
+        let exception = row.names().find_map(|name| self.exception(name));
+        let mut steps = read_all(&self.setup(row.setup), preludes)?;
+        for spoiled in &row.calls {
+            let own = self.exception(&spoiled.what).or(exception);
+            let own = own.map(|(_, exception)| exception);
+            let end = self.end(row, own);
+            steps.push(self.spoiled(row, spoiled, &end)?);
+            if end == self.end || own.is_some_and(|exception| exception.done) {
+                steps.extend(read_all(&self.undo, preludes)?);
+            }
+        }
+        if row.defect != Defect::None || !self.undo.is_empty() {
+            steps.push(self.plain()?);
+        }
+        Ok(Promise {
+            name: Name {
+                at: exception.map_or(self.name.at, |(name, _)| name.at),
+                text: row.name.clone(),
+            },
+            steps,
+            xfail: exception.and_then(|(_, exception)| exception.xfail.clone()),
+        })
+    }
+
+    /// How a spoiled call ends: as the case knows better, or as its family does it.
+    fn end(&self, row: &Row, exception: Option<&Exception>) -> WantEnd {
+        let family = || match Family::of(self.ioctl.on).answer(row.defect) {
+            WantEnd::Success => self.end.clone(),
+            refused => refused,
+        };
+        exception
+            .and_then(|it| it.end.clone())
+            .unwrap_or_else(family)
+    }
+
+    /// What the row needs besides the set-up of the case.
+    fn setup(&self, setup: Setup) -> Vec<Node> {
+        match setup {
+            Setup::Nothing => Vec::new(),
+            Setup::Object(object) => {
+                let name = OBJECTS.iter().find(|(known, _)| *known == object);
+                let name = name.map_or("", |(_, name)| name);
+                vec![self.step("use", self.text(name))]
+            }
+            Setup::ReadOnlyMemory => {
+                let kind = [
+                    ("size", self.node(Tree::Int(0x1000))),
+                    ("kind", self.text("read_only")),
+                ];
+                let area = self.map(kind);
+                vec![self.step("memory", self.map([(OTHER, area)]))]
+            }
+            Setup::File => vec![self.step("open", self.map([(OTHER, self.text("/dev/null"))]))],
+        }
+    }
+
+    fn spoiled(&self, row: &Row, spoiled: &Spoiled, end: &WantEnd) -> Result<Step, Problem> {
+        let mut body = self.body.entries()?.to_vec();
+        match &spoiled.change {
+            Change::Nothing => {}
+            Change::Keys(keys) => {
+                for (key, tree) in keys {
+                    self.put(&mut body, key, tree.clone());
+                }
+            }
+            Change::Data(tail, key, tree) => self.put_data(&mut body, tail.name, key, tree)?,
+            Change::Pointer(pointer) => {
+                body.retain(|(key, _)| key.text == "on");
+                self.put(&mut body, "pointer", Tree::Text((*pointer).to_owned()));
+            }
+        }
+        let what = match spoiled.what.as_str() {
+            "" => row.name.clone(),
+            what => what.to_owned(),
+        };
+        self.call(body, end, &what)
+    }
+
+    fn put(&self, body: &mut Vec<(Name, Node)>, key: &str, tree: Tree) {
+        let node = self.node(tree);
+        match body.iter_mut().find(|(known, _)| known.text == key) {
+            Some((_, value)) => *value = node,
+            None => body.push((self.key(key), node)),
+        }
+    }
+
+    fn put_data(
+        &self,
+        body: &mut [(Name, Node)],
+        tail: &str,
+        key: &str,
+        tree: &Tree,
+    ) -> Result<(), Problem> {
+        let Some((_, data)) = body.iter_mut().find(|(known, _)| known.text == tail) else {
+            return Ok(());
+        };
+        let mut items = data.items().to_vec();
+        if let Some(first) = items.first_mut() {
+            let mut entries = first.entries()?.to_vec();
+            self.put(&mut entries, key, tree.clone());
+            first.tree = Tree::Map(entries);
+        }
+        data.tree = Tree::List(items);
+        Ok(())
+    }
+
+    /// The call as it was given, after one that was spoiled.
+    fn plain(&self) -> Result<Step, Problem> {
+        let body = self.body.entries()?.to_vec();
+        self.call(body, &self.end, "as given")
+    }
+
+    fn call(
+        &self,
+        mut body: Vec<(Name, Node)>,
+        end: &WantEnd,
+        what: &str,
+    ) -> Result<Step, Problem> {
+        if *end != self.end {
+            body.retain(|(key, _)| !OUTCOME.contains(&key.text.as_str()));
+        }
+        let entry = (self.name.clone(), self.node(Tree::Map(body)));
+        let mut step = Step::read(&self.node(Tree::Map(vec![entry])))?;
+        step.want(end.clone());
+        step.label = format!("{}: {what}", step.label);
+        Ok(step)
+    }
+
+    fn node(&self, tree: Tree) -> Node {
+        let at = self.body.at;
+        Node { at, tree }
+    }
+
+    fn text(&self, text: &str) -> Node {
+        self.node(Tree::Text(text.to_owned()))
+    }
+
+    fn key(&self, key: &str) -> Name {
+        let (at, text) = (self.name.at, key.to_owned());
+        Name { at, text }
+    }
+
+    fn map<const N: usize>(&self, entries: [(&str, Node); N]) -> Node {
+        let entries = entries.map(|(key, node)| (self.key(key), node));
+        self.node(Tree::Map(entries.to_vec()))
+    }
+
+    fn step(&self, key: &str, body: Node) -> Node {
+        self.map([(key, body)])
+    }
+}
+
+fn read_all(steps: &[Node], preludes: &Preludes) -> Result<Vec<Step>, Problem> {
+    preludes.expand(steps)?.iter().map(Step::read).collect()
+}
+
+/// The call without its `errno`, which is that of a call that cannot succeed where it is made:
+/// it gets past every check of its argument.
+fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
+    let entries = body.entries()?;
+    let errno = entries.iter().find(|(key, _)| key.text == "errno");
+    let end = errno.map(|(_, node)| read_end(node)).transpose()?;
+    let rest = entries.iter().filter(|(key, _)| key.text != "errno");
+    let body = Node {
+        at: body.at,
+        tree: Tree::Map(rest.cloned().collect()),
+    };
+    Ok((body, end.unwrap_or(WantEnd::Success)))
+}
+
+/// Reads `{ROW: {errno: NAME, done: true, xfail: TEXT, reason: TEXT}}`.
+fn read_exceptions(node: &Node) -> Result<Vec<(Name, Exception)>, Problem> {
+    let entries = node.entries()?.iter();
+    let read = |(name, node): &(Name, Node)| Ok((name.clone(), Exception::read(node)?));
+    entries.map(read).collect()
+}
+
+impl Exception {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(node, "exception")?;
+        let end = fields.take("errno").map(read_end).transpose()?;
+        let done = fields.take("done").map_or(Ok(false), read_done)?;
+        let xfail = fields.text("xfail")?.map(|text| text.trim().to_owned());
+        let reason = fields.text("reason")?;
+        if xfail.is_none() && reason.is_none_or(str::is_empty) {
+            return Err(Problem::missing(node.at, "reason", "exception"));
+        }
+        if end.is_none() && !done && xfail.is_none() {
+            return Err(Problem::missing(
+                node.at,
+                "errno`, `done` or `xfail",
+                "exception",
+            ));
+        }
+        fields.finish()?;
+        Ok(Self { end, done, xfail })
+    }
+}
+
+fn read_done(node: &Node) -> Result<bool, Problem> {
+    match node.tree {
+        Tree::Bool(done) => Ok(done),
+        _ => Err(node.not("`true` or `false`")),
+    }
+}
+
+/// Reads `{ROW: reason}`.
+fn read_omitted(node: &Node) -> Result<Vec<Name>, Problem> {
+    let entries = node.entries()?.iter();
+    let read = |(name, reason): &(Name, Node)| reason.text().map(|_| name.clone());
+    entries.map(read).collect()
+}

@@ -1,0 +1,533 @@
+//! The ways to spoil a call, from the table of the uAPI.
+
+use std::iter;
+
+use uapi::{Arg, Dir, Element, Field, Ioctl, Kind, Object, Struct, Tail};
+
+use crate::{
+    contract::family::Defect,
+    node::{Node, Tree},
+    problem::Problem,
+    steps::ioctl::{element_of, payload_of},
+    value,
+};
+
+/// One test: calls with the same thing wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its name in the id of the test.
+    pub name: String,
+    /// The field that is spoiled: exceptions may name all of its rows.
+    pub field: Option<String>,
+    /// What is wrong.
+    pub defect: Defect,
+    /// What has to be there first.
+    pub setup: Setup,
+    /// The calls, one after the other.
+    pub calls: Vec<Spoiled>,
+}
+
+/// What a row needs besides the set-up of its case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// Nothing.
+    Nothing,
+    /// An object of this type as `$other`.
+    Object(Object),
+    /// Memory without write permission as `$other`.
+    ReadOnlyMemory,
+    /// An open file that nobody asks for as `$other`.
+    File,
+}
+
+/// One spoiled call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spoiled {
+    /// What is spoiled, for the label of the step.
+    pub what: String,
+    /// How it differs from the call as it was given.
+    pub change: Change,
+}
+
+/// How a call differs from the one that succeeds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Not at all.
+    Nothing,
+    /// These keys of the step have these values.
+    Keys(Vec<(&'static str, Tree)>),
+    /// This key of the first element of the flexible array has this value.
+    Data(&'static Tail, &'static str, Tree),
+    /// There is no argument but this bad pointer.
+    Pointer(&'static str),
+}
+
+/// Bits of an ioctl's number: `_IOC_NR` and `_IOC_TYPE`, and a direction.
+const NR: u32 = 0x40;
+const TYPE: u32 = 0x100;
+const DIRECTION: u32 = 0x4000_0000;
+/// Ids that no object has: none is ever 0, and the largest are never reached.
+const NO_IDS: [u64; 3] = [0x7fff_ffff, 0xffff_ffff, 0];
+/// A descriptor that is not open in the process of a case.
+const CLOSED: u64 = 999;
+/// An aligned address that nothing is ever mapped at.
+const UNMAPPED: u64 = 0x1000;
+/// What a size claims that goes far beyond the struct.
+const FAR: u64 = 0x1_0000;
+
+/// Every row of the contract, given the body of a call that succeeds.
+///
+/// # Errors
+/// When the body does not say what a row has to know before the run.
+pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
+    let mut rows = vec![Row::new(
+        "as given",
+        Defect::None,
+        [Spoiled::new("", Change::Nothing)],
+    )];
+    if let Arg::Struct(layout) = ioctl.arg {
+        let shape = Shape::of(ioctl, layout, body)?;
+        rows.extend(shape.sizes());
+        rows.extend(shape.pointers());
+        rows.extend(shape.fields()?);
+    }
+    if let Arg::IntPtr | Arg::StrPtr = ioctl.arg {
+        rows.extend(bad_pointers());
+    }
+    rows.extend(requests(ioctl));
+    Ok(rows)
+}
+
+impl Row {
+    fn new(
+        name: impl Into<String>,
+        defect: Defect,
+        calls: impl IntoIterator<Item = Spoiled>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            field: None,
+            defect,
+            setup: Setup::Nothing,
+            calls: calls.into_iter().collect(),
+        }
+    }
+
+    /// By what an exception may name it: itself, and the field that it is about.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        iter::once(self.name.as_str()).chain(self.field.as_deref())
+    }
+
+    fn after(self, setup: Setup) -> Self {
+        Self { setup, ..self }
+    }
+}
+
+impl Spoiled {
+    fn new(what: impl Into<String>, change: Change) -> Self {
+        let what = what.into();
+        Self { what, change }
+    }
+
+    fn keys<const N: usize>(what: impl Into<String>, keys: [(&'static str, Tree); N]) -> Self {
+        Self::new(what, Change::Keys(keys.to_vec()))
+    }
+}
+
+fn bad_pointers() -> [Row; 2] {
+    [("pointer null", "null"), ("pointer unmapped", "unmapped")].map(|(name, pointer)| {
+        let call = Spoiled::new("", Change::Pointer(pointer));
+        Row::new(name, Defect::BadPointer, [call])
+    })
+}
+
+fn requests(ioctl: &Ioctl) -> [Row; 2] {
+    let size = match ioctl.arg {
+        Arg::Struct(layout) => layout.size << 16,
+        _ => 0,
+    };
+    let request = |what, number: u32| {
+        let what = format!("{what} {number:#x}");
+        Spoiled::keys(what, [("request", Tree::Int(number.into()))])
+    };
+    let number = request("number", ioctl.request + NR);
+    let kind = request("type", ioctl.request + TYPE);
+    let direction = request("direction and size", ioctl.request | DIRECTION | size);
+    [
+        Row::new("wrong ioctl number", Defect::OtherRequest, [number]),
+        Row::new("wrong ioctl type", Defect::OtherRequest, [kind, direction]),
+    ]
+}
+
+/// A call that succeeds, with what its table and its body say.
+struct Shape<'a> {
+    layout: &'static Struct,
+    /// The smallest size.
+    least: u64,
+    /// The size of the call as it is given, its flexible array included.
+    whole: u64,
+    /// Where the flexible array begins, if the call has one.
+    data: Option<u64>,
+    size_key: Option<&'static str>,
+    payload: Option<(&'static Tail, &'static Struct)>,
+    body: &'a Node,
+}
+
+impl<'a> Shape<'a> {
+    fn of(ioctl: &Ioctl, layout: &'static Struct, body: &'a Node) -> Result<Self, Problem> {
+        let payload = payload_of(layout, body)?;
+        let given = layout
+            .tail
+            .and_then(|tail| Some((tail, key(body, tail.name)?)));
+        let data = given.filter(|(_, node)| !node.items().is_empty());
+        let size = layout.fields.iter().find(|field| field.kind == Kind::Size);
+        let claimed = size.and_then(|size| key(body, size.name)?.number().ok());
+        let whole = match given {
+            Some((tail, node)) => {
+                let element = element_of(layout, tail, body)?;
+                u64::from(tail.offset) + bytes(element, node.items())
+            }
+            None => layout.size.into(),
+        };
+        Ok(Self {
+            layout,
+            least: ioctl.min_size.unwrap_or(layout.size).into(),
+            whole: claimed
+                .unwrap_or_default()
+                .max(whole)
+                .max(layout.size.into()),
+            data: data.map(|(tail, _)| tail.offset.into()),
+            size_key: size.map(|size| size.name),
+            payload,
+            body,
+        })
+    }
+
+    fn sizes(&self) -> Vec<Row> {
+        let Some(key) = self.size_key else {
+            return Vec::new();
+        };
+        let mut rows = vec![self.short(key)];
+        match self.data {
+            Some(_) => {
+                let call = self.claim(key, self.whole - 1, self.whole);
+                rows.push(Row::new("size short of data", Defect::DataShort, [call]));
+            }
+            None if self.least < self.whole => {
+                let call = self.claim(key, self.least, self.least);
+                rows.push(Row::new("size smallest", Defect::None, [call]));
+            }
+            None => {}
+        }
+        for (name, trailing, defect) in [
+            ("size long zeros", "zeros", Defect::ZerosBehind),
+            ("size long garbage", "garbage", Defect::GarbageBehind),
+        ] {
+            let size = self.whole + 8;
+            let keys = [
+                (key, Tree::Int(size)),
+                ("trailing", Tree::Text(trailing.to_owned())),
+            ];
+            let call = Spoiled::keys(format!("{key} {size}, {trailing} behind"), keys);
+            rows.push(Row::new(name, defect, [call]));
+        }
+        let call = self.claim(key, FAR, self.whole);
+        rows.push(Row::new(
+            "size beyond memory",
+            Defect::NothingBehind,
+            [call],
+        ));
+        rows
+    }
+
+    /// The whole struct is there: only what its size says is wrong.
+    fn short(&self, key: &'static str) -> Row {
+        let sizes = [self.least - 1, 0];
+        let calls = sizes.map(|size| self.claim(key, size, self.whole));
+        Row::new("size short", Defect::TooShort, calls)
+    }
+
+    fn claim(&self, key: &'static str, size: u64, mapped: u64) -> Spoiled {
+        let keys = [(key, Tree::Int(size)), ("mapped", Tree::Int(mapped))];
+        Spoiled::keys(format!("{key} {size}"), keys)
+    }
+
+    fn pointers(&self) -> Vec<Row> {
+        let mut rows = bad_pointers().to_vec();
+        if self.size_key.is_some() {
+            let call = Spoiled::keys("4 bytes mapped", [("mapped", Tree::Int(4))]);
+            rows.push(Row::new(
+                "pointer to the size only",
+                Defect::BadPointer,
+                [call],
+            ));
+        }
+        if let Some(data) = self.data {
+            let call = Spoiled::keys(
+                format!("{data} bytes mapped"),
+                [("mapped", Tree::Int(data))],
+            );
+            rows.push(Row::new("pointer to no data", Defect::BadPointer, [call]));
+        }
+        let defect = if self.is_written() {
+            Defect::BadPointer
+        } else {
+            Defect::NotWritten
+        };
+        let call = Spoiled::keys("", [("pointer", Tree::Text("read_only".to_owned()))]);
+        rows.push(Row::new("pointer read-only", defect, [call]));
+        rows
+    }
+
+    /// Whether the kernel writes anything back into the argument.
+    fn is_written(&self) -> bool {
+        let fields = self.layout.fields.iter().any(|field| field.dir != Dir::In);
+        fields || (self.data.is_some() && self.layout.tail.is_some_and(|tail| tail.dir != Dir::In))
+    }
+
+    /// Elements of unknown meaning are words of 32 bits.
+    fn opaque(&self) -> Option<(&'static str, Tree)> {
+        let (tail, data) = (self.layout.tail?, self.data?);
+        let zero = Node {
+            at: self.body.at,
+            tree: Tree::Int(0),
+        };
+        let words = usize::try_from((self.whole - data).div_ceil(4)).ok()?;
+        Some((tail.name, Tree::List(vec![zero; words])))
+    }
+
+    fn fields(&self) -> Result<Vec<Row>, Problem> {
+        let mut rows = Vec::new();
+        for field in self.layout.fields {
+            let place = Place {
+                tail: None,
+                field,
+                given: key(self.body, field.name),
+                opaque: self.opaque(),
+            };
+            rows.extend(place.named_rows()?);
+        }
+        let Some((tail, layout)) = self.payload else {
+            return Ok(rows);
+        };
+        let first = key(self.body, tail.name).and_then(|node| node.items().first());
+        for field in layout.fields {
+            let place = Place {
+                tail: Some(tail),
+                field,
+                given: first.and_then(|item| key(item, field.name)),
+                opaque: None,
+            };
+            rows.extend(place.named_rows()?);
+        }
+        Ok(rows)
+    }
+}
+
+/// Bytes of the elements of a flexible array as the step reads them.
+fn bytes(element: Option<Element>, items: &[Node]) -> u64 {
+    let width = |item: &Node| match (element, &item.tree) {
+        (Some(Element::Struct(layout)), Tree::Map(_)) => u64::from(layout.size),
+        (Some(Element::Plain { width, .. }), _) => width.bytes().into(),
+        _ => 4,
+    };
+    items.iter().map(width).sum()
+}
+
+fn key<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let entries = node.entries().unwrap_or_default();
+    let entry = entries.iter().find(|(known, _)| known.text == name)?;
+    Some(&entry.1)
+}
+
+/// One field: of the struct, or of what fills its flexible array.
+struct Place<'a> {
+    tail: Option<&'static Tail>,
+    field: &'static Field,
+    given: Option<&'a Node>,
+    /// The flexible array of the call, and zeros for it.
+    opaque: Option<(&'static str, Tree)>,
+}
+
+impl Place<'_> {
+    fn named_rows(&self) -> Result<Vec<Row>, Problem> {
+        let field = Some(self.name());
+        let name = |row| Row {
+            field: field.clone(),
+            ..row
+        };
+        Ok(self.rows()?.into_iter().map(name).collect())
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, Problem> {
+        if self.field.dir == Dir::Out {
+            return Ok(Vec::new());
+        }
+        let all = self.field.width.max();
+        Ok(match self.field.kind {
+            Kind::Flags(known) => {
+                let known = known.iter().fold(0, |bits, flag| bits | flag.value);
+                vec![self.unknown_bits(known)?]
+            }
+            Kind::IndexAndFlags { mask, index, flags } => {
+                let known = flags.iter().fold(mask, |bits, flag| bits | flag.value);
+                let rest = self.number()? & !mask;
+                let free = free_value(index).filter(|free| free & !mask == 0);
+                let values = free.into_iter().chain([mask]).map(|index| rest | index);
+                vec![self.unknown_bits(known)?, self.unknown_index(values)]
+            }
+            Kind::Enum(known) => {
+                let values = free_value(known).into_iter().chain([all]);
+                vec![self.row("unknown", Defect::UnknownValue, values)]
+            }
+            Kind::Reserved => vec![self.reserved()],
+            Kind::Id(kinds) => self.ids(kinds),
+            Kind::UserPtr(pointee) => self.user_pointers(pointee.dir),
+            Kind::Fd => self.files(),
+            Kind::Size | Kind::Iova | Kind::Length | Kind::Plain => Vec::new(),
+        })
+    }
+
+    /// `flags` or `data.flags`.
+    fn name(&self) -> String {
+        match self.tail {
+            None => self.field.name.to_owned(),
+            Some(tail) => format!("{}.{}", tail.name, self.field.name),
+        }
+    }
+
+    fn row(&self, what: &str, defect: Defect, values: impl IntoIterator<Item = u64>) -> Row {
+        let calls: Vec<_> = values.into_iter().map(|value| self.call(value)).collect();
+        Row::new(format!("{} {what}", self.name()), defect, calls)
+    }
+
+    fn call(&self, value: u64) -> Spoiled {
+        Spoiled::new(
+            format!("{} {value:#x}", self.name()),
+            self.change(Tree::Int(value)),
+        )
+    }
+
+    fn change(&self, value: Tree) -> Change {
+        match self.tail {
+            None => Change::Keys(vec![(self.field.name, value)]),
+            Some(tail) => Change::Data(tail, self.field.name, value),
+        }
+    }
+
+    /// What the call gives the field.
+    fn number(&self) -> Result<u64, Problem> {
+        let Some(node) = self.given else {
+            return Ok(0);
+        };
+        match value::field_value(node, self.field)? {
+            wire::Value::Const(number) => Ok(number),
+            wire::Value::Slot { .. } => Err(node.not("flags that are known before the run")),
+        }
+    }
+
+    /// Nobody knows what the data of an unknown index is: as many zeros stand in its place.
+    fn unknown_index(&self, values: impl Iterator<Item = u64>) -> Row {
+        let mut row = self.row("unknown index", Defect::UnknownIndex, values);
+        if let Some((key, zeros)) = &self.opaque {
+            for call in &mut row.calls {
+                if let Change::Keys(keys) = &mut call.change {
+                    keys.push((*key, zeros.clone()));
+                }
+            }
+        }
+        row
+    }
+
+    fn unknown_bits(&self, known: u64) -> Result<Row, Problem> {
+        let given = self.number()?;
+        let bits = (0..u64::from(8 * self.field.width.bytes())).map(|bit| 1 << bit);
+        let unknown = bits.filter(|bit| bit & known == 0);
+        let values: Vec<_> = unknown.map(|bit| given | bit).collect();
+        Ok(self.row("unknown bits", Defect::UnknownValue, values))
+    }
+
+    /// One element after the other, with its lowest and its highest bit.
+    fn reserved(&self) -> Row {
+        let top = self.field.width.max() ^ (self.field.width.max() >> 1);
+        let elements = 0..self.field.count as usize;
+        let values = elements.flat_map(|index| [(index, 1), (index, top)]);
+        let calls = values.map(|(index, value)| {
+            if self.field.count == 1 {
+                return self.call(value);
+            }
+            let zeros = vec![0; self.field.count as usize];
+            let elements = zeros.iter().enumerate();
+            let items = elements.map(|(at, _)| Node {
+                at: self.given.map(|node| node.at).unwrap_or_default(),
+                tree: Tree::Int(if at == index { value } else { 0 }),
+            });
+            let what = format!("{}[{index}] {value:#x}", self.name());
+            Spoiled::new(what, self.change(Tree::List(items.collect())))
+        });
+        let calls: Vec<_> = calls.collect();
+        Row::new(format!("{} not 0", self.name()), Defect::Reserved, calls)
+    }
+
+    fn ids(&self, right: &[Object]) -> Vec<Row> {
+        let mut rows = vec![self.row("does not exist", Defect::UnknownId, NO_IDS)];
+        let wrong = OBJECTS.iter().filter(|(object, _)| !right.contains(object));
+        rows.extend(wrong.map(|(object, name)| {
+            let row = self.other(&format!("is {name}"), Defect::WrongObject);
+            row.after(Setup::Object(*object))
+        }));
+        rows
+    }
+
+    fn user_pointers(&self, dir: Dir) -> Vec<Row> {
+        let mut rows = vec![
+            self.row("null", Defect::BadPointer, [0]),
+            self.row("unmapped", Defect::BadPointer, [UNMAPPED]),
+        ];
+        if dir != Dir::In {
+            let row = self.other("read-only", Defect::BadPointer);
+            rows.push(row.after(Setup::ReadOnlyMemory));
+        }
+        rows
+    }
+
+    fn files(&self) -> Vec<Row> {
+        let negative = self.field.width.max();
+        vec![
+            self.row("closed", Defect::NoFile, [CLOSED]),
+            self.row("negative", Defect::NoFile, [negative]),
+            self.other("of another kind", Defect::OtherFile)
+                .after(Setup::File),
+        ]
+    }
+
+    /// The field gets what the row's set-up makes.
+    fn other(&self, what: &str, defect: Defect) -> Row {
+        let name = format!("{} {what}", self.name());
+        let change = self.change(Tree::Text(format!("${OTHER}")));
+        Row::new(name.clone(), defect, [Spoiled::new(name, change)])
+    }
+}
+
+/// The lowest number without a name.
+fn free_value(known: &[uapi::Constant]) -> Option<u64> {
+    (0..).find(|value| known.iter().all(|constant| constant.value != *value))
+}
+
+/// Under which name the set-up of a row leaves what it makes.
+pub const OTHER: &str = "other";
+
+/// The types of objects: a name for each, which is also the prelude that makes one.
+pub const OBJECTS: [(Object, &str); 11] = [
+    (Object::Ioas, "an IOAS"),
+    (Object::HwptPaging, "a paging HWPT"),
+    (Object::HwptNested, "a nested HWPT"),
+    (Object::Device, "a device"),
+    (Object::Access, "an access"),
+    (Object::Fault, "a fault queue"),
+    (Object::Viommu, "a vIOMMU"),
+    (Object::Vdevice, "a vDEVICE"),
+    (Object::Veventq, "an event queue"),
+    (Object::HwQueue, "a hardware queue"),
+    (Object::Selftest, "a mock device"),
+];

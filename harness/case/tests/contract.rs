@@ -1,0 +1,146 @@
+//! What a contract promises, row by row, and that no ioctl is without one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
+use std::{collections::BTreeSet, path::Path};
+
+use case::{Case, Corpus, WantEnd};
+use rstest::rstest;
+
+/// Ioctls without a contract, each with the reason.
+const WITHOUT: [(&str, &str); 5] = [
+    (
+        "IOMMU_TEST_CMD",
+        "the mock's own: nothing is promised to a user",
+    ),
+    ("VFIO_IOMMU_ENABLE", "of POWER only; contract/unsupported"),
+    ("VFIO_IOMMU_DISABLE", "of POWER only; contract/unsupported"),
+    (
+        "VFIO_DEVICE_QUERY_GFX_PLANE",
+        "no device of the guest has a display; contract/unsupported",
+    ),
+    (
+        "VFIO_DEVICE_GET_GFX_DMABUF",
+        "no device of the guest has a display; contract/unsupported",
+    ),
+];
+
+const PRELUDES: &str = include_str!("../../../cases/preludes.yaml");
+
+fn load(text: &str) -> Corpus {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("case.yaml", text), ("preludes.yaml", PRELUDES)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    Corpus::load(folder.path(), false).unwrap()
+}
+
+fn end(end: &WantEnd) -> String {
+    match end {
+        WantEnd::Success => "success".to_owned(),
+        WantEnd::Errno(number) => uapi::errno_name(*number).unwrap_or("?").to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Every row with its calls; runs of calls that end alike and differ in a value only are cut.
+fn rows(corpus: &Corpus) -> String {
+    let row = |case: &Case| {
+        let steps = case.steps.iter().map(|step| match step.ioctl() {
+            Some((_, wanted)) => format!("  {}: {}\n", step.label, end(wanted)),
+            None => format!("  {}\n", step.label),
+        });
+        let steps: Vec<_> = steps.collect();
+        let shown = match steps.as_slice() {
+            [first, second, .., last, plain] if steps.len() > 12 => {
+                format!("{first}{second}  ...\n{last}{plain}")
+            }
+            _ => steps.concat(),
+        };
+        let xfail = case
+            .xfails
+            .first()
+            .map(|xfail| format!(" XFAIL {}", xfail.reason));
+        format!("{}{}\n{shown}", case.id, xfail.unwrap_or_default())
+    };
+    corpus.cases.iter().map(row).collect()
+}
+
+#[rstest]
+// The head of linux/iommufd.h says how these end.
+#[case::iommufd(
+    "summary: x
+contract:
+  call: {IOMMU_IOAS_COPY: {on: iommu, dst_ioas_id: $a, src_ioas_id: $b, flags: [READABLE]}}
+  omit: {dst_ioas_id: as src_ioas_id}
+steps: []"
+)]
+// The kernel copies as much as it knows of these.
+#[case::vfio(
+    "summary: x\ncontract: {call: {VFIO_DEVICE_GET_IRQ_INFO: {on: a, index: VFIO_PCI_INTX_IRQ_INDEX}}}\nsteps: []"
+)]
+// A flexible array, of which a feature says what it is, and an index among flags.
+#[case::data(
+    "summary: x
+contract:
+  call:
+    VFIO_DEVICE_FEATURE:
+      {on: a, flags: [SET, LOW_POWER_ENTRY_WITH_WAKEUP], data: [{wakeup_eventfd: $event}]}
+steps: []"
+)]
+// No struct at all.
+#[case::string(
+    "summary: x\ncontract: {call: {VFIO_GROUP_GET_DEVICE_FD: {on: g, string: x}}}\nsteps: []"
+)]
+#[case::nothing("summary: x\ncontract: {call: {VFIO_DEVICE_RESET: {on: a}}}\nsteps: []")]
+// It cannot succeed on this device, but gets past the checks of its argument.
+#[case::ending(
+    "summary: x\ncontract: {call: {VFIO_DEVICE_PCI_HOT_RESET: {on: a, errno: ENODEV}}}\nsteps: []"
+)]
+// What a row says comes before what its field says, and a call before its row.
+#[case::exceptions(
+    "summary: x
+contract:
+  call: {IOMMU_DESTROY: {on: iommu, id: $a, save: {id: b}}}
+  undo:
+    - close: b
+  except:
+    id does not exist: {errno: EINVAL, done: true, reason: r}
+    id 0x0: {errno: EPERM, reason: r}
+    size short: {xfail: known}
+    size long garbage: {errno: none, reason: r}
+  omit: {wrong ioctl type: r, id 0xffffffff: r}
+steps:
+  - open: {iommu: /dev/iommu}"
+)]
+fn rows_follow_from_the_table(#[case] text: &str) {
+    let name = std::thread::current().name().unwrap().replace("::", "_");
+    insta::assert_snapshot!(name, rows(&load(text)));
+}
+
+#[test]
+fn every_ioctl_has_a_contract() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
+    let corpus = Corpus::load(&root, false).unwrap();
+    let contracts = corpus
+        .cases
+        .iter()
+        .filter(|case| case.id.ends_with("/as-given"));
+    let last = contracts.filter_map(|case| case.steps.iter().rev().find_map(|step| step.ioctl()));
+    let with: BTreeSet<_> = last.map(|(ioctl, _)| ioctl.name).collect();
+    let without: Vec<_> = uapi::ioctls()
+        .iter()
+        .map(|ioctl| ioctl.name)
+        .filter(|name| !with.contains(name))
+        .collect();
+    let listed = WITHOUT.map(|(name, _)| name);
+    assert_eq!(
+        without, listed,
+        "an ioctl has a contract or stands on the list"
+    );
+}

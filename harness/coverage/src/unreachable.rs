@@ -1,0 +1,237 @@
+//! The reviewed list of error returns that no case can reach, each with the reason.
+
+use serde::Deserialize;
+
+use crate::measure::{Coverage, ErrorReturn};
+
+/// An entry of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Path in the kernel tree.
+    pub file: String,
+    /// Function.
+    pub function: String,
+    /// Name of the errno.
+    pub errno: String,
+    /// A part of the line, where the function has several with this errno.
+    pub text: Option<String>,
+    /// Why no case can reach it.
+    pub why: String,
+}
+
+impl Entry {
+    /// Whether it is about this error return.
+    #[must_use]
+    pub fn is_about(&self, file: &str, error: &ErrorReturn) -> bool {
+        self.file == file
+            && self.function == error.function
+            && error.errnos.contains(&self.errno)
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| error.text.contains(text))
+    }
+
+    fn name(&self) -> String {
+        let text = self.text.as_ref().map(|text| format!(" `{text}`"));
+        let text = text.unwrap_or_default();
+        format!("{} {} {}{text}", self.file, self.function, self.errno)
+    }
+}
+
+/// The whole list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reasons(pub Vec<Entry>);
+
+/// Why the list cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the list of unreachable error returns: {0}")]
+pub struct ReasonsError(#[from] serde_yaml::Error);
+
+/// An entry that does not fit what was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stale {
+    /// No error return is as it says.
+    MatchesNothing(Entry),
+    /// What it calls unreachable was reached on these lines.
+    Reached(Entry, Vec<u32>),
+}
+
+impl std::fmt::Display for Stale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MatchesNothing(entry) => write!(
+                f,
+                "{}: the kernel has no such error return; correct the entry or remove it",
+                entry.name()
+            ),
+            Self::Reached(entry, lines) => {
+                let lines: Vec<_> = lines.iter().map(u32::to_string).collect();
+                write!(
+                    f,
+                    "{}: reached on line {}; remove the entry, or give it a `text` that only the \
+                     unreached lines have",
+                    entry.name(),
+                    lines.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// Unreached error returns, sorted by whether there is a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sorted<'a> {
+    /// File, error return, reason.
+    pub excused: Vec<(&'a str, &'a ErrorReturn, &'a str)>,
+    /// File, error return.
+    pub open: Vec<(&'a str, &'a ErrorReturn)>,
+    /// Entries that do not fit.
+    pub stale: Vec<Stale>,
+}
+
+impl Reasons {
+    /// Reads the list.
+    ///
+    /// # Errors
+    /// With the place and the nature of the first mistake.
+    pub fn read(text: &str) -> Result<Self, ReasonsError> {
+        let entries: Option<Vec<Entry>> = serde_yaml::from_str(text)?;
+        Ok(Self(entries.unwrap_or_default()))
+    }
+
+    /// Sorts what a run did not reach.
+    #[must_use]
+    pub fn sort<'a>(&'a self, coverage: &'a Coverage) -> Sorted<'a> {
+        let mut sorted = Sorted {
+            excused: Vec::new(),
+            open: Vec::new(),
+            stale: self
+                .0
+                .iter()
+                .filter_map(|entry| stale(entry, coverage))
+                .collect(),
+        };
+        for (file, error) in coverage.error_returns().filter(|(_, error)| !error.reached) {
+            match self.0.iter().find(|entry| entry.is_about(file, error)) {
+                Some(entry) => sorted.excused.push((file, error, entry.why.trim())),
+                None => sorted.open.push((file, error)),
+            }
+        }
+        sorted
+    }
+}
+
+fn stale(entry: &Entry, coverage: &Coverage) -> Option<Stale> {
+    let own = || {
+        coverage
+            .error_returns()
+            .filter(|(file, error)| entry.is_about(file, error))
+    };
+    if own().next().is_none() {
+        return Some(Stale::MatchesNothing(entry.clone()));
+    }
+    let reached: Vec<_> = own()
+        .filter(|(_, e)| e.reached)
+        .map(|(_, e)| e.line)
+        .collect();
+    (!reached.is_empty()).then(|| Stale::Reached(entry.clone(), reached))
+}
+
+impl std::fmt::Display for Sorted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "Error returns that no case can reach: {}",
+            self.excused.len()
+        )?;
+        for (file, error, why) in &self.excused {
+            writeln!(
+                f,
+                "  {}\n      {}",
+                place(file, error),
+                why.replace('\n', "\n      ")
+            )?;
+        }
+        writeln!(
+            f,
+            "\nOpen: error returns that are not reached: {}",
+            self.open.len()
+        )?;
+        for (file, error) in &self.open {
+            writeln!(f, "  {}  {}", place(file, error), error.text)?;
+        }
+        for stale in &self.stale {
+            writeln!(f, "stale: {stale}")?;
+        }
+        Ok(())
+    }
+}
+
+fn place(file: &str, error: &ErrorReturn) -> String {
+    format!(
+        "{file}:{} {} {}",
+        error.line,
+        error.function,
+        error.errnos.join("|")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::tests::coverage;
+    use rstest::rstest;
+
+    fn list(more: &str) -> Reasons {
+        Reasons::read(&format!(
+            "- {{file: a.c, function: f, why: no hardware, {more}}}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_reason_closes_what_is_open() {
+        let (reasons, coverage) = (list("errno: EINVAL"), coverage(0, 0));
+        insta::assert_snapshot!(reasons.sort(&coverage), @r"
+        Error returns that no case can reach: 1
+          a.c:4 f EINVAL
+              no hardware
+
+        Open: error returns that are not reached: 1
+          a.c:5 f EIO  return -EIO;
+        ");
+    }
+
+    #[rstest]
+    #[case::reached("errno: EIO", "a.c f EIO: reached on line 5; remove the entry")]
+    #[case::no_errno("errno: EPERM", "a.c f EPERM: the kernel has no such error return")]
+    #[case::no_text("errno: EINVAL, text: goto", "a.c f EINVAL `goto`: the kernel has no")]
+    fn an_entry_that_does_not_fit_is_stale(#[case] more: &str, #[case] says: &str) {
+        let (reasons, coverage) = (list(more), coverage(0, 1));
+        let stale = reasons.sort(&coverage).stale;
+        assert_eq!(stale.len(), 1);
+        assert!(stale[0].to_string().contains(says), "{}", stale[0]);
+    }
+
+    #[test]
+    fn the_text_tells_lines_apart() {
+        let (reasons, coverage) = (list("errno: EINVAL, text: return"), coverage(0, 1));
+        let sorted = reasons.sort(&coverage);
+        assert!(sorted.stale.is_empty() && sorted.open.is_empty());
+    }
+
+    #[rstest]
+    #[case("- {file: a.c}", "missing field")]
+    #[case("- {file: a.c, function: f, errno: E, why: w, wy: x}", "unknown field")]
+    fn a_mistake_is_told(#[case] text: &str, #[case] says: &str) {
+        let error = Reasons::read(text).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn an_empty_list_is_a_list() {
+        assert_eq!(Reasons::read("# none yet\n").unwrap(), Reasons::default());
+    }
+}

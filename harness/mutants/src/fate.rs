@@ -1,0 +1,63 @@
+//! What became of a mutant.
+
+use std::fmt;
+
+use runner::verdict::Verdict;
+use serde::Serialize;
+
+/// A case that noticed a mutant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Killer {
+    /// Its id.
+    pub case: String,
+    /// Its verdict on the mutant; without one the guest did not boot at all.
+    pub verdict: Option<Verdict>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What became of a mutant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "lowercase")]
+pub enum Fate {
+    /// Cases that pass on the kernel as it is do not pass on it.
+    Killed {
+        /// Which, in the order of the run.
+        by: Vec<Killer>,
+        /// Whether the run ended before it had seen every case.
+        cut_short: bool,
+    },
+    /// Every case that passes on the kernel as it is passes on it.
+    Survived,
+    /// It does not make another kernel, so that it shows nothing: a mistake in the list.
+    Unfit {
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Survived => f.write_str("SURVIVED"),
+            Self::Unfit { why } => write!(f, "UNFIT: {why}"),
+            Self::Killed { by, cut_short } => {
+                let plural = if by.len() == 1 { "case" } else { "cases" };
+                let least = if *cut_short { "at least " } else { "" };
+                write!(f, "killed by {least}{} {plural}: ", by.len())?;
+                let names: Vec<_> = by.iter().map(Killer::to_string).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Killer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verdict {
+            None => write!(f, "{} (no boot)", self.case),
+            Some(Verdict::Fail | Verdict::Xpass) => f.write_str(&self.case),
+            Some(verdict) => write!(f, "{} ({verdict})", self.case),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Makes kernels of mutants.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use vm_images::{Compiled, ImageError, Progress, Workshop};
+
+use crate::{
+    mutant::Mutant,
+    patch::{self, Patch, PatchError},
+    together,
+};
+
+/// Why there is no kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgeError {
+    /// The tree could not be built.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The tree could not be changed.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// A file of the workshop could not be read or written.
+    #[error("cannot read or write {}: {source}; remove the workshop in the cache and run again", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A tree, and the kernel that it makes as it is.
+pub struct Forge {
+    workshop: Workshop,
+    plain: PathBuf,
+}
+
+impl Forge {
+    /// Puts back what a killed run left, and builds the tree as it is.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn open(workshop: Workshop, progress: &dyn Progress) -> Result<Self, ForgeError> {
+        patch::restore(&workshop.source(), &workshop.beside("undo"))?;
+        let made = workshop.compile("compiling the kernel as it is", progress)?;
+        let plain = workshop.keep(&made.kernel, "plain")?;
+        Ok(Self { workshop, plain })
+    }
+
+    /// The top of the tree.
+    #[must_use]
+    pub fn tree(&self) -> PathBuf {
+        self.workshop.source()
+    }
+
+    /// The kernel that the tree makes as it is.
+    #[must_use]
+    pub fn plain(&self) -> &Path {
+        &self.plain
+    }
+
+    /// A file beside the tree, for what is remembered between runs.
+    #[must_use]
+    pub fn memory(&self, name: &str) -> PathBuf {
+        self.workshop.beside(name)
+    }
+
+    /// The kernel with one mutant; the text says why it is none worth running. The tree is as
+    /// before when this returns.
+    ///
+    /// # Errors
+    /// When the tree cannot be changed, or the tools fail for another reason.
+    pub fn one(
+        &self,
+        mutant: &Mutant,
+        progress: &dyn Progress,
+    ) -> Result<Result<PathBuf, String>, ForgeError> {
+        let path = self.tree().join(&mutant.file);
+        let text = self.read(&path)?;
+        let files = vec![(mutant.file.clone(), mutant.edit.apply(&text))];
+        let made = self.build(&files, &format!("compiling {}", mutant.id), progress)?;
+        let same = self.read_bytes(&made.kernel)? == self.read_bytes(&self.plain)?;
+        Ok(match made.warnings.first() {
+            Some(warning) => Err(format!("the compiler warns: {warning}")),
+            None if same => Err("it makes the same kernel".to_owned()),
+            None => Ok(made.kernel),
+        })
+    }
+
+    /// One kernel with all of them; see [`together`]. It is built again only when they change.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub fn together(
+        &self,
+        mutants: &[Mutant],
+        progress: &dyn Progress,
+    ) -> Result<Compiled, ForgeError> {
+        let tree = self.tree();
+        let files = together::files(&tree, mutants);
+        let files = files.map_err(|source| ForgeError::File { path: tree, source })?;
+        let source: String = files.iter().map(|(_, text)| text.as_str()).collect();
+        let (kept, made_of) = (self.memory("kept/together"), self.memory("together.source"));
+        if kept.exists() && fs::read_to_string(&made_of).is_ok_and(|had| had == source) {
+            let (kernel, warnings) = (kept, Vec::new());
+            return Ok(Compiled { kernel, warnings });
+        }
+        let made = self.build(&files, "compiling all of them", progress)?;
+        let kernel = self.workshop.keep(&made.kernel, "together")?;
+        if made.warnings.is_empty() {
+            fs::write(&made_of, source).map_err(|source| unread(&made_of, source))?;
+        }
+        Ok(Compiled {
+            kernel,
+            warnings: made.warnings,
+        })
+    }
+
+    fn build(
+        &self,
+        files: &[(String, String)],
+        stage: &str,
+        progress: &dyn Progress,
+    ) -> Result<Compiled, ForgeError> {
+        let undo = self.workshop.beside("undo");
+        let patch = Patch::apply(&self.tree(), &undo, files)?;
+        let made = self.workshop.compile(stage, progress);
+        patch.take_back()?;
+        Ok(made?)
+    }
+
+    fn read(&self, path: &Path) -> Result<String, ForgeError> {
+        fs::read_to_string(path).map_err(|source| unread(path, source))
+    }
+
+    fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, ForgeError> {
+        fs::read(path).map_err(|source| unread(path, source))
+    }
+}
+
+fn unread(path: &Path, source: io::Error) -> ForgeError {
+    ForgeError::File {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,56 @@
+//! Ctrl-C: the case at hand ends, and the tree is put back.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use runner::run::Cancel;
+
+/// Whether the user wants an end.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    asked: AtomicBool,
+    running: Mutex<Option<Arc<Cancel>>>,
+}
+
+impl Interrupt {
+    /// Takes Ctrl-C and SIGTERM from now on.
+    ///
+    /// # Errors
+    /// When the process has such a handler already.
+    pub fn install() -> Result<Arc<Self>, ctrlc::Error> {
+        let interrupt = Arc::new(Self::default());
+        let handler = Arc::clone(&interrupt);
+        ctrlc::set_handler(move || handler.ask())?;
+        Ok(interrupt)
+    }
+
+    fn ask(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        if let Some(cancel) = self.running().as_ref() {
+            cancel.cancel();
+        }
+    }
+
+    /// Whether it was asked for.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// A cancel for the run that begins now.
+    #[must_use]
+    pub fn cancel(&self) -> Arc<Cancel> {
+        let cancel = Arc::new(Cancel::default());
+        *self.running() = Some(Arc::clone(&cancel));
+        if self.is_asked() {
+            cancel.cancel();
+        }
+        cancel
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Arc<Cancel>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,320 @@
+//! The reviewed list: `vm-images/mutants.yaml`.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use case::{Fields, Node, Problem, Sources};
+
+use crate::{
+    edit,
+    edit::Edit,
+    mutant::{Mutant, is_meant},
+    source,
+};
+
+/// One entry of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, for ever.
+    pub id: String,
+    /// What it is about; the summary counts by it.
+    pub area: String,
+    /// The file, from the top of the kernel's tree.
+    pub file: String,
+    /// The function.
+    pub function: String,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// Clauses of the protocol that the rule belongs to.
+    pub clauses: Vec<String>,
+    /// What stands exactly once in the function.
+    pub text: String,
+    /// What takes its place.
+    pub replacement: String,
+    /// Why no case can kill it.
+    pub survives: Option<String>,
+}
+
+/// Why a list is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}; give a list that exists and is readable", path.display())]
+    File {
+        /// The list.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has mistakes; rendered, each with its place.
+    #[error("{}", .0.join("\n\n"))]
+    Problems(Vec<String>),
+}
+
+/// Why an entry does not fit a source.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Misfit {
+    /// The file is not there or not readable.
+    #[error("the mutant `{id}` cannot read {file} in the kernel's tree: {why}")]
+    File {
+        /// The mutant.
+        id: String,
+        /// The file.
+        file: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The function is not there, or there twice.
+    #[error(
+        "{file} has {count} definitions of `{function}`, and the mutant `{id}` needs exactly one; \
+         correct its entry for this kernel"
+    )]
+    Function {
+        /// The mutant.
+        id: String,
+        /// The file.
+        file: String,
+        /// The function.
+        function: String,
+        /// How often it is defined.
+        count: usize,
+    },
+    /// The text is not there, or there twice.
+    #[error(
+        "{file}: the text of the mutant `{id}` stands {count} times in `{function}` instead of \
+         once; correct its entry for this kernel"
+    )]
+    Text {
+        /// The mutant.
+        id: String,
+        /// The file.
+        file: String,
+        /// The function.
+        function: String,
+        /// How often it stands there.
+        count: usize,
+    },
+}
+
+/// Reads the list. The clauses are those that an entry may name.
+///
+/// # Errors
+/// With every mistake in it, each with file, line and column.
+pub fn read(path: &Path, clauses: &[String], colour: bool) -> Result<Vec<Entry>, ListError> {
+    let text = fs::read_to_string(path).map_err(|source| ListError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut sources = Sources::default();
+    let file = sources.add(path.to_owned(), text);
+    parse(sources.text(file), file, clauses).map_err(|problems| {
+        let render = |problem: &Problem| sources.render(problem, colour);
+        ListError::Problems(problems.iter().map(render).collect())
+    })
+}
+
+fn parse(text: &str, file: usize, clauses: &[String]) -> Result<Vec<Entry>, Vec<Problem>> {
+    let node = Node::parse(text, file).map_err(|problem| vec![problem])?;
+    let mut ids = BTreeSet::new();
+    let mut entries = Vec::new();
+    let mut problems = Vec::new();
+    for item in node.items() {
+        match entry(item, clauses) {
+            Ok(entry) if !ids.insert(entry.id.clone()) => {
+                let twice = format!("a second mutant with the id {}", entry.id);
+                problems.push(Problem::other(item.at, twice));
+            }
+            Ok(entry) => entries.push(entry),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(entries)
+    } else {
+        Err(problems)
+    }
+}
+
+fn entry(node: &Node, known: &[String]) -> Result<Entry, Problem> {
+    let mut fields = Fields::of(node, "mutant")?;
+    let mut need = |key: &str| -> Result<String, Problem> {
+        let node = fields.need(key)?;
+        let text = node.text()?.trim();
+        if text.is_empty() {
+            return Err(Problem::expected(node.at, "a text", "an empty one"));
+        }
+        Ok(text.to_owned())
+    };
+    let (id, area, rule) = (need("id")?, need("area")?, need("rule")?);
+    let (file, function, text) = (need("file")?, need("function")?, need("text")?);
+    let replacement = fields.need("replacement")?.text()?.trim().to_owned();
+    let survives = fields.text("survives")?.map(|why| why.trim().to_owned());
+    let clauses = clauses(fields.take("clauses"), known)?;
+    fields.finish()?;
+    Ok(Entry {
+        id,
+        area,
+        file,
+        function,
+        rule,
+        clauses,
+        text,
+        replacement,
+        survives,
+    })
+}
+
+fn clauses(node: Option<&Node>, known: &[String]) -> Result<Vec<String>, Problem> {
+    let items = node.map_or(&[][..], Node::items);
+    let names = || known.iter().map(String::as_str);
+    let read = |item: &Node| {
+        let id = item.text()?;
+        if names().any(|name| name == id) {
+            Ok(id.to_owned())
+        } else {
+            Err(Problem::unknown_name(item.at, "clause", id, names()))
+        }
+    };
+    items.iter().map(read).collect()
+}
+
+impl Entry {
+    /// Whether a user who gives these filters means it.
+    #[must_use]
+    pub fn is_meant(&self, filters: &[String]) -> bool {
+        let names = [&self.id, &self.area, &self.file, &self.function].map(String::as_str);
+        is_meant(&names, filters)
+    }
+
+    /// The mutant that it makes of a kernel's tree.
+    ///
+    /// # Errors
+    /// When the tree does not have its text, or has it more than once.
+    pub fn in_tree(&self, tree: &Path) -> Result<Mutant, Misfit> {
+        let source = fs::read_to_string(tree.join(&self.file)).map_err(|error| Misfit::File {
+            id: self.id.clone(),
+            file: self.file.clone(),
+            why: error.to_string(),
+        })?;
+        Ok(Mutant {
+            edit: self.locate(&source)?,
+            id: self.id.clone(),
+            area: self.area.clone(),
+            file: self.file.clone(),
+            function: self.function.clone(),
+            rule: self.rule.clone(),
+            clauses: self.clauses.clone(),
+            survives: self.survives.clone(),
+        })
+    }
+
+    fn locate(&self, source: &str) -> Result<Edit, Misfit> {
+        let functions = source::find(source, &self.function);
+        let [function] = functions.as_slice() else {
+            return Err(Misfit::Function {
+                id: self.id.clone(),
+                file: self.file.clone(),
+                function: self.function.clone(),
+                count: functions.len(),
+            });
+        };
+        let mut found = edit::occurrences(source, function.body(), &self.text);
+        match (found.pop(), found.len()) {
+            (Some(range), 0) => Ok(Edit {
+                range,
+                replacement: self.replacement.clone(),
+            }),
+            (last, before) => Err(Misfit::Text {
+                id: self.id.clone(),
+                file: self.file.clone(),
+                function: self.function.clone(),
+                count: before + usize::from(last.is_some()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    const LIST: &str = "\
+- id: a
+  area: arguments
+  file: d/f.c
+  function: run
+  rule: It is refused
+  clauses: [S1.0]
+  text: |-
+    if (flags)
+      return -EINVAL;
+  replacement: ''
+";
+    const SOURCE: &str =
+        "int run(int flags)\n{\n\tif (flags)\n\t\treturn -EINVAL;\n\treturn 0;\n}\n";
+
+    fn one(text: &str) -> Result<Vec<Entry>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mutants.yaml");
+        fs::write(&path, text).unwrap();
+        let place = format!("{}/", folder.path().display());
+        read(&path, &["S1.0".to_owned()], false)
+            .map_err(|error| error.to_string().replace(&place, ""))
+    }
+
+    #[test]
+    fn reads_an_entry_and_finds_its_text() {
+        let entry = one(LIST).unwrap().remove(0);
+        let edit = entry.locate(SOURCE).unwrap();
+        assert_eq!(
+            edit.apply(SOURCE),
+            "int run(int flags)\n{\n\t\n\treturn 0;\n}\n"
+        );
+    }
+
+    #[rstest]
+    #[case::unknown_key("unknown_key", format!("{LIST}  rules: x\n"))]
+    #[case::missing("missing", LIST.replace("  area: arguments\n", ""))]
+    #[case::unknown_clause("unknown_clause", LIST.replace("S1.0", "S9.9"))]
+    #[case::empty_text("empty_text", LIST.replace("d/f.c", "''"))]
+    #[case::twice("twice", format!("{LIST}{LIST}"))]
+    #[case::no_list("no_list", "a: [".to_owned())]
+    fn a_mistake_has_a_place(#[case] name: &str, #[case] text: String) {
+        insta::assert_snapshot!(name, one(&text).unwrap_err());
+    }
+
+    #[rstest]
+    #[case("no such function", "run", "walk")]
+    #[case("no such text", "-EINVAL", "-EPERM")]
+    #[case("twice", "\treturn 0", "\tif (flags)\n\t\treturn -EINVAL;\n\treturn 0")]
+    fn a_text_that_does_not_fit_names_the_file(
+        #[case] name: &str,
+        #[case] from: &str,
+        #[case] to: &str,
+    ) {
+        let entry = one(LIST).unwrap().remove(0);
+        let error = entry.locate(&SOURCE.replace(from, to)).unwrap_err();
+        assert!(error.to_string().contains("d/f.c"), "{name}: {error}");
+    }
+
+    #[test]
+    fn the_list_of_the_project_is_right() {
+        let root = runner::options::root();
+        let corpus = runner::lab::load_corpus(&root.join("cases")).unwrap();
+        let clauses: Vec<_> = corpus.clauses.iter().map(|c| c.id.clone()).collect();
+        let entries = read(&root.join("vm-images/mutants.yaml"), &clauses, false).unwrap();
+        assert!(entries.len() >= 70);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,120}") {
+            let _ = parse(&text, 0, &[]);
+        }
+    }
+}

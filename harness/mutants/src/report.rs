@@ -1,0 +1,247 @@
+//! What a run of mutants comes to: for a person and as `mutants.json`.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde::Serialize;
+
+use crate::{
+    fate::{Fate, Killer},
+    mutant::Mutant,
+};
+
+/// One mutant and its fate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// Its name.
+    pub id: String,
+    /// What it is about.
+    pub area: String,
+    /// The file.
+    pub file: String,
+    /// The function.
+    pub function: String,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// Why no case can kill it, as the list says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survives: Option<String>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Wall time in milliseconds, with the build.
+    pub ms: u64,
+}
+
+/// The contents of `mutants.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Start, UTC.
+    pub started: String,
+    /// `uname -r` of the kernel as it is.
+    pub kernel: String,
+    /// Platform.
+    pub platform: String,
+    /// Number of cases that could kill.
+    pub cases: usize,
+    /// Whether the run was cut short.
+    pub interrupted: bool,
+    /// Cases that do not pass on the kernel as it is, or only now and then.
+    pub failing: Vec<String>,
+    /// Mutants in the order of the run.
+    pub mutants: Vec<Judged>,
+}
+
+impl Judged {
+    /// Brings the two together.
+    #[must_use]
+    pub fn new(mutant: &Mutant, fate: Fate, ms: u64) -> Self {
+        Self {
+            id: mutant.id.clone(),
+            area: mutant.area.clone(),
+            file: mutant.file.clone(),
+            function: mutant.function.clone(),
+            rule: mutant.rule.clone(),
+            survives: mutant.survives.clone(),
+            fate,
+            ms,
+        }
+    }
+
+    /// Killed, or known not to be: and not both.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        match self.fate {
+            Fate::Killed { .. } => self.survives.is_none(),
+            Fate::Survived => self.survives.is_some(),
+            Fate::Unfit { .. } => false,
+        }
+    }
+
+    fn is_killed(&self) -> bool {
+        matches!(self.fate, Fate::Killed { .. })
+    }
+
+    /// Its line in the output.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{:<28} {}", self.id, self.fate)
+    }
+}
+
+impl Report {
+    /// Whether every mutant was killed or is known to survive.
+    #[must_use]
+    pub fn as_expected(&self) -> bool {
+        self.mutants.iter().all(Judged::is_expected)
+    }
+
+    /// Who killed what, for the order of the next run.
+    pub fn killers(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.mutants.iter().filter_map(|judged| match &judged.fate {
+            Fate::Killed { by, .. } => {
+                let named = |killer: &Killer| killer.verdict.is_some();
+                let cases = by.iter().filter(|k| named(k)).map(|k| k.case.as_str());
+                Some((judged.id.as_str(), cases.collect()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The end of the output: killed by area, then who survived and why that matters.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut areas: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for judged in &self.mutants {
+            let (killed, total) = areas.entry(&judged.area).or_default();
+            *killed += usize::from(judged.is_killed());
+            *total += 1;
+        }
+        let mut text = String::from("\n");
+        for (area, (killed, total)) in &areas {
+            let _ = writeln!(text, "{area:<28} {killed:>3} of {total:>3} killed");
+        }
+        let killed = self
+            .mutants
+            .iter()
+            .filter(|judged| judged.is_killed())
+            .count();
+        let total = self.mutants.len();
+        let percent = (killed * 100).checked_div(total).unwrap_or(0);
+        let _ = writeln!(
+            text,
+            "{:<28} {killed:>3} of {total:>3} killed, {percent} %",
+            "all"
+        );
+        self.survivors(&mut text);
+        for judged in self
+            .mutants
+            .iter()
+            .filter(|j| j.is_killed() && !j.is_expected())
+        {
+            let _ = writeln!(
+                text,
+                "{} is killed, and the list says that it survives: delete the reason there",
+                judged.id
+            );
+        }
+        for case in &self.failing {
+            let _ = writeln!(
+                text,
+                "no witness, for it fails on the kernel as it is, too: {case}"
+            );
+        }
+        text
+    }
+
+    fn survivors(&self, text: &mut String) {
+        let left: Vec<_> = self
+            .mutants
+            .iter()
+            .filter(|j| j.fate == Fate::Survived)
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+        text.push_str("\nsurvived, so that a case is missing:\n");
+        for judged in left {
+            let _ = writeln!(text, "  {:<26} {}", judged.id, judged.rule);
+            let _ = writeln!(text, "  {:<26} {} in {}", "", judged.function, judged.file);
+            if let Some(why) = &judged.survives {
+                let _ = writeln!(text, "  {:<26} known: {why}", "");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner::verdict::Verdict;
+
+    fn judged(id: &str, area: &str, survives: Option<&str>, fate: Fate) -> Judged {
+        Judged {
+            id: id.into(),
+            area: area.into(),
+            file: "drivers/vfio/group.c".into(),
+            function: "vfio_group_fops_open".into(),
+            rule: "A group is opened once".into(),
+            survives: survives.map(str::to_owned),
+            fate,
+            ms: 0,
+        }
+    }
+
+    fn killed(verdict: Option<Verdict>) -> Fate {
+        let killer = |case: &str| Killer {
+            case: case.into(),
+            verdict,
+            reason: None,
+        };
+        Fate::Killed {
+            by: vec![killer("a/b"), killer("a/c")],
+            cut_short: verdict.is_none(),
+        }
+    }
+
+    fn report() -> Report {
+        let why = Some("it cannot be seen");
+        Report {
+            mutants: vec![
+                judged("one", "ownership", None, killed(Some(Verdict::Fail))),
+                judged("two", "ownership", None, killed(Some(Verdict::Splat))),
+                judged("three", "legacy", None, killed(None)),
+                judged("four", "legacy", None, Fate::Survived),
+                judged("five", "legacy", why, Fate::Survived),
+                judged("six", "legacy", why, killed(Some(Verdict::Fail))),
+                judged(
+                    "seven",
+                    "legacy",
+                    None,
+                    Fate::Unfit {
+                        why: "it warns".into(),
+                    },
+                ),
+            ],
+            failing: vec!["x/y".into()],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn says_what_became_of_them() {
+        let report = report();
+        let lines: Vec<_> = report.mutants.iter().map(Judged::line).collect();
+        insta::assert_snapshot!(format!("{}\n{}", lines.join("\n"), report.summary()));
+    }
+
+    #[test]
+    fn expected_is_killed_or_known() {
+        let expected: Vec<_> = report().mutants.iter().map(Judged::is_expected).collect();
+        assert_eq!(expected, [true, true, true, false, true, false, false]);
+    }
+
+    #[test]
+    fn the_boot_is_no_case() {
+        assert_eq!(report().killers().nth(2), Some(("three", vec![])));
+    }
+}

@@ -1,0 +1,269 @@
+//! Runs cases on a mutant and tells which of them killed it.
+//!
+//! A case that does not pass has killed the mutant only if it passes on the kernel as it is,
+//! and, where few do, if it fails once more in a guest of its own.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use case::Case;
+use runner::{
+    event::{Event, Sink},
+    guest::BootError,
+    lab::{Lab, LabError},
+    record::Record,
+    run::{Cancel, run},
+    verdict::Verdict,
+};
+
+use crate::{
+    fate::{Fate, Killer},
+    interrupt::Interrupt,
+};
+
+/// A kernel that does not boot gets so many chances.
+const BOOTS: usize = 3;
+/// So few killers are asked a second time.
+const FEW: usize = 3;
+
+/// Why there is no fate.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// No lab.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The kernel as it is, and what is known of cases on it.
+pub struct Trial<'a> {
+    /// The lab with that kernel.
+    pub plain: &'a Lab,
+    /// Guests at a time.
+    pub jobs: usize,
+    /// A run ends after so many cases that did not pass.
+    pub enough: usize,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
+    passing: BTreeSet<String>,
+    failing: BTreeSet<String>,
+}
+
+/// What came of a run of some cases.
+enum Ended {
+    /// Cases that did not pass, and whether all had their turn.
+    Judged(Vec<Record>, bool),
+    /// The kernel did not come up.
+    NoBoot(BootError),
+}
+
+impl<'a> Trial<'a> {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(plain: &'a Lab, jobs: usize, enough: usize, interrupt: &'a Interrupt) -> Self {
+        Self {
+            plain,
+            jobs,
+            enough,
+            interrupt,
+            passing: BTreeSet::new(),
+            failing: BTreeSet::new(),
+        }
+    }
+
+    /// Cases that do not pass on the kernel as it is, so far as it mattered.
+    #[must_use]
+    pub fn failing(&self) -> &BTreeSet<String> {
+        &self.failing
+    }
+
+    /// The fate of a mutant: its kernel, what chooses it on the command line, its folder.
+    ///
+    /// # Errors
+    /// When it was interrupted, or the machine failed.
+    pub fn fate(
+        &mut self,
+        kernel: &Path,
+        append: &str,
+        folder: &Path,
+        cases: &[&Case],
+    ) -> Result<Fate, TrialError> {
+        let lab = self.plain.with_kernel(kernel, append, folder)?;
+        loop {
+            let able: Vec<&Case> = cases
+                .iter()
+                .copied()
+                .filter(|case| !self.failing.contains(&case.id))
+                .collect();
+            let (failed, all) = match self.run_steadily(&lab, &able)? {
+                Ended::Judged(failed, all) => (failed, all),
+                Ended::NoBoot(error) => return Ok(no_boot(&error)),
+            };
+            let before = self.failing.len();
+            self.ask_plain(&failed)?;
+            let by = self.confirmed(&lab, &able, failed)?;
+            match (by.is_empty(), all) {
+                (false, all) => {
+                    return Ok(Fate::Killed {
+                        by: by.iter().map(killer).collect(),
+                        cut_short: !all,
+                    });
+                }
+                (true, true) => return Ok(Fate::Survived),
+                // It ended at cases that fail anyway: on without them.
+                (true, false) if self.failing.len() > before => {}
+                (true, false) => return Ok(Fate::Survived),
+            }
+        }
+    }
+
+    /// Finds out which of the cases pass on the kernel as it is.
+    fn ask_plain(&mut self, failed: &[Record]) -> Result<(), TrialError> {
+        let unknown: Vec<&Case> = self
+            .plain
+            .corpus
+            .cases
+            .iter()
+            .filter(|case| failed.iter().any(|record| record.id == case.id))
+            .filter(|case| !self.passing.contains(&case.id) && !self.failing.contains(&case.id))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let bad = match self.run(self.plain, &unknown, usize::MAX)? {
+            Ended::Judged(bad, _) => bad,
+            Ended::NoBoot(error) => return Err(LabError::Boot(error).into()),
+        };
+        for case in unknown {
+            let known = if bad.iter().any(|record| record.id == case.id) {
+                &mut self.failing
+            } else {
+                &mut self.passing
+            };
+            known.insert(case.id.clone());
+        }
+        Ok(())
+    }
+
+    /// Those of the cases whose failure is the mutant's.
+    fn confirmed(
+        &mut self,
+        lab: &Lab,
+        cases: &[&Case],
+        mut failed: Vec<Record>,
+    ) -> Result<Vec<Record>, TrialError> {
+        failed.retain(|record| !self.failing.contains(&record.id));
+        if failed.is_empty() || failed.len() > FEW {
+            return Ok(failed);
+        }
+        let again: Vec<&Case> = cases
+            .iter()
+            .copied()
+            .filter(|case| failed.iter().any(|record| record.id == case.id))
+            .collect();
+        let Ended::Judged(twice, _) = self.run(lab, &again, usize::MAX)? else {
+            return Ok(failed);
+        };
+        let unsteady = |record: &Record| !twice.iter().any(|other| other.id == record.id);
+        // It fails now and then, on any kernel: no witness.
+        self.failing
+            .extend(failed.iter().filter(|r| unsteady(r)).map(|r| r.id.clone()));
+        failed.retain(|record| !unsteady(record));
+        Ok(failed)
+    }
+
+    /// A loaded machine loses a guest now and then: only one that never comes up is a kill.
+    fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, TrialError> {
+        for _ in 1..BOOTS {
+            if let ended @ Ended::Judged(..) = self.run(lab, cases, self.enough)? {
+                return Ok(ended);
+            }
+        }
+        self.run(lab, cases, self.enough)
+    }
+
+    fn run(&self, lab: &Lab, cases: &[&Case], enough: usize) -> Result<Ended, TrialError> {
+        let cancel = self.interrupt.cancel();
+        let counter = Counter {
+            left: AtomicUsize::new(enough),
+            cancel: Arc::clone(&cancel),
+        };
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(counter)];
+        let ended = run(lab, cases, self.jobs, &mut sinks, &cancel);
+        if self.interrupt.is_asked() {
+            return Err(TrialError::Interrupted);
+        }
+        let summary = match ended {
+            Ok(summary) => summary,
+            Err(LabError::Boot(error)) => return Ok(Ended::NoBoot(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let failed = summary.cases.into_iter().filter(is_complaint).collect();
+        Ok(Ended::Judged(failed, !summary.run.interrupted))
+    }
+}
+
+/// Whether the verdict says something about the kernel, and nothing good.
+fn is_complaint(record: &Record) -> bool {
+    !record.verdict.is_expected() && record.verdict != Verdict::Error
+}
+
+fn killer(record: &Record) -> Killer {
+    Killer {
+        case: record.id.clone(),
+        verdict: Some(record.verdict),
+        reason: record.reason.clone(),
+    }
+}
+
+fn no_boot(error: &BootError) -> Fate {
+    let killer = Killer {
+        case: "the boot".to_owned(),
+        verdict: None,
+        reason: Some(error.to_string()),
+    };
+    Fate::Killed {
+        by: vec![killer],
+        cut_short: true,
+    }
+}
+
+/// Ends the run after enough complaints.
+struct Counter {
+    left: AtomicUsize,
+    cancel: Arc<Cancel>,
+}
+
+impl Sink for Counter {
+    fn take(&mut self, event: &Event) -> io::Result<()> {
+        if let Event::CaseEnded(record) = event
+            && is_complaint(record)
+            && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+        {
+            self.cancel.cancel();
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a mutant's record below that of the run.
+#[must_use]
+pub fn folder(run: &Path, id: &str) -> PathBuf {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    run.join(id.chars().map(plain).collect::<String>())
+}

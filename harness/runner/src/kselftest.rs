@@ -1,0 +1,419 @@
+//! The kernel's own tests of iommufd and vfio, in the same kind of guest: to compare with.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use case::{Compiled, Shape};
+use vm_images::{Entry, Terminal};
+use wire::{Location, Observed, Op, Plan};
+
+use crate::{
+    agent::AgentError,
+    guest::{BootError, CaseEnd, Guest},
+    lab::{Lab, LabError, load_corpus},
+    options::Options,
+    snapshot::Mode,
+};
+
+/// Folders of `tools/testing/selftests`.
+const FOLDERS: [&str; 2] = ["iommu", "vfio"];
+/// Where the guest has the programs.
+const PLACE: &str = "kselftest";
+/// Deadline of a program; one of them waits for a device's interrupts for ever where they do
+/// not come.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Memory of the guest: the tests map a gigabyte.
+const MEMORY_MIB: u32 = 2048;
+/// What the tests expect of a machine's administrator. Some map huge pages, and are skipped
+/// where there are none; others create virtual functions.
+const SETTINGS: [(&str, &str); 2] = [
+    ("/proc/sys/vm/nr_hugepages", "128"),
+    ("/sys/module/vfio_pci/parameters/enable_sriov", "1"),
+];
+
+/// Why the kernel's own tests could not be built or run.
+#[derive(Debug, thiserror::Error)]
+pub enum KselftestError {
+    /// Another name.
+    #[error("there is no suite `{0}`; there is kselftest")]
+    Suite(String),
+    /// No such folder in the tree.
+    #[error("{} has no tools/testing/selftests/{folder}; give the top folder of a kernel tree", tree.display())]
+    NotATree {
+        /// What was given.
+        tree: PathBuf,
+        /// What it lacks.
+        folder: &'static str,
+    },
+    /// The image is a ready one.
+    #[error("the kernel's own tests need its headers, which a ready image does not have")]
+    NoHeaders,
+    /// make failed.
+    #[error(
+        "building {folder} of the kernel's own tests failed; a missing header may be one that \
+         `scripts/bootstrap --coverage` installs:\n{tail}"
+    )]
+    Build {
+        /// Which.
+        folder: &'static str,
+        /// The end of what make said.
+        tail: String,
+    },
+    /// A file failed.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// No initramfs.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// No lab.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// No guest.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+}
+
+/// The tree that `--suite NAME TREE` names, if it was given.
+///
+/// # Errors
+/// When the name is another one.
+pub fn tree(suite: &[String]) -> Result<Option<&Path>, KselftestError> {
+    match suite {
+        [name, tree] if name == "kselftest" => Ok(Some(Path::new(tree))),
+        [name, ..] => Err(KselftestError::Suite(name.clone())),
+        [] => Ok(None),
+    }
+}
+
+/// A program of the kernel's own tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    folder: &'static str,
+    name: String,
+    path: PathBuf,
+}
+
+/// What became of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its folder and name.
+    pub name: String,
+    /// The totals that it printed, or how it ended without them.
+    pub result: Result<Totals, String>,
+    /// Wall time.
+    pub took: Duration,
+}
+
+/// The numbers of tests that a program tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// They passed, or failed as expected.
+    pub pass: usize,
+    /// They failed.
+    pub fail: usize,
+    /// They were skipped.
+    pub skip: usize,
+}
+
+/// Builds and runs all of it, and prints what became of each program; the wall time.
+///
+/// # Errors
+/// When it cannot be built, or no guest boots.
+pub fn main(options: &Options, tree: &Path) -> Result<Duration, KselftestError> {
+    let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
+    let lab = Lab::open(options, corpus, Mode::Ignore, &Terminal::new())?;
+    let headers = lab
+        .image
+        .headers
+        .as_deref()
+        .ok_or(KselftestError::NoHeaders)?;
+    let programs = build(tree, headers, &lab.path().join(PLACE))?;
+    println!("\nThe kernel's own tests, from {}:", tree.display());
+    let ran = run(&lab, &programs, |ran| println!("{ran}"))?;
+    Ok(ran.iter().map(|ran| ran.took).sum())
+}
+
+/// Builds the programs of a tree, statically, into a folder; the tree stays as it is.
+///
+/// # Errors
+/// When the tree has none, or make fails.
+pub fn build(tree: &Path, headers: &Path, into: &Path) -> Result<Vec<Program>, KselftestError> {
+    let mut programs = Vec::new();
+    for folder in FOLDERS {
+        let source = tree.join("tools/testing/selftests").join(folder);
+        if !source.join("Makefile").exists() {
+            return Err(KselftestError::NotATree {
+                tree: tree.to_owned(),
+                folder,
+            });
+        }
+        let output = into.join(folder);
+        fs::create_dir_all(&output).map_err(failed(&output))?;
+        make(folder, &source, headers, &output)?;
+        programs.extend(built(folder, &output)?);
+    }
+    Ok(programs)
+}
+
+fn make(
+    folder: &'static str,
+    source: &Path,
+    headers: &Path,
+    output: &Path,
+) -> Result<(), KselftestError> {
+    let mut make = Command::new("make");
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LLVM", "CROSS_COMPILE"] {
+        make.env_remove(name);
+    }
+    let output = output.canonicalize().map_err(failed(output))?;
+    make.arg("--silent").arg("-C").arg(source).args([
+        format!("OUTPUT={}", output.display()),
+        format!("KHDR_INCLUDES=-isystem {}", headers.display()),
+        "USERLDFLAGS=-static".to_owned(),
+        "all".to_owned(),
+    ]);
+    let done = make.output().map_err(failed(Path::new("make")))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let lines: Vec<_> = said.lines().collect();
+    Err(KselftestError::Build {
+        folder,
+        tail: lines[lines.len().saturating_sub(12)..].join("\n"),
+    })
+}
+
+/// The programs that make left: files without an extension that may be executed.
+fn built(folder: &'static str, output: &Path) -> Result<Vec<Program>, KselftestError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(output).map_err(failed(output))?.flatten() {
+        let path = entry.path();
+        let runs = entry
+            .metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o100 != 0);
+        if runs && path.extension().is_none() {
+            programs.push(Program {
+                folder,
+                name: entry.file_name().to_string_lossy().into_owned(),
+                path,
+            });
+        }
+    }
+    programs.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(programs)
+}
+
+/// Runs every program, in one guest as long as it lives, and tells each as it ends.
+///
+/// # Errors
+/// When no guest boots. What a program does to a guest is its result.
+pub fn run(
+    lab: &Lab,
+    programs: &[Program],
+    mut tell: impl FnMut(&Ran),
+) -> Result<Vec<Ran>, KselftestError> {
+    let initramfs = crate::agent::initramfs(lab.image.modules.as_deref(), entries(programs)?)?;
+    let logs = lab.path().join(PLACE);
+    fs::create_dir_all(&logs).map_err(failed(&logs))?;
+    let mut guest = None;
+    let mut results = Vec::new();
+    for program in programs {
+        let (number, mut current) = match guest.take() {
+            Some(guest) => guest,
+            None => lab.boot_with(&initramfs, MEMORY_MIB)?,
+        };
+        let (ran, said) = run_one(program, &mut current);
+        tell(&ran);
+        match said {
+            // A program that was cut off leaves processes that hold its device.
+            Some(_) if ran.result.is_err() => end(lab, number, current),
+            Some(_) => guest = Some((number, current)),
+            None => eprintln!("guest {number} was lost, and with it what it counted"),
+        }
+        results.push(ran);
+        let log = logs.join(format!("{}.log", program.name));
+        fs::write(&log, said.unwrap_or_default()).map_err(failed(&log))?;
+    }
+    if let Some((number, last)) = guest {
+        end(lab, number, last);
+    }
+    Ok(results)
+}
+
+/// Ends a guest; what it counted is kept.
+fn end(lab: &Lab, number: usize, mut guest: Guest) {
+    if let Some(counters) = &lab.counters
+        && let Err(error) = guest.counters(&mut counters.of_guest(number))
+    {
+        eprintln!("guest {number} left no counters: {error}");
+    }
+    guest.end();
+}
+
+/// What became of a program, and what it said; the latter is none where the guest was lost.
+fn run_one(program: &Program, guest: &mut Guest) -> (Ran, Option<Vec<u8>>) {
+    let plan = plan(program, guest);
+    let compiled = Compiled {
+        plan,
+        checks: Vec::new(),
+    };
+    let observation = guest.run(&compiled);
+    let last = observation.outcomes.last().cloned().flatten();
+    let (result, said) = match (observation.end, last.map(|outcome| outcome.observed)) {
+        (CaseEnd::Lost(lost), _) => (Err(lost.to_string()), None),
+        (CaseEnd::Done { end, .. }, None) => (Err(format!("{end:?}")), Some(Vec::new())),
+        (CaseEnd::Done { .. }, Some(Observed::Ok { ret, data })) => {
+            let text = String::from_utf8_lossy(&data);
+            let cut = observation.wall >= LIMIT;
+            (result(&text, ret, cut), Some(data))
+        }
+        (CaseEnd::Done { .. }, Some(other)) => (Err(format!("{other:?}")), Some(Vec::new())),
+    };
+    let ran = Ran {
+        name: format!("{}/{}", program.folder, program.name),
+        result,
+        took: observation.wall,
+    };
+    (ran, said)
+}
+
+fn plan(program: &Program, guest: &Guest) -> Plan {
+    let settings = SETTINGS.map(|(path, text)| Op::WriteFile {
+        at: Location::Path(path.to_owned()),
+        text: text.to_owned(),
+    });
+    let limit = LIMIT.as_millis() as u64;
+    let program = Op::Program {
+        path: format!("/{PLACE}/{}", program.name),
+        args: arguments(program, guest),
+        timeout_ms: limit,
+    };
+    Plan {
+        name: "kselftest".to_owned(),
+        ops: settings.into_iter().chain([program]).collect(),
+        restore: Vec::new(),
+        timeout_ms: limit + 30_000,
+    }
+}
+
+/// The tests of vfio want a device: the one that they have a driver for, or else any.
+fn arguments(program: &Program, guest: &Guest) -> Vec<String> {
+    if program.folder != "vfio" {
+        return Vec::new();
+    }
+    let group = |shape| guest.offer.groups.iter().find(|group| group.shape == shape);
+    let group = group(Shape::Sriov).or_else(|| group(Shape::Singleton));
+    let device = group.and_then(|group| group.devices.first());
+    device
+        .map(|device| device.name.clone())
+        .into_iter()
+        .collect()
+}
+
+/// What a program says at its end, as in `# Totals: pass:3 fail:0 xfail:0 xpass:0 skip:1 error:0`.
+fn result(said: &str, code: u64, cut: bool) -> Result<Totals, String> {
+    let totals = said
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("# Totals: "));
+    match totals {
+        Some(line) => Ok(totals_of(line)),
+        None if cut => Err(format!("cut off after {} s", LIMIT.as_secs())),
+        None => Err(format!("ended with {code} and no totals")),
+    }
+}
+
+fn totals_of(line: &str) -> Totals {
+    let mut totals = Totals::default();
+    for (name, count) in line
+        .split_whitespace()
+        .filter_map(|word| word.split_once(':'))
+    {
+        let count: usize = count.parse().unwrap_or(0);
+        match name {
+            "pass" | "xfail" => totals.pass += count,
+            "skip" => totals.skip += count,
+            _ => totals.fail += count,
+        }
+    }
+    totals
+}
+
+fn entries(programs: &[Program]) -> Result<Vec<Entry>, KselftestError> {
+    let mut entries = vec![Entry::Dir {
+        name: PLACE.to_owned(),
+    }];
+    for program in programs {
+        entries.push(Entry::File {
+            name: format!("{PLACE}/{}", program.name),
+            mode: 0o755,
+            content: fs::read(&program.path).map_err(failed(&program.path))?,
+        });
+    }
+    Ok(entries)
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        write!(f, "{seconds:>7.1} s  {:<36}", self.name)?;
+        match &self.result {
+            Ok(Totals { pass, fail, skip }) => {
+                write!(f, " {pass} passed, {fail} failed, {skip} skipped")
+            }
+            Err(why) => write!(f, " {why}"),
+        }
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> KselftestError {
+    let path = path.to_owned();
+    move |error| KselftestError::Io {
+        path: path.clone(),
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "ok 1\n# Totals: pass:3 fail:1 xfail:1 xpass:0 skip:2 error:1\n", 1, false,
+        Ok(Totals { pass: 4, fail: 2, skip: 2 })
+    )]
+    #[case("ok 1\n", 137, true, Err("cut off after 60 s".to_owned()))]
+    #[case("", 4, false, Err("ended with 4 and no totals".to_owned()))]
+    fn reads_the_totals(
+        #[case] said: &str,
+        #[case] code: u64,
+        #[case] cut: bool,
+        #[case] want: Result<Totals, String>,
+    ) {
+        assert_eq!(result(said, code, cut), want);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_tree_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = build(folder.path(), folder.path(), folder.path()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("has no tools/testing/selftests/iommu")
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! A kernel's tree of the tool's own, for builds of changed source.
+//!
+//! It stays in the cache with its objects, so that a build after a change of one file takes
+//! seconds. Nothing else builds there, and nobody's checkout is touched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::apt::{download, find};
+use crate::cache::{Cache, Lock, cache_dir, copy, hash, make_dir, remove_dir, write};
+use crate::error::ImageError;
+use crate::fragment::{self, Setting};
+use crate::image::Flavour;
+use crate::kbuild::{self, Kbuild, Toolchain};
+use crate::process::{command, output};
+use crate::progress::Progress;
+use crate::series::Series;
+use crate::{release, tree};
+
+/// The tree, held for this process alone.
+pub struct Workshop {
+    folder: PathBuf,
+    build: Kbuild,
+    settings: Vec<Setting>,
+    cache: Cache,
+    _lock: Lock,
+}
+
+/// What a build gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// The bzImage; the next build replaces it.
+    pub kernel: PathBuf,
+    /// What the compiler had to say.
+    pub warnings: Vec<String>,
+}
+
+impl Workshop {
+    /// The tree of a series as the distribution packages it; None is the newest.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn of_release(series: Option<&str>, progress: &dyn Progress) -> Result<Self, ImageError> {
+        let cache = Cache::open(&cache_dir())?;
+        let wanted = series.map(str::parse::<Series>).transpose()?;
+        let package = find(&cache, wanted, progress)?;
+        let place = format!("workshop/{}", package.series);
+        let workshop = Self::open(cache, &place, package.series, progress)?;
+        let stamp = workshop.folder.join("unpacked");
+        if fs::read_to_string(&stamp).is_ok_and(|had| had == package.version) {
+            return Ok(workshop);
+        }
+        remove_dir(&workshop.source())?;
+        remove_dir(&workshop.folder.join("package"))?;
+        let archive = download(&workshop.cache, &package, progress)?;
+        let source = workshop.source();
+        release::unpack(&archive, &package, &workshop.folder, &source, progress)?;
+        remove_dir(&workshop.folder.join("package"))?;
+        write(&stamp, &package.version)?;
+        Ok(workshop)
+    }
+
+    /// A copy of what a developer's checkout has, with what is not committed.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn of_tree(path: &Path, progress: &dyn Progress) -> Result<Self, ImageError> {
+        let checkout = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
+            path: path.to_owned(),
+            problem: "it does not exist",
+        })?;
+        let series = tree::series_of(&checkout)?;
+        let cache = Cache::open(&cache_dir())?;
+        let name = hash([checkout.as_os_str().as_encoded_bytes()]);
+        let place = format!("workshop/tree-{}", &name[..16]);
+        let workshop = Self::open(cache, &place, series, progress)?;
+        progress.stage(&format!("copying {}", checkout.display()));
+        sync(&checkout, &workshop.source())?;
+        Ok(workshop)
+    }
+
+    fn open(
+        cache: Cache,
+        place: &str,
+        series: Series,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
+        kbuild::check_tools()?;
+        let folder = cache.folder(place)?;
+        let lock = cache.lock(place, progress)?;
+        Ok(Self {
+            build: Kbuild::plain(
+                folder.join("source"),
+                folder.join("objects"),
+                Toolchain::Gnu,
+            ),
+            settings: fragment::settings_for(series, Flavour::Plain)?,
+            folder,
+            cache,
+            _lock: lock,
+        })
+    }
+
+    /// The top of the tree.
+    #[must_use]
+    pub fn source(&self) -> PathBuf {
+        self.folder.join("source")
+    }
+
+    /// A folder beside it that stays.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Builds the tree as it is now.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn compile(&self, stage: &str, progress: &dyn Progress) -> Result<Compiled, ImageError> {
+        let fresh = !self.build.kernel().exists();
+        progress.stage(stage);
+        if fresh || !self.is_configured() {
+            tree::configure(&self.build, &self.folder, &self.settings)?;
+        }
+        let log = self.folder.join("build.log");
+        let total = fresh.then(|| kbuild::expected(self.cache.recall("steps")));
+        self.build.compile(&log, total, progress)?;
+        Ok(Compiled {
+            kernel: self.build.kernel(),
+            warnings: warnings(&fs::read_to_string(&log).unwrap_or_default()),
+        })
+    }
+
+    /// Puts a kernel where the next build does not replace it.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn keep(&self, kernel: &Path, name: &str) -> Result<PathBuf, ImageError> {
+        let place = self.beside("kept");
+        make_dir(&place)?;
+        copy(kernel, &place.join(name))?;
+        Ok(place.join(name))
+    }
+
+    fn is_configured(&self) -> bool {
+        let had = fs::read_to_string(self.folder.join("settings"));
+        had.is_ok_and(|had| had == fragment::text(&self.settings))
+    }
+}
+
+/// The warnings of a compiler in the output of a build.
+fn warnings(log: &str) -> Vec<String> {
+    let is_one = |line: &&str| line.contains(": warning: ");
+    log.lines().filter(is_one).map(str::to_owned).collect()
+}
+
+/// Makes `to` have the files that git knows of in `from`. A file that is there and as new
+/// stays, so that make has little to do.
+fn sync(from: &Path, to: &Path) -> Result<(), ImageError> {
+    let mut git = command("git");
+    git.arg("-C").arg(from);
+    git.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
+    let hint = "give the top folder of a git checkout of Linux\n";
+    let listed = output(&mut git, hint)?;
+    let files: std::collections::BTreeSet<&str> =
+        listed.split('\0').filter(|name| !name.is_empty()).collect();
+    for name in &files {
+        sync_file(&from.join(name), &to.join(name))?;
+    }
+    let stamp = to.with_extension("files");
+    for gone in fs::read_to_string(&stamp).unwrap_or_default().split('\0') {
+        if !gone.is_empty() && !files.contains(gone) {
+            // A file that went by itself is as good.
+            let _ = fs::remove_file(to.join(gone));
+        }
+    }
+    write(&stamp, &listed)
+}
+
+fn sync_file(from: &Path, to: &Path) -> Result<(), ImageError> {
+    let Ok(wanted) = fs::symlink_metadata(from) else {
+        // In the index and deleted from the disk.
+        let _ = fs::remove_file(to);
+        return Ok(());
+    };
+    let same = fs::symlink_metadata(to).is_ok_and(|had| {
+        had.len() == wanted.len() && had.modified().ok() >= wanted.modified().ok()
+    });
+    if same || wanted.is_dir() {
+        return Ok(());
+    }
+    to.parent().map_or(Ok(()), make_dir)?;
+    match fs::read_link(from) {
+        Ok(target) => {
+            let _ = fs::remove_file(to);
+            std::os::unix::fs::symlink(target, to).map_err(|source| ImageError::File {
+                doing: "create",
+                path: to.to_owned(),
+                hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
+                source,
+            })
+        }
+        Err(_) => copy(from, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("  CC      a.o\n", 0)]
+    #[case("a.c:1:2: warning: unused\na.c: note\n", 1)]
+    fn finds_warnings(#[case] log: &str, #[case] want: usize) {
+        assert_eq!(warnings(log).len(), want);
+    }
+
+    #[test]
+    fn a_copy_follows_the_checkout() {
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("from"), root.path().join("to"));
+        fs::create_dir_all(from.join("a")).unwrap();
+        let git = |args: &[&str]| output(command("git").arg("-C").arg(&from).args(args), "");
+        git(&["init", "-q"]).unwrap();
+        fs::write(from.join("a/x.c"), "1").unwrap();
+        fs::write(from.join("y.c"), "1").unwrap();
+        sync(&from, &to).unwrap();
+        fs::write(from.join("a/x.c"), "22").unwrap();
+        fs::remove_file(from.join("y.c")).unwrap();
+        sync(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("a/x.c")).unwrap(), "22");
+        assert!(!to.join("y.c").exists());
+    }
+}
