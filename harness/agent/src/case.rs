@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    time::Instant,
 };
 
 use nix::{
@@ -14,7 +15,7 @@ use nix::{
     },
     unistd::{ForkResult, Pid, fork, pipe, setpgid},
 };
-use wire::{End, Observed, Op, Outcome, Plan, frame};
+use wire::{End, HostAction, Observed, Op, Outcome, Plan, frame};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ use crate::{exec::Machine, guard, leak, sysfs};
 pub enum Told {
     /// The outcome of the op at this position.
     Step(usize, Outcome),
+    /// The op at hand is the host's.
+    Asks(HostAction),
     /// All ops are executed and everything is closed: what is accounted to the process even so.
     Leaked(Vec<String>),
 }
@@ -35,17 +38,19 @@ pub struct Child {
     exit: OwnedFd,
     /// Frames of [`Told`].
     pub told: File,
+    answers: File,
 }
 
 impl Child {
     /// Starts a process that executes `ops`.
     pub fn start(ops: &[Op]) -> io::Result<Self> {
         let (read, write) = pipe()?;
+        let (read_answer, write_answer) = pipe()?;
         // SAFETY: the agent has one thread, so the child may do whatever the parent may.
         match unsafe { fork()? } {
             ForkResult::Child => {
-                drop(read);
-                let code = child(ops, File::from(write));
+                drop((read, write_answer));
+                let code = child(ops, File::from(write), File::from(read_answer));
                 // SAFETY: ends without running the parent's destructors.
                 unsafe { libc::_exit(code) }
             }
@@ -55,6 +60,7 @@ impl Child {
                     pid: child,
                     exit: pidfd(child)?,
                     told: File::from(read),
+                    answers: File::from(write_answer),
                 })
             }
         }
@@ -63,6 +69,11 @@ impl Child {
     /// Readable once the process has ended.
     pub fn exit(&self) -> impl AsFd + '_ {
         self.exit.as_fd()
+    }
+
+    /// Passes on what the host answered. A process that has died meanwhile needs no answer.
+    pub fn answer(&mut self, done: Option<String>) {
+        let _ = frame::write_frame(&mut self.answers, &done);
     }
 
     /// What is still in the pipe of a process that has ended. Does not wait: a descendant
@@ -174,14 +185,17 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
         .collect()
 }
 
-fn child(ops: &[Op], mut to: File) -> i32 {
+fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if guard::install().is_err() {
         return 3;
     }
     let mut machine = Machine::default();
     for (index, op) in ops.iter().enumerate() {
-        let outcome = machine.execute(op);
+        let outcome = match op {
+            Op::Host(action) => ask_host(&mut to, &mut from, action),
+            op => machine.execute(op),
+        };
         if frame::write_frame(&mut to, &Told::Step(index, outcome)).is_err() {
             return 4;
         }
@@ -191,6 +205,26 @@ fn child(ops: &[Op], mut to: File) -> i32 {
     match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
         Ok(()) => 0,
         Err(_) => 4,
+    }
+}
+
+fn ask_host(to: &mut File, from: &mut File, action: &HostAction) -> Outcome {
+    let start = Instant::now();
+    let asked = frame::write_frame(to, &Told::Asks(action.clone()));
+    let answer: Result<Option<String>, _> = asked.and_then(|()| frame::read_frame(from));
+    let observed = match answer {
+        Ok(None) => Observed::Ok {
+            ret: 0,
+            data: Vec::new(),
+        },
+        Ok(Some(why)) => Observed::Broken { why },
+        Err(error) => Observed::Broken {
+            why: format!("asking the host for {action:?}: {error}"),
+        },
+    };
+    Outcome {
+        observed,
+        us: start.elapsed().as_micros() as u64,
     }
 }
 

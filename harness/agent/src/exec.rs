@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Write},
     num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -21,11 +21,12 @@ use nix::{
     unistd::alarm,
 };
 use wire::{
-    Access, Arg, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch, Save,
-    Value, Width,
+    Access, Arg, Chain, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch,
+    Save, Value, Width,
 };
 
 use crate::{
+    config,
     engine::Engines,
     file,
     guard::{self, Raised},
@@ -168,12 +169,31 @@ impl Machine {
                 let write = || unsafe { libc::write(fd, from as *const _, *length as usize) };
                 ok(self.call(|| Errno::result(write()))? as u64)
             }
-            Op::Pread { fd, offset, length } => self.pread(fd, offset, *length),
-            Op::Pwrite { fd, offset, bytes } => {
-                let offset = self.value(offset)?;
-                let written = self.with_file(fd, |file| file.write_at(bytes, offset))?;
-                ok(written as u64)
-            }
+            Op::Pread {
+                fd,
+                offset,
+                length,
+                save,
+            } => self.pread(fd, offset, *length, save.as_deref()),
+            Op::Pwrite {
+                fd,
+                offset,
+                bytes,
+                patches,
+            } => self.pwrite(fd, offset, bytes, patches),
+            Op::Transfer {
+                fd,
+                write,
+                offset,
+                length,
+                at,
+            } => self.transfer(fd, *write, offset, *length, at),
+            Op::PciCapability {
+                fd,
+                id,
+                chain,
+                save,
+            } => self.pci_capability(fd, *id, *chain, save),
             Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
             Op::WriteFile { at, text } => {
                 sysfs::write(path_of(at)?, text)?;
@@ -200,6 +220,24 @@ impl Machine {
                 self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
             }
             Op::Wait { fd, timeout_ms } => self.wait(fd, *timeout_ms),
+            Op::Events { fd, timeout_ms } => self.events(fd, *timeout_ms),
+            Op::Signal { fd } => {
+                let written = self.with_file(fd, |mut file| file.write(&1u64.to_ne_bytes()))?;
+                ok(written as u64)
+            }
+            Op::Arrive {
+                device,
+                driver,
+                timeout_ms,
+            } => arrive(device, driver.as_deref(), *timeout_ms),
+            Op::Await {
+                path,
+                there,
+                timeout_ms,
+            } => await_path(path, *there, *timeout_ms),
+            Op::Host(action) => Err(broken(&io::Error::other(format!(
+                "{action:?} is not for this process to do"
+            )))),
             Op::Memfd {
                 size,
                 fill,
@@ -461,12 +499,47 @@ impl Machine {
         }
     }
 
-    fn pread(&self, fd: &Value, offset: &Value, length: u64) -> Done {
+    fn pread(&mut self, fd: &Value, offset: &Value, length: u64, save: Option<&str>) -> Done {
         let offset = self.value(offset)?;
         let mut bytes = vec![0; length as usize];
         let read = self.with_file(fd, |file| file.read_at(&mut bytes, offset))?;
         bytes.truncate(read);
+        if let Some(slot) = save {
+            let value = wire::little_endian(&bytes);
+            self.slots.insert(slot.to_owned(), value);
+        }
         Ok((read as u64, bytes))
+    }
+
+    fn pwrite(&self, fd: &Value, offset: &Value, bytes: &[u8], patches: &[Patch]) -> Done {
+        let offset = self.value(offset)?;
+        let mut bytes = bytes.to_vec();
+        for patch in patches {
+            self.patch(&mut bytes, patch)?;
+        }
+        let written = self.with_file(fd, |file| file.write_at(&bytes, offset))?;
+        ok(written as u64)
+    }
+
+    fn transfer(&self, fd: &Value, write: bool, offset: &Value, length: u64, at: &Value) -> Done {
+        let (fd, offset) = (self.value(fd)? as RawFd, self.value(offset)? as i64);
+        let (at, length) = (self.value(at)?, length as usize);
+        // SAFETY: the kernel checks the address; what lies there is memory of the plan's own,
+        // or none.
+        let done = unsafe {
+            if write {
+                libc::pwrite(fd, at as *const libc::c_void, length, offset)
+            } else {
+                libc::pread(fd, at as *mut libc::c_void, length, offset)
+            }
+        };
+        ok(Errno::result(done)? as u64)
+    }
+
+    fn pci_capability(&mut self, fd: &Value, id: u16, chain: Chain, save: &str) -> Done {
+        let found = self.with_file(fd, |file| config::capability(file, id, chain))?;
+        self.slots.insert(save.to_owned(), found);
+        ok(found)
     }
 
     fn with_file<T>(
@@ -524,6 +597,15 @@ impl Machine {
         })))
     }
 
+    fn events(&self, fd: &Value, timeout_ms: u64) -> Done {
+        let (ready, _) = self.wait(fd, timeout_ms)?;
+        let mut count = [0; 8];
+        if ready == 1 {
+            self.with_file(fd, |mut file| file.read_exact(&mut count))?;
+        }
+        ok(u64::from_ne_bytes(count))
+    }
+
     fn wait(&self, fd: &Value, timeout_ms: u64) -> Done {
         let fd = self.value(fd)?;
         let timeout = PollTimeout::try_from(timeout_ms).unwrap_or(PollTimeout::MAX);
@@ -579,6 +661,10 @@ fn options(flags: OpenFlags) -> OpenOptions {
 fn path_of(at: &Location) -> io::Result<String> {
     match at {
         Location::Path(path) => Ok(path.clone()),
+        Location::Link { link, prefix } => match sysfs::link_name(link) {
+            Some(name) => Ok(format!("{prefix}{name}")),
+            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        },
         Location::Entry {
             directory,
             starts,
@@ -653,6 +739,30 @@ fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A device is in sysfs some time before the kernel lets a driver have it.
+fn arrive(device: &str, driver: Option<&str>, timeout_ms: u64) -> Done {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    loop {
+        match sysfs::set_driver_anew(device, driver) {
+            Ok(()) => return ok(0),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn await_path(path: &str, there: bool, timeout_ms: u64) -> Done {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    // sysfs tells nobody who watches a directory of it.
+    while std::path::Path::new(path).exists() != there {
+        if Instant::now() >= deadline {
+            return Err(Errno::ETIMEDOUT.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    ok(0)
+}
+
 /// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without
 /// access is an outcome.
 fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
@@ -684,14 +794,8 @@ fn raw_ioctl(fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
 }
 
 fn extract(bytes: &[u8], save: &Save) -> u64 {
-    let mut word = [0; 8];
-    for (to, from) in word
-        .iter_mut()
-        .zip(bytes.iter().skip(save.offset).take(save.width.bytes()))
-    {
-        *to = *from;
-    }
-    u64::from_le_bytes(word)
+    let from = bytes.get(save.offset..).unwrap_or_default();
+    wire::little_endian(&from[..from.len().min(save.width.bytes())])
 }
 
 fn with_fd<T>(fd: u64, work: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> Result<T, Stop> {

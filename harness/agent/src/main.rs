@@ -5,6 +5,7 @@
 
 mod binary;
 mod case;
+mod config;
 mod counters;
 mod engine;
 mod exec;

@@ -37,6 +37,8 @@ pub fn run() -> Result<(), FrameError> {
             Request::Facts => write_frame(&mut port, &Reply::Facts(facts::collect()))?,
             Request::Ping { token } => write_frame(&mut port, &Reply::Pong { token })?,
             Request::Run { token, plan } => run_case(&mut port, token, &plan)?,
+            // The case that asked has been killed for being late.
+            Request::Answer(_) => {}
         }
     }
 }
@@ -60,6 +62,7 @@ fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> 
             left_behind.extend(what);
             Ok(())
         }
+        Told::Asks(action) => write_frame(port, &Reply::Asks(action)),
     })?;
     let us = start.elapsed().as_micros() as u64;
     left_behind.extend(restore(port, plan)?);
@@ -85,10 +88,11 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     let child = Child::start(&plan.restore)?;
     let mut outcomes = Vec::new();
     let mut left_behind = Vec::new();
-    watch(port, child, Instant::now() + GRACE, |_, told| {
+    watch(port, child, Instant::now() + GRACE, |port, told| {
         match told {
             Told::Step(index, outcome) => outcomes.push((index, outcome)),
             Told::Leaked(what) => left_behind.extend(what),
+            Told::Asks(action) => write_frame(port, &Reply::Asks(action))?,
         }
         Ok(())
     })?;
@@ -122,7 +126,7 @@ fn watch(
             return Ok(stack.map_or(end, |stack| End::TimedOut { stack }));
         }
         if ready.request {
-            answer(port)?;
+            answer(port, &mut child)?;
         }
         if Instant::now() >= deadline {
             if let Some(stack) = stack {
@@ -167,9 +171,13 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     })
 }
 
-/// While a case runs the host only pings, or gives up.
-fn answer(port: &mut File) -> Result<(), FrameError> {
+/// While a case runs the host only pings, answers, or gives up.
+fn answer(port: &mut File, child: &mut Child) -> Result<(), FrameError> {
     match read_frame(port)? {
+        Request::Answer(done) => {
+            child.answer(done);
+            Ok(())
+        }
         Request::Ping { token } => write_frame(port, &Reply::Pong { token }),
         Request::PowerOff => {
             guest::power_off();

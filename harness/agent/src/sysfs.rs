@@ -69,3 +69,12 @@ pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
         device,
     )
 }
+
+/// Takes a PCI device from whatever driver it has and offers it to `driver`.
+///
+/// For a device that the kernel may be about to give to the same driver by itself: a driver is
+/// linked before its probe has ended, and taking the device away waits for that.
+pub fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
+    set_driver(device, None)?;
+    set_driver(device, driver)
+}

@@ -8,6 +8,7 @@ use crate::{
     At,
     expect::{Check, Expect, Injection, Layout, WantEnd},
     role::{Cast, Which},
+    steps::pci,
 };
 
 /// A plan and what is expected of each of its ops, in the same order.
@@ -27,6 +28,9 @@ pub struct Builder<'a> {
     checks: Vec<Check>,
     touched_devices: Vec<String>,
     touched_groups: Vec<Which>,
+    touched_resets: Vec<String>,
+    created_functions: Vec<String>,
+    restore_ops: Vec<Op>,
     touched_files: Vec<Op>,
     step: usize,
     label: String,
@@ -48,6 +52,9 @@ impl<'a> Builder<'a> {
             checks: Vec::new(),
             touched_devices: Vec::new(),
             touched_groups: Vec::new(),
+            touched_resets: Vec::new(),
+            created_functions: Vec::new(),
+            restore_ops: Vec::new(),
             touched_files: Vec::new(),
             step: 0,
             label: String::new(),
@@ -190,6 +197,23 @@ impl<'a> Builder<'a> {
         self.touched_groups.push(which);
     }
 
+    /// This device gets a reset method: it has none after the case.
+    pub fn touch_reset_method(&mut self, name: &str) {
+        self.touched_resets.push(name.to_owned());
+    }
+
+    /// This device gets virtual functions: they are gone after the case.
+    pub fn create_functions(&mut self, name: &str) {
+        if !self.created_functions.iter().any(|known| known == name) {
+            self.created_functions.push(name.to_owned());
+        }
+    }
+
+    /// These ops undo what the case does; they must do no harm where it did not get so far.
+    pub fn restore_by(&mut self, ops: Vec<Op>) {
+        self.restore_ops.extend(ops);
+    }
+
     /// This file changes: it gets that text after the case.
     pub fn touch_file(&mut self, at: Location, text: &str) {
         let text = text.to_owned();
@@ -216,7 +240,11 @@ impl<'a> Builder<'a> {
 
     /// A default domain can only be changed while no driver has a device of the group.
     fn restore(&self) -> Result<Vec<Op>, String> {
-        let mut ops = Vec::new();
+        let mut ops = self.restore_ops.clone();
+        for name in &self.created_functions {
+            ops.push(pci::set_functions(name, 0));
+            ops.push(pci::allow_functions(false));
+        }
         for which in &self.touched_groups {
             ops.extend(crate::steps::driver::change_domain(
                 self.cast, *which, None,
@@ -229,6 +257,8 @@ impl<'a> Builder<'a> {
                 driver: home,
             });
         }
+        let resets = self.touched_resets.iter();
+        ops.extend(resets.map(|name| pci::set_method(name, "\n")));
         ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }

@@ -85,6 +85,8 @@ pub enum WantData {
     Changed(u8),
     /// Exactly these.
     Bytes(Vec<u8>),
+    /// Up to eight bytes that are this little-endian number.
+    Number(Want),
     /// This text, but for white space at its ends.
     Text(String),
     /// Some word of this text (sysfs lists) is this one.

@@ -17,6 +17,12 @@ pub enum Shape {
     Functions,
     /// An SR-IOV capable device.
     Sriov,
+    /// One conventional-PCI function that raises INTx and MSI on demand; no reset.
+    Conventional,
+    /// One PCI Express function with everything that configuration space may have.
+    Express,
+    /// One device behind a port that it can be taken out of.
+    Hotplug,
     /// A mediated device: a group without IOMMU hardware.
     Mdev,
     /// A device that no IOMMU translates: it has no group.
@@ -25,12 +31,15 @@ pub enum Shape {
 
 impl Shape {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("singleton", Self::Singleton),
         ("native", Self::Native),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
         ("sriov", Self::Sriov),
+        ("conventional", Self::Conventional),
+        ("express", Self::Express),
+        ("hotplug", Self::Hotplug),
         ("mdev", Self::Mdev),
         ("noiommu", Self::Noiommu),
     ];
@@ -156,6 +165,30 @@ impl fmt::Display for Role {
     }
 }
 
+/// A function that a case creates on the bus of a device: `group.0@10.0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    beside: Role,
+    slot: String,
+}
+
+impl Function {
+    /// The function of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (beside, slot) = name.split_once('@')?;
+        let beside = Role::named(beside).filter(|role| role.member != Member::Whole)?;
+        let slot = slot.to_owned();
+        Some(Self { beside, slot })
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.beside, self.slot)
+    }
+}
+
 /// A group that a guest offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedGroup {
@@ -185,6 +218,8 @@ impl OfferedGroup {
 pub struct OfferedDevice {
     /// PCI address or mdev UUID.
     pub name: String,
+    /// What the machine calls it; none where the guest made it.
+    pub machine_id: Option<String>,
     /// Whether and how it does DMA on demand.
     pub engine: Option<wire::Engine>,
     /// What its DMA leaves in memory.
@@ -320,7 +355,18 @@ impl<'a> Cast<'a> {
         found.ok_or_else(|| format!("device {role}: group {} has none", group.name))
     }
 
-    /// Replaces `{group}` by the group's number and `{group.0}` by a device's name.
+    /// PCI address of a function that the case creates.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn function(&self, function: &Function) -> Result<String, String> {
+        let beside = &self.device(function.beside)?.name;
+        let bus = beside.rsplit_once(':').map_or("", |(bus, _)| bus);
+        Ok(format!("{bus}:{}", function.slot))
+    }
+
+    /// Replaces `{group}` by the group's number, `{group.0}` by a device's name, and
+    /// `{group.0@10.0}` by that of a function on the device's bus.
     ///
     /// # Errors
     /// With the need that this guest does not meet, or the name that stands for nothing.
@@ -331,16 +377,23 @@ impl<'a> Cast<'a> {
             let (name, behind) = after
                 .split_once('}')
                 .ok_or_else(|| format!("`{{` without `}}` in {text}"))?;
-            let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
             filled.push_str(before);
-            match role.member {
-                Member::Whole => filled.push_str(&self.group(role.which)?.number()?.to_string()),
-                _ => filled.push_str(&self.device(role)?.name),
-            }
+            filled.push_str(&self.fill_name(name, text)?);
             rest = behind;
         }
         filled.push_str(rest);
         Ok(filled)
+    }
+
+    fn fill_name(&self, name: &str, text: &str) -> Result<String, String> {
+        if let Some(function) = Function::named(name) {
+            return self.function(&function);
+        }
+        let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
+        match role.member {
+            Member::Whole => Ok(self.group(role.which)?.number()?.to_string()),
+            _ => Ok(self.device(role)?.name.clone()),
+        }
     }
 }
 

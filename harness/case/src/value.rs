@@ -7,7 +7,8 @@ use crate::{
     problem::Problem,
 };
 
-/// Reads a number, the name of a constant, or `$slot`, `$slot+offset`, `$slot-offset`.
+/// Reads a number, the name of a constant, a list of these for all of their bits, or `$slot`,
+/// `$slot+offset`, `$slot-offset`.
 ///
 /// # Errors
 /// When it is none of these.
@@ -18,8 +19,16 @@ pub fn value(node: &Node) -> Result<Value, Problem> {
             Some(rest) => slot(node, rest),
             None => constant(node, text).map(Value::Const),
         },
+        Tree::List(items) => bits(items).map(Value::Const),
         _ => Err(node.not("a number, the name of a constant, or $NAME of something saved")),
     }
+}
+
+fn bits(items: &[Node]) -> Result<u64, Problem> {
+    items.iter().try_fold(0, |bits, item| match value(item)? {
+        Value::Const(more) => Ok(bits | more),
+        Value::Slot { .. } => Err(item.not("bits that are known before the run")),
+    })
 }
 
 /// Reads the value of a field in the field's own terms: names of its flags or values too.

@@ -282,6 +282,11 @@ impl Guest {
                     changes.extend(self.changes(&world));
                     return Ok(CaseEnd::Done { end, changes });
                 }
+                Some(Reply::Asks(action)) => {
+                    let done = self.running.monitor.perform(&action);
+                    let failure = done.err().map(|error| error.to_string());
+                    self.send(&Request::Answer(failure))?;
+                }
                 Some(Reply::Broken { why }) => return Err(Lost::Broken(why)),
                 Some(Reply::Pong { .. }) if Instant::now() > limit => {
                     let why = "the agent answers pings but never ends the case";

@@ -268,8 +268,14 @@ impl Slots {
             | Op::Phys { save, .. }
             | Op::Hold { save, .. }
             | Op::Held { save, .. }
+            | Op::PciCapability { save, .. }
             | Op::Eventfd { save } => {
                 self.0.insert(save.clone(), *ret);
+            }
+            Op::Pread {
+                save: Some(save), ..
+            } => {
+                self.0.insert(save.clone(), wire::little_endian(data));
             }
             Op::Ioctl { save, save_ret, .. } => {
                 self.save(save, data);
@@ -286,7 +292,7 @@ impl Slots {
         for one in save {
             let end = one.offset + one.width.bytes();
             let bytes = data.get(one.offset..end).unwrap_or_default();
-            self.0.insert(one.slot.clone(), little_endian(bytes));
+            self.0.insert(one.slot.clone(), wire::little_endian(bytes));
         }
     }
 
@@ -296,14 +302,6 @@ impl Slots {
             Value::Slot { name, add } => Some(self.0.get(name)?.wrapping_add(*add)),
         }
     }
-}
-
-/// The number that the bytes of a field are.
-pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |value, byte| (value << 8) | u64::from(*byte))
 }
 
 /// Compares one outcome with what was expected of it.
@@ -330,7 +328,7 @@ pub fn compare(expect: &Expect, outcome: &Outcome, slots: &Slots) -> Result<(), 
     for field in &expect.fields {
         check_field(field, data, slots)?;
     }
-    check_data(&expect.data, data)
+    check_data(&expect.data, data, slots)
 }
 
 fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
@@ -454,10 +452,14 @@ fn check_want(
     })
 }
 
-fn check_data(want: &WantData, data: &[u8]) -> Result<(), Mismatch> {
+fn check_data(want: &WantData, data: &[u8], slots: &Slots) -> Result<(), Mismatch> {
+    if let WantData::Number(want) = want {
+        let value = wire::little_endian(data);
+        return check_want("value", want, value, slots, |value| format!("{value:#x}"));
+    }
     let text = String::from_utf8_lossy(data);
     let met = match want {
-        WantData::Anything => true,
+        WantData::Anything | WantData::Number(_) => true,
         WantData::All(byte) => data.iter().all(|other| other == byte),
         WantData::Changed(byte) => data.iter().any(|other| other != byte),
         WantData::Bytes(bytes) => data == bytes,

@@ -17,6 +17,7 @@ pub mod judge;
 pub mod kselftest;
 pub mod lab;
 pub mod lcov;
+pub mod monitor;
 pub mod offer;
 pub mod options;
 pub mod platform;

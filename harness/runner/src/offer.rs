@@ -77,6 +77,7 @@ fn group(
         let id = device_id(name, index);
         devices.push(OfferedDevice {
             name: found.name.clone(),
+            machine_id: Some(id.clone()),
             engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
             signature: model.signature.replace("{id}", &id),
             native: model.native.clone(),
@@ -106,6 +107,7 @@ fn group(
 fn mdev_device(name: &str) -> OfferedDevice {
     OfferedDevice {
         name: name.to_owned(),
+        machine_id: None,
         engine: None,
         signature: String::new(),
         native: None,
@@ -139,7 +141,7 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
             let Ok(model) = model(platform, device) else {
                 continue;
             };
-            if model.engine.is_some() {
+            if !model.resets {
                 // A function-level reset takes 100 ms at each open and close. Cases about
                 // resets switch it on again for themselves.
                 let path = format!("/sys/bus/pci/devices/{}/reset_method", found.name);

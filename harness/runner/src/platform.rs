@@ -125,6 +125,9 @@ pub struct Model {
     pub native: Option<String>,
     /// The driver it has between cases.
     pub home: Option<String>,
+    /// Whether the kernel may reset it between cases.
+    #[serde(default)]
+    pub resets: bool,
 }
 
 /// Name of a DMA engine in a topology file.

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::{Path, PathBuf},
@@ -17,11 +17,12 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
+    fcntl::{FcntlArg, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{prctl, signal::Signal},
 };
 
+use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
 
 /// A QEMU binary and what it said about itself.
@@ -99,6 +100,8 @@ pub struct Machine<'a> {
 pub struct Argv {
     /// Arguments, in order.
     pub args: Vec<String>,
+    /// Those of `-device`, by the name of the device.
+    pub devices: BTreeMap<String, String>,
     /// Group name, and what this QEMU lacks for it.
     pub lacking: BTreeMap<String, String>,
 }
@@ -123,6 +126,8 @@ const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on iom
                        vfio_pci.disable_idle_d3=1 no_timer_check";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
+/// Descriptor of the monitor in the QEMU process.
+const MONITOR_FD: i32 = 4;
 
 impl Qemu {
     /// Asks a binary for its version.
@@ -207,21 +212,24 @@ impl Qemu {
         let mut args = self.base(machine);
         args.extend(["-device".to_owned(), iommu]);
         let mut lacking = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for (name, group) in &platform.devices.groups {
             match self.group(platform, name, group) {
                 Ok(devices) => {
-                    args.extend(
-                        devices
-                            .into_iter()
-                            .flat_map(|it| ["-device".to_owned(), it]),
-                    );
+                    let arguments = devices.iter().map(|(_, it)| it.clone());
+                    args.extend(arguments.flat_map(|it| ["-device".to_owned(), it]));
+                    all.extend(devices);
                 }
                 Err(what) => {
                     lacking.insert(name.clone(), format!("{} has no {what}", self.version));
                 }
             }
         }
-        Ok(Argv { args, lacking })
+        Ok(Argv {
+            args,
+            devices: all,
+            lacking,
+        })
     }
 
     fn lacks(&self, what: String, platform: &Platform) -> QemuError {
@@ -268,6 +276,10 @@ impl Qemu {
                 "stdio",
                 "-chardev",
                 &format!("socket,id=port,fd={PORT_FD}"),
+                "-chardev",
+                &format!("socket,id=monitor,fd={MONITOR_FD}"),
+                "-mon",
+                "chardev=monitor,mode=control",
                 "-device",
                 "virtio-serial-pci,addr=2.0",
                 "-device",
@@ -283,7 +295,7 @@ impl Qemu {
         platform: &Platform,
         name: &str,
         group: &GroupSpec,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<(String, String)>, String> {
         let bridges = group
             .bridges
             .iter()
@@ -295,7 +307,7 @@ impl Qemu {
             .map(|(index, device)| (device, device_id(name, index)));
         bridges
             .chain(devices)
-            .map(|(spec, id)| self.placed(platform, group, spec, &id))
+            .map(|(spec, id)| Ok((id.clone(), self.placed(platform, group, spec, &id)?)))
             .collect()
     }
 
@@ -327,19 +339,25 @@ impl Qemu {
     pub fn start(&self, argv: &Argv, console: &Path) -> Result<Running, QemuError> {
         let log = File::create(console)?;
         let (ours, theirs) = UnixStream::pair()?;
+        let (monitor, its_monitor) = UnixStream::pair()?;
+        let monitor = Monitor::new(monitor, argv.devices.clone())?;
         let mut command = Command::new(&self.path);
         command
             .args(&argv.args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        inherit(&mut command, theirs.into());
+        inherit(&mut command, theirs.into(), its_monitor.into());
         let child = spawn(command).map_err(|error| QemuError::NotThere {
             path: self.path.clone(),
             error,
         })?;
         register(child.id());
-        Ok(Running { child, port: ours })
+        Ok(Running {
+            child,
+            port: ours,
+            monitor,
+        })
     }
 
     /// The command line for a person to copy.
@@ -410,22 +428,23 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Gives the child the port as [`PORT_FD`], its own process group (Ctrl-C is for the runner),
-/// and death together with the thread that started it.
-fn inherit(command: &mut Command, port: OwnedFd) {
+/// Gives the child the port as [`PORT_FD`] and the monitor as [`MONITOR_FD`], its own process
+/// group (Ctrl-C is for the runner), and death together with the thread that started it.
+fn inherit(command: &mut Command, port: OwnedFd, monitor: OwnedFd) {
     command.process_group(0);
-    let move_port = move || {
+    let move_both = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if port.as_raw_fd() == PORT_FD {
-            fcntl(&port, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        } else {
+        // Each may lie where the other one has to go.
+        let port = fcntl(&port, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
+        let monitor = fcntl(&monitor, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
+        for (from, to) in [(port, PORT_FD), (monitor, MONITOR_FD)] {
             // SAFETY: dup2 onto a descriptor that nothing in the child uses yet.
-            nix::errno::Errno::result(unsafe { libc::dup2(port.as_raw_fd(), PORT_FD) })?;
+            nix::errno::Errno::result(unsafe { libc::dup2(from, to) })?;
         }
         Ok(())
     };
     // SAFETY: only async-signal-safe calls between fork and exec.
-    unsafe { command.pre_exec(move_port) };
+    unsafe { command.pre_exec(move_both) };
 }
 
 /// Name of a bridge in QEMU, made from its place.
@@ -467,6 +486,8 @@ pub struct Running {
     child: Child,
     /// The agent's port.
     pub port: UnixStream,
+    /// What the host can do to it.
+    pub monitor: Monitor,
 }
 
 impl Running {

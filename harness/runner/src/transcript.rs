@@ -9,7 +9,7 @@ use case::{Check, Compiled, Layout};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, Observed, Op, Outcome, Patch, Value};
 
-use crate::judge::{little_endian, observed_end, shown_bytes};
+use crate::judge::{observed_end, shown_bytes};
 
 /// One line for each op that is worth one.
 #[must_use]
@@ -189,7 +189,7 @@ impl Names {
                 for one in save {
                     let end = one.offset + one.width.bytes();
                     let bytes = data.get(one.offset..end).unwrap_or_default();
-                    let value = little_endian(bytes);
+                    let value = wire::little_endian(bytes);
                     self.values.insert(one.slot.clone(), value);
                     let names = match is_fd(layout, data, one.offset) {
                         true => &mut self.fds,

@@ -36,6 +36,7 @@ fn boot(bytes: &[u8]) -> BootError {
     let platform = Platform::load(&root().join("vm-images"), "intel").unwrap();
     let argv = Argv {
         args: Vec::new(),
+        devices: BTreeMap::new(),
         lacking: BTreeMap::new(),
     };
     let console = folder.path().join("console");

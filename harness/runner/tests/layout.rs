@@ -12,13 +12,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use uapi::{IOMMUFD_H, MOCK_H, VFIO_H};
+use uapi::{IOMMUFD_H, MOCK_H, PCI_REGS_H, VFIO_H};
 
 /// Names of the headers that the tables leave out on purpose. `*` stands for any ending.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("_IOMMUFD_H", "include guard"),
     ("VFIO_H", "include guard"),
     ("_UAPI_IOMMUFD_TEST_H", "include guard"),
+    ("LINUX_PCI_REGS_H", "include guard"),
+    (
+        "PCI_*",
+        "configuration space: the tables have what cases use",
+    ),
+    ("HT_*", "HyperTransport"),
+    ("CXL_*", "Compute Express Link"),
     ("VFIO_DEVICE_API_*", "strings"),
     ("VFIO_IOMMU_SPAPR_*", "POWER"),
     ("vfio_iommu_spapr_*", "POWER"),
@@ -77,8 +84,9 @@ fn headers() -> Option<BTreeMap<&'static str, PathBuf>> {
         );
         return None;
     }
-    let mut headers =
-        BTreeMap::from([(IOMMUFD_H, dir.join(IOMMUFD_H)), (VFIO_H, dir.join(VFIO_H))]);
+    let mut headers: BTreeMap<_, _> = [IOMMUFD_H, PCI_REGS_H, VFIO_H]
+        .map(|name| (name, dir.join(name)))
+        .into();
     match mock_header() {
         Some(path) => {
             headers.insert(MOCK_H, path);

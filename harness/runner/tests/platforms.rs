@@ -35,13 +35,15 @@ fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
     Qemu::open(&path).unwrap()
 }
 
-const DEVICES: [(&str, &str); 6] = [
+const DEVICES: [(&str, &str); 8] = [
     ("nvme", "serial cmb_size_mb"),
     ("virtio-rng-pci", "disable-legacy iommu_platform"),
     ("pcie-pci-bridge", "addr"),
     ("pcie-root-port", "chassis"),
     ("pxb-pcie", "bus_nr bypass_iommu"),
     ("igb", "netdev"),
+    ("edu", "romfile"),
+    ("e1000e", "romfile"),
 ];
 
 fn argv(iommu: (&str, &str), without: &str, platform: &str) -> Result<Argv, QemuError> {

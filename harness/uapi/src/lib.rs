@@ -17,6 +17,7 @@ mod errno;
 mod iommufd;
 mod lookup;
 mod mock;
+mod pci_regs;
 mod types;
 mod vfio_container;
 mod vfio_device;
@@ -38,5 +39,7 @@ pub const SERIES: &str = "7.3";
 pub const IOMMUFD_H: &str = "linux/iommufd.h";
 /// Header of vfio, as a C program includes it.
 pub const VFIO_H: &str = "linux/vfio.h";
+/// Header of PCI configuration space, as a C program includes it. The tables have a part of it.
+pub const PCI_REGS_H: &str = "linux/pci_regs.h";
 /// Header of the iommufd mock. It is part of the kernel's sources, not of its installed headers.
 pub const MOCK_H: &str = "iommufd_test.h";

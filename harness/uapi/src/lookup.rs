@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::types::{Capability, Constant, Element, Field, Ioctl, Struct};
-use crate::{constants as sets, iommufd, mock, vfio_container, vfio_device, vfio_group};
+use crate::{constants as sets, iommufd, mock, pci_regs, vfio_container, vfio_device, vfio_group};
 
 static IOCTLS: LazyLock<Vec<Ioctl>> = LazyLock::new(|| {
     [
@@ -49,7 +49,8 @@ pub fn structure(name: &str) -> Option<&'static Struct> {
 
 /// Every named number.
 pub fn constants() -> impl Iterator<Item = &'static Constant> {
-    sets::ALL.iter().flat_map(|set| set.iter())
+    let sets = sets::ALL.iter().chain(pci_regs::ALL);
+    sets.flat_map(|set| set.iter())
 }
 
 /// The value of the named number.

@@ -15,8 +15,8 @@ pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{End, Reply, Request};
 pub use outcome::{Attempt, Dma, DmaEnd, Failure, Injected, Observed, Outcome};
 pub use plan::{
-    Access, Account, Arg, Engine, FailNth, Fault, Location, Memory, Op, OpenFlags, Patch, Plan,
-    Resource, Save, Slot, Value, Width,
+    Access, Account, Arg, Chain, Engine, FailNth, Fault, HostAction, Location, Memory, Op,
+    OpenFlags, Patch, Plan, Resource, Save, Slot, Value, Width,
 };
 
 /// Revision of everything in this crate; both ends compare it in the handshake.
@@ -24,3 +24,10 @@ pub const REVISION: &str = env!("WIRE_REVISION");
 
 /// Name of the virtio-serial port that carries the frames.
 pub const PORT: &str = "conformance.0";
+
+/// The little-endian number that up to eight bytes are; what is beyond them is lost.
+#[must_use]
+pub fn little_endian(bytes: &[u8]) -> u64 {
+    let first = bytes.iter().take(8).rev();
+    first.fold(0, |value, byte| (value << 8) | u64::from(*byte))
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Facts, Outcome, Plan, World};
+use crate::{Facts, HostAction, Outcome, Plan, World};
 
 /// What the host asks of the agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum Request {
         /// Repeated in the answer.
         token: u64,
     },
+    /// What came of [`Reply::Asks`]: none, or why it could not be done.
+    Answer(Option<String>),
     /// End the guest in good order.
     PowerOff,
 }
@@ -64,6 +66,8 @@ pub enum Reply {
         /// Wall time in the guest, in microseconds.
         us: u64,
     },
+    /// A case waits for the host to do something.
+    Asks(HostAction),
     /// The next bytes of one file of counters: part of the answer to [`Request::Counters`].
     Counters {
         /// Its path below the kernel's folder of counters, which is that of the build.

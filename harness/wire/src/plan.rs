@@ -47,6 +47,14 @@ pub enum Location {
         /// Put before the entry's name.
         prefix: String,
     },
+    /// `prefix` followed by the last component of where a link points to: the number of a
+    /// group that the case creates.
+    Link {
+        /// The link.
+        link: String,
+        /// Put before the name.
+        prefix: String,
+    },
 }
 
 /// How to open.
@@ -242,7 +250,7 @@ pub enum Op {
         /// Receives the address.
         save: Slot,
     },
-    /// `mmap(2)` of a descriptor, shared.
+    /// `mmap(2)` of a descriptor.
     Mmap {
         /// Which descriptor.
         fd: Value,
@@ -323,6 +331,8 @@ pub enum Op {
         offset: Value,
         /// Bytes.
         length: u64,
+        /// Receives the first bytes, up to eight, as a little-endian number.
+        save: Option<Slot>,
     },
     /// `pwrite(2)`.
     Pwrite {
@@ -332,6 +342,33 @@ pub enum Op {
         offset: Value,
         /// What.
         bytes: Vec<u8>,
+        /// Values only the guest knows.
+        patches: Vec<Patch>,
+    },
+    /// `pread(2)` or `pwrite(2)` with an address of the plan's own choice for its buffer.
+    Transfer {
+        /// Which descriptor.
+        fd: Value,
+        /// Which of the two.
+        write: bool,
+        /// File offset.
+        offset: Value,
+        /// Bytes.
+        length: u64,
+        /// The buffer.
+        at: Value,
+    },
+    /// Walk the capabilities of a vfio-pci device's configuration space to the first with
+    /// this id; `ret` is its offset, ENOENT is its absence.
+    PciCapability {
+        /// Which device descriptor.
+        fd: Value,
+        /// The id.
+        id: u16,
+        /// Which of the two chains.
+        chain: Chain,
+        /// Receives the offset in configuration space.
+        save: Slot,
     },
     /// Open, read at most a page, close; text is in the outcome.
     ReadFile {
@@ -389,6 +426,39 @@ pub enum Op {
     Wait {
         /// Which descriptor.
         fd: Value,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// Wait until an eventfd was signalled and take what it counted; `ret` is the count, 0 at
+    /// the deadline.
+    Events {
+        /// Which eventfd.
+        fd: Value,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// Add 1 to an eventfd.
+    Signal {
+        /// Which eventfd.
+        fd: Value,
+    },
+    /// Something that only the host can do to the machine; the plan waits for it.
+    Host(HostAction),
+    /// Wait until a device that was plugged in is ready, and give it to a driver.
+    Arrive {
+        /// PCI address.
+        device: String,
+        /// Driver name; none leaves it driverless.
+        driver: Option<String>,
+        /// Deadline.
+        timeout_ms: u64,
+    },
+    /// Wait until a path is there, or gone; ETIMEDOUT at the deadline.
+    Await {
+        /// Which path.
+        path: String,
+        /// There, or gone.
+        there: bool,
         /// Deadline.
         timeout_ms: u64,
     },
@@ -525,6 +595,24 @@ impl Op {
             op => op,
         }
     }
+}
+
+/// What the host can do to a device of the machine, which it knows by a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostAction {
+    /// Ask the guest to let go of it. It goes when the guest does.
+    Unplug(String),
+    /// Wait until it is gone and plug it in again; nothing, if it was never unplugged.
+    Plug(String),
+}
+
+/// The two chains of capabilities in configuration space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Chain {
+    /// That of conventional PCI, from `PCI_CAPABILITY_LIST`.
+    Standard,
+    /// That of PCI Express, from byte 256.
+    Extended,
 }
 
 /// Deliberate faults, for the tests of the harness itself.

@@ -1,26 +1,89 @@
 //! `pread` and `pwrite`: the regions of a device through its descriptor. `read` and `write`:
 //! queues of events, whose buffers are memory of the case.
 
-use wire::{Op, Value};
+use wire::{Op, Patch, Slot, Value, Width};
 
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want, WantData, WantEnd},
     fields::Fields,
-    node::Node,
+    node::{Node, Tree},
     problem::Problem,
-    steps::{memory::read_offset, step::read_errno},
+    steps::{
+        ioctl::{read_want, show},
+        memory::read_offset,
+        step::read_errno,
+    },
     value,
 };
 
-/// `pread: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, length: 2, expect: [0x36, 0x1b]}`
+/// Address that no process has mapped.
+const UNMAPPED: u64 = 0x10;
+
+/// Where in which descriptor, and how the call ends.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pread {
+struct Place {
     on: String,
     offset: Value,
-    length: u64,
-    expect: Option<Vec<u8>>,
+    pointer: Option<Value>,
+    returns: Option<u64>,
     end: WantEnd,
+}
+
+impl Place {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            on: fields.need("on")?.text()?.to_owned(),
+            offset: read_offset(fields)?,
+            pointer: fields.take("pointer").map(read_pointer).transpose()?,
+            returns: fields.number("returns")?,
+            end: read_errno(fields)?,
+        })
+    }
+
+    fn fd(&self) -> Value {
+        Value::Slot {
+            name: self.on.clone(),
+            add: 0,
+        }
+    }
+
+    /// A transfer that succeeds is whole, unless the case says how much of it is done.
+    fn expect(&self, length: u64) -> Expect {
+        let mut expect = Expect::ending(self.end.clone());
+        if self.end == WantEnd::Success {
+            let done = self.returns.unwrap_or(length);
+            expect.returns = Some(Want::Is(Value::Const(done)));
+        }
+        expect
+    }
+
+    fn transfer(&self, write: bool, length: u64) -> Option<Op> {
+        Some(Op::Transfer {
+            fd: self.fd(),
+            write,
+            offset: self.offset.clone(),
+            length,
+            at: self.pointer.clone()?,
+        })
+    }
+}
+
+fn read_pointer(node: &Node) -> Result<Value, Problem> {
+    match &node.tree {
+        Tree::Text(text) if text == "unmapped" => Ok(Value::Const(UNMAPPED)),
+        _ => value::value(node),
+    }
+}
+
+/// `pread: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, length: 2, expect: [0x36, 0x1b]}`, or
+/// with `width: 2` for a number: `expect: {has: PCI_COMMAND_MEMORY}`, `save: command`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pread {
+    place: Place,
+    length: u64,
+    expect: WantData,
+    save: Option<Slot>,
 }
 
 impl Pread {
@@ -30,25 +93,39 @@ impl Pread {
     /// With the first thing that is wrong.
     pub fn read(body: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(body, "pread")?;
-        let on = fields.need("on")?.text()?.to_owned();
-        let offset = read_offset(&mut fields)?;
+        let place = Place::read(&mut fields)?;
+        let width = read_width(&mut fields)?;
         let length = fields.number("length")?.unwrap_or(4);
-        let expect = fields.take("expect").map(read_bytes).transpose()?;
-        let end = read_errno(&mut fields)?;
+        let all = fields.number("all")?;
+        let expect = match (fields.take("expect"), width) {
+            (Some(node), Some(_)) => WantData::Number(read_want(node, value::value)?),
+            (Some(node), None) => WantData::Bytes(read_bytes(node)?),
+            (None, _) => all.map_or(WantData::Anything, |byte| WantData::All(byte as u8)),
+        };
+        let save = fields.take("save").map(read_slot).transpose()?;
         fields.finish()?;
         Ok(Self {
-            on,
-            offset,
-            length,
+            place,
+            length: width.map_or(length, |width| width.bytes() as u64),
             expect,
-            end,
+            save,
         })
     }
 
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {
-        format!("pread of {}", self.on)
+        format!("pread of {}", self.place.on)
+    }
+
+    /// What is saved, and what is compared with it, is another one on another machine.
+    fn layout(&self) -> Layout {
+        let saved = matches!(&self.expect, WantData::Number(Want::Is(Value::Slot { .. })));
+        if saved || self.save.is_some() {
+            Layout::Volatile
+        } else {
+            Layout::Bytes
+        }
     }
 
     /// Adds its op.
@@ -56,35 +133,27 @@ impl Pread {
     /// # Errors
     /// Never.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let fd = Value::Slot {
-            name: self.on.clone(),
-            add: 0,
-        };
-        let op = Op::Pread {
-            fd,
-            offset: self.offset.clone(),
+        let own = Op::Pread {
+            fd: self.place.fd(),
+            offset: self.place.offset.clone(),
             length: self.length,
+            save: self.save.clone(),
         };
-        let mut expect = Expect::ending(self.end.clone());
-        if self.end == WantEnd::Success {
-            expect.returns = Some(Want::Is(Value::Const(self.length)));
-        }
-        expect.data = self
-            .expect
-            .clone()
-            .map_or(WantData::Anything, WantData::Bytes);
-        to.push(op, expect, Layout::Bytes);
+        let op = self.place.transfer(false, self.length).unwrap_or(own);
+        let mut expect = self.place.expect(self.length);
+        expect.data = self.expect.clone();
+        to.push(op, expect, self.layout());
         Ok(())
     }
 }
 
-/// `pwrite: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, offset: 4, bytes: [6, 0]}`
+/// `pwrite: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, offset: 4, bytes: [6, 0]}`, or
+/// `width: 2, value: [PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pwrite {
-    on: String,
-    offset: Value,
+    place: Place,
     bytes: Vec<u8>,
-    end: WantEnd,
+    patches: Vec<Patch>,
 }
 
 impl Pwrite {
@@ -94,23 +163,24 @@ impl Pwrite {
     /// With the first thing that is wrong.
     pub fn read(body: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(body, "pwrite")?;
-        let on = fields.need("on")?.text()?.to_owned();
-        let offset = read_offset(&mut fields)?;
-        let bytes = read_bytes(fields.need("bytes")?)?;
-        let end = read_errno(&mut fields)?;
+        let place = Place::read(&mut fields)?;
+        let (bytes, patches) = match read_width(&mut fields)? {
+            None => (read_bytes(fields.need("bytes")?)?, Vec::new()),
+            Some(width) => read_number(fields.need("value")?, width)?,
+        };
         fields.finish()?;
         Ok(Self {
-            on,
-            offset,
+            place,
             bytes,
-            end,
+            patches,
         })
     }
 
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {
-        format!("pwrite to {}", self.on)
+        let offset = show(&self.place.offset);
+        format!("pwrite to {} at {offset}", self.place.on)
     }
 
     /// Adds its op.
@@ -118,21 +188,51 @@ impl Pwrite {
     /// # Errors
     /// Never.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let fd = Value::Slot {
-            name: self.on.clone(),
-            add: 0,
-        };
-        let op = Op::Pwrite {
-            fd,
-            offset: self.offset.clone(),
+        let length = self.bytes.len() as u64;
+        let own = Op::Pwrite {
+            fd: self.place.fd(),
+            offset: self.place.offset.clone(),
             bytes: self.bytes.clone(),
+            patches: self.patches.clone(),
         };
-        let mut expect = Expect::ending(self.end.clone());
-        if self.end == WantEnd::Success {
-            expect.returns = Some(Want::Is(Value::Const(self.bytes.len() as u64)));
-        }
-        to.push(op, expect, Layout::Nothing);
+        let op = self.place.transfer(true, length).unwrap_or(own);
+        to.push(op, self.place.expect(length), Layout::Nothing);
         Ok(())
+    }
+}
+
+fn read_width(fields: &mut Fields<'_>) -> Result<Option<Width>, Problem> {
+    let at = fields.at();
+    let Some(bytes) = fields.number("width")? else {
+        return Ok(None);
+    };
+    let width = Width::of(bytes);
+    width
+        .map(Some)
+        .ok_or_else(|| Problem::expected(at, "width 1, 2, 4 or 8", &bytes.to_string()))
+}
+
+fn read_slot(node: &Node) -> Result<Slot, Problem> {
+    let name = node.text()?;
+    value::check_name(node, name)?;
+    Ok(name.to_owned())
+}
+
+fn read_number(node: &Node, width: Width) -> Result<(Vec<u8>, Vec<Patch>), Problem> {
+    match value::value(node)? {
+        Value::Const(number) if width != Width::W8 && number >> (width.bytes() * 8) != 0 => {
+            let what = format!("a number of {} bytes", width.bytes());
+            Err(Problem::expected(node.at, &what, &format!("{number:#x}")))
+        }
+        Value::Const(number) => Ok((number.to_le_bytes()[..width.bytes()].to_vec(), Vec::new())),
+        value => {
+            let patch = Patch {
+                offset: 0,
+                width,
+                value,
+            };
+            Ok((vec![0; width.bytes()], vec![patch]))
+        }
     }
 }
 

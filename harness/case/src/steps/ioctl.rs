@@ -15,6 +15,7 @@ use crate::{
     fields::Fields,
     node::{Name, Node, Tree},
     problem::Problem,
+    role::{Member, Role, Which},
     steps::step::{read_end, read_errno},
     value,
 };
@@ -38,11 +39,15 @@ pub struct Ioctl {
     on: String,
     argument: Argument,
     expect: Expect,
+    groups: Vec<GroupWant>,
     saves: Vec<Save>,
     save_return: Option<String>,
     /// What a kernel that conforms to the plan would answer instead.
     pub plan: Option<WantEnd>,
 }
+
+/// A field that is to hold the number of a group, which only the guest knows.
+type GroupWant = (&'static Field, usize, Which);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Argument {
@@ -80,7 +85,7 @@ impl Ioctl {
             .transpose()?
             .flatten();
         let wants = match (fields.take("expect"), layout) {
-            (None, _) => Vec::new(),
+            (None, _) => Wants::default(),
             (Some(node), Some(layout)) => read_wants(node, layout, payload)?,
             (Some(node), None) => {
                 return Err(Problem::other(
@@ -100,7 +105,7 @@ impl Ioctl {
         let expect = Expect {
             end,
             returns,
-            fields: wants,
+            fields: wants.fields,
             data: WantData::Anything,
         };
         Ok(Self {
@@ -109,6 +114,7 @@ impl Ioctl {
             on,
             argument,
             expect,
+            groups: wants.groups,
             saves,
             save_return,
             plan,
@@ -193,7 +199,16 @@ impl Ioctl {
             save: self.saves.clone(),
             save_ret: self.save_return.clone(),
         };
-        to.push(op, self.expect.clone(), layout);
+        let mut expect = self.expect.clone();
+        for (field, base, which) in &self.groups {
+            let number = to.cast.group(*which)?.number()?;
+            expect.fields.push(FieldWant {
+                field,
+                base: *base,
+                want: Want::Is(Value::Const(number.into())),
+            });
+        }
+        to.push(op, expect, layout);
         Ok(())
     }
 }
@@ -321,20 +336,96 @@ pub fn read_saves(
     Ok(saves)
 }
 
+/// Name under which a case speaks of the capabilities behind an info struct.
+const CAPABILITIES: &str = "capabilities";
+
+#[derive(Default)]
+struct Wants {
+    fields: Vec<FieldWant>,
+    groups: Vec<GroupWant>,
+}
+
+/// Reads `expect` of an ioctl: fields, the elements of the flexible array under its name, and
+/// under `capabilities` the structs of the chain behind an info struct, in its order.
 fn read_wants(
     node: &Node,
     layout: &'static Struct,
     payload: Option<Payload>,
-) -> Result<Vec<FieldWant>, Problem> {
-    let mut wants = Vec::new();
+) -> Result<Wants, Problem> {
+    let mut wants = Wants::default();
     for (name, want) in node.entries()? {
-        let (field, base) = find_field(Some(layout), payload, &name.text).ok_or_else(|| {
+        match (layout.tail, find_field(Some(layout), payload, &name.text)) {
+            (Some(tail), None) if tail.name == name.text => wants.read_tail(tail, want)?,
+            (_, None) if name.text == CAPABILITIES => {
+                wants.fields.extend(read_chain_wants(want, layout)?);
+            }
+            (_, found) => wants.read(name, want, layout, found)?,
+        }
+    }
+    Ok(wants)
+}
+
+impl Wants {
+    fn read_tail(&mut self, tail: &uapi::Tail, node: &Node) -> Result<(), Problem> {
+        let Element::Struct(layout) = tail.element else {
+            let text = format!("`{}` does not consist of structs", tail.name);
+            return Err(Problem::other(node.at, text));
+        };
+        for (index, item) in node.items().iter().enumerate() {
+            let base = tail.offset as usize + index * layout.size as usize;
+            for (name, want) in item.entries()? {
+                let found = layout.field(&name.text).map(|field| (field, base));
+                self.read(name, want, layout, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        name: &Name,
+        want: &Node,
+        layout: &'static Struct,
+        found: Option<(&'static Field, usize)>,
+    ) -> Result<(), Problem> {
+        let (field, base) = found.ok_or_else(|| {
             let known = layout.fields.iter().map(|field| field.name);
             Problem::unknown_key(name.at, &name.text, layout.name, known)
         })?;
-        wants.extend(read_field_want(want, field, base)?);
+        match group_named(want) {
+            Some(which) => self.groups.push((field, base, which)),
+            None => self.fields.extend(read_field_want(want, field, base)?),
+        }
+        Ok(())
     }
-    Ok(wants)
+}
+
+/// The kernel puts the chain right behind the struct, each capability at a multiple of eight.
+fn read_chain_wants(node: &Node, info: &'static Struct) -> Result<Vec<FieldWant>, Problem> {
+    let mut wants = Wants::default();
+    let mut base = info.size as usize;
+    for item in node.items() {
+        let named = item.entries()?.iter().find(|(key, _)| key.text == "struct");
+        let missing = || Problem::missing(item.at, "struct", "a capability");
+        let layout = read_struct(&named.ok_or_else(missing)?.1)?;
+        for (name, want) in item.entries()? {
+            if name.text != "struct" {
+                let found = layout.field(&name.text).map(|field| (field, base));
+                wants.read(name, want, layout, found)?;
+            }
+        }
+        base += (layout.size as usize).next_multiple_of(8);
+    }
+    Ok(wants.fields)
+}
+
+/// `{group}` or `{other}`.
+fn group_named(node: &Node) -> Option<Which> {
+    let Tree::Text(text) = &node.tree else {
+        return None;
+    };
+    let role = Role::named(text.strip_prefix('{')?.strip_suffix('}')?)?;
+    (role.member == Member::Whole).then_some(role.which)
 }
 
 fn read_argument(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Argument, Problem> {

@@ -3,12 +3,15 @@
 pub mod data;
 pub mod dma;
 pub mod driver;
+pub mod event;
 pub mod fail_nth;
 pub mod file;
 pub mod ioctl;
+pub mod machine;
 pub mod memfd;
 pub mod memory;
 pub mod open;
+pub mod pci;
 pub mod process;
 pub mod rights;
 pub mod step;

@@ -8,14 +8,15 @@ use crate::{
     fields::Fields,
     node::{Node, Tree},
     problem::Problem,
-    role::{Member, Role, Which},
+    role::{Function, Member, Role, Which},
     steps::step::read_errno,
     value,
 };
 
 /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
 ///
-/// `starts: noiommu-` asks for the device or group node of such a name.
+/// `starts: noiommu-` asks for the device or group node of such a name. `group.0@10.0` is a
+/// function that the case creates, `group of group.0@10.0` its group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open(Vec<One>);
 
@@ -32,6 +33,8 @@ struct One {
 enum Target {
     Role(Role),
     Path(String),
+    Function(Function),
+    GroupOf(Function),
 }
 
 impl Open {
@@ -130,7 +133,11 @@ impl Target {
         if text.starts_with('/') {
             return Ok(Self::Path(text.to_owned()));
         }
-        Role::named(text).map(Self::Role).ok_or_else(|| {
+        let group_of = text.strip_prefix("group of ").and_then(Function::named);
+        let created = group_of.map(Self::GroupOf);
+        let created = created.or_else(|| Function::named(text).map(Self::Function));
+        let known = created.or_else(|| Role::named(text).map(Self::Role));
+        known.ok_or_else(|| {
             let known = [
                 "group",
                 "group.0",
@@ -149,11 +156,12 @@ impl Target {
             Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
             Self::Path(path) if path == "/dev/vfio/vfio" => Some("vfio_group"),
             Self::Path(_) => None,
-            Self::Role(Role {
+            Self::GroupOf(_)
+            | Self::Role(Role {
                 member: Member::Whole,
                 ..
             }) => Some("vfio_group"),
-            Self::Role(_) => Some("vfio_cdev"),
+            Self::Role(_) | Self::Function(_) => Some("vfio_cdev"),
         }
     }
 
@@ -182,11 +190,14 @@ impl Target {
                 } else {
                     "pci"
                 };
-                let name = &to.cast.device(*role)?.name;
-                Ok(Location::Entry {
-                    directory: format!("/sys/bus/{bus}/devices/{name}/vfio-dev"),
-                    starts: starts.to_owned(),
-                    prefix: "/dev/vfio/devices/".to_owned(),
+                Ok(node_of(bus, &to.cast.device(*role)?.name, starts))
+            }
+            Self::Function(function) => Ok(node_of("pci", &to.cast.function(function)?, starts)),
+            Self::GroupOf(function) => {
+                let name = to.cast.function(function)?;
+                Ok(Location::Link {
+                    link: format!("/sys/bus/pci/devices/{name}/iommu_group"),
+                    prefix: "/dev/vfio/".to_owned(),
                 })
             }
         }
@@ -198,7 +209,18 @@ impl std::fmt::Display for Target {
         match self {
             Self::Role(role) => write!(f, "{role}"),
             Self::Path(path) => f.write_str(path),
+            Self::Function(function) => write!(f, "{function}"),
+            Self::GroupOf(function) => write!(f, "group of {function}"),
         }
+    }
+}
+
+/// The device node of a device, whose number changes with each driver.
+fn node_of(bus: &str, name: &str, starts: &str) -> Location {
+    Location::Entry {
+        directory: format!("/sys/bus/{bus}/devices/{name}/vfio-dev"),
+        starts: starts.to_owned(),
+        prefix: "/dev/vfio/devices/".to_owned(),
     }
 }
 

@@ -6,7 +6,10 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, fail_nth, file, ioctl, memfd, memory, open, process, rights},
+    steps::{
+        data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
+        process, rights,
+    },
 };
 
 /// One step of a case.
@@ -45,6 +48,14 @@ enum Action {
     GroupType(driver::GroupType),
     Dma(dma::Dma),
     Phys(dma::Phys),
+    Events(event::Events),
+    Signal(event::Signal),
+    PciCapability(pci::Capability),
+    ResetMethod(pci::ResetMethod),
+    VirtualFunctions(pci::VirtualFunctions),
+    ModuleParameter(pci::ModuleParameter),
+    Unplug(machine::Unplug),
+    Plug(machine::Plug),
     Memfd(memfd::Memfd),
     Udmabuf(memfd::Udmabuf),
     Capability(rights::Capability),
@@ -97,6 +108,32 @@ pub const KEYS: &[(&str, &str)] = &[
         "let a device write a page by DMA, and see where it lands",
     ),
     ("phys", "physical address of a page of the process"),
+    (
+        "events",
+        "wait for an eventfd and take its count; none is to come where it is 0",
+    ),
+    ("signal", "add 1 to an eventfd"),
+    (
+        "pci_capability",
+        "find a capability in a device's configuration space",
+    ),
+    (
+        "reset_method",
+        "how the kernel may reset a device; between cases it may not",
+    ),
+    (
+        "virtual_functions",
+        "create the virtual functions of a device",
+    ),
+    (
+        "module_parameter",
+        "give a device to vfio-pci anew, with a parameter of the module",
+    ),
+    (
+        "unplug",
+        "ask the guest to let a device go; it is back after the case",
+    ),
+    ("plug", "plug an unplugged device in again"),
     ("memfd", "create files that are memory"),
     ("udmabuf", "make a dma-buf of part of a memfd"),
     (
@@ -186,6 +223,14 @@ impl Step {
             "group_type" => action!(GroupType, driver::GroupType),
             "dma" => action!(Dma, dma::Dma),
             "phys" => action!(Phys, dma::Phys),
+            "events" => action!(Events, event::Events),
+            "signal" => action!(Signal, event::Signal),
+            "pci_capability" => action!(PciCapability, pci::Capability),
+            "reset_method" => action!(ResetMethod, pci::ResetMethod),
+            "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
+            "module_parameter" => action!(ModuleParameter, pci::ModuleParameter),
+            "unplug" => action!(Unplug, machine::Unplug),
+            "plug" => action!(Plug, machine::Plug),
             "memfd" => action!(Memfd, memfd::Memfd),
             "udmabuf" => action!(Udmabuf, memfd::Udmabuf),
             "capability" => action!(Capability, rights::Capability),
@@ -236,6 +281,14 @@ impl Step {
             Action::GroupType(it) => it.compile(to),
             Action::Dma(it) => it.compile(to),
             Action::Phys(it) => it.compile(to),
+            Action::Events(it) => it.compile(to),
+            Action::Signal(it) => it.compile(to),
+            Action::PciCapability(it) => it.compile(to),
+            Action::ResetMethod(it) => it.compile(to),
+            Action::VirtualFunctions(it) => it.compile(to),
+            Action::ModuleParameter(it) => it.compile(to),
+            Action::Unplug(it) => it.compile(to),
+            Action::Plug(it) => it.compile(to),
             Action::Memfd(it) => it.compile(to),
             Action::Udmabuf(it) => it.compile(to),
             Action::Capability(it) => it.compile(to),
@@ -342,6 +395,8 @@ impl Step {
             | Action::Fault(_)
             | Action::Phys(_)
             | Action::Eventfd(_)
+            | Action::Signal(_)
+            | Action::ResetMethod(_)
             | Action::Memfd(_)
             | Action::Capability(_)
             | Action::Rlimit(_)

@@ -1,0 +1,113 @@
+//! `unplug` and `plug`: what the host does to the machine.
+
+use wire::{HostAction, Op};
+
+use crate::{
+    build::Builder,
+    expect::{Expect, Layout},
+    node::Node,
+    problem::Problem,
+    role::{OfferedDevice, Role},
+    steps::pci,
+};
+
+/// The kernel has so long to let a device go, or to find one.
+const MOVE_MS: u64 = 5000;
+
+/// `unplug: group.0`: the guest is asked to let the device go, which it does once nobody uses it.
+/// After the case the device is back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unplug(Role);
+
+impl Unplug {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// When it names no device.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        Role::read_device(body).map(Self)
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("unplug {}", self.0)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.0)?;
+        let back = plug(device, self.0)?;
+        to.restore_by(back);
+        let unplug = HostAction::Unplug(machine_id(device, self.0)?);
+        to.push(Op::Host(unplug), Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
+/// `plug: group.0`: waits until an unplugged device is gone, plugs it in again, and gives it the
+/// driver that it has between cases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plug(Role);
+
+impl Plug {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// When it names no device.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        Role::read_device(body).map(Self)
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("plug in {}", self.0)
+    }
+
+    /// Adds its ops.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.0)?;
+        let path = format!("/sys/bus/pci/devices/{}", device.name);
+        let gone = Op::Await {
+            path,
+            there: false,
+            timeout_ms: MOVE_MS,
+        };
+        to.push(gone, Expect::SUCCESS, Layout::Nothing);
+        for op in plug(device, self.0)? {
+            to.push(op, Expect::SUCCESS, Layout::Nothing);
+        }
+        Ok(())
+    }
+}
+
+fn machine_id(device: &OfferedDevice, role: Role) -> Result<String, String> {
+    let id = device.machine_id.clone();
+    id.ok_or_else(|| format!("a device of the machine: {role} is made by the guest"))
+}
+
+/// Plugs a device in, and makes it what it is between cases.
+fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
+    let there = Op::Await {
+        path: format!("/sys/bus/pci/devices/{}/reset_method", device.name),
+        there: true,
+        timeout_ms: MOVE_MS,
+    };
+    Ok(vec![
+        Op::Host(HostAction::Plug(machine_id(device, role)?)),
+        there,
+        pci::set_method(&device.name, "\n"),
+        Op::Arrive {
+            device: device.name.clone(),
+            driver: device.home.clone(),
+            timeout_ms: MOVE_MS,
+        },
+    ])
+}

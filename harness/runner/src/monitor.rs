@@ -1,0 +1,176 @@
+//! The monitor of a machine: what cases ask the host to do to it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufReader},
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use qapi::{
+    ExecuteError, Qmp, Stream,
+    qmp::{Event, device_del, human_monitor_command},
+};
+use wire::HostAction;
+
+/// A guest has so long to let a device go.
+const GONE: Duration = Duration::from_secs(10);
+/// The monitor answers every command at once.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Between two looks at the events that came.
+const PAUSE: Duration = Duration::from_millis(2);
+
+type Client = Qmp<Stream<BufReader<UnixStream>, UnixStream>>;
+
+/// The monitor of one machine.
+pub struct Monitor {
+    client: Client,
+    greeted: bool,
+    /// `-device` arguments by device.
+    devices: BTreeMap<String, String>,
+    /// Devices that the guest was asked to let go.
+    leaving: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor")
+            .field("leaving", &self.leaving)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the monitor did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// The connection failed, or the command was refused.
+    #[error("{doing}: {error}")]
+    Refused {
+        /// What was tried.
+        doing: String,
+        /// What the monitor said.
+        error: ExecuteError,
+    },
+    /// The human monitor answers in words only when it refuses.
+    #[error("`{command}` on the monitor of QEMU: {answer}")]
+    Said {
+        /// The command.
+        command: String,
+        /// The words.
+        answer: String,
+    },
+    /// The machine has no such device.
+    #[error("the machine has no device `{0}` on its command line")]
+    NoDevice(String),
+    /// The guest does not let the device go.
+    #[error("the guest did not let {device} go within {} s", GONE.as_secs())]
+    Stays {
+        /// The device.
+        device: String,
+    },
+}
+
+impl Monitor {
+    /// A monitor that nobody has talked to yet.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be shared between its two directions.
+    pub fn new(stream: UnixStream, devices: BTreeMap<String, String>) -> io::Result<Self> {
+        stream.set_read_timeout(Some(ANSWER))?;
+        let reader = BufReader::new(stream.try_clone()?);
+        Ok(Self {
+            client: Qmp::new(Stream::new(reader, stream)),
+            greeted: false,
+            devices,
+            leaving: BTreeSet::new(),
+        })
+    }
+
+    /// Does what a case asks for.
+    ///
+    /// # Errors
+    /// When the monitor refuses, or the guest does not play along.
+    pub fn perform(&mut self, action: &HostAction) -> Result<(), MonitorError> {
+        self.greet()?;
+        match action {
+            HostAction::Unplug(device) => self.unplug(device),
+            HostAction::Plug(device) => self.plug(device),
+        }
+    }
+
+    fn greet(&mut self) -> Result<(), MonitorError> {
+        if !self.greeted {
+            let greeting = self.client.handshake();
+            greeting.map_err(|error| refused("greeting the monitor of QEMU".to_owned(), error))?;
+            self.greeted = true;
+        }
+        Ok(())
+    }
+
+    fn unplug(&mut self, device: &str) -> Result<(), MonitorError> {
+        let command = device_del {
+            id: device.to_owned(),
+        };
+        self.client
+            .execute(&command)
+            .map_err(|error| refused(format!("unplugging {device}"), error))?;
+        self.leaving.insert(device.to_owned());
+        Ok(())
+    }
+
+    /// A case that failed half way may not have unplugged what is to be plugged in.
+    fn plug(&mut self, device: &str) -> Result<(), MonitorError> {
+        if !self.leaving.contains(device) {
+            return Ok(());
+        }
+        let known = self.devices.get(device).cloned();
+        let argument = known.ok_or_else(|| MonitorError::NoDevice(device.to_owned()))?;
+        self.await_gone(device)?;
+        // The command line's own words: QMP would want each option with its type.
+        self.say(format!("device_add {argument}"))?;
+        self.leaving.remove(device);
+        Ok(())
+    }
+
+    fn await_gone(&mut self, device: &str) -> Result<(), MonitorError> {
+        let deadline = Instant::now() + GONE;
+        loop {
+            let asked = self.client.nop();
+            asked.map_err(|error| refused(format!("waiting for {device} to go"), error.into()))?;
+            if self.client.events().any(|event| is_end_of(&event, device)) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let device = device.to_owned();
+                return Err(MonitorError::Stays { device });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Says something to the human monitor, which does not answer when all is well.
+    fn say(&mut self, command: String) -> Result<(), MonitorError> {
+        let command_line = human_monitor_command {
+            cpu_index: None,
+            command_line: command.clone(),
+        };
+        let answer = self.client.execute(&command_line);
+        let answer = answer.map_err(|error| refused(command.clone(), error))?;
+        let answer = answer.trim().to_owned();
+        if answer.is_empty() {
+            return Ok(());
+        }
+        Err(MonitorError::Said { command, answer })
+    }
+}
+
+fn refused(doing: String, error: ExecuteError) -> MonitorError {
+    MonitorError::Refused { doing, error }
+}
+
+fn is_end_of(event: &Event, id: &str) -> bool {
+    match event {
+        Event::DEVICE_DELETED { data, .. } => data.device.as_deref() == Some(id),
+        _ => false,
+    }
+}
