@@ -34,6 +34,8 @@ pub struct Builder<'a> {
     plan_end: Option<WantEnd>,
     /// Processes that execute what is pushed, the innermost last.
     processes: Vec<String>,
+    /// How often what is pushed is executed, and the name of the number.
+    repeat: Option<(u64, String)>,
 }
 
 impl<'a> Builder<'a> {
@@ -52,7 +54,18 @@ impl<'a> Builder<'a> {
             at: At::default(),
             plan_end: None,
             processes: Vec::new(),
+            repeat: None,
         }
+    }
+
+    /// Each op pushed until [`Self::once`] is executed so many times in a row.
+    pub fn repeatedly(&mut self, times: u64, counter: &str) {
+        self.repeat = Some((times, counter.to_owned()));
+    }
+
+    /// Each op pushed from now on is executed once.
+    pub fn once(&mut self) {
+        self.repeat = None;
     }
 
     /// Everything pushed from now on is executed by this process.
@@ -124,6 +137,14 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
+        let op = match &self.repeat {
+            Some((times, counter)) => Op::Repeat {
+                times: *times,
+                counter: counter.clone(),
+                op: Box::new(op),
+            },
+            None => op,
+        };
         let within = self.processes.iter().rev();
         self.ops.push(within.fold(op, |op, process| Op::In {
             process: process.clone(),

@@ -10,6 +10,7 @@ pub mod memfd;
 pub mod memory;
 pub mod open;
 pub mod process;
+pub mod repeat;
 pub mod rights;
 pub mod step;
 

@@ -6,7 +6,9 @@ use crate::{
     expect::WantEnd,
     node::Node,
     problem::Problem,
-    steps::{data, dma, driver, fail_nth, file, ioctl, memfd, memory, open, process, rights},
+    steps::{
+        data, dma, driver, fail_nth, file, ioctl, memfd, memory, open, process, repeat, rights,
+    },
 };
 
 /// One step of a case.
@@ -53,6 +55,8 @@ enum Action {
     Fork(process::Fork),
     In(process::In),
     Exit(process::Exit),
+    Repeat(repeat::Repeat),
+    AwaitFile(file::AwaitFile),
     Fault(file::Fault),
     FailNth(Box<fail_nth::FailNth>),
 }
@@ -106,6 +110,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ("fork", "fork a process that waits for steps"),
     ("in", "let a forked process execute steps"),
     ("exit", "let a forked process end"),
+    ("repeat", "execute a step many times in a row"),
+    (
+        "await_file",
+        "wait until a file of sysfs or procfs says something",
+    ),
     ("fault", "break the guest, to test the harness"),
     (
         "fail_nth",
@@ -184,6 +193,8 @@ impl Step {
             "fork" => action!(Fork, process::Fork),
             "in" => action!(In, process::In),
             "exit" => action!(Exit, process::Exit),
+            "repeat" => action!(Repeat, repeat::Repeat),
+            "await_file" => action!(AwaitFile, file::AwaitFile),
             "fault" => action!(Fault, file::Fault),
             "fail_nth" => {
                 fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
@@ -229,6 +240,8 @@ impl Step {
             Action::Fork(it) => it.compile(to),
             Action::In(it) => it.compile(index, to),
             Action::Exit(it) => it.compile(to),
+            Action::Repeat(it) => it.compile(index, to),
+            Action::AwaitFile(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
             Action::FailNth(it) => it.compile(index, to),
         }
@@ -265,6 +278,7 @@ impl Step {
         match &self.action {
             Action::GroupType(it) => it.is_identity(),
             Action::In(it) => it.uses_identity(),
+            Action::Repeat(it) => it.step().uses_identity(),
             _ => false,
         }
     }
@@ -283,6 +297,7 @@ impl Step {
             | Action::Fork(_)
             | Action::Exit(_) => false,
             Action::In(it) => it.asserts(),
+            Action::Repeat(it) => it.step().asserts(),
             _ => true,
         }
     }
