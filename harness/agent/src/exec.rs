@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Write},
     num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd},
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -197,7 +197,8 @@ impl Machine {
             }
             Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
             Op::WriteFile { at, text } => {
-                sysfs::write(path_of(at)?, text)?;
+                let path = path_of(at)?;
+                sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;
                 ok(0)
             }
             Op::Driver { device, driver } => {
@@ -317,7 +318,8 @@ impl Machine {
     }
 
     fn open(&mut self, at: &Location, flags: OpenFlags, save: &str) -> Done {
-        let file = options(flags).open(path_of(at)?)?;
+        let (path, options) = (path_of(at)?, options(flags));
+        let file = self.call(|| options.open(path))?;
         self.keep(save, file.into_raw_fd())
     }
 

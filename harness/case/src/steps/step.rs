@@ -250,10 +250,15 @@ impl Step {
     /// Whether it makes one system call, into which failures can be injected.
     #[must_use]
     pub fn is_one_call(&self) -> bool {
-        matches!(
-            self.action,
-            Action::Ioctl(_) | Action::Mmap(_) | Action::Read(_) | Action::Write(_)
-        )
+        match &self.action {
+            Action::Open(it) => it.is_one(),
+            Action::Ioctl(_)
+            | Action::Mmap(_)
+            | Action::Read(_)
+            | Action::Write(_)
+            | Action::WriteFile(_) => true,
+            _ => false,
+        }
     }
 
     /// The ioctl it makes, and how that is expected to end.
