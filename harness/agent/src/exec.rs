@@ -88,6 +88,7 @@ impl Machine {
                 let outcome = self.processes.finish(process, &mut self.slots);
                 return outcome.unwrap_or_else(|| no_process(process));
             }
+            Op::Repeat { times, counter, op } => return self.repeat(*times, counter, op),
             _ => {}
         }
         let start = Instant::now();
@@ -107,6 +108,26 @@ impl Machine {
     fn execute_in(&mut self, process: &str, op: &Op) -> Outcome {
         let outcome = self.processes.execute(process, &mut self.slots, op);
         outcome.unwrap_or_else(|| no_process(process))
+    }
+
+    /// The outcome of the last execution; the time is that of all.
+    fn repeat(&mut self, times: u64, counter: &str, op: &Op) -> Outcome {
+        let start = Instant::now();
+        let mut observed = Observed::Ok {
+            ret: 0,
+            data: Vec::new(),
+        };
+        for turn in 0..times {
+            self.slots.insert(counter.to_owned(), turn);
+            observed = self.execute(op).observed;
+            if !matches!(observed, Observed::Ok { .. }) {
+                break;
+            }
+        }
+        Outcome {
+            observed,
+            us: start.elapsed().as_micros() as u64,
+        }
     }
 
     fn perform(&mut self, op: &Op) -> Done {
@@ -196,7 +217,8 @@ impl Machine {
             } => self.pci_capability(fd, *id, *chain, save),
             Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
             Op::WriteFile { at, text } => {
-                sysfs::write(path_of(at)?, text)?;
+                let path = path_of(at)?;
+                sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;
                 ok(0)
             }
             Op::Driver { device, driver } => {
@@ -268,9 +290,9 @@ impl Machine {
             Op::Account(account) => ok(rights::account(*account)?),
             Op::Fork { process } => self.fork(process),
             // Only `execute` can give an op's outcome whole; it never comes here with one.
-            Op::In { process, .. } | Op::Finish { process, .. } => {
-                Err(Stop::Missing(process.clone()))
-            }
+            Op::In { process: name, .. }
+            | Op::Finish { process: name, .. }
+            | Op::Repeat { counter: name, .. } => Err(Stop::Missing(name.clone())),
             Op::Start { process, op } => {
                 let started = self.processes.start(process, &self.slots, op);
                 match started.ok_or_else(|| Stop::Missing(process.clone()))? {
@@ -297,6 +319,11 @@ impl Machine {
                 hold::release(&self.descriptor(process, hold)?, self.value(at)?)?;
                 ok(0)
             }
+            Op::AwaitFile {
+                at,
+                text,
+                timeout_ms,
+            } => Ok((0, await_file(&path_of(at)?, text, *timeout_ms)?)),
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
@@ -361,7 +388,8 @@ impl Machine {
     }
 
     fn open(&mut self, at: &Location, flags: OpenFlags, save: &str) -> Done {
-        let file = options(flags).open(path_of(at)?)?;
+        let (path, options) = (path_of(at)?, options(flags));
+        let file = self.call(|| options.open(path))?;
         self.keep(save, file.into_raw_fd())
     }
 
@@ -687,6 +715,18 @@ fn read_file(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a file says once it says this, or at the deadline.
+fn await_file(path: &str, text: &str, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    loop {
+        let bytes = read_file(path)?;
+        if bytes.trim_ascii() == text.as_bytes() || Instant::now() >= deadline {
+            return Ok(bytes);
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Reads so many bytes, or gives up with ETIMEDOUT.
 ///
 /// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
@@ -964,6 +1004,54 @@ mod tests {
             machine.execute(&exit).observed,
             Observed::NotRun { missing }
         );
+    }
+
+    #[test]
+    fn an_op_is_repeated_until_it_fails() {
+        guard::install().unwrap();
+        let mut machine = Machine::default();
+        let counter = || Value::Slot {
+            name: "n".to_owned(),
+            add: 0,
+        };
+        let repeat = |times, op| Op::Repeat {
+            times,
+            counter: "n".to_owned(),
+            op: Box::new(op),
+        };
+        let page = Op::Alloc {
+            memory: Memory::Anonymous,
+            length: PAGE,
+            fill: 0,
+            save: "page".to_owned(),
+        };
+        returned(machine.execute(&page));
+        let store = Op::Store {
+            at: Value::Slot {
+                name: "page".to_owned(),
+                add: 0,
+            },
+            width: Width::W8,
+            value: counter(),
+        };
+        returned(machine.execute(&repeat(5, store)));
+        let page = machine.slots["page"];
+        assert_eq!(peek(page, 8).ok(), Some(vec![4, 0, 0, 0, 0, 0, 0, 0]));
+        // Address 0 is nobody's, so the first load is the last.
+        let load = Op::Load {
+            at: counter(),
+            width: Width::W1,
+        };
+        let fault = machine.execute(&repeat(5, load)).observed;
+        assert_eq!(fault, Observed::Signal(libc::SIGSEGV));
+        assert_eq!(machine.slots["n"], 0);
+    }
+
+    #[test]
+    fn a_file_is_awaited_up_to_the_deadline() {
+        let path = "/proc/sys/kernel/ostype";
+        assert_eq!(await_file(path, "Linux", 60_000).unwrap(), b"Linux\n");
+        assert_eq!(await_file(path, "gone", 1).unwrap(), b"Linux\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Small reads and writes of sysfs, and the binding of drivers.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -16,8 +16,17 @@ pub fn read(path: impl AsRef<Path>) -> String {
 
 /// One `write(2)`: sysfs takes a value whole or not at all.
 pub fn write(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
+    write_by(path, text, |file, bytes| file.write(bytes))
+}
+
+/// As [`write`], with the system call made by the caller.
+pub fn write_by(
+    path: impl AsRef<Path>,
+    text: &str,
+    call: impl FnOnce(&mut File, &[u8]) -> io::Result<usize>,
+) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
-    match file.write(text.as_bytes())? {
+    match call(&mut file, text.as_bytes())? {
         n if n == text.len() => Ok(()),
         n => Err(io::Error::other(format!(
             "short write: {n} of {} bytes",

@@ -40,6 +40,8 @@ pub struct Builder<'a> {
     processes: Vec<String>,
     /// What a process was told to begin, until somebody waits for it.
     started: BTreeMap<String, (Op, Check)>,
+    /// How often what is pushed is executed, and the name of the number.
+    repeat: Option<(u64, String)>,
 }
 
 impl<'a> Builder<'a> {
@@ -62,7 +64,18 @@ impl<'a> Builder<'a> {
             plan_end: None,
             processes: Vec::new(),
             started: BTreeMap::new(),
+            repeat: None,
         }
+    }
+
+    /// Each op pushed until [`Self::once`] is executed so many times in a row.
+    pub fn repeatedly(&mut self, times: u64, counter: &str) {
+        self.repeat = Some((times, counter.to_owned()));
+    }
+
+    /// Each op pushed from now on is executed once.
+    pub fn once(&mut self) {
+        self.repeat = None;
     }
 
     /// Everything pushed from now on is executed by this process.
@@ -169,6 +182,14 @@ impl<'a> Builder<'a> {
     }
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
+        let op = match &self.repeat {
+            Some((times, counter)) => Op::Repeat {
+                times: *times,
+                counter: counter.clone(),
+                op: Box::new(op),
+            },
+            None => op,
+        };
         let within = self.processes.iter().rev();
         self.ops.push(within.fold(op, |op, process| Op::In {
             process: process.clone(),

@@ -82,3 +82,36 @@ fn a_row_gives_what_it_has() {
     };
     assert_eq!((bytes[8], bytes[16]), (1, 3));
 }
+
+#[test]
+fn an_array_may_follow_the_struct_in_an_array() {
+    let ranges = "[{offset: 0x1000, length: 0x2000}, {offset: 0x5000, length: 0x3000}]";
+    let data = format!("{{region_index: 2, nr_ranges: 2, dma_ranges: {ranges}}}");
+    let step = format!("  - VFIO_DEVICE_FEATURE: {{on: a, flags: [GET, DMA_BUF], data: [{data}]}}");
+    let Arg::Buffer { bytes, .. } = argument(&step) else {
+        panic!("no buffer");
+    };
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let words: Vec<_> = (0..bytes.len()).step_by(4).map(word).collect();
+    let header = [56, 0x1_000b];
+    let feature = [2, 0, 0, 2];
+    let first = [0x1000, 0, 0x2000, 0];
+    let second = [0x5000, 0, 0x3000, 0];
+    assert_eq!(
+        words,
+        [&header[..], &feature, &first, &second].concat(),
+        "{bytes:?}"
+    );
+}
+
+#[test]
+fn a_step_is_repeated_with_a_counter() {
+    let step = "VFIO_DEVICE_IOEVENTFD: {on: a, data: $n, fd: 3}";
+    let steps = format!("  - repeat: {{times: 7, count: n, step: {{{step}}}}}\n  - close: a");
+    let ops = compile(&steps).plan.ops;
+    let [Op::Repeat { times, counter, op }, Op::Close { .. }] = &ops[..] else {
+        panic!("{ops:?}");
+    };
+    assert_eq!((*times, counter.as_str()), (7, "n"));
+    assert!(matches!(**op, Op::Ioctl { .. }), "{op:?}");
+}

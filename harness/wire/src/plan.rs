@@ -564,6 +564,26 @@ pub enum Op {
         /// Which.
         process: String,
     },
+    /// Execute an op again and again, until it fails or was executed so many times. The
+    /// outcome is that of the last one.
+    Repeat {
+        /// How many times.
+        times: u64,
+        /// Receives 0 before the first one, 1 before the second, and so on.
+        counter: Slot,
+        /// What.
+        op: Box<Op>,
+    },
+    /// Read a file until its text, without white space at its ends, is this one. The text
+    /// is in the outcome, also when the deadline passed before.
+    AwaitFile {
+        /// Which file.
+        at: Location,
+        /// The text to wait for.
+        text: String,
+        /// Deadline.
+        timeout_ms: u64,
+    },
     /// For the harness' own tests: die, hang, panic the kernel.
     Fault(Fault),
     /// Execute an op until no failure is left to inject into it.
@@ -587,11 +607,13 @@ pub struct FailNth {
 }
 
 impl Op {
-    /// What is executed, in whichever process.
+    /// What is executed, in whichever process and however often.
     #[must_use]
     pub fn innermost(&self) -> &Self {
         match self {
-            Self::In { op, .. } | Self::Finish { op, .. } => op.innermost(),
+            Self::In { op, .. } | Self::Finish { op, .. } | Self::Repeat { op, .. } => {
+                op.innermost()
+            }
             op => op,
         }
     }

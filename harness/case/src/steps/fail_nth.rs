@@ -51,7 +51,8 @@ impl FailNth {
         let node = fields.need("step")?;
         let step = Step::read(node)?;
         if !step.is_one_call() {
-            let text = "failures are injected into an ioctl, `mmap`, `read` or `write`";
+            let text = "failures are injected into one call: an ioctl, `mmap`, `read`, `write`, \
+                        `write_file`, or an `open` of one thing";
             return Err(Problem::other(node.at, text));
         }
         let allocations = read_errnos(fields.take("allowed"), &ALLOCATIONS);

@@ -61,6 +61,58 @@ impl ReadFile {
     }
 }
 
+/// How long a file may take to say what is waited for.
+const DEADLINE_MS: u64 = 2000;
+
+/// `await_file: {path: "/sys/bus/pci/devices/{group.0}/power/runtime_status", text: suspended}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct AwaitFile {
+    path: String,
+    text: String,
+    timeout_ms: u64,
+}
+
+impl AwaitFile {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "await_file")?;
+        let path = fields.need("path")?.text()?.to_owned();
+        let text = fields.need("text")?.text()?.to_owned();
+        let timeout_ms = fields.number("ms")?.unwrap_or(DEADLINE_MS);
+        fields.finish()?;
+        Ok(Self {
+            path,
+            text,
+            timeout_ms,
+        })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("wait for {} in {}", self.text, self.path)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::AwaitFile {
+            at: Location::Path(to.cast.fill(&self.path)?),
+            text: self.text.clone(),
+            timeout_ms: self.timeout_ms,
+        };
+        let mut expect = Expect::SUCCESS;
+        expect.data = WantData::Text(self.text.clone());
+        to.push(op, expect, Layout::Text);
+        Ok(())
+    }
+}
+
 /// `write_file: {path: /sys/..., text: "1", after: "0", errno: EBUSY}`
 ///
 /// `after` is written when the case is over, however it ends: the file is of the whole guest.

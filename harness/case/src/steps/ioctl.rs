@@ -651,16 +651,7 @@ impl Buffer {
         offset: usize,
     ) -> Result<usize, Problem> {
         if let (Element::Struct(layout), Tree::Map(entries)) = (element, &item.tree) {
-            self.bytes.resize(offset + layout.size as usize, 0);
-            for (name, node) in entries {
-                let field = layout.field(&name.text).ok_or_else(|| {
-                    let known = layout.fields.iter().map(|field| field.name);
-                    Problem::unknown_key(name.at, &name.text, layout.name, known)
-                })?;
-                let value = value::field_value(node, field)?;
-                self.place(offset + field.offset as usize, width_of(field), value);
-            }
-            return Ok(offset + layout.size as usize);
+            return self.read_members(layout, entries, offset);
         }
         // Chosen elements are mostly descriptors and flags of 32 bits.
         let width = match element {
@@ -670,6 +661,34 @@ impl Buffer {
         self.bytes.resize(offset + width.bytes(), 0);
         self.place(offset, width, value::value(item)?);
         Ok(offset + width.bytes())
+    }
+
+    /// A struct in an array, with the array behind it where it has one of its own.
+    fn read_members(
+        &mut self,
+        layout: &Struct,
+        entries: &[(Name, Node)],
+        offset: usize,
+    ) -> Result<usize, Problem> {
+        let mut end = offset + layout.size as usize;
+        self.bytes.resize(end, 0);
+        for (name, node) in entries {
+            if let Some(tail) = layout.tail.filter(|tail| tail.name == name.text) {
+                end = offset + tail.offset as usize;
+                for item in node.items() {
+                    end = self.read_element(tail.element, item, end)?;
+                }
+                continue;
+            }
+            let field = layout.field(&name.text).ok_or_else(|| {
+                let fields = layout.fields.iter().map(|field| field.name);
+                let known = fields.chain(layout.tail.map(|tail| tail.name));
+                Problem::unknown_key(name.at, &name.text, layout.name, known)
+            })?;
+            let value = value::field_value(node, field)?;
+            self.place(offset + field.offset as usize, width_of(field), value);
+        }
+        Ok(end)
     }
 }
 

@@ -58,6 +58,12 @@ impl Open {
         Ok(Self(opens))
     }
 
+    /// Whether it opens one thing.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.0.len() == 1
+    }
+
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {

@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
     steps::{
         data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
-        process, rights,
+        process, repeat, rights,
     },
 };
 
@@ -69,6 +69,8 @@ enum Action {
     Hold(process::Hold),
     Held(process::Gate),
     Release(process::Gate),
+    Repeat(repeat::Repeat),
+    AwaitFile(file::AwaitFile),
     Fault(file::Fault),
     FailNth(Box<fail_nth::FailNth>),
 }
@@ -153,6 +155,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ("hold", "make memory hold whoever touches it first"),
     ("held", "wait until a forked process is held by memory"),
     ("release", "let a forked process go that is held"),
+    ("repeat", "execute a step many times in a row"),
+    (
+        "await_file",
+        "wait until a file of sysfs or procfs says something",
+    ),
     ("fault", "break the guest, to test the harness"),
     (
         "fail_nth",
@@ -244,6 +251,8 @@ impl Step {
             "hold" => action!(Hold, process::Hold),
             "held" => action!(Held, process::Gate),
             "release" => action!(Release, process::Gate),
+            "repeat" => action!(Repeat, repeat::Repeat),
+            "await_file" => action!(AwaitFile, file::AwaitFile),
             "fault" => action!(Fault, file::Fault),
             "fail_nth" => {
                 fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
@@ -302,6 +311,8 @@ impl Step {
             Action::Hold(it) => it.compile(to),
             Action::Held(it) => it.compile_held(to),
             Action::Release(it) => it.compile_release(to),
+            Action::Repeat(it) => it.compile(index, to),
+            Action::AwaitFile(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
             Action::FailNth(it) => it.compile(index, to),
         }
@@ -310,10 +321,15 @@ impl Step {
     /// Whether it makes one system call, into which failures can be injected.
     #[must_use]
     pub fn is_one_call(&self) -> bool {
-        matches!(
-            self.action,
-            Action::Ioctl(_) | Action::Mmap(_) | Action::Read(_) | Action::Write(_)
-        )
+        match &self.action {
+            Action::Open(it) => it.is_one(),
+            Action::Ioctl(_)
+            | Action::Mmap(_)
+            | Action::Read(_)
+            | Action::Write(_)
+            | Action::WriteFile(_) => true,
+            _ => false,
+        }
     }
 
     /// Itself, and before it the steps that it has another process make.
@@ -359,6 +375,7 @@ impl Step {
         match &self.action {
             Action::GroupType(it) => it.is_identity(),
             Action::In(it) => it.uses_identity(),
+            Action::Repeat(it) => it.step().uses_identity(),
             _ => false,
         }
     }
@@ -407,6 +424,7 @@ impl Step {
             | Action::Held(_)
             | Action::Release(_) => false,
             Action::In(it) => it.asserts(),
+            Action::Repeat(it) => it.step().asserts(),
             _ => true,
         }
     }
