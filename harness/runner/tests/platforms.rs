@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
 
+mod common;
+
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -16,22 +18,20 @@ use runner::{
 };
 
 /// A program that answers as QEMU does, with these devices and options.
+///
+/// It is a link to a script that is there already: a program that this process has just
+/// written cannot be executed while another thread's child still has it open.
 fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
-    let mut script = "#!/bin/sh\ncase \"$2\" in\n".to_owned();
     for (device, options) in help {
-        let lines: Vec<_> = options
+        let lines: String = options
             .split(' ')
-            .map(|option| format!("  {option}=<str>"))
+            .map(|option| format!("  {option}=<str>\n"))
             .collect();
-        script.push_str(&format!(
-            "{device},help) printf '%s\\n' '{device} options:' '{}'; exit 0;;\n",
-            lines.join("' '")
-        ));
+        let text = format!("{device} options:\n{lines}");
+        fs::write(folder.join(format!("{device}.help")), text).unwrap();
     }
-    script.push_str("*,help) exit 1;;\nesac\necho 'QEMU emulator version 99.0'\n");
     let path = folder.join("qemu");
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    symlink(common::fixtures("fake-qemu.sh"), &path).unwrap();
     Qemu::open(&path).unwrap()
 }
 
