@@ -229,11 +229,11 @@ fn report(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let median = times.get(times.len() / 2).copied().unwrap_or(0);
     writeln!(
         out,
-        "whole corpus             {:>8.2} s   (goal: at most 120)",
+        "whole corpus             {:>8.2} s   (goal: at most 240)",
         summary.run.ms as f64 / 1000.0
     )?;
     writeln!(out, "cases that ran           {:>8}", times.len())?;
-    writeln!(out, "median per case          {median:>8} ms")?;
+    writeln!(out, "median per case          {median:>8} ms  (goal: at most 40)")?;
     writeln!(out, "slowest:")?;
     let mut slow: Vec<_> = ran().collect();
     slow.sort_by_key(|record| std::cmp::Reverse(record.ms));
