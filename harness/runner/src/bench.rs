@@ -233,7 +233,10 @@ fn report(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
         summary.run.ms as f64 / 1000.0
     )?;
     writeln!(out, "cases that ran           {:>8}", times.len())?;
-    writeln!(out, "median per case          {median:>8} ms  (goal: at most 40)")?;
+    writeln!(
+        out,
+        "median per case          {median:>8} ms  (goal: at most 40)"
+    )?;
     writeln!(out, "slowest:")?;
     let mut slow: Vec<_> = ran().collect();
     slow.sort_by_key(|record| std::cmp::Reverse(record.ms));
