@@ -19,6 +19,8 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use wire::{Observed, Op, Outcome, read_frame, write_frame};
 
+use crate::case::pidfd;
+
 /// Values by name, shared by all processes of a case.
 pub type Slots = HashMap<String, u64>;
 
@@ -136,10 +138,9 @@ impl Process {
     }
 
     fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
-        // SAFETY: plain system calls; a result that is no error is a new descriptor of ours.
+        let process = pidfd(self.pid)?;
+        // SAFETY: plain system call; a result that is no error is a new descriptor of ours.
         unsafe {
-            let process = libc::syscall(libc::SYS_pidfd_open, self.pid.as_raw(), 0);
-            let process = OwnedFd::from_raw_fd(Errno::result(process)? as i32);
             let copy = libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0);
             Ok(OwnedFd::from_raw_fd(Errno::result(copy)? as i32))
         }

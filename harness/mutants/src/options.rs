@@ -107,8 +107,7 @@ impl Options {
     /// Guests at a time.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        let processors = || std::thread::available_parallelism().map_or(1, Into::into);
-        self.jobs.unwrap_or_else(processors).max(1)
+        runner::options::jobs(self.jobs)
     }
 
     /// A mutant's run ends after so many cases that notice it.

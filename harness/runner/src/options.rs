@@ -185,8 +185,7 @@ impl Options {
     /// Guests at a time.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        let processors = || std::thread::available_parallelism().map_or(1, Into::into);
-        self.jobs.unwrap_or_else(processors).max(1)
+        jobs(self.jobs)
     }
 
     /// The folder with the cases.
@@ -194,6 +193,13 @@ impl Options {
     pub fn cases(&self) -> PathBuf {
         self.cases.clone().unwrap_or_else(|| root().join("cases"))
     }
+}
+
+/// Guests at a time: as many as asked for, or one for each processor.
+#[must_use]
+pub fn jobs(asked: Option<usize>) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, Into::into);
+    asked.unwrap_or_else(processors).max(1)
 }
 
 /// Root of the project.
