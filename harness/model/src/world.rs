@@ -43,6 +43,28 @@ pub struct Scope {
     pub reset: bool,
 }
 
+impl GroupSpec {
+    /// A device that has its group for itself.
+    const fn alone(shape: Shape) -> Self {
+        Self {
+            shape,
+            devices: 1,
+            native: false,
+        }
+    }
+}
+
+impl Scope {
+    /// Device nodes, and nothing that comes and goes beside them.
+    const SMALLEST: Self = Self {
+        group_path: false,
+        mmap: false,
+        drivers: false,
+        lifetimes: false,
+        reset: false,
+    };
+}
+
 /// A bounded world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
@@ -97,11 +119,7 @@ impl World {
     pub fn singleton() -> Self {
         Self {
             name: "singleton",
-            groups: vec![GroupSpec {
-                shape: Shape::Singleton,
-                devices: 1,
-                native: false,
-            }],
+            groups: vec![GroupSpec::alone(Shape::Singleton)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
             scope: Scope {
@@ -109,7 +127,7 @@ impl World {
                 mmap: true,
                 drivers: true,
                 lifetimes: true,
-                reset: false,
+                ..Scope::SMALLEST
             },
         }
     }
@@ -132,11 +150,9 @@ impl World {
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
             scope: Scope {
-                group_path: false,
                 mmap: true,
                 drivers: true,
-                lifetimes: false,
-                reset: false,
+                ..Scope::SMALLEST
             },
         }
     }
@@ -153,10 +169,8 @@ impl World {
             ioases: vec![Iommu(0)],
             scope: Scope {
                 group_path: true,
-                mmap: false,
                 drivers: true,
-                lifetimes: false,
-                reset: false,
+                ..Scope::SMALLEST
             },
             ..Self::group(shape)
         }
@@ -165,11 +179,6 @@ impl World {
     /// A singleton and a group of two that share iommu_fds and IOASes.
     #[must_use]
     pub fn two_groups() -> Self {
-        let single = GroupSpec {
-            shape: Shape::Singleton,
-            devices: 1,
-            native: false,
-        };
         let pair = GroupSpec {
             shape: Shape::Functions,
             devices: 2,
@@ -177,16 +186,10 @@ impl World {
         };
         Self {
             name: "singleton and group",
-            groups: vec![pair, single],
+            groups: vec![pair, GroupSpec::alone(Shape::Singleton)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
-            scope: Scope {
-                group_path: false,
-                mmap: false,
-                drivers: false,
-                lifetimes: false,
-                reset: false,
-            },
+            scope: Scope::SMALLEST,
         }
     }
 
@@ -195,19 +198,12 @@ impl World {
     pub fn resettable() -> Self {
         Self {
             name: "resettable",
-            groups: vec![GroupSpec {
-                shape: Shape::Sriov,
-                devices: 1,
-                native: false,
-            }],
+            groups: vec![GroupSpec::alone(Shape::Sriov)],
             iommus: 1,
             ioases: vec![Iommu(0)],
             scope: Scope {
-                group_path: false,
-                mmap: false,
-                drivers: false,
-                lifetimes: false,
                 reset: true,
+                ..Scope::SMALLEST
             },
         }
     }
@@ -217,19 +213,12 @@ impl World {
     pub fn mdev() -> Self {
         Self {
             name: "mdev",
-            groups: vec![GroupSpec {
-                shape: Shape::Mdev,
-                devices: 1,
-                native: false,
-            }],
+            groups: vec![GroupSpec::alone(Shape::Mdev)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
             scope: Scope {
-                group_path: false,
-                mmap: false,
-                drivers: false,
                 lifetimes: true,
-                reset: false,
+                ..Scope::SMALLEST
             },
         }
     }

@@ -181,6 +181,7 @@ impl<'a> Writer<'a> {
         let errno = match edge.rule.answer {
             Answer::Ok => String::new(),
             Answer::Errno(name) => format!(", errno: {name}"),
+            // The clause leaves it open; EPERM is what Linux says of a group that is not viable.
             Answer::Refused => ", errno: EPERM".to_owned(),
         };
         let refused = !errno.is_empty();
