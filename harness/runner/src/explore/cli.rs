@@ -85,6 +85,7 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
         eprintln!("error: {error}");
         match error {
             ExploreError::NoWorld(_) => Exit::Nothing,
+            ExploreError::Lab(LabError::Platform(_)) => Exit::Usage,
             _ => Exit::NoMachine,
         }
     });
@@ -103,7 +104,13 @@ fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
     }
     let folder = tempfile::tempdir()?;
     let walked = walk_all(options, &plans, folder.path())?;
-    report(&plans, &walked)
+    let exit = report(&plans, &walked)?;
+    if exit != Exit::Ok {
+        // A divergence names a line of its walk.
+        let kept = folder.keep();
+        writeln!(io::stdout(), "the walks are in {}", kept.display())?;
+    }
+    Ok(exit)
 }
 
 fn selected(names: &[String]) -> Result<Vec<World>, ExploreError> {
