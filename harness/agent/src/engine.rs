@@ -67,6 +67,11 @@ impl Engines {
             None => Err(io::Error::other("the device vanished from the table")),
         }
     }
+
+    /// The device was taken out of the machine: what was mapped of it is no more.
+    pub fn forget(&mut self, device: &str) {
+        self.0.remove(device);
+    }
 }
 
 struct Nvme {

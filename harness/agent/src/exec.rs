@@ -6,6 +6,8 @@ use std::{
     num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     os::unix::fs::{FileExt, OpenOptionsExt},
+    sync::Barrier,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -89,6 +91,7 @@ impl Machine {
                 return outcome.unwrap_or_else(|| no_process(process));
             }
             Op::Repeat { times, counter, op } => return self.repeat(*times, counter, op),
+            Op::Together(ops) => return self.together(ops),
             _ => {}
         }
         let start = Instant::now();
@@ -126,6 +129,40 @@ impl Machine {
         }
         Outcome {
             observed,
+            us: start.elapsed().as_micros() as u64,
+        }
+    }
+
+    /// Every thread has a copy of the values; what each saved comes together at the end.
+    fn together(&mut self, ops: &[Op]) -> Outcome {
+        let start = Instant::now();
+        let gate = Barrier::new(ops.len());
+        let slots = &self.slots;
+        let race = |op| {
+            let mut own = Self {
+                slots: slots.clone(),
+                ..Self::default()
+            };
+            gate.wait();
+            let outcome = own.execute(op);
+            own.slots
+                .retain(|name, value| slots.get(name) != Some(value));
+            (outcome, own.slots)
+        };
+        let ended: Vec<_> = thread::scope(|scope| {
+            let racers: Vec<_> = ops.iter().map(|op| scope.spawn(move || race(op))).collect();
+            racers.into_iter().map(ScopedJoinHandle::join).collect()
+        });
+        let mut outcomes = Vec::new();
+        for ended in ended {
+            let Ok((outcome, saved)) = ended else {
+                continue; // the agent has a bug, and the judge misses an outcome
+            };
+            self.slots.extend(saved);
+            outcomes.push(outcome);
+        }
+        Outcome {
+            observed: Observed::Together(outcomes),
             us: start.elapsed().as_micros() as u64,
         }
     }
@@ -251,7 +288,10 @@ impl Machine {
                 device,
                 driver,
                 timeout_ms,
-            } => arrive(device, driver.as_deref(), *timeout_ms),
+            } => {
+                self.engines.forget(device);
+                arrive(device, driver.as_deref(), *timeout_ms)
+            }
             Op::Await {
                 path,
                 there,
@@ -327,6 +367,7 @@ impl Machine {
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
+            Op::Together(ops) => Err(Stop::Observed(self.together(ops).observed)),
         }
     }
 
@@ -1045,6 +1086,34 @@ mod tests {
         let fault = machine.execute(&repeat(5, load)).observed;
         assert_eq!(fault, Observed::Signal(libc::SIGSEGV));
         assert_eq!(machine.slots["n"], 0);
+    }
+
+    #[test]
+    fn ops_at_once_share_descriptors_and_what_they_save() {
+        let mut machine = Machine::default();
+        let slot = |name: &str| Value::Slot {
+            name: name.to_owned(),
+            add: 0,
+        };
+        let eventfd = |name: &str| Op::Eventfd {
+            save: name.to_owned(),
+        };
+        let ended = |observed: Observed| match observed {
+            Observed::Together(outcomes) => outcomes,
+            other => panic!("{other:?}"),
+        };
+        let made = machine.execute(&Op::Together(vec![eventfd("one"), eventfd("two")]));
+        for (outcome, name) in ended(made.observed).into_iter().zip(["one", "two"]) {
+            assert_eq!(returned(outcome), machine.slots[name]);
+        }
+        // The waiting thread is released by the other one.
+        let fd = slot("one");
+        let events = Op::Events {
+            fd: fd.clone(),
+            timeout_ms: 60_000,
+        };
+        let both = machine.execute(&Op::Together(vec![events, Op::Signal { fd }]));
+        assert_eq!(returned(ended(both.observed).swap_remove(0)), 1);
     }
 
     #[test]

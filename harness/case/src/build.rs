@@ -6,7 +6,7 @@ use wire::{Location, Op, Plan};
 
 use crate::{
     At,
-    expect::{Check, Expect, Injection, Layout, WantEnd},
+    expect::{Check, Expect, Injection, Layout, Parts, Race, WantEnd},
     role::{Cast, Which},
     steps::pci,
 };
@@ -115,6 +115,12 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Where the step at hand stands.
+    #[must_use]
+    pub const fn place(&self) -> At {
+        self.at
+    }
+
     /// Waits for what a process was told to begin.
     ///
     /// # Errors
@@ -176,9 +182,17 @@ impl<'a> Builder<'a> {
     pub fn push_injected(&mut self, op: Op, check: Check, injection: Injection) {
         self.ops.push(op);
         self.checks.push(Check {
-            injection: Some(injection),
+            parts: Parts::Injected(injection),
             ..check
         });
+    }
+
+    /// Adds ops that are executed at once.
+    pub fn push_together(&mut self, ops: Vec<Op>, race: Race) {
+        self.push(Op::Together(ops), Expect::SUCCESS, Layout::Nothing);
+        if let Some(check) = self.checks.last_mut() {
+            check.parts = Parts::Together(race);
+        }
     }
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
@@ -204,7 +218,7 @@ impl<'a> Builder<'a> {
             layout,
             needs_dma: false,
             shown,
-            injection: None,
+            parts: Parts::Whole,
         });
     }
 
@@ -231,8 +245,11 @@ impl<'a> Builder<'a> {
     }
 
     /// These ops undo what the case does; they must do no harm where it did not get so far.
+    /// Once is enough, however often the case does it.
     pub fn restore_by(&mut self, ops: Vec<Op>) {
-        self.restore_ops.extend(ops);
+        if !self.restore_ops.windows(ops.len()).any(|had| had == ops) {
+            self.restore_ops.extend(ops);
+        }
     }
 
     /// This file changes: it gets that text after the case.

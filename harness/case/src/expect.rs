@@ -130,8 +130,28 @@ pub struct Check {
     pub needs_dma: bool,
     /// Whether the outcome belongs into the snapshot.
     pub shown: bool,
-    /// What is expected while failures are injected; `expect` is for when none is left.
-    pub injection: Option<Injection>,
+    /// What is expected of the parts of an op that has some.
+    pub parts: Parts,
+}
+
+/// What is expected of the parts of an op.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parts {
+    /// It has none.
+    Whole,
+    /// Failures are injected into it; the check's own `expect` is for when none is left.
+    Injected(Injection),
+    /// It is several at once; the check's own `expect` says nothing.
+    Together(Race),
+}
+
+/// What is expected of ops that are executed at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Race {
+    /// Of each op; how it ends is left to `ends`.
+    pub checks: Vec<Check>,
+    /// The ways in which all of them together may end; each way has an end for each op.
+    pub ends: Vec<Vec<WantEnd>>,
 }
 
 /// What is expected of an op into which failures are injected.

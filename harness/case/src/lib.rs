@@ -25,7 +25,9 @@ pub use build::{Builder, Compiled};
 pub use clauses::Clause;
 pub use corpus::{Corpus, CorpusError};
 pub use expand::Preludes;
-pub use expect::{Check, Expect, FieldWant, Injection, Layout, Want, WantData, WantEnd};
+pub use expect::{
+    Check, Expect, FieldWant, Injection, Layout, Parts, Race, Want, WantData, WantEnd,
+};
 pub use file::{Case, Deviation, Xfail, read as read_file};
 pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};

@@ -87,22 +87,27 @@ pub enum Which {
     Group,
     /// Another group, whose devices do DMA on demand.
     Other,
-    /// The mdev.
-    Mdev,
+    /// The group of this shape, whatever the case is about.
+    Of(Shape),
 }
 
 impl Which {
-    const ALL: [(&'static str, Self); 3] = [
-        ("group", Self::Group),
-        ("other", Self::Other),
-        ("mdev", Self::Mdev),
-    ];
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "group" => Some(Self::Group),
+            "other" => Some(Self::Other),
+            shape => Shape::named(shape).map(Self::Of),
+        }
+    }
+}
 
-    fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, which)| *which == self)
-            .map_or("?", |(name, _)| name)
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group => f.write_str("group"),
+            Self::Other => f.write_str("other"),
+            Self::Of(shape) => write!(f, "{shape}"),
+        }
     }
 }
 
@@ -135,8 +140,21 @@ impl Role {
             Some((group, "native")) => (group, Member::Native),
             Some((group, index)) => (group, Member::Index(index.parse().ok()?)),
         };
-        let which = Which::ALL.iter().find(|(known, _)| *known == group)?.1;
+        let which = Which::named(group)?;
         Some(Self { which, member })
+    }
+
+    /// Reads the role of a group as a whole.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn read_group(node: &Node) -> Result<Which, Problem> {
+        let name = node.text()?;
+        let shapes = Shape::ALL.map(|(name, _)| name);
+        Which::named(name).ok_or_else(|| {
+            let known = ["group", "other"].into_iter().chain(shapes);
+            Problem::unknown_name(node.at, "group", name, known)
+        })
     }
 
     /// Reads the role of one device.
@@ -156,7 +174,7 @@ impl Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.which.name())?;
+        write!(f, "{}", self.which)?;
         match self.member {
             Member::Whole => Ok(()),
             Member::Index(index) => write!(f, ".{index}"),
@@ -278,13 +296,7 @@ impl<'a> Cast<'a> {
     pub fn new(guest: &'a Guest, shape: Option<Shape>) -> Result<Self, String> {
         let group = match shape {
             None => None,
-            Some(shape) => Some(
-                guest
-                    .groups
-                    .iter()
-                    .find(|group| group.shape == shape)
-                    .ok_or_else(|| missing(guest, shape))?,
-            ),
+            Some(shape) => Some(of_shape(guest, shape)?),
         };
         Ok(Self { guest, group })
     }
@@ -327,12 +339,7 @@ impl<'a> Cast<'a> {
                 .filter(|group| group.devices.iter().any(|device| device.engine.is_some()))
                 .find(|group| self.group.is_none_or(|own| own.number != group.number))
                 .ok_or_else(|| "a second group with a device that does DMA".to_owned()),
-            Which::Mdev => self
-                .guest
-                .groups
-                .iter()
-                .find(|group| group.shape == Shape::Mdev)
-                .ok_or_else(|| missing(self.guest, Shape::Mdev)),
+            Which::Of(shape) => of_shape(self.guest, shape),
         }
     }
 
@@ -395,6 +402,11 @@ impl<'a> Cast<'a> {
             _ => Ok(self.device(role)?.name.clone()),
         }
     }
+}
+
+fn of_shape(guest: &Guest, shape: Shape) -> Result<&OfferedGroup, String> {
+    let found = guest.groups.iter().find(|group| group.shape == shape);
+    found.ok_or_else(|| missing(guest, shape))
 }
 
 fn missing(guest: &Guest, shape: Shape) -> String {

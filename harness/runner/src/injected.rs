@@ -6,44 +6,43 @@ use wire::{Attempt, FailNth, Failure, Injected, Observed, Op, Outcome};
 
 use crate::judge::{Mismatch, Slots, compare, errno_text, observed_end};
 
-/// What was done, what was expected of it and what was seen.
+/// What was done, and what was expected of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+struct Parts<'a> {
     plan: &'a FailNth,
     check: &'a Check,
     injection: &'a Injection,
-    injected: &'a Injected,
-}
-
-/// The parts of an op into which failures were injected; none of any other op.
-#[must_use]
-pub fn parts<'a>(op: &'a Op, check: &'a Check, outcome: &'a Outcome) -> Option<Parts<'a>> {
-    match (op, &check.injection, &outcome.observed) {
-        (Op::FailNth(plan), Some(injection), Observed::Injected(injected)) => Some(Parts {
-            plan,
-            check,
-            injection,
-            injected,
-        }),
-        _ => None,
-    }
 }
 
 /// Compares every execution with what was expected.
 ///
 /// # Errors
 /// With the first difference.
-pub fn compare_all(parts: &Parts<'_>, slots: &mut Slots) -> Result<(), Mismatch> {
-    if parts.injected.attempts.is_empty() {
+pub fn compare_all(
+    op: &Op,
+    check: &Check,
+    injection: &Injection,
+    outcome: &Outcome,
+    slots: &mut Slots,
+) -> Result<(), Mismatch> {
+    let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) else {
+        return compare(&check.expect, outcome, slots);
+    };
+    let parts = Parts {
+        plan,
+        check,
+        injection,
+    };
+    if injected.attempts.is_empty() {
         return Err(Mismatch {
             expected: "a failure to inject".to_owned(),
             observed: "the call has no point at which one can be injected".to_owned(),
         });
     }
-    for attempt in &parts.injected.attempts {
-        compare_attempt(parts, attempt, slots).map_err(|mismatch| within(attempt, mismatch))?;
+    for attempt in &injected.attempts {
+        compare_attempt(&parts, attempt, slots).map_err(|mismatch| within(attempt, mismatch))?;
     }
-    compare(&parts.check.expect, &parts.injected.last, slots).map_err(|mismatch| Mismatch {
+    compare(&check.expect, &injected.last, slots).map_err(|mismatch| Mismatch {
         expected: format!("{}, after every failure", mismatch.expected),
         observed: mismatch.observed,
     })

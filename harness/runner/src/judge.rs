@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use case::{Check, Compiled, Expect, FieldWant, Sources, Want, WantData, WantEnd, Xfail};
+use case::{Check, Compiled, Expect, FieldWant, Parts, Sources, Want, WantData, WantEnd, Xfail};
 use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Save, Value};
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
-    injected, splat,
+    injected, race, splat,
     verdict::Verdict,
 };
 
@@ -79,7 +79,15 @@ pub fn judge(
     snapshot: Option<String>,
     sources: &Sources,
 ) -> Judgement {
-    if let Some(judgement) = lost(observation) {
+    if let Some(mut judgement) = lost(observation) {
+        judgement.failed_step = match judge_steps(compiled, observation, sources) {
+            Steps::Failed { step, .. } => Some(step),
+            // The first step of which nobody heard how it ended.
+            _ => {
+                let ended = observation.outcomes.iter().take_while(|it| it.is_some());
+                compiled.checks.get(ended.count()).map(|check| check.step)
+            }
+        };
         return judgement;
     }
     let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
@@ -198,7 +206,7 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         let Some(outcome) = outcome else {
             return Steps::Broken(format!("{}: no outcome was reported", check.label));
         };
-        if let Observed::Broken { why } = &outcome.observed {
+        if let Some(why) = broken(outcome) {
             let place = sources.place(check.at);
             return Steps::Broken(format!("{place}: {}: {why}", check.label));
         }
@@ -209,9 +217,12 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         if planned && !ends_as(&check.expect.end, outcome) {
             return Steps::AsPlanned;
         }
-        let compared = match injected::parts(op, check, outcome) {
-            Some(parts) => injected::compare_all(&parts, &mut slots),
-            None => compare(&check.expect, outcome, &slots),
+        let compared = match &check.parts {
+            Parts::Whole => compare(&check.expect, outcome, &slots),
+            Parts::Injected(injection) => {
+                injected::compare_all(op, check, injection, outcome, &mut slots)
+            }
+            Parts::Together(race) => race::compare_all(race, outcome, &slots),
         };
         if let Err(mismatch) = compared {
             let why = describe(check, &mismatch, sources);
@@ -224,6 +235,15 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         slots.learn(op, outcome);
     }
     Steps::AsExpected
+}
+
+/// Why the agent could not carry an op out, or a part of it.
+fn broken(outcome: &Outcome) -> Option<&str> {
+    match &outcome.observed {
+        Observed::Broken { why } => Some(why),
+        Observed::Together(outcomes) => outcomes.iter().find_map(broken),
+        _ => None,
+    }
 }
 
 fn describe(check: &Check, mismatch: &Mismatch, sources: &Sources) -> String {
@@ -255,6 +275,11 @@ impl Slots {
     pub fn learn(&mut self, op: &Op, outcome: &Outcome) {
         if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
             return self.learn(&plan.op, &injected.last);
+        }
+        if let (Op::Together(ops), Observed::Together(outcomes)) = (op, &outcome.observed) {
+            for (op, outcome) in ops.iter().zip(outcomes) {
+                self.learn(op, outcome);
+            }
         }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;
@@ -331,7 +356,7 @@ pub fn compare(expect: &Expect, outcome: &Outcome, slots: &Slots) -> Result<(), 
     check_data(&expect.data, data, slots)
 }
 
-fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
+pub(crate) fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
     match (want, &outcome.observed) {
         (WantEnd::Success, Observed::Ok { .. }) => true,
         (WantEnd::Errno(want), Observed::Errno { errno, .. }) => want == errno,
@@ -344,7 +369,7 @@ fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
     }
 }
 
-fn want_end(want: &WantEnd) -> String {
+pub(crate) fn want_end(want: &WantEnd) -> String {
     match want {
         WantEnd::Success => "success".to_owned(),
         WantEnd::Errno(errno) => errno_text(*errno),
@@ -363,6 +388,7 @@ pub fn observed_end(outcome: &Outcome) -> String {
         Observed::Signal(signal) => signal_text(*signal),
         Observed::Dma(dma) => dma_text(dma),
         Observed::Injected(injected) => injected::text(injected),
+        Observed::Together(outcomes) => race::text(outcomes.iter().map(observed_end)),
         Observed::NotRun { missing } => {
             format!("not run: nothing was saved as `{missing}`, because an earlier step failed")
         }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use case::{Case, Compiled, Corpus, CorpusError};
+use case::{Case, Compiled, Corpus, CorpusError, Sources};
 use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
@@ -166,6 +166,13 @@ impl Lab {
         })
     }
 
+    /// Gives guests so many processors. Most cases need one, and boot faster with it.
+    #[must_use]
+    pub fn with_processors(mut self, count: u32) -> Self {
+        self.argv.set("-smp", |_| count.to_string());
+        self
+    }
+
     /// The QEMU command line, for a person to copy.
     #[must_use]
     pub fn shown_qemu(&self) -> String {
@@ -245,8 +252,13 @@ impl Lab {
         Ok(self.qemu.start(&argv, &console)?)
     }
 
-    /// Runs one case in a guest and judges it.
+    /// Runs one case of the corpus in a guest and judges it.
     pub fn run(&self, case: &Case, guest: &mut Guest) -> Ran {
+        self.run_from(case, &self.corpus.sources, guest)
+    }
+
+    /// Runs one case, which stands in these files, in a guest and judges it.
+    pub fn run_from(&self, case: &Case, sources: &Sources, guest: &mut Guest) -> Ran {
         let compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
             Err(need) => {
@@ -267,7 +279,6 @@ impl Lab {
             xfail: case.xfail(&guest.offer),
             dma_never_lands: never,
         };
-        let sources = &self.corpus.sources;
         // Only a transcript of a case that met its expectations is worth comparing.
         let plain = judge(&compiled, &observation, known, None, sources);
         let (snapshot, blessed) = match plain.verdict {

@@ -22,6 +22,7 @@ pub mod offer;
 pub mod options;
 pub mod platform;
 pub mod qemu;
+pub mod race;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use case::{Check, Compiled, Layout};
+use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, Observed, Op, Outcome, Patch, Value};
 
-use crate::judge::{observed_end, shown_bytes};
+use crate::{
+    judge::{observed_end, shown_bytes},
+    race,
+};
 
 /// One line for each op that is worth one.
 #[must_use]
@@ -30,6 +33,11 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
 
 fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
     let end = match &outcome.observed {
+        // Who wins is no matter of the kernel's behaviour; what comes of it is.
+        Observed::Together(_) => match &check.parts {
+            Parts::Together(race) => race::expected(race),
+            _ => observed_end(outcome),
+        },
         // How many bytes change depends on the bytes; that some do is what counts.
         Observed::Dma(dma) if dma.changed > 0 => {
             format!("{:?}, the page changed, signed {}", dma.end, dma.signature)
@@ -169,6 +177,11 @@ impl Names {
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
         if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
             return self.learn(&plan.op, layout, &injected.last);
+        }
+        if let (Op::Together(ops), Observed::Together(outcomes)) = (op, &outcome.observed) {
+            for (op, outcome) in ops.iter().zip(outcomes) {
+                self.learn(op, Layout::Nothing, outcome);
+            }
         }
         let Observed::Ok { ret, data } = &outcome.observed else {
             return;

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use case::{At, Check, Compiled, Condition, Expect, Injection, Layout, Sources, WantEnd, Xfail};
+use case::{
+    At, Check, Compiled, Condition, Expect, Injection, Layout, Parts, Race, Sources, WantEnd, Xfail,
+};
 use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
@@ -28,7 +30,7 @@ fn check(end: WantEnd, plan: Option<WantEnd>) -> Check {
         plan,
         layout: Layout::Nothing,
         shown: true,
-        injection: None,
+        parts: Parts::Whole,
     }
 }
 
@@ -299,7 +301,7 @@ fn a_failure_that_is_injected_is_judged(
         survived: vec![plan()],
         limit: 9,
     }));
-    compiled.checks[0].injection = Some(Injection {
+    compiled.checks[0].parts = Parts::Injected(Injection {
         allocations: vec![12],
         copies: vec![14],
         hooks: vec![2, 22],
@@ -313,4 +315,46 @@ fn a_failure_that_is_injected_is_judged(
     let reason = judged.reason.unwrap_or_default();
     assert!(reason.contains(why.unwrap_or_default()), "{reason}");
     assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
+}
+
+#[rstest]
+#[case::one_way(&[0, 1], None)]
+#[case::the_other_way(&[1, 0], None)]
+#[case::both_win(&[0, 0], Some("success | success"))]
+#[case::nobody_wins(&[1, 1], Some("success | EPERM; or EPERM | success"))]
+#[case::an_outcome_is_missing(&[0], Some("2 outcomes"))]
+fn a_race_ends_in_a_way_that_is_allowed(#[case] ends: &[i32], #[case] why: Option<&str>) {
+    let success = || check(WantEnd::Success, None);
+    let mut compiled = compiled(vec![success()]);
+    let op = || Op::Fault(Fault::None);
+    compiled.plan.ops[0] = Op::Together(vec![op(), op()]);
+    compiled.checks[0].parts = Parts::Together(Race {
+        checks: vec![success(), success()],
+        ends: vec![
+            vec![WantEnd::Success, WantEnd::Errno(1)],
+            vec![WantEnd::Errno(1), WantEnd::Success],
+        ],
+    });
+    let ended = ends.iter().map(|end| outcome(ended(*end))).collect();
+    let seen = seen(vec![Observed::Together(ended)]);
+    let judged = verdict(&compiled, &seen, Known::default());
+    let reason = judged.reason.unwrap_or_default();
+    assert!(reason.contains(why.unwrap_or_default()), "{reason}");
+    assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
+}
+
+/// The agent's own failure is none of the kernel's.
+#[test]
+fn a_race_of_a_broken_agent_is_an_error() {
+    let mut compiled = compiled(vec![check(WantEnd::Success, None)]);
+    compiled.checks[0].parts = Parts::Together(Race {
+        checks: vec![check(WantEnd::Success, None)],
+        ends: vec![vec![WantEnd::Success]],
+    });
+    let why = "no more threads".to_owned();
+    let seen = seen(vec![Observed::Together(vec![outcome(Observed::Broken {
+        why,
+    })])]);
+    let judged = verdict(&compiled, &seen, Known::default());
+    assert_eq!(judged.verdict, Verdict::Error);
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
 
-use case::{At, Check, Compiled, Expect, Layout, WantEnd};
+use case::{At, Check, Compiled, Expect, Layout, Parts, WantEnd};
 use runner::transcript::render;
 use wire::{Arg, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
 
@@ -32,7 +32,7 @@ fn check() -> Check {
         needs_dma: false,
         expect: Expect::ending(WantEnd::Success),
         plan: None,
-        injection: None,
+        parts: Parts::Whole,
         layout: Layout::Struct(uapi::structure("iommu_test_cmd").unwrap()),
         shown: true,
     }

@@ -34,6 +34,8 @@ pub enum Observed {
     Dma(Dma),
     /// An op was executed with failures injected.
     Injected(Injected),
+    /// Ops were executed at once; the outcome of each.
+    Together(Vec<Outcome>),
     /// Not executed: a value it needs was never produced, because the op that should
     /// have saved it failed.
     NotRun {

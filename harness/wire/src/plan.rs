@@ -588,6 +588,9 @@ pub enum Op {
     Fault(Fault),
     /// Execute an op until no failure is left to inject into it.
     FailNth(Box<FailNth>),
+    /// Execute ops at once, each in a thread of its own: they share descriptors and memory,
+    /// and begin together. What an op saves has its name once all have ended.
+    Together(Vec<Op>),
 }
 
 /// Executes `op` with its first possible failure injected, with its second one, and so on,

@@ -91,18 +91,8 @@ impl GroupType {
             });
         }
         let mut fields = Fields::of(body, "group_type")?;
-        let of = match fields.text("of")? {
-            None | Some("group") => Which::Group,
-            Some("other") => Which::Other,
-            Some(name) => {
-                return Err(Problem::unknown_name(
-                    body.at,
-                    "group",
-                    name,
-                    ["group", "other"],
-                ));
-            }
-        };
+        let of = fields.take("of").map(Role::read_group).transpose()?;
+        let of = of.unwrap_or(Which::Group);
         let to = fields.need("to")?.text()?.to_owned();
         fields.finish()?;
         Ok(Self { of, to })

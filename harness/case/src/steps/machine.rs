@@ -5,7 +5,8 @@ use wire::{HostAction, Op};
 use crate::{
     build::Builder,
     expect::{Expect, Layout},
-    node::Node,
+    fields::Fields,
+    node::{Node, Tree},
     problem::Problem,
     role::{OfferedDevice, Role},
     steps::pci,
@@ -48,6 +49,51 @@ impl Unplug {
     }
 }
 
+/// `gone: group.0`: waits until an unplugged device is gone. `gone: {node: group.0}`: until its
+/// node is, from which on it only waits for its user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gone {
+    role: Role,
+    node: bool,
+}
+
+impl Gone {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// When it names no device.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        if matches!(body.tree, Tree::Text(_)) {
+            let role = Role::read_device(body)?;
+            return Ok(Self { role, node: false });
+        }
+        let mut fields = Fields::of(body, "gone")?;
+        let role = Role::read_device(fields.need("node")?)?;
+        fields.finish()?;
+        Ok(Self { role, node: true })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.node {
+            false => format!("{} is gone", self.role),
+            true => format!("the node of {} is gone", self.role),
+        }
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// With the need that the guest does not meet.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let below = if self.node { "/vfio-dev" } else { "" };
+        let gone = gone(to.cast.device(self.role)?, below);
+        to.push(gone, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
 /// `plug: group.0`: waits until an unplugged device is gone, plugs it in again, and gives it the
 /// driver that it has between cases.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +120,19 @@ impl Plug {
     /// With the need that the guest does not meet.
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let device = to.cast.device(self.0)?;
-        let path = format!("/sys/bus/pci/devices/{}", device.name);
-        let gone = Op::Await {
-            path,
-            there: false,
-            timeout_ms: MOVE_MS,
-        };
-        to.push(gone, Expect::SUCCESS, Layout::Nothing);
+        to.push(gone(device, ""), Expect::SUCCESS, Layout::Nothing);
         for op in plug(device, self.0)? {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
         }
         Ok(())
+    }
+}
+
+fn gone(device: &OfferedDevice, below: &str) -> Op {
+    Op::Await {
+        path: format!("/sys/bus/pci/devices/{}{below}", device.name),
+        there: false,
+        timeout_ms: MOVE_MS,
     }
 }
 

@@ -16,5 +16,6 @@ pub mod process;
 pub mod repeat;
 pub mod rights;
 pub mod step;
+pub mod together;
 
 pub use step::Step;

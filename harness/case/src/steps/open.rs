@@ -8,7 +8,7 @@ use crate::{
     fields::Fields,
     node::{Node, Tree},
     problem::Problem,
-    role::{Function, Member, Role, Which},
+    role::{Function, Member, Role, Shape},
     steps::step::read_errno,
     value,
 };
@@ -191,10 +191,9 @@ impl Target {
                 to.cast.group(*which)?.number()?
             ))),
             Self::Role(role) => {
-                let bus = if role.which == Which::Mdev {
-                    "mdev"
-                } else {
-                    "pci"
+                let bus = match to.cast.group(role.which)?.shape {
+                    Shape::Mdev => "mdev",
+                    _ => "pci",
                 };
                 Ok(node_of(bus, &to.cast.device(*role)?.name, starts))
             }

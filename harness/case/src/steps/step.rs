@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
     steps::{
         data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
-        process, repeat, rights,
+        process, repeat, rights, together,
     },
 };
 
@@ -55,6 +55,7 @@ enum Action {
     VirtualFunctions(pci::VirtualFunctions),
     ModuleParameter(pci::ModuleParameter),
     Unplug(machine::Unplug),
+    Gone(machine::Gone),
     Plug(machine::Plug),
     Memfd(memfd::Memfd),
     Udmabuf(memfd::Udmabuf),
@@ -73,6 +74,7 @@ enum Action {
     AwaitFile(file::AwaitFile),
     Fault(file::Fault),
     FailNth(Box<fail_nth::FailNth>),
+    Together(together::Together),
 }
 
 /// The keys of the steps that are no ioctls, with what they do.
@@ -135,6 +137,7 @@ pub const KEYS: &[(&str, &str)] = &[
         "unplug",
         "ask the guest to let a device go; it is back after the case",
     ),
+    ("gone", "wait until an unplugged device is gone"),
     ("plug", "plug an unplugged device in again"),
     ("memfd", "create files that are memory"),
     ("udmabuf", "make a dma-buf of part of a memfd"),
@@ -165,6 +168,7 @@ pub const KEYS: &[(&str, &str)] = &[
         "fail_nth",
         "a step with its 1st, 2nd, ... possible failure injected, until none is left",
     ),
+    ("together", "steps at once, each in a thread of its own"),
 ];
 
 impl Step {
@@ -237,6 +241,7 @@ impl Step {
             "virtual_functions" => action!(VirtualFunctions, pci::VirtualFunctions),
             "module_parameter" => action!(ModuleParameter, pci::ModuleParameter),
             "unplug" => action!(Unplug, machine::Unplug),
+            "gone" => action!(Gone, machine::Gone),
             "plug" => action!(Plug, machine::Plug),
             "memfd" => action!(Memfd, memfd::Memfd),
             "udmabuf" => action!(Udmabuf, memfd::Udmabuf),
@@ -254,6 +259,7 @@ impl Step {
             "repeat" => action!(Repeat, repeat::Repeat),
             "await_file" => action!(AwaitFile, file::AwaitFile),
             "fault" => action!(Fault, file::Fault),
+            "together" => action!(Together, together::Together),
             "fail_nth" => {
                 fail_nth::FailNth::read(body).map(|it| (it.label(), Action::FailNth(Box::new(it))))
             }
@@ -297,6 +303,7 @@ impl Step {
             Action::VirtualFunctions(it) => it.compile(to),
             Action::ModuleParameter(it) => it.compile(to),
             Action::Unplug(it) => it.compile(to),
+            Action::Gone(it) => it.compile(to),
             Action::Plug(it) => it.compile(to),
             Action::Memfd(it) => it.compile(to),
             Action::Udmabuf(it) => it.compile(to),
@@ -315,6 +322,7 @@ impl Step {
             Action::AwaitFile(it) => it.compile(to),
             Action::Fault(it) => it.compile(to),
             Action::FailNth(it) => it.compile(index, to),
+            Action::Together(it) => it.compile(index, to),
         }
     }
 
@@ -337,6 +345,7 @@ impl Step {
     pub fn flattened(&self) -> Vec<&Self> {
         let inner = match &self.action {
             Action::In(it) => it.steps(),
+            Action::Together(it) => it.determined(),
             _ => &[],
         };
         let inner = inner.iter().flat_map(Self::flattened);
