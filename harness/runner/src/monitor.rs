@@ -9,7 +9,7 @@ use std::{
 
 use qapi::{
     ExecuteError, Qmp, Stream,
-    qmp::{Event, device_del, human_monitor_command},
+    qmp::{device_del, human_monitor_command, qom_list},
 };
 use wire::HostAction;
 
@@ -17,8 +17,10 @@ use wire::HostAction;
 const GONE: Duration = Duration::from_secs(10);
 /// The monitor answers every command at once.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Between two looks at the events that came.
+/// Between two looks for a device.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Where QEMU has the devices of its command line and those that were plugged in.
+const PERIPHERAL: &str = "/machine/peripheral";
 
 type Client = Qmp<Stream<BufReader<UnixStream>, UnixStream>>;
 
@@ -132,20 +134,27 @@ impl Monitor {
         Ok(())
     }
 
+    /// DEVICE_DELETED comes when nothing refers to a device any more, which is never after QEMU's
+    /// nvme saw its DMA refused. Whether the machine still has it, the machine itself knows.
     fn await_gone(&mut self, device: &str) -> Result<(), MonitorError> {
         let deadline = Instant::now() + GONE;
-        loop {
-            let asked = self.client.nop();
-            asked.map_err(|error| refused(format!("waiting for {device} to go"), error.into()))?;
-            if self.client.events().any(|event| is_end_of(&event, device)) {
-                return Ok(());
-            }
+        while self.has(device)? {
             if Instant::now() >= deadline {
                 let device = device.to_owned();
                 return Err(MonitorError::Stays { device });
             }
             std::thread::sleep(PAUSE);
         }
+        Ok(())
+    }
+
+    fn has(&mut self, device: &str) -> Result<bool, MonitorError> {
+        let listed = self.client.execute(&qom_list {
+            path: PERIPHERAL.to_owned(),
+        });
+        let listed = listed.map_err(|error| refused(format!("looking for {device}"), error))?;
+        self.client.events().for_each(drop); // nobody else takes them
+        Ok(listed.iter().any(|child| child.name == device))
     }
 
     /// Says something to the human monitor, which does not answer when all is well.
@@ -166,11 +175,4 @@ impl Monitor {
 
 fn refused(doing: String, error: ExecuteError) -> MonitorError {
     MonitorError::Refused { doing, error }
-}
-
-fn is_end_of(event: &Event, id: &str) -> bool {
-    match event {
-        Event::DEVICE_DELETED { data, .. } => data.device.as_deref() == Some(id),
-        _ => false,
-    }
 }
