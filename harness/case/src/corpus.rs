@@ -1,6 +1,7 @@
 //! All cases of a directory.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -62,16 +63,17 @@ impl Corpus {
         let clauses = reader
             .part(root, CLAUSES, clauses::read)?
             .unwrap_or_default();
-        let preludes = reader
-            .part(root, PRELUDES, Preludes::read)?
-            .unwrap_or_default();
+        let files = yaml_files(root)?;
+        let preludes = reader.preludes(root, &files)?;
         // Without these every case would have a mistake.
         reader.give_up(colour)?;
         let mut cases = Vec::new();
-        for path in yaml_files(root)? {
+        for path in files {
             let stem = path.strip_prefix(root).unwrap_or(&path).with_extension("");
             let stem = stem.to_string_lossy().into_owned();
-            let read = reader.file(&path, |node| file::read(&stem, node, &preludes))?;
+            let known = path.parent().and_then(|folder| preludes.get(folder));
+            let known = known.cloned().unwrap_or_default();
+            let read = reader.file(&path, |node| file::read(&stem, node, &known))?;
             cases.extend(read.unwrap_or_default());
         }
         reader.check_clauses(&cases, &clauses);
@@ -102,6 +104,26 @@ impl Reader {
         let render = |problem| self.sources.render(problem, colour);
         let rendered = self.problems.iter().map(render).collect();
         Err(CorpusError::Problems { rendered })
+    }
+
+    /// What the cases of each folder may use: its own preludes and those of the top.
+    fn preludes(
+        &mut self,
+        root: &Path,
+        files: &[PathBuf],
+    ) -> Result<BTreeMap<PathBuf, Preludes>, CorpusError> {
+        let none = Preludes::default();
+        let top = self.part(root, PRELUDES, |node| Preludes::read(node, &none))?;
+        let top = top.unwrap_or_default();
+        let mut preludes = BTreeMap::from([(root.to_owned(), top.clone())]);
+        for folder in files.iter().filter_map(|path| path.parent()) {
+            if !preludes.contains_key(folder) {
+                let own = self.part(folder, PRELUDES, |node| Preludes::read(node, &top))?;
+                let own = own.unwrap_or_else(|| top.clone());
+                preludes.insert(folder.to_owned(), own);
+            }
+        }
+        Ok(preludes)
     }
 
     /// A file that need not be there.

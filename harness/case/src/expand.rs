@@ -7,23 +7,27 @@ use crate::{
     problem::Problem,
 };
 
-/// Named sequences of steps, shared by all cases.
+/// Named sequences of steps, shared by all cases of a folder.
 #[derive(Debug, Default, Clone)]
 pub struct Preludes(BTreeMap<String, Node>);
 
 /// How deep preludes may use preludes.
 const MAX_DEPTH: usize = 8;
-/// Keys of `fail_nth` under which there are steps.
-const STEPS_WITHIN: [&str; 3] = ["unchanged", "after_copy", "undo"];
+/// Keys of `fail_nth` and `together` under which there are steps.
+const STEPS_WITHIN: [&str; 4] = ["unchanged", "after_copy", "undo", "steps"];
 
 impl Preludes {
-    /// Reads `NAME: {summary: .., steps: [..]}` entries.
+    /// Reads `NAME: {summary: .., steps: [..]}` entries, beside those of the folder above.
     ///
     /// # Errors
     /// With the first thing that is wrong.
-    pub fn read(node: &Node) -> Result<Self, Problem> {
-        let mut preludes = BTreeMap::new();
+    pub fn read(node: &Node, above: &Self) -> Result<Self, Problem> {
+        let mut preludes = above.0.clone();
         for (name, body) in node.entries()? {
+            if above.0.contains_key(&name.text) {
+                let text = format!("the folder above has a prelude `{}`, too", name.text);
+                return Err(Problem::other(name.at, text));
+            }
             let mut fields = crate::fields::Fields::of(body, "prelude")?;
             fields.need("summary")?.text()?;
             preludes.insert(name.text.clone(), fields.need("steps")?.clone());
@@ -54,7 +58,7 @@ impl Preludes {
                 Ok((name, body)) if matches!(name.text.as_str(), "in" | "start") => {
                     expanded.push(self.expand_process(step, name, body, depth)?);
                 }
-                Ok((name, body)) if name.text == "fail_nth" => {
+                Ok((name, body)) if matches!(name.text.as_str(), "fail_nth" | "together") => {
                     let tree = Tree::Map(vec![(name.clone(), self.expand_within(body, depth)?)]);
                     expanded.push(Node { at: step.at, tree });
                 }

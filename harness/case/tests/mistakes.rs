@@ -55,6 +55,14 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::unknown_constant(
     "summary: x\nsteps:\n  - pread: {on: a, region: VFIO_PCI_BAR9_REGION_INDEX}"
 )]
+#[case::race_of_one("summary: x\nsteps:\n  - together: {steps: [{close: a}]}")]
+#[case::race_with_an_end_too_few(
+    "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], ends: [[none, none], [none]]}"
+)]
+#[case::race_with_no_end(
+    "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], ends: []}"
+)]
+#[case::unknown_group("summary: x\nsteps:\n  - group_type: {of: sngleton, to: identity}")]
 #[case::no_descriptor("summary: x\nsteps:\n  - IOMMU_IOAS_ALLOC: {flags: 0}")]
 #[case::two_keys("summary: x\nsteps:\n  - {close: a, open: {b: group.0}}")]
 #[case::too_wide("summary: x\nsteps:\n  - IOMMU_DESTROY: {on: a, id: 0x100000000}")]
@@ -138,6 +146,44 @@ fn tables_shapes_and_preludes_make_rows() {
     assert_eq!(corpus.cases[0].steps[0].label, "open /dev/iommu, group.1");
 }
 
+const CASE: &str = "summary: x\nsteps:\n  - use: [outer, inner]\n";
+
+fn prelude(name: &str, uses: &str) -> String {
+    format!("{name}:\n  summary: x\n  steps:\n    - {uses}\n")
+}
+
+#[rstest]
+#[case::of_its_own(&prelude("inner", "use: outer"), None)]
+#[case::of_the_other_folder("{}", Some("unknown prelude `inner`"))]
+#[case::hidden(&prelude("outer", "close: a"), Some("the folder above has a prelude `outer`, too"))]
+fn a_folder_has_preludes_of_its_own(#[case] own: &str, #[case] mistake: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("preludes.yaml", &prelude("outer", "close: a"));
+    write("one/preludes.yaml", own);
+    write("one/case.yaml", CASE);
+    write("two/preludes.yaml", &prelude("inner", "close: b"));
+    write("two/case.yaml", CASE);
+    match (Corpus::load(folder.path(), false), mistake) {
+        (Ok(corpus), None) => assert!(corpus.cases.iter().all(|case| case.steps.len() == 2)),
+        (Err(error), Some(mistake)) => assert!(error.to_string().contains(mistake), "{error}"),
+        (result, _) => panic!("{result:?}"),
+    }
+}
+
+#[test]
+fn preludes_race_too() {
+    let text =
+        "summary: x\nsteps:\n  - together: {steps: [{use: {bound: {dev: group.1}}}, {close: a}]}";
+    let corpus = load(text).unwrap();
+    let label = &corpus.cases[0].steps[0].label;
+    assert_eq!(label, "open /dev/iommu, group.1 | close a");
+}
+
 #[test]
 fn a_process_executes_preludes_too() {
     let text = "summary: x\nsteps:\n  - fork: child\n  - in: {child: [{use: {bound: {dev: group.1}}}, {close: a}]}";
@@ -150,7 +196,7 @@ fn a_process_executes_preludes_too() {
 
 proptest! {
     #[test]
-    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|start|finish|hold|held|release|peek|use|IOMMU_IOAS_MAP|table)",
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|start|finish|hold|held|release|peek|use|together|gone|IOMMU_IOAS_MAP|table)",
                                       body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
         let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
     }

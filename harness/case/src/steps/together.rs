@@ -94,7 +94,10 @@ fn read_ends(node: &Node, steps: &[Step]) -> Result<Vec<Vec<WantEnd>>, Problem> 
         .map(|way| read_way(way, steps))
         .collect();
     match ways? {
-        ways if ways.is_empty() => Err(node.not("at least one way to end")),
+        ways if ways.is_empty() => {
+            let text = "there is no way to end in this list";
+            Err(Problem::other(node.at, text))
+        }
         ways => Ok(ways),
     }
 }
