@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    state::{Binding, Device, Group, Ioas, Iommu, State},
+    state::{Binding, Device, Group, Ioas, Iommu, Presence, State},
     world::{Shape, World},
 };
 
@@ -38,6 +38,10 @@ pub enum Event {
     KernelDriver(Group),
     /// The kernel driver gives it up.
     NoKernelDriver(Group),
+    /// The machine asks for the device.
+    Unplug(Device),
+    /// The machine gives it back.
+    Plug(Device),
     /// Open `/dev/vfio/GROUP`.
     OpenGroup(Group),
     /// `VFIO_GROUP_SET_CONTAINER` to a container of type 1.
@@ -77,6 +81,8 @@ impl fmt::Display for Event {
             Self::Rebind(device) => write!(to, "give {device} to vfio-pci"),
             Self::KernelDriver(group) => write!(to, "kernel driver into {group}"),
             Self::NoKernelDriver(group) => write!(to, "kernel driver out of {group}"),
+            Self::Unplug(device) => write!(to, "unplug {device}"),
+            Self::Plug(device) => write!(to, "plug {device} in"),
             Self::OpenGroup(group) => write!(to, "open {group}"),
             Self::SetContainer(group) => write!(to, "set container of {group}"),
             Self::SetIommu(group) => write!(to, "set IOMMU of the container of {group}"),
@@ -104,6 +110,10 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     (
         "a third iommu_fd while devices still use one that is closed",
         "adds states, and no rule",
+    ),
+    (
+        "a group with more than the device that is unplugged",
+        "every port of the machine takes one device",
     ),
     (
         "a second file of one device",
@@ -151,7 +161,7 @@ impl World {
     fn device_events(&self, state: &State, device: Device, events: &mut Vec<Event>) {
         let now = &state.devices[device.0];
         let group = self.group_of(device);
-        let idle = now.file.is_none() && now.held.is_none();
+        let pci = self.groups[group.0].shape != Shape::Mdev;
         if now.file.is_none() {
             events.push(Event::Open(device));
             if self.scope.group_path && state.groups[group.0].open {
@@ -164,7 +174,14 @@ impl World {
         if mapped || now.held.is_some() {
             events.push(Event::Munmap(device));
         }
-        if self.scope.drivers && idle && !state.group_path(self, group) {
+        if self.scope.hotplug {
+            match now.presence {
+                Presence::Here => events.push(Event::Unplug(device)),
+                Presence::Leaving => {}
+                Presence::Gone => events.push(Event::Plug(device)),
+            }
+        }
+        if self.scope.drivers && pci && now.is_idle() && !state.group_path(self, group) {
             events.push(if now.on_vfio {
                 Event::Unbind(device)
             } else {
@@ -194,7 +211,8 @@ impl World {
             Event::Close(device),
         ]);
         let mapped = now.file.is_some_and(|file| file.mapped);
-        if self.scope.mmap && !mapped && now.held.is_none() {
+        let pci = self.groups[self.group_of(device).0].shape != Shape::Mdev;
+        if self.scope.mmap && pci && !mapped && now.held.is_none() {
             events.push(Event::Mmap(device));
         }
         if self.scope.reset {

@@ -9,6 +9,7 @@
 
 pub mod event;
 pub mod graph;
+pub mod possible;
 pub mod rules;
 pub mod state;
 pub mod walk;
@@ -16,7 +17,8 @@ pub mod world;
 
 pub use event::Event;
 pub use graph::{Edge, Graph, Unruled};
+pub use possible::{Possible, Race};
 pub use rules::{Answer, Outcome, Reading, Rule, decide};
-pub use state::{Binding, Container, Device, Domain, Group, Ioas, Iommu, Owner, State};
-pub use walk::{Walk, walks};
+pub use state::{Binding, Container, Device, Domain, Group, Ioas, Iommu, Owner, Presence, State};
+pub use walk::{Progress, Walk, shortest, walks};
 pub use world::{GroupSpec, Shape, World};

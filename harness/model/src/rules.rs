@@ -4,12 +4,12 @@
 
 use crate::{
     event::Event,
-    state::{Binding, Container, Device, File, Group, Ioas, Iommu, Owner, State},
+    state::{Binding, Container, Device, File, Group, Ioas, Iommu, Owner, Presence, State},
     world::World,
 };
 
 /// What the kernel answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     /// Success.
     Ok,
@@ -173,6 +173,8 @@ use Answer::{Errno, Ok as Done};
 
 /// Stage 2, as Linux has it.
 const RULES: &[Rule] = rules! {
+    "open: unplugged" ["S1.7"] "a device that was asked for has no node: nobody opens it any more"
+        Event::Open(device), |_, now| now.devices[device.0].presence != Presence::Here => Errno("ENOENT");
     "open: no driver" ["S1.1", "S2.1"] "a device node exists for each device that vfio has"
         Event::Open(device), |_, now| !now.devices[device.0].on_vfio => Errno("ENOENT");
     "open" ["S1.4", "S2.4"] "open gives a device_fd without security context"
@@ -260,6 +262,13 @@ const RULES: &[Rule] = rules! {
     "kernel driver leaves" [] "the kernel gives the group up"
         Event::NoKernelDriver(group), |_, _| true => Done;
         |_, next| next.groups[group.0].on_kernel_driver = false;
+
+    "unplug" ["S1.7"] "the kernel gets a device back when its user lets it go; until then the user keeps all of it"
+        Event::Unplug(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].presence = Presence::Leaving;
+    "plug" ["S1.1"] "a device that comes has a node, and nobody owns it"
+        Event::Plug(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].presence = Presence::Here;
 
     "open group: no member" ["S1.0"] "a group node exists while vfio has a device of the group"
         Event::OpenGroup(group), |world, now| !has_vfio_member(world, now, group) => Errno("ENOENT");

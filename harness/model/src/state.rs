@@ -30,7 +30,7 @@ index! {
 }
 
 /// What gives a device_fd access to its device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
     /// `VFIO_DEVICE_BIND_IOMMUFD` of the device's own node.
     Iommufd {
@@ -55,7 +55,7 @@ impl Binding {
 }
 
 /// An open device_fd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct File {
     /// None: opened, without security context.
     pub binding: Option<Binding>,
@@ -63,9 +63,22 @@ pub struct File {
     pub mapped: bool,
 }
 
+/// Whether the machine has a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Presence {
+    /// It has.
+    Here,
+    /// It was unplugged, and goes as soon as nobody uses it.
+    Leaving,
+    /// It has not.
+    Gone,
+}
+
 /// One device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceState {
+    /// Whether it is plugged in.
+    pub presence: Presence,
     /// vfio-pci has it; else no driver.
     pub on_vfio: bool,
     /// Its device_fd.
@@ -81,6 +94,12 @@ impl DeviceState {
         of_file.into_iter().chain(self.held)
     }
 
+    /// Nobody uses it.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.file.is_none() && self.held.is_none()
+    }
+
     /// The binding of its file.
     #[must_use]
     pub fn binding(&self) -> Option<Binding> {
@@ -89,7 +108,7 @@ impl DeviceState {
 }
 
 /// How far a group is in its type1 container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Container {
     /// After `VFIO_GROUP_SET_CONTAINER`.
     Joined,
@@ -98,7 +117,7 @@ pub enum Container {
 }
 
 /// One group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupState {
     /// A kernel driver has the group's further member.
     pub on_kernel_driver: bool,
@@ -133,7 +152,7 @@ pub enum Domain {
 }
 
 /// What user space has done.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State {
     /// By [`Device`].
     pub devices: Vec<DeviceState>,
@@ -150,6 +169,7 @@ impl State {
     #[must_use]
     pub fn initial(world: &World) -> Self {
         let device = DeviceState {
+            presence: Presence::Here,
             on_vfio: true,
             file: None,
             held: None,
@@ -235,8 +255,14 @@ impl State {
             .any(|binding| binding.attached() == Some(ioas))
     }
 
-    /// What goes away with its last user: a group's container, an iommu_fd's IOASes.
+    /// What goes away with its last user: a group's container, an iommu_fd's IOASes, a device
+    /// that was unplugged.
     pub(crate) fn settle(&mut self, world: &World) {
+        for device in &mut self.devices {
+            if device.presence == Presence::Leaving && device.is_idle() {
+                device.presence = Presence::Gone;
+            }
+        }
         for group in world.all_groups() {
             if !self.group_path(world, group) {
                 self.groups[group.0].container = None;

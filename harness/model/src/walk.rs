@@ -7,16 +7,73 @@ use crate::graph::Graph;
 /// Positions of transitions in [`Graph::edges`]; the first leaves the initial state.
 pub type Walk = Vec<usize>;
 
-/// Walks from the initial state that together take every transition at least once, each of
-/// at most about `length` transitions.
+/// What is known of the transitions of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    taken: Vec<bool>,
+    closed: Vec<bool>,
+}
+
+impl Progress {
+    /// None is taken, all are open.
+    #[must_use]
+    pub fn new(graph: &Graph) -> Self {
+        let none = vec![false; graph.edges.len()];
+        Self {
+            taken: none.clone(),
+            closed: none,
+        }
+    }
+
+    /// A transition was taken.
+    pub fn take(&mut self, edge: usize) {
+        if let Some(taken) = self.taken.get_mut(edge) {
+            *taken = true;
+        }
+    }
+
+    /// A transition does not lead where it should: no walk takes it any more. Whether it was
+    /// closed only now.
+    pub fn close(&mut self, edge: usize) -> bool {
+        match self.closed.get_mut(edge) {
+            Some(closed) => !std::mem::replace(closed, true),
+            None => false,
+        }
+    }
+
+    /// Whether it was taken.
+    #[must_use]
+    pub fn is_taken(&self, edge: usize) -> bool {
+        self.taken.get(edge).copied().unwrap_or_default()
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self, edge: usize) -> bool {
+        self.closed.get(edge).copied().unwrap_or_default()
+    }
+
+    /// How many were taken, and not closed.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let both = self.taken.iter().zip(&self.closed);
+        both.filter(|(taken, closed)| **taken && !**closed).count()
+    }
+
+    fn is_new(&self, edge: usize) -> bool {
+        !self.is_taken(edge) && !self.is_closed(edge)
+    }
+}
+
+/// Walks from the initial state, each of at most about `length` transitions, that together take
+/// every transition that is not yet taken and can be reached without one that is closed.
 ///
 /// Each goes on with a transition not yet taken, or along the shortest way to the nearest.
 #[must_use]
-pub fn walks(graph: &Graph, length: usize) -> Vec<Walk> {
-    let mut taken = vec![false; graph.edges.len()];
+pub fn walks(graph: &Graph, length: usize, mut progress: Progress) -> Vec<Walk> {
     let mut walks = Vec::new();
     loop {
-        let walk = one_walk(graph, length, &mut taken);
+        let walk = one_walk(graph, length, &mut progress);
         if walk.is_empty() {
             return walks;
         }
@@ -24,16 +81,16 @@ pub fn walks(graph: &Graph, length: usize) -> Vec<Walk> {
     }
 }
 
-fn one_walk(graph: &Graph, length: usize, taken: &mut [bool]) -> Walk {
+fn one_walk(graph: &Graph, length: usize, progress: &mut Progress) -> Walk {
     let mut at = 0;
     let mut walk = Walk::new();
     while walk.len() < length {
-        let way = way_to_new(graph, at, taken);
+        let way = way_to(graph, at, progress, |edge| progress.is_new(edge));
         if way.is_empty() {
             break;
         }
         for edge in way {
-            taken[edge] = true;
+            progress.take(edge);
             at = graph.edges[edge].to;
             walk.push(edge);
         }
@@ -41,19 +98,25 @@ fn one_walk(graph: &Graph, length: usize, taken: &mut [bool]) -> Walk {
     walk
 }
 
-/// The shortest way whose last transition is new; those that stay come first, so that a
-/// state's refusals are seen before it is left.
-fn way_to_new(graph: &Graph, from: usize, taken: &[bool]) -> Walk {
+/// The shortest way from the initial state that ends with a transition.
+#[must_use]
+pub fn shortest(graph: &Graph, edge: usize) -> Walk {
+    way_to(graph, 0, &Progress::new(graph), |other| other == edge)
+}
+
+/// The shortest way whose last transition is a wanted one; those that stay come first, so that
+/// a state's refusals are seen before it is left.
+fn way_to(graph: &Graph, from: usize, progress: &Progress, wanted: impl Fn(usize) -> bool) -> Walk {
     let mut came = vec![None; graph.states.len()];
     let mut queue = VecDeque::from([from]);
     let mut seen = vec![false; graph.states.len()];
     seen[from] = true;
     while let Some(at) = queue.pop_front() {
-        let new = graph.leaving(at).filter(|edge| !taken[*edge]);
-        if let Some(edge) = new.min_by_key(|edge| graph.edges[*edge].to != at) {
+        let ends = graph.leaving(at).filter(|edge| wanted(*edge));
+        if let Some(edge) = ends.min_by_key(|edge| graph.edges[*edge].to != at) {
             return way_back(graph, from, edge, &came);
         }
-        for edge in graph.leaving(at) {
+        for edge in graph.leaving(at).filter(|edge| !progress.is_closed(*edge)) {
             let to = graph.edges[edge].to;
             if !seen[to] {
                 seen[to] = true;

@@ -15,6 +15,8 @@ pub enum Shape {
     Mdev,
     /// Alone in its group, and with a reset of its own.
     Sriov,
+    /// Alone in its group, behind a port that it can be taken out of.
+    Hotplug,
 }
 
 /// One group.
@@ -41,6 +43,8 @@ pub struct Scope {
     pub lifetimes: bool,
     /// `VFIO_DEVICE_RESET`.
     pub reset: bool,
+    /// The machine loses and regains a device.
+    pub hotplug: bool,
 }
 
 impl GroupSpec {
@@ -62,6 +66,7 @@ impl Scope {
         drivers: false,
         lifetimes: false,
         reset: false,
+        hotplug: false,
     };
 }
 
@@ -138,7 +143,7 @@ impl World {
         let name = match shape {
             Shape::Bridge => "group behind a bridge",
             Shape::Functions => "group of functions",
-            Shape::Singleton | Shape::Mdev | Shape::Sriov => "group",
+            Shape::Singleton | Shape::Mdev | Shape::Sriov | Shape::Hotplug => "group",
         };
         Self {
             name,
@@ -208,6 +213,51 @@ impl World {
         }
     }
 
+    /// A device that the machine may take away, whatever user space does with it.
+    #[must_use]
+    pub fn hotplug() -> Self {
+        Self {
+            name: "hotplug",
+            groups: vec![GroupSpec::alone(Shape::Hotplug)],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            scope: Scope {
+                mmap: true,
+                hotplug: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
+    /// More than can be walked to the last transition: groups of each kind that share
+    /// iommu_fds, and every event that costs no more than others.
+    #[must_use]
+    pub fn large() -> Self {
+        let functions = GroupSpec {
+            shape: Shape::Functions,
+            devices: 2,
+            native: true,
+        };
+        Self {
+            name: "large",
+            groups: vec![
+                functions,
+                GroupSpec::alone(Shape::Singleton),
+                GroupSpec::alone(Shape::Mdev),
+            ],
+            iommus: 2,
+            ioases: vec![Iommu(0), Iommu(0), Iommu(1), Iommu(1)],
+            scope: Scope {
+                group_path: true,
+                mmap: true,
+                drivers: true,
+                lifetimes: true,
+                reset: false,
+                hotplug: false,
+            },
+        }
+    }
+
     /// A mediated device.
     #[must_use]
     pub fn mdev() -> Self {
@@ -235,6 +285,7 @@ impl World {
             Self::two_groups(),
             Self::mdev(),
             Self::resettable(),
+            Self::hotplug(),
         ]
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use model::{Answer, Domain, Graph, Owner, Reading, Shape, World, walks};
+use model::{Answer, Domain, Graph, Owner, Progress, Reading, Shape, World, shortest, walks};
 use rstest::rstest;
 
 #[rstest]
@@ -16,6 +16,7 @@ use rstest::rstest;
 #[case(World::two_groups(), 245, 4634)]
 #[case(World::mdev(), 108, 978)]
 #[case(World::resettable(), 4, 22)]
+#[case(World::hotplug(), 20, 119)]
 fn the_worlds_are_as_big_as_they_were(
     #[case] world: World,
     #[case] states: usize,
@@ -39,7 +40,7 @@ fn graphs() -> impl Iterator<Item = (World, Graph)> {
 fn walks_take_every_transition_and_are_connected() {
     for (world, graph) in graphs() {
         let mut taken = HashSet::new();
-        for walk in walks(&graph, 250) {
+        for walk in walks(&graph, 250, Progress::new(&graph)) {
             let mut at = 0;
             for edge in walk {
                 assert_eq!(graph.edges[edge].from, at, "{}", world.name);
@@ -48,6 +49,37 @@ fn walks_take_every_transition_and_are_connected() {
             }
         }
         assert_eq!(taken.len(), graph.edges.len(), "{}", world.name);
+    }
+}
+
+/// Around a transition that is closed walks find what can be reached without it.
+#[test]
+fn walks_go_around_what_is_closed() {
+    let graph = Graph::explore(&World::mdev(), &Reading::Stage2.rules()).unwrap();
+    let way_in = |event: &model::Event| matches!(event, model::Event::Open(_));
+    let closed: Vec<_> = (0..graph.edges.len())
+        .filter(|edge| way_in(&graph.edges[*edge].event))
+        .collect();
+    let mut progress = Progress::new(&graph);
+    assert!(closed.iter().all(|edge| progress.close(*edge)));
+    let taken: HashSet<_> = walks(&graph, 250, progress).concat().into_iter().collect();
+    assert!(!taken.is_empty());
+    for edge in taken {
+        let from = &graph.states[graph.edges[edge].from];
+        assert!(from.devices.iter().all(|device| device.is_idle()));
+        assert!(!closed.contains(&edge));
+    }
+}
+
+#[test]
+fn the_shortest_way_ends_with_its_transition() {
+    for (_, graph) in graphs() {
+        for edge in (0..graph.edges.len()).step_by(97) {
+            let way = shortest(&graph, edge);
+            assert_eq!(way.last(), Some(&edge));
+            let mut states = way.iter().map(|edge| graph.edges[*edge].from);
+            assert_eq!(states.next(), Some(0));
+        }
     }
 }
 

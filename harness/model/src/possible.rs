@@ -1,0 +1,109 @@
+//! What is known of the state when events raced: which states it may be.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    event::Event,
+    rules::{Answer, Rule, decide},
+    state::State,
+    world::World,
+};
+
+/// More possible states than these are not followed.
+const MOST: usize = 6;
+
+/// The states that a world may be in: one, unless events raced and left several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Possible(BTreeSet<State>);
+
+/// What may come of two events at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Race {
+    /// What the kernel may answer, to the one and to the other.
+    pub ends: BTreeSet<[Answer; 2]>,
+    /// What follows.
+    pub next: Possible,
+}
+
+impl Possible {
+    /// Where a world begins.
+    #[must_use]
+    pub fn initial(world: &World) -> Self {
+        Self(BTreeSet::from([State::initial(world)]))
+    }
+
+    /// Every one of them.
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        self.0.iter()
+    }
+
+    /// The events that can be issued in all of them.
+    #[must_use]
+    pub fn events(&self, world: &World) -> Vec<Event> {
+        let mut states = self.0.iter();
+        let first = states.next().map(|state| world.events(state));
+        let mut events = first.unwrap_or_default();
+        for state in states {
+            let also = world.events(state);
+            events.retain(|event| also.contains(event));
+        }
+        events
+    }
+
+    /// The rule that decides an event, and what follows. None where nobody can tell what the
+    /// kernel has to answer.
+    #[must_use]
+    pub fn step(&self, rules: &[Rule], world: &World, event: Event) -> Option<(Rule, Self)> {
+        let mut next = BTreeSet::new();
+        let mut decided: Option<Rule> = None;
+        for state in &self.0 {
+            let outcome = decide(rules, world, state, event)?;
+            let rule = *decided.get_or_insert(outcome.rule);
+            if rule.answer != outcome.rule.answer {
+                return None;
+            }
+            next.insert(outcome.next);
+        }
+        decided.map(|rule| (rule, Self(next)))
+    }
+
+    /// What comes of two events at once, each of which may be the first. None where one of
+    /// them cannot be issued after the other, or too much would be possible.
+    #[must_use]
+    pub fn race(&self, rules: &[Rule], world: &World, events: [Event; 2]) -> Option<Race> {
+        let [one, other] = events;
+        let mut ends = BTreeSet::new();
+        let mut next = BTreeSet::new();
+        for state in &self.0 {
+            let (answers, after) = in_order(rules, world, state, one, other)?;
+            ends.insert(answers);
+            next.insert(after);
+            let (answers, after) = in_order(rules, world, state, other, one)?;
+            ends.insert([answers[1], answers[0]]);
+            next.insert(after);
+        }
+        (next.len() <= MOST).then_some(Race {
+            ends,
+            next: Self(next),
+        })
+    }
+}
+
+fn in_order(
+    rules: &[Rule],
+    world: &World,
+    state: &State,
+    first: Event,
+    second: Event,
+) -> Option<([Answer; 2], State)> {
+    let can = |state: &State, event| world.events(state).contains(&event);
+    if !can(state, first) || !can(state, second) {
+        return None;
+    }
+    let between = decide(rules, world, state, first)?;
+    if !can(&between.next, second) {
+        return None;
+    }
+    let after = decide(rules, world, &between.next, second)?;
+    Some(([between.rule.answer, after.rule.answer], after.next))
+}
