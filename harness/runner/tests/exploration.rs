@@ -102,7 +102,7 @@ fn keep_telling_walk(plan: &mut Plan) {
 #[test]
 fn each_wrong_rule_is_found() {
     let wrong = wrong_rules();
-    let plans: Vec<_> = wrong
+    let mut plans: Vec<_> = wrong
         .iter()
         .map(|(name, world, wrong)| {
             let mut plan = Plan::new(world.clone(), &with_wrong(name, wrong)).expect(name);
@@ -111,7 +111,9 @@ fn each_wrong_rule_is_found() {
         })
         .collect();
     let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-images");
-    let mut walked = scripts(&plans, &Platform::load(&images, "intel").unwrap());
+    let platform = Platform::load(&images, "intel").unwrap();
+    let from = vec![0; plans.len()];
+    let mut walked = scripts(&mut plans, &from, &platform);
     let cases = tempfile::tempdir().unwrap();
     write(&walked, cases.path()).unwrap();
     let record = tempfile::tempdir().unwrap();

@@ -1,28 +1,16 @@
-//! The command: worlds to walks, walks to cases, verdicts to covered transitions.
+//! The command: what it is told, and what can go wrong.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Args, ValueEnum};
 use model::{Reading, Unruled, World};
-use vm_images::Terminal;
 
 use crate::{
     cli::Exit,
-    event::{Event, Sink},
-    explore::plan::{Plan, Walked, scripts, take_records, write},
-    lab::{Lab, LabError, load_corpus},
+    explore::{drawn, plan::Plan, random::WalkError, report, walking::Walking},
+    lab::LabError,
     options::Options,
-    platform::Platform,
-    run::{Cancel, run},
-    snapshot::Mode,
-    verdict::Verdict,
+    run::Cancel,
 };
 
 /// Options of `explore`.
@@ -52,6 +40,45 @@ pub struct ExploreOptions {
     /// Print the worlds with the numbers of their states and transitions, and boot nothing.
     #[arg(long)]
     pub list: bool,
+
+    /// Which text the kernel is held to.
+    #[arg(long, value_enum, default_value_t = ReadingName::Stage2)]
+    pub reading: ReadingName,
+
+    /// Draw so many random walks through a larger world instead, with events that race.
+    #[arg(long, value_name = "WALKS", conflicts_with = "list")]
+    pub random: Option<u64>,
+
+    /// The same seed draws the same walks. Default: another one each time, which is printed.
+    #[arg(long, requires = "random")]
+    pub seed: Option<u64>,
+
+    /// The first walk that is drawn: with `--random 1` just this one.
+    #[arg(long, requires = "random", default_value_t = 0, value_name = "NUMBER")]
+    pub walk: u64,
+
+    /// Moves in each random walk.
+    #[arg(long, requires = "random", default_value_t = 60, value_name = "MOVES",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub length: u16,
+}
+
+/// A [`Reading`], as an option says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadingName {
+    /// The plan's stage 1 to the letter: bind refuses groups of several devices.
+    Stage1,
+    /// Stage 2, as Linux has it.
+    Stage2,
+}
+
+impl From<ReadingName> for Reading {
+    fn from(name: ReadingName) -> Self {
+        match name {
+            ReadingName::Stage1 => Self::Stage1,
+            ReadingName::Stage2 => Self::Stage2,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -60,14 +87,19 @@ Examples:
   cargo xtask explore bridge                 one of them
   cargo xtask explore --list                 how many states and transitions there are
   cargo xtask explore --linux ~/linux        a kernel tree with your patch
+  cargo xtask explore --random 500           random walks through a larger world, with races
+  cargo xtask explore --random 1 --seed 7 --walk 13      one of them again
+  cargo xtask explore --reading stage1       against the plan's stage 1 to the letter
 
 Exit codes: those of run-conformance; 1 when a transition diverges or is not covered.";
 
 /// Why an exploration did not come to a result.
 #[derive(Debug, thiserror::Error)]
-enum ExploreError {
+pub(super) enum ExploreError {
     #[error("no world is called like {0}; `--list` shows all")]
     NoWorld(String),
+    #[error("random walks go through one world, and these are called like that: {0}")]
+    OneWorld(String),
     #[error("the rules of the model have a hole: {0}")]
     Rules(#[from] Unruled),
     #[error(transparent)]
@@ -76,16 +108,24 @@ enum ExploreError {
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
+    #[error("walk {0}: {1}")]
+    Walk(u64, WalkError),
 }
 
 /// Does what the options say, and says what went wrong on standard error.
 #[must_use]
 pub fn main(options: &ExploreOptions) -> ExitCode {
-    let exit = go(options).unwrap_or_else(|error| {
+    let done = match options.random {
+        Some(walks) => drawn::go(options, walks),
+        None => go(options),
+    };
+    let exit = done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         match error {
             ExploreError::NoWorld(_) => Exit::Nothing,
+            ExploreError::OneWorld(_) => Exit::Usage,
             ExploreError::Lab(LabError::Platform(_)) => Exit::Usage,
+            ExploreError::Walk(_, WalkError::Interrupted) => Exit::Interrupted,
             _ => Exit::NoMachine,
         }
     });
@@ -93,28 +133,26 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
 }
 
 fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
-    let worlds = selected(&options.worlds)?;
-    let rules = Reading::Stage2.rules();
+    let worlds = selected(&options.worlds, World::all())?;
+    let rules = Reading::from(options.reading).rules();
     let plans: Vec<_> = worlds
         .into_iter()
         .map(|world| Plan::new(world, &rules))
         .collect::<Result<_, _>>()?;
     if options.list {
-        return list(&plans);
+        return report::list(&plans);
     }
-    let folder = tempfile::tempdir()?;
-    let walked = walk_all(options, &plans, folder.path())?;
-    let exit = report(&plans, &walked)?;
-    if exit != Exit::Ok {
-        // A divergence names a line of its walk.
-        let kept = folder.keep();
-        writeln!(io::stdout(), "the walks are in {}", kept.display())?;
-    }
-    Ok(exit)
+    let cancel = cancel_on_signal()?;
+    let mut walking = Walking::open(options, plans, &cancel)?;
+    let found = walking.all()?;
+    let divergences = walking.reproduce(&rules, &found)?;
+    report::report(options, &walking, &divergences)
 }
 
-fn selected(names: &[String]) -> Result<Vec<World>, ExploreError> {
-    let mut worlds = World::all();
+pub(super) fn selected(
+    names: &[String],
+    mut worlds: Vec<World>,
+) -> Result<Vec<World>, ExploreError> {
     if names.is_empty() {
         return Ok(worlds);
     }
@@ -130,134 +168,19 @@ fn selected(names: &[String]) -> Result<Vec<World>, ExploreError> {
     Ok(worlds)
 }
 
-fn list(plans: &[Plan]) -> Result<Exit, ExploreError> {
-    let mut out = io::stdout().lock();
-    for plan in plans {
-        let steps: usize = plan.walks.iter().map(Vec::len).sum();
-        writeln!(
-            out,
-            "{:<28} {:>5} states {:>6} transitions, {:>3} walks of {:>6} steps",
-            plan.world.name,
-            plan.graph.states.len(),
-            plan.graph.edges.len(),
-            plan.walks.len(),
-            steps
-        )?;
-    }
-    writeln!(out, "left out:")?;
-    for (what, why) in model::event::LEFT_OUT {
-        writeln!(out, "  {what}: {why}")?;
-    }
-    Ok(Exit::Ok)
-}
-
-fn walk_all(
-    options: &ExploreOptions,
-    plans: &[Plan],
-    folder: &Path,
-) -> Result<Vec<Walked>, ExploreError> {
+pub(super) fn cancel_on_signal() -> Result<Arc<Cancel>, ExploreError> {
     let cancel = Arc::new(Cancel::default());
     let on_signal = Arc::clone(&cancel);
     ctrlc::set_handler(move || on_signal.cancel())?;
-    let run_options = Options {
+    Ok(cancel)
+}
+
+pub(super) fn run_options(options: &ExploreOptions) -> Options {
+    Options {
         platform: options.platform.clone(),
         jobs: options.jobs,
         linux: options.linux.clone(),
         kernel: options.kernel.clone(),
         ..Options::standard()
-    };
-    let platform = Platform::load(&crate::options::root().join("vm-images"), &options.platform)
-        .map_err(LabError::from)?;
-    let mut walked = scripts(plans, &platform);
-    write(&walked, folder)?;
-    let corpus = load_corpus(folder).map_err(LabError::from)?;
-    let progress = Terminal::new();
-    let lab = Lab::open(&run_options, corpus, Mode::Ignore, &progress)?;
-    drop(progress);
-    let cases: Vec<_> = lab.corpus.cases.iter().collect();
-    let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Progress::new(cases.len()))];
-    let summary = run(&lab, &cases, run_options.jobs(), &mut sinks, &cancel)?;
-    take_records(&mut walked, &summary.cases);
-    Ok(walked)
-}
-
-/// Counts walks on standard error.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(walks: usize) -> Self {
-        let style = ProgressStyle::with_template("{msg} {pos} of {len} {wide_bar} {elapsed}");
-        let bar = ProgressBar::new(walks as u64).with_message("walk");
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
-}
-
-impl Sink for Progress {
-    fn take(&mut self, event: &Event) -> io::Result<()> {
-        if let Event::CaseEnded(record) = event {
-            self.0.inc(1);
-            if record.verdict != Verdict::Pass {
-                self.0.println(format!("{}: {}", record.id, record.verdict));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn report(plans: &[Plan], walked: &[Walked]) -> Result<Exit, ExploreError> {
-    let mut out = io::stdout().lock();
-    let mut whole = (0, 0);
-    for (number, plan) in plans.iter().enumerate() {
-        let mut taken: HashSet<usize> = HashSet::new();
-        for one in walked.iter().filter(|one| one.plan == number) {
-            let walk = &plan.walks[one.walk];
-            taken.extend(&walk[..one.covered(plan)]);
-        }
-        let reachable = plan.graph.edges.len();
-        writeln!(
-            out,
-            "{:<28} {:>6} / {:>6}",
-            plan.world.name,
-            taken.len(),
-            reachable
-        )?;
-        whole = (whole.0 + taken.len(), whole.1 + reachable);
-    }
-    writeln!(out, "transitions: {} / {}", whole.0, whole.1)?;
-    for one in walked {
-        divergence(&mut out, plans, one)?;
-    }
-    Ok(if whole.0 == whole.1 {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
-}
-
-fn divergence(out: &mut impl Write, plans: &[Plan], one: &Walked) -> io::Result<()> {
-    let Some(record) = one.record.as_ref().filter(|it| it.verdict != Verdict::Pass) else {
-        return Ok(());
-    };
-    let plan = &plans[one.plan];
-    writeln!(
-        out,
-        "{} in {} of {}",
-        record.verdict,
-        one.id(),
-        plan.world.name
-    )?;
-    if let Some(at) = record
-        .failed_step
-        .and_then(|step| *one.script.transition_of.get(step)?)
-    {
-        let edge = &plan.graph.edges[plan.walks[one.walk][at]];
-        writeln!(out, "  after {at} transitions, at: {}", edge.event)?;
-        writeln!(
-            out,
-            "  rule: {} {:?}: {}",
-            edge.rule.name, edge.rule.clauses, edge.rule.says
-        )?;
-        writeln!(out, "  state before: {:?}", plan.graph.states[edge.from])?;
-    }
-    writeln!(out, "  {}", record.reason.as_deref().unwrap_or_default())
 }

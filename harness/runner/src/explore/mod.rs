@@ -1,9 +1,22 @@
 //! `cargo xtask explore`: the model's worlds, walked on a real kernel.
 
 mod cli;
+mod course;
+mod drawn;
 mod plan;
+mod probe;
+mod random;
+mod report;
 mod script;
+mod shrink;
+mod sight;
+mod walking;
+mod words;
 
 pub use cli::{ExploreOptions, main};
+pub use course::{Course, Move};
+pub use drawn::Hand;
 pub use plan::{Plan, Walked, scripts, take_records, write};
-pub use script::{Script, Seen, script};
+pub use random::{Divergence, Ended, Tester, WalkError, Walker};
+pub use script::{Script, Seen, course, script};
+pub use sight::Sight;

@@ -2,11 +2,14 @@
 
 use std::{io, path::Path};
 
-use model::{Graph, Rule, Unruled, Walk, World, walks};
+use model::{Edge, Graph, Progress, Rule, Unruled, Walk, World, walks};
 
 use crate::{
-    explore::script::{Script, Seen, script, shape_name},
-    platform::{KnownDeviation, Platform},
+    explore::{
+        script::{Script, Seen, script},
+        sight::Sight,
+    },
+    platform::Platform,
     record::Record,
     verdict::Verdict,
 };
@@ -23,6 +26,9 @@ pub struct Plan {
     pub graph: Graph,
     /// Together they take every transition.
     pub walks: Vec<Walk>,
+    /// What the kernel did of it.
+    pub progress: Progress,
+    seen: Seen,
 }
 
 impl Plan {
@@ -32,12 +38,48 @@ impl Plan {
     /// When the rules have a hole.
     pub fn new(world: World, rules: &[Rule]) -> Result<Self, Unruled> {
         let graph = Graph::explore(&world, rules)?;
-        let walks = walks(&graph, LENGTH);
+        let progress = Progress::new(&graph);
+        let walks = walks(&graph, LENGTH, progress.clone());
         Ok(Self {
             world,
             graph,
             walks,
+            progress,
+            seen: Seen::default(),
         })
+    }
+
+    /// Adds walks to what is not yet covered, around what diverges; how many.
+    pub fn go_on(&mut self) -> usize {
+        let more = walks(&self.graph, LENGTH, self.progress.clone());
+        let count = more.len();
+        self.walks.extend(more);
+        count
+    }
+
+    /// Writes the walks from this one on down.
+    fn scripts(&mut self, number: usize, from: usize, platform: &Platform) -> Vec<Walked> {
+        let sight = Sight::of(&self.world, platform);
+        let walks = self.walks.iter().enumerate().skip(from);
+        walks
+            .map(|(walk, edges)| Walked {
+                plan: number,
+                walk,
+                script: script(&self.world, &self.graph, edges, &sight, &mut self.seen),
+                record: None,
+            })
+            .collect()
+    }
+
+    /// Takes over what a walk covered; the transition that diverged, if that is new.
+    pub fn learn(&mut self, walked: &Walked) -> Option<usize> {
+        let walk = &self.walks[walked.walk];
+        for edge in &walk[..walked.covered(self)] {
+            self.progress.take(*edge);
+        }
+        let diverges = walked.diverges_at()?;
+        let edge = *walk.get(diverges)?;
+        self.progress.close(edge).then_some(edge)
     }
 }
 
@@ -64,43 +106,37 @@ impl Walked {
     /// How many of its transitions were as the model says.
     #[must_use]
     pub fn covered(&self, plan: &Plan) -> usize {
-        let Some(record) = &self.record else {
-            return 0;
-        };
-        match (record.verdict, record.failed_step) {
-            (Verdict::Pass, _) => plan.walks[self.walk].len(),
-            (_, Some(step)) => self.transition_of(step).unwrap_or(0),
-            _ => 0,
+        match &self.record {
+            Some(record) if record.verdict == Verdict::Pass => plan.walks[self.walk].len(),
+            _ => self.diverges_at().unwrap_or(0),
         }
     }
 
-    /// The transition that a step of the script belongs to, as position in the walk.
+    /// Position in the walk of the transition that was not as the model says.
     #[must_use]
-    pub fn transition_of(&self, step: usize) -> Option<usize> {
-        *self.script.transition_of.get(step)?
+    pub fn diverges_at(&self) -> Option<usize> {
+        let record = self.record.as_ref()?;
+        let failed = record
+            .failed_step
+            .filter(|_| record.verdict != Verdict::Pass);
+        *self.script.transition_of.get(failed?)?
+    }
+
+    /// The transition that was not as the model says.
+    #[must_use]
+    pub fn diverging<'a>(&self, plan: &'a Plan) -> Option<&'a Edge> {
+        let edge = plan.walks[self.walk].get(self.diverges_at()?)?;
+        plan.graph.edges.get(*edge)
     }
 }
 
-/// Writes every walk of every plan down, for a platform.
+/// Writes the walks of every plan down, for a platform: those from a position on, for each plan.
 #[must_use]
-pub fn scripts(plans: &[Plan], platform: &Platform) -> Vec<Walked> {
-    let mut walked = Vec::new();
-    for (number, plan) in plans.iter().enumerate() {
-        let shape = case::Shape::named(shape_name(plan.world.groups[0].shape));
-        let control = platform
-            .known(KnownDeviation::NoIdentityControl, shape)
-            .is_none();
-        let mut seen = Seen::default();
-        for (walk, edges) in plan.walks.iter().enumerate() {
-            walked.push(Walked {
-                plan: number,
-                walk,
-                script: script(&plan.world, &plan.graph, edges, control, &mut seen),
-                record: None,
-            });
-        }
-    }
-    walked
+pub fn scripts(plans: &mut [Plan], from: &[usize], platform: &Platform) -> Vec<Walked> {
+    let plans = plans.iter_mut().zip(from).enumerate();
+    plans
+        .flat_map(|(number, (plan, from))| plan.scripts(number, *from, platform))
+        .collect()
 }
 
 /// Makes a folder of cases of them.
@@ -108,6 +144,7 @@ pub fn scripts(plans: &[Plan], platform: &Platform) -> Vec<Walked> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(walked: &[Walked], folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
     for one in walked {
         let path = folder.join(format!("{}.yaml", one.id()));
         std::fs::write(path, &one.script.text)?;

@@ -1,0 +1,280 @@
+//! `cargo xtask explore --random`: walks that are drawn, guests that take them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use case::{Corpus, Sources};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{Reading, World};
+use tempfile::TempDir;
+use vm_images::Terminal;
+
+use crate::{
+    cli::Exit,
+    explore::{
+        cli::{ExploreError, ExploreOptions, cancel_on_signal, run_options, selected},
+        course::{Course, Move},
+        random::{Divergence, Ended, Tester, WalkError, Walker},
+        script::Script,
+        sight::Sight,
+    },
+    guest::Guest,
+    lab::{Lab, LabError, Ran, load_corpus},
+    record::Record,
+    run::Cancel,
+    snapshot::Mode,
+};
+
+/// Processors of a guest: events that race need two.
+const PROCESSORS: u32 = 2;
+
+/// Takes walks in a guest of its own, which is replaced where a walk spoils it.
+pub struct Hand<'a> {
+    lab: &'a Lab,
+    cancel: &'a Cancel,
+    guest: Option<Guest>,
+    folder: TempDir,
+}
+
+impl<'a> Hand<'a> {
+    /// Without a guest before the first walk.
+    ///
+    /// # Errors
+    /// When there is no place for the walks.
+    pub fn new(lab: &'a Lab, cancel: &'a Cancel) -> io::Result<Self> {
+        Ok(Self {
+            lab,
+            cancel,
+            guest: None,
+            folder: TempDir::with_prefix("walk-")?,
+        })
+    }
+
+    fn guest(&mut self) -> Result<&mut Guest, WalkError> {
+        if self.guest.is_none() {
+            self.guest = Some(self.lab.boot()?.1);
+        }
+        // Just put there.
+        self.guest.as_mut().ok_or(WalkError::Interrupted)
+    }
+
+    fn read(&self, script: &Script) -> Result<Corpus, WalkError> {
+        fs::write(self.folder.path().join("walk.yaml"), &script.text)?;
+        load_corpus(self.folder.path()).map_err(|error| WalkError::Case(error.to_string()))
+    }
+}
+
+impl Tester for Hand<'_> {
+    fn test(&mut self, script: &Script) -> Result<Record, WalkError> {
+        let Corpus { cases, sources, .. } = self.read(script)?;
+        let no_case = || WalkError::Case("it is empty".to_owned());
+        let case = cases.first().ok_or_else(no_case)?;
+        let lab = self.lab;
+        let Ran {
+            record,
+            guest_spoiled,
+            ..
+        } = lab.run_from(case, &sources, self.guest()?);
+        if guest_spoiled {
+            self.guest = None;
+        }
+        if self.cancel.is_cancelled() {
+            return Err(WalkError::Interrupted);
+        }
+        Ok(record)
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        if let Some(guest) = self.guest.take() {
+            guest.end();
+        }
+    }
+}
+
+/// What came of all walks.
+#[derive(Default)]
+struct Tally {
+    walks: u64,
+    moves: usize,
+    races: usize,
+    divergences: BTreeMap<u64, Divergence>,
+}
+
+impl Tally {
+    fn add(&mut self, number: u64, ended: Ended) {
+        self.walks += 1;
+        match ended {
+            Ended::Conforms(moves) => {
+                self.moves += moves.len();
+                let races = moves.iter().filter(|it| matches!(it, Move::Race(_)));
+                self.races += races.count();
+            }
+            Ended::Diverges(divergence) => {
+                self.divergences.insert(number, *divergence);
+            }
+        }
+    }
+}
+
+pub(super) fn go(options: &ExploreOptions, walks: u64) -> Result<Exit, ExploreError> {
+    let world = world(&options.worlds)?;
+    let cancel = cancel_on_signal()?;
+    let run_options = run_options(options);
+    let progress = Terminal::new();
+    let nothing = Corpus {
+        cases: Vec::new(),
+        clauses: Vec::new(),
+        sources: Sources::default(),
+    };
+    let lab =
+        Lab::open(&run_options, nothing, Mode::Ignore, &progress)?.with_processors(PROCESSORS);
+    drop(progress);
+    let sight = Sight::of(&world, &lab.platform);
+    let seed = options.seed.unwrap_or_else(seed_of_now);
+    let walker = Walker {
+        begin: Course::begin(world, Reading::from(options.reading).rules()),
+        sight,
+        seed,
+        length: options.length.into(),
+    };
+    announce(&walker, walks)?;
+    let tally = draw_all(options, walks, &lab, &walker, &cancel)?;
+    report(options, &lab, &walker, &tally)
+}
+
+/// The one world that is meant; the large one without a name.
+fn world(names: &[String]) -> Result<World, ExploreError> {
+    if names.is_empty() {
+        return Ok(World::large());
+    }
+    let mut all = World::all();
+    all.push(World::large());
+    let mut worlds = selected(names, all)?;
+    if worlds.len() > 1 {
+        let names: Vec<_> = worlds.iter().map(|world| world.name).collect();
+        return Err(ExploreError::OneWorld(names.join(", ")));
+    }
+    worlds.pop().ok_or(ExploreError::NoWorld(names.join(" ")))
+}
+
+fn seed_of_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // Short enough to be typed.
+    now.map_or(1, |since| since.as_millis() as u64 % 1_000_000)
+}
+
+fn announce(walker: &Walker, walks: u64) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{walks} walks of {} moves through the world `{}`, seed {}",
+        walker.length,
+        walker.begin.world().name,
+        walker.seed
+    )?;
+    for limit in walker.sight.limits() {
+        writeln!(out, "{limit}")?;
+    }
+    Ok(())
+}
+
+fn draw_all(
+    options: &ExploreOptions,
+    walks: u64,
+    lab: &Lab,
+    walker: &Walker,
+    cancel: &Cancel,
+) -> Result<Tally, ExploreError> {
+    let next = AtomicU64::new(options.walk);
+    let end = options.walk.saturating_add(walks);
+    let tally = Mutex::new(Tally::default());
+    let bar = progress_bar(walks);
+    let work = || -> Result<(), ExploreError> {
+        let mut hand = Hand::new(lab, cancel)?;
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= end || cancel.is_cancelled() {
+                return Ok(());
+            }
+            let ended = walker.walk(number, &mut hand).map_err(|error| {
+                next.store(end, Ordering::Relaxed); // the others begin nothing new
+                ExploreError::Walk(number, error)
+            })?;
+            if let Ended::Diverges(divergence) = &ended {
+                bar.println(format!("walk {number}: {}", divergence.record.verdict));
+            }
+            let mut tally = tally
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            tally.add(number, ended);
+            bar.inc(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        let jobs = crate::options::jobs(options.jobs).min(walks as usize);
+        let hands: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        // A thread that panics has printed why.
+        let ended = hands.into_iter().map(|hand| hand.join().unwrap_or(Ok(())));
+        ended.collect::<Result<(), _>>()
+    })?;
+    bar.finish_and_clear();
+    Ok(tally
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn progress_bar(walks: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {pos} of {len} {wide_bar} {elapsed}");
+    let bar = ProgressBar::new(walks).with_message("walk");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn report(
+    options: &ExploreOptions,
+    lab: &Lab,
+    walker: &Walker,
+    tally: &Tally,
+) -> Result<Exit, ExploreError> {
+    let mut out = io::stdout().lock();
+    for (number, divergence) in &tally.divergences {
+        writeln!(out, "walk {number} diverges: {divergence}")?;
+        let path = keep(lab, walker.seed, *number, divergence)?;
+        writeln!(out, "  as a case: {}", path.display())?;
+        writeln!(
+            out,
+            "  again: cargo xtask explore --random 1 --seed {} --walk {number} --length {} --platform {}",
+            walker.seed, walker.length, options.platform
+        )?;
+    }
+    writeln!(
+        out,
+        "walks: {} / {} as the model says, {} moves, {} of them races; seed {}",
+        tally.walks - tally.divergences.len() as u64,
+        tally.walks,
+        tally.moves,
+        tally.races,
+        walker.seed
+    )?;
+    Ok(match tally.divergences.is_empty() {
+        true => Exit::Ok,
+        false => Exit::Failed,
+    })
+}
+
+fn keep(lab: &Lab, seed: u64, number: u64, divergence: &Divergence) -> Result<PathBuf, LabError> {
+    let name = format!("walk-{seed}-{number}.yaml");
+    let path = lab.path().join(&name);
+    lab.with_run_dir(|dir| dir.write(&name, &divergence.script.text))?;
+    Ok(path)
+}

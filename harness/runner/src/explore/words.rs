@@ -1,0 +1,270 @@
+//! Events in the words of the case language.
+
+use model::{Answer, Device, Event, Group, Ioas, Iommu, Shape, State, World};
+
+/// IOVA of the page of the first IOAS; each further one is this much higher.
+const IOVA: u64 = 0x40_0010_0000;
+const STRIDE: u64 = 0x10_0000;
+
+/// Names the things of a world, and says its events.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a>(pub &'a World);
+
+impl Words<'_> {
+    /// Where the page of an IOAS is mapped.
+    pub fn iova(self, ioas: Ioas) -> u64 {
+        IOVA + STRIDE * ioas.0 as u64
+    }
+
+    /// Where the page of the type1 containers is mapped.
+    pub fn container_iova(self) -> u64 {
+        IOVA + STRIDE * self.0.ioases.len() as u64
+    }
+
+    /// A group's role.
+    pub fn group_role(self, group: Group) -> &'static str {
+        match (self.0.groups[group.0].shape, group.0) {
+            (Shape::Mdev, _) => "mdev",
+            (_, 0) => "group",
+            (shape, _) => shape_name(shape),
+        }
+    }
+
+    /// A device's role.
+    pub fn role(self, device: Device) -> String {
+        let group = self.group_role(self.0.group_of(device));
+        format!("{group}.{}", self.0.place_of(device))
+    }
+
+    /// Opens an iommu_fd and makes what it has.
+    pub fn open_iommu(self, iommu: Iommu) -> Vec<String> {
+        let mut steps = vec![format!("open: {{{iommu}: /dev/iommu}}")];
+        for ioas in (0..self.0.ioases.len()).map(Ioas) {
+            if self.0.ioases[ioas.0] == iommu {
+                steps.extend(self.allocate(ioas));
+            }
+        }
+        steps
+    }
+
+    fn allocate(self, ioas: Ioas) -> [String; 2] {
+        let iommu = self.0.ioases[ioas.0];
+        [
+            format!("IOMMU_IOAS_ALLOC: {{on: {iommu}, save: {{out_ioas_id: {ioas}}}}}"),
+            format!(
+                "IOMMU_IOAS_MAP: {{on: {iommu}, ioas_id: ${ioas}, user_va: $page{}, length: 0x1000, iova: {:#x}, \
+                 flags: [FIXED_IOVA, READABLE, WRITEABLE]}}",
+                ioas.0,
+                self.iova(ioas)
+            ),
+        ]
+    }
+
+    /// The steps of an event that is answered like this; `next` is the state thereafter, for
+    /// what has to be awaited.
+    pub fn event(self, event: Event, answer: Answer, next: &State) -> Vec<String> {
+        let mut steps = self.calls(event, answer);
+        match event {
+            Event::Unplug(device) | Event::Close(device) | Event::Munmap(device) => {
+                steps.extend(self.leaves(device, event, next));
+            }
+            _ => {}
+        }
+        steps
+    }
+
+    /// What a device that was unplugged is waited for.
+    fn leaves(self, device: Device, event: Event, next: &State) -> Option<String> {
+        let role = self.role(device);
+        match (next.devices[device.0].presence, event) {
+            (model::Presence::Gone, _) => Some(format!("gone: {role}")),
+            (model::Presence::Leaving, Event::Unplug(_)) => Some(format!("gone: {{node: {role}}}")),
+            _ => None,
+        }
+    }
+
+    /// The one step that makes an event, whatever the answer to it; none where it takes several.
+    pub fn single(self, event: Event) -> Option<String> {
+        let mut steps = match event {
+            Event::Unplug(_) | Event::Plug(_) => return None,
+            _ => self.calls(event, Answer::Ok),
+        };
+        let step = steps.pop();
+        step.filter(|_| steps.is_empty())
+    }
+
+    fn calls(self, event: Event, answer: Answer) -> Vec<String> {
+        let errno = match answer {
+            Answer::Ok => String::new(),
+            _ => format!(", errno: {}", end_name(answer)),
+        };
+        let one = |step| vec![step];
+        match event {
+            Event::Allocate(ioas) => self.allocate(ioas).into(),
+            Event::OpenIommu(iommu) => self.open_iommu(iommu),
+            Event::SetIommu(group) => self.set_iommu(group, answer),
+            Event::Open(_)
+            | Event::Bind(..)
+            | Event::Access(_)
+            | Event::Attach(..)
+            | Event::AttachNothing(_)
+            | Event::Detach(_)
+            | Event::Mmap(_)
+            | Event::Munmap(_)
+            | Event::Reset(_)
+            | Event::Close(_) => one(self.of_file(event, answer, &errno)),
+            Event::Unbind(_)
+            | Event::Rebind(_)
+            | Event::KernelDriver(_)
+            | Event::NoKernelDriver(_)
+            | Event::Unplug(_)
+            | Event::Plug(_) => one(self.of_machine(event, &errno)),
+            Event::OpenGroup(_)
+            | Event::CloseGroup(_)
+            | Event::SetContainer(_)
+            | Event::UnsetContainer(_)
+            | Event::GetDevice(_)
+            | Event::Destroy(_)
+            | Event::CloseIommu(_) => one(self.of_group(event, answer, &errno)),
+        }
+    }
+
+    fn of_file(self, event: Event, answer: Answer, errno: &str) -> String {
+        match event {
+            Event::Open(device) => {
+                format!("open: {{{device}: {{at: {}{errno}}}}}", self.role(device))
+            }
+            Event::Bind(device, iommu) => {
+                format!("VFIO_DEVICE_BIND_IOMMUFD: {{on: {device}, iommufd: ${iommu}{errno}}}")
+            }
+            Event::Access(device) => format!("VFIO_DEVICE_GET_INFO: {{on: {device}{errno}}}"),
+            Event::Reset(device) => format!("VFIO_DEVICE_RESET: {{on: {device}{errno}}}"),
+            Event::Attach(device, ioas) => {
+                format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: ${ioas}{errno}}}")
+            }
+            Event::AttachNothing(device) => {
+                format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: 0x7fffffff{errno}}}")
+            }
+            Event::Detach(device) => {
+                format!("VFIO_DEVICE_DETACH_IOMMUFD_PT: {{on: {device}{errno}}}")
+            }
+            Event::Mmap(device) => {
+                let save = match answer {
+                    Answer::Ok => format!(", save: bar{}", device.0),
+                    _ => String::new(),
+                };
+                format!("mmap: {{on: {device}, region: VFIO_PCI_BAR0_REGION_INDEX{save}{errno}}}")
+            }
+            Event::Munmap(device) => format!("munmap: {{at: $bar{}}}", device.0),
+            Event::Close(device) => format!("close: {device}"),
+            other => other.to_string(),
+        }
+    }
+
+    fn of_machine(self, event: Event, errno: &str) -> String {
+        match event {
+            Event::Unbind(device) => format!("driver: {{of: {}, to: none}}", self.role(device)),
+            Event::Rebind(device) => format!("driver: {{of: {}, to: vfio-pci}}", self.role(device)),
+            Event::KernelDriver(group) => {
+                let role = self.group_role(group);
+                format!("driver: {{of: {role}.native, to: native{errno}}}")
+            }
+            Event::NoKernelDriver(group) => {
+                format!(
+                    "driver: {{of: {}.native, to: none}}",
+                    self.group_role(group)
+                )
+            }
+            Event::Unplug(device) => format!("unplug: {}", self.role(device)),
+            Event::Plug(device) => format!("plug: {}", self.role(device)),
+            other => other.to_string(),
+        }
+    }
+
+    fn of_group(self, event: Event, answer: Answer, errno: &str) -> String {
+        match event {
+            Event::OpenGroup(group) => {
+                format!(
+                    "open: {{{group}: {{at: {}{errno}}}}}",
+                    self.group_role(group)
+                )
+            }
+            Event::CloseGroup(group) => format!("close: {group}"),
+            Event::SetContainer(group) => {
+                format!(
+                    "VFIO_GROUP_SET_CONTAINER: {{on: {group}, fd: $container{}{errno}}}",
+                    group.0
+                )
+            }
+            Event::UnsetContainer(group) => {
+                format!("VFIO_GROUP_UNSET_CONTAINER: {{on: {group}{errno}}}")
+            }
+            Event::GetDevice(device) => {
+                let group = self.0.group_of(device);
+                let save = match answer {
+                    Answer::Ok => format!(", save_return: {device}"),
+                    _ => String::new(),
+                };
+                let role = self.role(device);
+                format!(
+                    "VFIO_GROUP_GET_DEVICE_FD: {{on: {group}, string: \"{{{role}}}\"{save}{errno}}}"
+                )
+            }
+            Event::Destroy(ioas) => {
+                format!(
+                    "IOMMU_DESTROY: {{on: {}, id: ${ioas}{errno}}}",
+                    self.0.ioases[ioas.0]
+                )
+            }
+            Event::CloseIommu(iommu) => format!("close: {iommu}"),
+            other => other.to_string(),
+        }
+    }
+
+    fn set_iommu(self, group: Group, answer: Answer) -> Vec<String> {
+        let container = group.0;
+        if answer != Answer::Ok {
+            let errno = end_name(answer);
+            return vec![format!(
+                "VFIO_SET_IOMMU: {{on: container{container}, value: VFIO_TYPE1v2_IOMMU, errno: {errno}}}"
+            )];
+        }
+        vec![
+            format!("VFIO_SET_IOMMU: {{on: container{container}, value: VFIO_TYPE1v2_IOMMU}}"),
+            format!(
+                "VFIO_IOMMU_MAP_DMA: {{on: container{container}, flags: [READ, WRITE], vaddr: $container_page, iova: {:#x}, size: 0x1000}}",
+                self.container_iova()
+            ),
+        ]
+    }
+}
+
+/// An answer as the case language calls it.
+pub fn end_name(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Ok => "none",
+        Answer::Errno(name) => name,
+        // The clause leaves it open; EPERM is what Linux says of a group that is not viable.
+        Answer::Refused => "EPERM",
+    }
+}
+
+/// Whether the devices of a group of this shape do DMA on demand.
+pub const fn does_dma(shape: Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Singleton | Shape::Bridge | Shape::Functions | Shape::Hotplug
+    )
+}
+
+/// The case language's word.
+pub const fn shape_name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Singleton => "singleton",
+        Shape::Bridge => "bridge",
+        Shape::Functions => "functions",
+        Shape::Mdev => "mdev",
+        Shape::Sriov => "sriov",
+        Shape::Hotplug => "hotplug",
+    }
+}
