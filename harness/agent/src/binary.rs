@@ -15,7 +15,7 @@ use nix::{
 };
 use std::os::fd::AsFd;
 
-use crate::case::pidfd;
+use crate::pidfd::pidfd;
 
 /// Receives what the program says; a pipe could be held open by what it leaves behind.
 const OUTPUT: &str = "/tmp/program-output";

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
 
@@ -19,7 +19,7 @@ use wire::{End, HostAction, Observed, Op, Outcome, Plan, frame};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{exec::Machine, guard, leak, sysfs};
+use crate::{exec::Machine, guard, leak, pidfd::pidfd, sysfs};
 
 /// What a child sends through its pipe.
 #[derive(Serialize, Deserialize)]
@@ -226,19 +226,6 @@ fn ask_host(to: &mut File, from: &mut File, action: &HostAction) -> Outcome {
         observed,
         us: start.elapsed().as_micros() as u64,
     }
-}
-
-/// Readable once the process has ended.
-pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: plain system call; a non-negative result is a new descriptor of ours.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: see above.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    debug_assert!(fd.as_raw_fd() >= 0);
-    Ok(fd)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod hold;
 mod injection;
 mod kmsg;
 mod leak;
+mod pidfd;
 mod process;
 mod rights;
 mod serve;

@@ -19,7 +19,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use wire::{Observed, Op, Outcome, read_frame, write_frame};
 
-use crate::case::pidfd;
+use crate::pidfd::pidfd;
 
 /// Values by name, shared by all processes of a case.
 pub type Slots = HashMap<String, u64>;

@@ -154,7 +154,7 @@ impl Course {
     }
 }
 
-/// Walks of so many moves that start there; proptest draws them and makes them shorter.
+/// Walks of so many moves that start there, for proptest to draw.
 pub fn walks(
     begin: Course,
     length: usize,
@@ -169,13 +169,4 @@ pub fn walks(
             None => course,
         },
     )
-}
-
-/// Whether all moves can be made, one after the other.
-#[must_use]
-pub fn is_walk(begin: &Course, moves: &[Move]) -> bool {
-    let walked = moves
-        .iter()
-        .try_fold(begin.clone(), |course, one| Some(course.play(*one)?.1));
-    walked.is_some()
 }

@@ -18,6 +18,9 @@ use crate::{
 /// enough that a divergence is found early in its case.
 const LENGTH: usize = 250;
 
+/// Transitions in a walk of the last rounds.
+const SHORTEST: usize = 6;
+
 /// A world, its graph and the walks through it.
 pub struct Plan {
     /// The world.
@@ -49,9 +52,11 @@ impl Plan {
         })
     }
 
-    /// Adds walks to what is not yet covered, around what diverges; how many.
-    pub fn go_on(&mut self) -> usize {
-        let more = walks(&self.graph, LENGTH, self.progress.clone());
+    /// Adds walks to what is not yet covered, around what diverges; how many. They are the
+    /// shorter the later they are made: where much diverges, one long walk would find little.
+    pub fn go_on(&mut self, round: usize) -> usize {
+        let length = (LENGTH >> (2 * round).min(8)).max(SHORTEST);
+        let more = walks(&self.graph, length, self.progress.clone());
         let count = more.len();
         self.walks.extend(more);
         count

@@ -1,10 +1,10 @@
 //! Random walks: longer, through a larger world, and with events that race.
 
-use std::{cell::RefCell, fmt};
+use std::fmt;
 
 use proptest::{
-    strategy::Strategy,
-    test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
 use crate::{
@@ -21,9 +21,9 @@ use crate::{
 
 /// So often a walk with a race in it is run before it counts as one that conforms, while a
 /// divergence is made shorter: who wins is chance.
-const TRIES: usize = 3;
-/// A divergence is made shorter for so long at most, by proptest and then by [`shrink`].
-const SHRINK_RUNS: u32 = 400;
+const TRIES: usize = 2;
+/// A divergence is made shorter with so many runs at most.
+const MOST_RUNS: u32 = 300;
 
 /// Why a walk has no result.
 #[derive(Debug, thiserror::Error)]
@@ -115,46 +115,29 @@ impl fmt::Display for Divergence {
 }
 
 impl Walker {
+    /// Draws the walk of this number.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn draw(&self, number: u64) -> Result<Vec<Move>, WalkError> {
+        let strategy = walks(self.begin.clone(), self.length);
+        let tree = strategy.new_tree(&mut self.runner(number));
+        let tree = tree.map_err(|why| WalkError::Draw(why.to_string()))?;
+        let (_, moves, _) = tree.current();
+        Ok(moves)
+    }
+
     /// Draws the walk of this number and runs it; one that diverges is made shorter.
     ///
     /// # Errors
     /// When there is no verdict on the kernel.
     pub fn walk(&self, number: u64, tester: &mut dyn Tester) -> Result<Ended, WalkError> {
-        let mut runner = self.runner(number);
-        let strategy = walks(self.begin.clone(), self.length);
-        let tree = strategy
-            .new_tree(&mut runner)
-            .map_err(|why| WalkError::Draw(why.to_string()))?;
-        let trial = RefCell::new(Trial::new(self, tester));
-        let mut drawn = Vec::new();
-        let first = RefCell::new(&mut drawn);
-        let outcome = runner.run_one(tree, |(_, moves, seen)| {
-            if first.borrow().is_empty() {
-                first.borrow_mut().clone_from(&moves);
-            }
-            let mut trial = trial.borrow_mut();
-            let failed_at = trial.fails_at(&moves);
-            if let Some(seen) = seen {
-                let executed = failed_at.map_or(moves.len(), |at| at + 1);
-                seen.store(executed, std::sync::atomic::Ordering::SeqCst);
-            }
-            match failed_at {
-                Some(_) => Err(TestCaseError::fail("diverges")),
-                None => Ok(()),
-            }
-        });
-        let mut trial = trial.into_inner();
-        if let Some(error) = trial.error.take() {
-            return Err(error);
-        }
-        match outcome {
-            Ok(_) => Ok(Ended::Conforms(drawn)),
-            Err(TestError::Abort(why)) => Err(WalkError::Draw(why.to_string())),
-            Err(TestError::Fail(_, (_, moves, _))) => {
-                let divergence = trial.shortest(drawn.len(), moves)?;
-                Ok(Ended::Diverges(Box::new(divergence)))
-            }
-        }
+        let moves = self.draw(number)?;
+        let divergence = self.divergence(moves.clone(), tester)?;
+        Ok(match divergence {
+            None => Ended::Conforms(moves),
+            Some(divergence) => Ended::Diverges(Box::new(divergence)),
+        })
     }
 
     /// Runs these moves; where they diverge, what is left of them when they are made shorter.
@@ -167,16 +150,19 @@ impl Walker {
         tester: &mut dyn Tester,
     ) -> Result<Option<Divergence>, WalkError> {
         let mut trial = Trial::new(self, tester);
-        let diverges = trial.fails_at(&moves);
-        if let Some(error) = trial.error.take() {
-            return Err(error);
-        }
-        let Some(at) = diverges else {
+        let Some(at) = trial.run(&moves)? else {
             return Ok(None);
         };
         let drawn = moves.len();
+        // What came after the divergence does no good.
         let seen = moves.into_iter().take(at + 1).collect();
-        trial.shortest(drawn, seen).map(Some)
+        shrink(&self.begin, seen, |candidate| trial.fails(candidate))?;
+        Ok(trial.failed.map(|(moves, script, record)| Divergence {
+            drawn,
+            moves,
+            script,
+            record,
+        }))
     }
 
     /// One seed for all walks, and each walk by itself: it can be drawn alone.
@@ -184,13 +170,8 @@ impl Walker {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&number.to_le_bytes());
-        let config = Config {
-            max_shrink_iters: SHRINK_RUNS,
-            failure_persistence: None,
-            ..Config::default()
-        };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-        TestRunner::new_with_rng(config, rng)
+        TestRunner::new_with_rng(Config::default(), rng)
     }
 }
 
@@ -200,7 +181,6 @@ struct Trial<'a> {
     tester: &'a mut dyn Tester,
     runs: u32,
     failed: Option<(Vec<Move>, Script, Record)>,
-    error: Option<WalkError>,
 }
 
 impl<'a> Trial<'a> {
@@ -210,34 +190,21 @@ impl<'a> Trial<'a> {
             tester,
             runs: 0,
             failed: None,
-            error: None,
         }
     }
 
-    /// The position of the move that diverges. After an error everything conforms, so that
-    /// nobody searches any further.
-    fn fails_at(&mut self, moves: &[Move]) -> Option<usize> {
-        // The first run decides whether a walk conforms; while it is made shorter, chance may
-        // hide what was seen before.
+    /// Whether a shorter walk diverges, too. Chance may hide what was seen before.
+    fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
         let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
-        let tries = if races && self.failed.is_some() {
-            TRIES
-        } else {
-            1
-        };
-        for _ in 0..tries {
-            if self.error.is_some() {
-                return None;
-            }
-            match self.run(moves) {
-                Ok(None) => {}
-                Ok(Some(at)) => return Some(at),
-                Err(error) => self.error = Some(error),
+        for _ in 0..if races { TRIES } else { 1 } {
+            if self.runs < MOST_RUNS && self.run(moves)?.is_some() {
+                return Ok(true);
             }
         }
-        None
+        Ok(false)
     }
 
+    /// The position of the move that diverges.
     fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
         self.runs += 1;
         let script = course(&self.walker.begin, moves, &self.walker.sight);
@@ -249,31 +216,10 @@ impl<'a> Trial<'a> {
             Verdict::Error => return Err(WalkError::NoVerdict(reason())),
             _ => {}
         }
-        let step = record
-            .failed_step
-            .and_then(|step| *script.transition_of.get(step)?);
+        let step = record.failed_step;
+        let step = step.and_then(|step| *script.transition_of.get(step)?);
         let at = step.unwrap_or(moves.len().saturating_sub(1));
         self.failed = Some((moves.to_vec(), script, record));
         Ok(Some(at))
-    }
-
-    fn shortest(mut self, drawn: usize, moves: Vec<Move>) -> Result<Divergence, WalkError> {
-        let begin = self.walker.begin.clone();
-        let limit = self.runs + SHRINK_RUNS;
-        shrink(&begin, moves, |candidate| {
-            let fails = self.runs < limit && self.fails_at(candidate).is_some();
-            self.error.take().map_or(Ok(fails), Err)
-        })?;
-        match self.failed {
-            Some((moves, script, record)) => Ok(Divergence {
-                drawn,
-                moves,
-                script,
-                record,
-            }),
-            None => Err(WalkError::NoVerdict(
-                "a divergence that nobody saw".to_owned(),
-            )),
-        }
     }
 }

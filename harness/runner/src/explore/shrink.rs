@@ -1,10 +1,13 @@
-//! Makes a walk that diverges shorter than proptest can: it leaves out one move at a time, and
-//! what is opened and closed again needs two.
+//! Makes a walk that diverges short.
+//!
+//! proptest would leave out one move after the other, and give up wherever a later one cannot
+//! be made any more. Here what depends on a move goes with it, so that a device that plays no
+//! part goes with all it does, in one trial.
 
-use crate::explore::course::{Course, Move, is_walk};
+use crate::explore::course::{Course, Move};
 
-/// The shortest walk found that still fails, at the end of a search in which each step leaves
-/// something out: a move, two of them, or one half of a race.
+/// The shortest walk found that still fails: parts of it are left out, large ones first, and
+/// at last half of what races.
 ///
 /// # Errors
 /// With the first error of `fails`.
@@ -13,44 +16,76 @@ pub fn shrink<E>(
     mut moves: Vec<Move>,
     mut fails: impl FnMut(&[Move]) -> Result<bool, E>,
 ) -> Result<Vec<Move>, E> {
+    let mut size = moves.len() / 2;
     loop {
-        let mut shorter = None;
-        for candidate in candidates(&moves).filter(|candidate| is_walk(begin, candidate)) {
-            if fails(&candidate)? {
-                shorter = Some(candidate);
-                break;
-            }
-        }
+        let shorter = first_that_fails(shorter_by(begin, &moves, size), &mut fails)?;
+        let shorter = match shorter {
+            None if size <= 1 => first_that_fails(calmer(begin, &moves), &mut fails)?,
+            shorter => shorter,
+        };
         match shorter {
             Some(shorter) => moves = shorter,
-            None => return Ok(moves),
+            None if size <= 1 => return Ok(moves),
+            None => size /= 2,
         }
     }
 }
 
-/// Walks with less in them. The end goes first: what came after the divergence does no good.
-fn candidates(moves: &[Move]) -> impl Iterator<Item = Vec<Move>> {
-    let all = || (0..moves.len()).rev();
-    let singles = all().map(|at| without(moves, &[at]));
-    let pairs = all().flat_map(move |at| (0..at).rev().map(move |before| [before, at]));
-    let pairs = pairs.map(|pair| without(moves, &pair));
-    let halves = all().flat_map(|at| match moves[at] {
-        Move::One(_) => Vec::new(),
-        Move::Race(events) => events
-            .into_iter()
-            .map(|event| {
-                let mut calmer = moves.to_vec();
-                calmer[at] = Move::One(event);
-                calmer
-            })
-            .collect(),
-    });
-    singles.chain(halves).chain(pairs)
+fn first_that_fails<E>(
+    candidates: impl Iterator<Item = Vec<Move>>,
+    fails: &mut impl FnMut(&[Move]) -> Result<bool, E>,
+) -> Result<Option<Vec<Move>>, E> {
+    for candidate in candidates.filter(|candidate| !candidate.is_empty()) {
+        if fails(&candidate)? {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
 }
 
-fn without(moves: &[Move], left_out: &[usize]) -> Vec<Move> {
-    let kept = moves.iter().enumerate();
-    kept.filter(|(at, _)| !left_out.contains(at))
-        .map(|(_, one)| *one)
-        .collect()
+/// Walks without so many moves in a row, and without what depends on them.
+fn shorter_by(
+    begin: &Course,
+    moves: &[Move],
+    size: usize,
+) -> impl Iterator<Item = Vec<Move>> + use<> {
+    let (begin, moves) = (begin.clone(), moves.to_vec());
+    let size = size.max(1);
+    let parts = (0..moves.len()).step_by(size).rev();
+    parts.map(move |from| {
+        let left_out = from..from + size;
+        let kept = moves.iter().enumerate();
+        let kept = kept.filter(|(at, _)| !left_out.contains(at));
+        playable(&begin, kept.map(|(_, one)| *one))
+    })
+}
+
+/// Walks in which only one of two events is made where they race.
+fn calmer(begin: &Course, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
+    let (begin, moves) = (begin.clone(), moves.to_vec());
+    let races = moves.iter().enumerate().filter_map(|(at, one)| match one {
+        Move::One(_) => None,
+        Move::Race(events) => Some((at, *events)),
+    });
+    let halves: Vec<_> = races
+        .flat_map(|(at, events)| events.map(|event| (at, event)))
+        .collect();
+    halves.into_iter().rev().map(move |(at, event)| {
+        let mut calmer = moves.clone();
+        calmer[at] = Move::One(event);
+        playable(&begin, calmer.into_iter())
+    })
+}
+
+/// What of the moves can be made, one after the other.
+fn playable(begin: &Course, moves: impl Iterator<Item = Move>) -> Vec<Move> {
+    let mut course = begin.clone();
+    let mut played = Vec::new();
+    for one in moves {
+        if let Some((_, next)) = course.play(one) {
+            course = next;
+            played.push(one);
+        }
+    }
+    played
 }

@@ -23,6 +23,9 @@ use crate::{
     verdict::Verdict,
 };
 
+/// Where nearly everything diverges, the list need not be complete.
+const MOST_ROUNDS: usize = 16;
+
 /// Worlds, and a lab to walk them in.
 pub struct Walking<'a> {
     /// The worlds.
@@ -89,7 +92,7 @@ impl<'a> Walking<'a> {
     pub fn all(&mut self) -> Result<Vec<Broken>, ExploreError> {
         let mut found = Vec::new();
         let mut from = 0;
-        for round in 1.. {
+        for round in 1..=MOST_ROUNDS {
             self.take(from)?;
             let new = self.learn(from);
             let before = found.len();
@@ -131,7 +134,7 @@ impl<'a> Walking<'a> {
     /// Makes the next round's walks; whether there are any.
     fn go_on(&mut self, round: usize) -> io::Result<bool> {
         let from: Vec<_> = self.plans.iter().map(|plan| plan.walks.len()).collect();
-        let more: usize = self.plans.iter_mut().map(Plan::go_on).sum();
+        let more: usize = self.plans.iter_mut().map(|plan| plan.go_on(round)).sum();
         if more == 0 {
             return Ok(false);
         }

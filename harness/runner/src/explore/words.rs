@@ -98,39 +98,15 @@ impl Words<'_> {
             Answer::Ok => String::new(),
             _ => format!(", errno: {}", end_name(answer)),
         };
-        let one = |step| vec![step];
-        match event {
-            Event::Allocate(ioas) => self.allocate(ioas).into(),
-            Event::OpenIommu(iommu) => self.open_iommu(iommu),
-            Event::SetIommu(group) => self.set_iommu(group, answer),
-            Event::Open(_)
-            | Event::Bind(..)
-            | Event::Access(_)
-            | Event::Attach(..)
-            | Event::AttachNothing(_)
-            | Event::Detach(_)
-            | Event::Mmap(_)
-            | Event::Munmap(_)
-            | Event::Reset(_)
-            | Event::Close(_) => one(self.of_file(event, answer, &errno)),
-            Event::Unbind(_)
-            | Event::Rebind(_)
-            | Event::KernelDriver(_)
-            | Event::NoKernelDriver(_)
-            | Event::Unplug(_)
-            | Event::Plug(_) => one(self.of_machine(event, &errno)),
-            Event::OpenGroup(_)
-            | Event::CloseGroup(_)
-            | Event::SetContainer(_)
-            | Event::UnsetContainer(_)
-            | Event::GetDevice(_)
-            | Event::Destroy(_)
-            | Event::CloseIommu(_) => one(self.of_group(event, answer, &errno)),
-        }
-    }
-
-    fn of_file(self, event: Event, answer: Answer, errno: &str) -> String {
-        match event {
+        // A refused call has nothing to save.
+        let save = |what: String| match answer {
+            Answer::Ok => format!(", {what}"),
+            _ => String::new(),
+        };
+        let step = match event {
+            Event::Allocate(ioas) => return self.allocate(ioas).into(),
+            Event::OpenIommu(iommu) => return self.open_iommu(iommu),
+            Event::SetIommu(group) => return self.set_iommu(group, answer),
             Event::Open(device) => {
                 format!("open: {{{device}: {{at: {}{errno}}}}}", self.role(device))
             }
@@ -149,76 +125,53 @@ impl Words<'_> {
                 format!("VFIO_DEVICE_DETACH_IOMMUFD_PT: {{on: {device}{errno}}}")
             }
             Event::Mmap(device) => {
-                let save = match answer {
-                    Answer::Ok => format!(", save: bar{}", device.0),
-                    _ => String::new(),
-                };
+                let save = save(format!("save: bar{}", device.0));
                 format!("mmap: {{on: {device}, region: VFIO_PCI_BAR0_REGION_INDEX{save}{errno}}}")
             }
             Event::Munmap(device) => format!("munmap: {{at: $bar{}}}", device.0),
             Event::Close(device) => format!("close: {device}"),
-            other => other.to_string(),
-        }
-    }
-
-    fn of_machine(self, event: Event, errno: &str) -> String {
-        match event {
+            Event::CloseGroup(group) => format!("close: {group}"),
+            Event::CloseIommu(iommu) => format!("close: {iommu}"),
             Event::Unbind(device) => format!("driver: {{of: {}, to: none}}", self.role(device)),
-            Event::Rebind(device) => format!("driver: {{of: {}, to: vfio-pci}}", self.role(device)),
+            Event::Rebind(device) => {
+                format!("driver: {{of: {}, to: vfio-pci}}", self.role(device))
+            }
             Event::KernelDriver(group) => {
                 let role = self.group_role(group);
                 format!("driver: {{of: {role}.native, to: native{errno}}}")
             }
             Event::NoKernelDriver(group) => {
-                format!(
-                    "driver: {{of: {}.native, to: none}}",
-                    self.group_role(group)
-                )
+                let role = self.group_role(group);
+                format!("driver: {{of: {role}.native, to: none}}")
             }
             Event::Unplug(device) => format!("unplug: {}", self.role(device)),
             Event::Plug(device) => format!("plug: {}", self.role(device)),
-            other => other.to_string(),
-        }
-    }
-
-    fn of_group(self, event: Event, answer: Answer, errno: &str) -> String {
-        match event {
             Event::OpenGroup(group) => {
-                format!(
-                    "open: {{{group}: {{at: {}{errno}}}}}",
-                    self.group_role(group)
-                )
+                let role = self.group_role(group);
+                format!("open: {{{group}: {{at: {role}{errno}}}}}")
             }
-            Event::CloseGroup(group) => format!("close: {group}"),
             Event::SetContainer(group) => {
+                let container = group.0;
                 format!(
-                    "VFIO_GROUP_SET_CONTAINER: {{on: {group}, fd: $container{}{errno}}}",
-                    group.0
+                    "VFIO_GROUP_SET_CONTAINER: {{on: {group}, fd: $container{container}{errno}}}"
                 )
             }
             Event::UnsetContainer(group) => {
                 format!("VFIO_GROUP_UNSET_CONTAINER: {{on: {group}{errno}}}")
             }
             Event::GetDevice(device) => {
-                let group = self.0.group_of(device);
-                let save = match answer {
-                    Answer::Ok => format!(", save_return: {device}"),
-                    _ => String::new(),
-                };
-                let role = self.role(device);
+                let (group, role) = (self.0.group_of(device), self.role(device));
+                let save = save(format!("save_return: {device}"));
                 format!(
                     "VFIO_GROUP_GET_DEVICE_FD: {{on: {group}, string: \"{{{role}}}\"{save}{errno}}}"
                 )
             }
             Event::Destroy(ioas) => {
-                format!(
-                    "IOMMU_DESTROY: {{on: {}, id: ${ioas}{errno}}}",
-                    self.0.ioases[ioas.0]
-                )
+                let iommu = self.0.ioases[ioas.0];
+                format!("IOMMU_DESTROY: {{on: {iommu}, id: ${ioas}{errno}}}")
             }
-            Event::CloseIommu(iommu) => format!("close: {iommu}"),
-            other => other.to_string(),
-        }
+        };
+        vec![step]
     }
 
     fn set_iommu(self, group: Group, answer: Answer) -> Vec<String> {
