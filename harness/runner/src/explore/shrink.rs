@@ -6,8 +6,8 @@
 
 use crate::explore::course::{Course, Move};
 
-/// The shortest walk found that still fails: parts of it are left out, large ones first, and
-/// at last half of what races.
+/// The shortest walk found that still fails: parts of it are left out, large ones first; then
+/// half of what races, and at last the race itself.
 ///
 /// # Errors
 /// With the first error of `fails`.
@@ -60,20 +60,23 @@ fn shorter_by(
     })
 }
 
-/// Walks in which only one of two events is made where they race.
+/// Walks in which only one of two events is made where they race, or one after the other.
 fn calmer(begin: &Course, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
     let (begin, moves) = (begin.clone(), moves.to_vec());
     let races = moves.iter().enumerate().filter_map(|(at, one)| match one {
         Move::One(_) => None,
         Move::Race(events) => Some((at, *events)),
     });
-    let halves: Vec<_> = races
-        .flat_map(|(at, events)| events.map(|event| (at, event)))
-        .collect();
-    halves.into_iter().rev().map(move |(at, event)| {
-        let mut calmer = moves.clone();
-        calmer[at] = Move::One(event);
-        playable(&begin, calmer.into_iter())
+    let races: Vec<_> = races.collect();
+    races.into_iter().rev().flat_map(move |(at, [one, other])| {
+        let instead = [vec![one], vec![other], vec![one, other], vec![other, one]];
+        let (begin, moves) = (begin.clone(), moves.clone());
+        instead.map(move |instead| {
+            let before = moves[..at].iter().copied();
+            let after = moves[at + 1..].iter().copied();
+            let instead = instead.into_iter().map(Move::One);
+            playable(&begin, before.chain(instead).chain(after))
+        })
     })
 }
 
