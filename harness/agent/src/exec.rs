@@ -252,9 +252,9 @@ impl Machine {
                 chain,
                 save,
             } => self.pci_capability(fd, *id, *chain, save),
-            Op::ReadFile { at } => Ok((0, read_file(&path_of(at)?)?)),
+            Op::ReadFile { at } => Ok((0, read_file(&self.path_of(at)?)?)),
             Op::WriteFile { at, text } => {
-                let path = path_of(at)?;
+                let path = self.path_of(at)?;
                 sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;
                 ok(0)
             }
@@ -355,6 +355,15 @@ impl Machine {
                 self.slots.insert(save.clone(), at);
                 ok(at)
             }
+            Op::Blocked {
+                process,
+                timeout_ms,
+            } => {
+                let timeout = Duration::from_millis(*timeout_ms);
+                let blocked = self.processes.blocked(process, timeout);
+                blocked.ok_or_else(|| Stop::Missing(process.clone()))??;
+                ok(0)
+            }
             Op::Release { process, hold, at } => {
                 hold::release(&self.descriptor(process, hold)?, self.value(at)?)?;
                 ok(0)
@@ -363,7 +372,7 @@ impl Machine {
                 at,
                 text,
                 timeout_ms,
-            } => Ok((0, await_file(&path_of(at)?, text, *timeout_ms)?)),
+            } => Ok((0, await_file(&self.path_of(at)?, text, *timeout_ms)?)),
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
@@ -428,8 +437,31 @@ impl Machine {
         ok(fd as u64)
     }
 
+    fn path_of(&self, at: &Location) -> Result<String, Stop> {
+        match at {
+            Location::Path(path) => Ok(path.clone()),
+            Location::Descriptor(fd) => Ok(format!("/proc/self/fd/{}", self.value(fd)?)),
+            Location::Link { link, prefix } => match sysfs::link_name(link) {
+                Some(name) => Ok(format!("{prefix}{name}")),
+                None => Err(Errno::ENOENT.into()),
+            },
+            Location::Entry {
+                directory,
+                starts,
+                prefix,
+            } => {
+                let names = sysfs::names(directory);
+                match names.iter().find(|name| name.starts_with(starts.as_str())) {
+                    Some(name) => Ok(format!("{prefix}{name}")),
+                    // What opening the node would give: there is none.
+                    None => Err(Errno::ENOENT.into()),
+                }
+            }
+        }
+    }
+
     fn open(&mut self, at: &Location, flags: OpenFlags, save: &str) -> Done {
-        let (path, options) = (path_of(at)?, options(flags));
+        let (path, options) = (self.path_of(at)?, options(flags));
         let file = self.call(|| options.open(path))?;
         self.keep(save, file.into_raw_fd())
     }
@@ -725,28 +757,6 @@ fn options(flags: OpenFlags) -> OpenOptions {
         OpenFlags::WriteOnly => options.write(true),
     };
     options
-}
-
-fn path_of(at: &Location) -> io::Result<String> {
-    match at {
-        Location::Path(path) => Ok(path.clone()),
-        Location::Link { link, prefix } => match sysfs::link_name(link) {
-            Some(name) => Ok(format!("{prefix}{name}")),
-            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
-        },
-        Location::Entry {
-            directory,
-            starts,
-            prefix,
-        } => {
-            let names = sysfs::names(directory);
-            match names.iter().find(|name| name.starts_with(starts.as_str())) {
-                Some(name) => Ok(format!("{prefix}{name}")),
-                // What opening the node would give: there is none.
-                None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
-            }
-        }
-    }
 }
 
 fn read_file(path: &str) -> io::Result<Vec<u8>> {

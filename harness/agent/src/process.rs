@@ -6,6 +6,7 @@ use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     os::unix::net::UnixStream,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -118,6 +119,11 @@ impl Processes {
         Some(self.0.get(name)?.descriptor(fd as i32))
     }
 
+    /// Waits until a process is blocked. None when there is no process of that name.
+    pub fn blocked(&self, name: &str, timeout: Duration) -> Option<io::Result<()>> {
+        Some(self.0.get(name)?.blocked(timeout))
+    }
+
     /// Lets a process end and waits for it. None when there is no process of that name.
     pub fn exit(&mut self, name: &str) -> Option<nix::Result<WaitStatus>> {
         Some(self.0.remove(name)?.exit())
@@ -146,6 +152,23 @@ impl Process {
         }
     }
 
+    /// A process may sleep for a moment on its way, so it is blocked when it has not run
+    /// between two looks.
+    fn blocked(&self, timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        let path = format!("/proc/{}/status", self.pid);
+        let mut before = None;
+        while Instant::now() < deadline {
+            let now = sleeps(&std::fs::read_to_string(&path)?);
+            if now.is_some() && now == before {
+                return Ok(());
+            }
+            before = now;
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))
+    }
+
     fn exit(self) -> nix::Result<WaitStatus> {
         let _ = self.link.shutdown(std::net::Shutdown::Both);
         let status = waitpid(self.pid, None);
@@ -159,6 +182,17 @@ impl Process {
         // SAFETY: the process is never used again, and never dropped.
         unsafe { std::ptr::drop_in_place(&raw mut process.link) };
     }
+}
+
+/// Long enough for a process that is only delayed to run once.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// How often a process has gone to sleep, if it sleeps where no signal wakes it.
+fn sleeps(status: &str) -> Option<u64> {
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    let uninterruptible = field("State:")?.trim().starts_with('D');
+    let count = field("voluntary_ctxt_switches:")?.trim().parse().ok()?;
+    uninterruptible.then_some(count)
 }
 
 fn broken(name: &str, why: &wire::FrameError) -> Outcome {
@@ -188,5 +222,21 @@ pub fn serve(mut link: UnixStream, mut execute: impl FnMut(&mut Slots, &Op) -> O
         if write_frame(&mut link, &Done { slots, outcome }).is_err() {
             break;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::blocked("State:\tD (disk sleep)\nvoluntary_ctxt_switches:\t7\n", Some(7))]
+    #[case::waits_for_anything("State:\tS (sleeping)\nvoluntary_ctxt_switches:\t7\n", None)]
+    #[case::runs("State:\tR (running)\nvoluntary_ctxt_switches:\t7\n", None)]
+    #[case::nothing("", None)]
+    #[case::no_count("State:\tD (disk sleep)\n", None)]
+    fn only_a_sleep_that_the_kernel_ends_counts(#[case] status: &str, #[case] want: Option<u64>) {
+        assert_eq!(sleeps(status), want);
     }
 }

@@ -196,7 +196,7 @@ fn a_process_executes_preludes_too() {
 
 proptest! {
     #[test]
-    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|start|finish|hold|held|release|peek|use|together|gone|IOMMU_IOAS_MAP|table)",
+    fn no_step_makes_the_reader_panic(key in "(open|close|dma|memory|memfd|udmabuf|rlimit|capability|accounted|fork|in|exit|start|finish|hold|held|blocked|release|peek|use|together|gone|IOMMU_IOAS_MAP|table)",
                                       body in "[a-z0-9$:{}, \\[\\]._-]{0,40}") {
         let _ = load(&format!("summary: x\nsteps:\n  - {key}: {body}\n"));
     }

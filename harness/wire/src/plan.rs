@@ -55,6 +55,9 @@ pub enum Location {
         /// Put before the name.
         prefix: String,
     },
+    /// The file that a descriptor is of, through `/proc/self/fd`: the same inode, also when no
+    /// directory has it any more.
+    Descriptor(Value),
 }
 
 /// How to open.
@@ -549,6 +552,13 @@ pub enum Op {
         timeout_ms: u64,
         /// Receives the address that it touched.
         save: Slot,
+    },
+    /// Wait until a forked process sleeps in the kernel where only the kernel can wake it.
+    Blocked {
+        /// Which.
+        process: String,
+        /// Deadline.
+        timeout_ms: u64,
     },
     /// Let a forked process go that is held.
     Release {

@@ -16,7 +16,8 @@ use crate::{
 /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
 ///
 /// `starts: noiommu-` asks for the device or group node of such a name. `group.0@10.0` is a
-/// function that the case creates, `group of group.0@10.0` its group.
+/// function that the case creates, `group of group.0@10.0` its group. `$g` is the file that a
+/// descriptor is of, also when its name is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open(Vec<One>);
 
@@ -35,6 +36,7 @@ enum Target {
     Path(String),
     Function(Function),
     GroupOf(Function),
+    Descriptor(Value),
 }
 
 impl Open {
@@ -136,6 +138,9 @@ impl One {
 impl Target {
     fn read(node: &Node) -> Result<Self, Problem> {
         let text = node.text()?;
+        if text.starts_with('$') {
+            return value::value(node).map(Self::Descriptor);
+        }
         if text.starts_with('/') {
             return Ok(Self::Path(text.to_owned()));
         }
@@ -161,7 +166,7 @@ impl Target {
         match self {
             Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
             Self::Path(path) if path == "/dev/vfio/vfio" => Some("vfio_group"),
-            Self::Path(_) => None,
+            Self::Path(_) | Self::Descriptor(_) => None,
             Self::GroupOf(_)
             | Self::Role(Role {
                 member: Member::Whole,
@@ -174,6 +179,7 @@ impl Target {
     fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
         match self {
             Self::Path(path) => Ok(Location::Path(to.cast.fill(path)?)),
+            Self::Descriptor(fd) => Ok(Location::Descriptor(fd.clone())),
             // A group made up for a device without an IOMMU has no number before it is there.
             Self::Role(Role {
                 member: Member::Whole,
@@ -214,6 +220,8 @@ impl std::fmt::Display for Target {
         match self {
             Self::Role(role) => write!(f, "{role}"),
             Self::Path(path) => f.write_str(path),
+            Self::Descriptor(Value::Slot { name, .. }) => write!(f, "the file of {name}"),
+            Self::Descriptor(Value::Const(fd)) => write!(f, "the file of {fd}"),
             Self::Function(function) => write!(f, "{function}"),
             Self::GroupOf(function) => write!(f, "group of {function}"),
         }

@@ -330,6 +330,42 @@ impl Gate {
     }
 }
 
+/// `blocked: child`
+///
+/// Waits until the process sleeps in the call that it has begun: it waits for a lock, say,
+/// that a process has which is held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blocked(String);
+
+impl Blocked {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        value::name(body).map(Self)
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} is blocked", self.0)
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = Op::Blocked {
+            process: self.0.clone(),
+            timeout_ms: HELD_MS,
+        };
+        to.push(op, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
 /// `exit: child`
 ///
 /// When it is over, the memory of the process is gone.

@@ -69,6 +69,7 @@ enum Action {
     Finish(process::Finish),
     Hold(process::Hold),
     Held(process::Gate),
+    Blocked(process::Blocked),
     Release(process::Gate),
     Repeat(repeat::Repeat),
     AwaitFile(file::AwaitFile),
@@ -157,6 +158,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("finish", "wait for what a forked process has begun"),
     ("hold", "make memory hold whoever touches it first"),
     ("held", "wait until a forked process is held by memory"),
+    (
+        "blocked",
+        "wait until a forked process sleeps in the kernel",
+    ),
     ("release", "let a forked process go that is held"),
     ("repeat", "execute a step many times in a row"),
     (
@@ -255,6 +260,7 @@ impl Step {
             "finish" => action!(Finish, process::Finish),
             "hold" => action!(Hold, process::Hold),
             "held" => action!(Held, process::Gate),
+            "blocked" => action!(Blocked, process::Blocked),
             "release" => action!(Release, process::Gate),
             "repeat" => action!(Repeat, repeat::Repeat),
             "await_file" => action!(AwaitFile, file::AwaitFile),
@@ -317,6 +323,7 @@ impl Step {
             Action::Finish(it) => it.compile(to),
             Action::Hold(it) => it.compile(to),
             Action::Held(it) => it.compile_held(to),
+            Action::Blocked(it) => it.compile(to),
             Action::Release(it) => it.compile_release(to),
             Action::Repeat(it) => it.compile(index, to),
             Action::AwaitFile(it) => it.compile(to),
@@ -431,6 +438,7 @@ impl Step {
             | Action::Start(_)
             | Action::Hold(_)
             | Action::Held(_)
+            | Action::Blocked(_)
             | Action::Release(_) => false,
             Action::In(it) => it.asserts(),
             Action::Repeat(it) => it.step().asserts(),
