@@ -11,6 +11,8 @@ pub mod event;
 pub mod graph;
 pub mod rules;
 pub mod state;
+pub mod symmetry;
+pub mod view;
 pub mod walk;
 pub mod world;
 

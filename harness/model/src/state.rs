@@ -30,7 +30,7 @@ index! {
 }
 
 /// What gives a device_fd access to its device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
     /// `VFIO_DEVICE_BIND_IOMMUFD` of the device's own node.
     Iommufd {
@@ -55,7 +55,7 @@ impl Binding {
 }
 
 /// An open device_fd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct File {
     /// None: opened, without security context.
     pub binding: Option<Binding>,
@@ -64,7 +64,7 @@ pub struct File {
 }
 
 /// One device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceState {
     /// vfio-pci has it; else no driver.
     pub on_vfio: bool,
@@ -89,7 +89,7 @@ impl DeviceState {
 }
 
 /// How far a group is in its type1 container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Container {
     /// After `VFIO_GROUP_SET_CONTAINER`.
     Joined,
@@ -98,7 +98,7 @@ pub enum Container {
 }
 
 /// One group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupState {
     /// A kernel driver has the group's further member.
     pub on_kernel_driver: bool,
@@ -120,7 +120,7 @@ pub enum Owner {
 }
 
 /// What DMA of every device of a group meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Domain {
     /// The default domain.
     Default,
@@ -133,7 +133,7 @@ pub enum Domain {
 }
 
 /// What user space has done.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State {
     /// By [`Device`].
     pub devices: Vec<DeviceState>,
