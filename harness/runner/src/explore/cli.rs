@@ -16,7 +16,10 @@ use vm_images::Terminal;
 use crate::{
     cli::Exit,
     event::{Event, Sink},
-    explore::plan::{Plan, Walked, scripts, take_records, write},
+    explore::{
+        picture::{Picture, PictureError, Target},
+        plan::{Plan, Walked, scripts, take_records, write},
+    },
     lab::{Lab, LabError, load_corpus},
     options::Options,
     platform::Platform,
@@ -52,6 +55,10 @@ pub struct ExploreOptions {
     /// Print the worlds with the numbers of their states and transitions, and boot nothing.
     #[arg(long)]
     pub list: bool,
+
+    /// Draw states and transitions, coloured by what became of them; .dot gives graphviz's text.
+    #[arg(long, value_name = "FILE.svg")]
+    pub graph: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -60,6 +67,8 @@ Examples:
   cargo xtask explore bridge                 one of them
   cargo xtask explore --list                 how many states and transitions there are
   cargo xtask explore --linux ~/linux        a kernel tree with your patch
+  cargo xtask explore --graph all.svg        every world, as a picture of what the kernel did
+  cargo xtask explore --list --graph m.svg   the model alone, as a picture
 
 Exit codes: those of run-conformance; 1 when a transition diverges or is not covered.";
 
@@ -76,6 +85,8 @@ enum ExploreError {
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
 }
 
 /// Does what the options say, and says what went wrong on standard error.
@@ -85,7 +96,7 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
         eprintln!("error: {error}");
         match error {
             ExploreError::NoWorld(_) => Exit::Nothing,
-            ExploreError::Lab(LabError::Platform(_)) => Exit::Usage,
+            ExploreError::Lab(LabError::Platform(_)) | ExploreError::Picture(_) => Exit::Usage,
             _ => Exit::NoMachine,
         }
     });
@@ -94,12 +105,14 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
 
 fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
     let worlds = selected(&options.worlds)?;
+    let target = options.graph.as_deref().map(Target::new).transpose()?;
     let rules = Reading::Stage2.rules();
     let plans: Vec<_> = worlds
         .into_iter()
         .map(|world| Plan::new(world, &rules))
         .collect::<Result<_, _>>()?;
     if options.list {
+        draw(target, &plans, None)?;
         return list(&plans);
     }
     let folder = tempfile::tempdir()?;
@@ -110,7 +123,16 @@ fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
         let kept = folder.keep();
         writeln!(io::stdout(), "the walks are in {}", kept.display())?;
     }
+    draw(target, &plans, Some(&walked))?;
     Ok(exit)
+}
+
+fn draw(
+    target: Option<Target>,
+    plans: &[Plan],
+    walked: Option<&[Walked]>,
+) -> Result<(), PictureError> {
+    target.map_or(Ok(()), |it| it.write(&Picture::new(plans, walked)))
 }
 
 fn selected(names: &[String]) -> Result<Vec<World>, ExploreError> {

@@ -1,6 +1,7 @@
 //! `cargo xtask explore`: the model's worlds, walked on a real kernel.
 
 mod cli;
+pub mod picture;
 mod plan;
 mod script;
 
