@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// One thing that user space does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Event {
     /// Open the device's own node.
     Open(Device),

@@ -12,6 +12,8 @@ pub mod graph;
 pub mod possible;
 pub mod rules;
 pub mod state;
+pub mod symmetry;
+pub mod view;
 pub mod walk;
 pub mod world;
 

@@ -139,7 +139,7 @@ pub enum Owner {
 }
 
 /// What DMA of every device of a group meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Domain {
     /// The default domain.
     Default,

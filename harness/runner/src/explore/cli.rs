@@ -7,7 +7,14 @@ use model::{Reading, Unruled, World};
 
 use crate::{
     cli::Exit,
-    explore::{drawn, plan::Plan, random::WalkError, report, walking::Walking},
+    explore::{
+        drawn,
+        picture::{Picture, PictureError, Target},
+        plan::Plan,
+        random::WalkError,
+        report,
+        walking::Walking,
+    },
     lab::LabError,
     options::Options,
     run::Cancel,
@@ -40,6 +47,10 @@ pub struct ExploreOptions {
     /// Print the worlds with the numbers of their states and transitions, and boot nothing.
     #[arg(long)]
     pub list: bool,
+
+    /// Draw states and transitions, coloured by what became of them; .dot gives graphviz's text.
+    #[arg(long, value_name = "FILE.svg")]
+    pub graph: Option<PathBuf>,
 
     /// Which text the kernel is held to.
     #[arg(long, value_enum, default_value_t = ReadingName::Stage2)]
@@ -90,6 +101,8 @@ Examples:
   cargo xtask explore --random 500           random walks through a larger world, with races
   cargo xtask explore --random 1 --seed 7 --walk 13      one of them again
   cargo xtask explore --reading stage1       against the plan's stage 1 to the letter
+  cargo xtask explore --graph all.svg        every world, as a picture of what the kernel did
+  cargo xtask explore --list --graph m.svg   the model alone, as a picture
 
 Exit codes: those of run-conformance; 1 when a transition diverges or is not covered.";
 
@@ -110,6 +123,8 @@ pub(super) enum ExploreError {
     Signal(#[from] ctrlc::Error),
     #[error("walk {0}: {1}")]
     Walk(u64, WalkError),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
 }
 
 /// Does what the options say, and says what went wrong on standard error.
@@ -124,7 +139,7 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
         match error {
             ExploreError::NoWorld(_) => Exit::Nothing,
             ExploreError::OneWorld(_) => Exit::Usage,
-            ExploreError::Lab(LabError::Platform(_)) => Exit::Usage,
+            ExploreError::Lab(LabError::Platform(_)) | ExploreError::Picture(_) => Exit::Usage,
             ExploreError::Walk(_, WalkError::Interrupted) => Exit::Interrupted,
             _ => Exit::NoMachine,
         }
@@ -134,19 +149,27 @@ pub fn main(options: &ExploreOptions) -> ExitCode {
 
 fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
     let worlds = selected(&options.worlds, World::all())?;
+    let target = options.graph.as_deref().map(Target::new).transpose()?;
     let rules = Reading::from(options.reading).rules();
     let plans: Vec<_> = worlds
         .into_iter()
         .map(|world| Plan::new(world, &rules))
         .collect::<Result<_, _>>()?;
     if options.list {
+        draw(target, || Picture::of_model(&plans))?;
         return report::list(&plans);
     }
     let cancel = cancel_on_signal()?;
     let mut walking = Walking::open(options, plans, &cancel)?;
     let found = walking.all()?;
     let divergences = walking.reproduce(&rules, &found)?;
-    report::report(options, &walking, &divergences)
+    let exit = report::report(options, &walking, &divergences)?;
+    draw(target, || Picture::of_walks(&walking.plans))?;
+    Ok(exit)
+}
+
+fn draw(target: Option<Target>, picture: impl FnOnce() -> Picture) -> Result<(), PictureError> {
+    target.map_or(Ok(()), |it| it.write(&picture()))
 }
 
 pub(super) fn selected(

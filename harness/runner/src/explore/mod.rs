@@ -3,6 +3,7 @@
 mod cli;
 mod course;
 mod drawn;
+pub mod picture;
 mod plan;
 mod probe;
 mod random;

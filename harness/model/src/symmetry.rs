@@ -1,0 +1,313 @@
+//! States that differ only in names.
+//!
+//! Devices of a group are interchangeable, so are groups of one spec, iommu_fds with as many
+//! IOASes, and the IOASes of one iommu_fd. A [`Renaming`] exchanges such things; the states
+//! that renamings make of one another have one [`Symmetry::canonical`] form.
+
+use std::collections::HashMap;
+
+use crate::{
+    event::Event,
+    graph::Graph,
+    state::{Binding, Device, DeviceState, File, Group, Ioas, Iommu, State},
+    world::World,
+};
+
+/// New names for the things of a world, by their old ones; the world stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renaming {
+    groups: Vec<usize>,
+    devices: Vec<usize>,
+    iommus: Vec<usize>,
+    ioases: Vec<usize>,
+}
+
+/// Moves each value to its new place.
+fn moved<T: Clone>(values: &[T], to: &[usize]) -> Vec<T> {
+    let mut sorted: Vec<_> = to.iter().zip(values).collect();
+    sorted.sort_by_key(|(place, _)| **place);
+    sorted.into_iter().map(|(_, value)| value.clone()).collect()
+}
+
+impl Renaming {
+    const fn device(&self, device: Device) -> Device {
+        Device(self.devices.as_slice()[device.0])
+    }
+
+    const fn group(&self, group: Group) -> Group {
+        Group(self.groups.as_slice()[group.0])
+    }
+
+    const fn iommu(&self, iommu: Iommu) -> Iommu {
+        Iommu(self.iommus.as_slice()[iommu.0])
+    }
+
+    const fn ioas(&self, ioas: Ioas) -> Ioas {
+        Ioas(self.ioases.as_slice()[ioas.0])
+    }
+
+    fn binding(&self, binding: Binding) -> Binding {
+        match binding {
+            Binding::Iommufd { iommu, attached } => Binding::Iommufd {
+                iommu: self.iommu(iommu),
+                attached: attached.map(|ioas| self.ioas(ioas)),
+            },
+            Binding::Group => Binding::Group,
+        }
+    }
+
+    fn file(&self, File { binding, mapped }: File) -> File {
+        File {
+            binding: binding.map(|it| self.binding(it)),
+            mapped,
+        }
+    }
+
+    fn device_state(&self, state: &DeviceState) -> DeviceState {
+        // Field by field: a new one has to say whether it names something.
+        let DeviceState {
+            presence,
+            on_vfio,
+            file,
+            held,
+        } = *state;
+        DeviceState {
+            presence,
+            on_vfio,
+            file: file.map(|it| self.file(it)),
+            held: held.map(|it| self.binding(it)),
+        }
+    }
+
+    /// The state under its new names.
+    #[must_use]
+    pub fn state(&self, state: &State) -> State {
+        let State {
+            devices,
+            groups,
+            iommus,
+            ioases,
+        } = state;
+        let devices: Vec<_> = devices.iter().map(|it| self.device_state(it)).collect();
+        State {
+            devices: moved(&devices, &self.devices),
+            groups: moved(groups, &self.groups),
+            iommus: moved(iommus, &self.iommus),
+            ioases: moved(ioases, &self.ioases),
+        }
+    }
+
+    /// The event under its new names.
+    #[must_use]
+    pub const fn event(&self, event: Event) -> Event {
+        match event {
+            Event::Open(device) => Event::Open(self.device(device)),
+            Event::Bind(device, iommu) => Event::Bind(self.device(device), self.iommu(iommu)),
+            Event::Access(device) => Event::Access(self.device(device)),
+            Event::Attach(device, ioas) => Event::Attach(self.device(device), self.ioas(ioas)),
+            Event::AttachNothing(device) => Event::AttachNothing(self.device(device)),
+            Event::Detach(device) => Event::Detach(self.device(device)),
+            Event::Mmap(device) => Event::Mmap(self.device(device)),
+            Event::Munmap(device) => Event::Munmap(self.device(device)),
+            Event::Reset(device) => Event::Reset(self.device(device)),
+            Event::Close(device) => Event::Close(self.device(device)),
+            Event::Unbind(device) => Event::Unbind(self.device(device)),
+            Event::Rebind(device) => Event::Rebind(self.device(device)),
+            Event::Unplug(device) => Event::Unplug(self.device(device)),
+            Event::Plug(device) => Event::Plug(self.device(device)),
+            Event::KernelDriver(group) => Event::KernelDriver(self.group(group)),
+            Event::NoKernelDriver(group) => Event::NoKernelDriver(self.group(group)),
+            Event::OpenGroup(group) => Event::OpenGroup(self.group(group)),
+            Event::SetContainer(group) => Event::SetContainer(self.group(group)),
+            Event::SetIommu(group) => Event::SetIommu(self.group(group)),
+            Event::UnsetContainer(group) => Event::UnsetContainer(self.group(group)),
+            Event::GetDevice(device) => Event::GetDevice(self.device(device)),
+            Event::CloseGroup(group) => Event::CloseGroup(self.group(group)),
+            Event::Allocate(ioas) => Event::Allocate(self.ioas(ioas)),
+            Event::Destroy(ioas) => Event::Destroy(self.ioas(ioas)),
+            Event::OpenIommu(iommu) => Event::OpenIommu(self.iommu(iommu)),
+            Event::CloseIommu(iommu) => Event::CloseIommu(self.iommu(iommu)),
+        }
+    }
+}
+
+/// All renamings of a world, the one that changes nothing included.
+#[derive(Debug, Clone)]
+pub struct Symmetry(Vec<Renaming>);
+
+impl Symmetry {
+    /// Finds them.
+    #[must_use]
+    pub fn of(world: &World) -> Self {
+        let members: Vec<Vec<_>> = world
+            .all_groups()
+            .map(|group| world.members(group).map(|device| device.0).collect())
+            .collect();
+        let owned: Vec<Vec<_>> = (0..world.iommus)
+            .map(|iommu| {
+                let of = |ioas: &usize| world.ioases[*ioas] == Iommu(iommu);
+                (0..world.ioases.len()).filter(of).collect()
+            })
+            .collect();
+        let alike = |one: usize, other: usize| world.groups[one] == world.groups[other];
+        let groups = nested(&members, &alike);
+        let iommus = nested(&owned, &|_, _| true);
+        let mut all = Vec::new();
+        for (groups, devices) in groups {
+            all.extend(iommus.iter().map(|(iommus, ioases)| Renaming {
+                groups: groups.clone(),
+                devices: devices.clone(),
+                iommus: iommus.clone(),
+                ioases: ioases.clone(),
+            }));
+        }
+        Self(all)
+    }
+
+    /// Every renaming.
+    #[must_use]
+    pub fn renamings(&self) -> &[Renaming] {
+        &self.0
+    }
+
+    /// The smallest of the states that are this one under other names.
+    #[must_use]
+    pub fn canonical(&self, state: &State) -> State {
+        let renamed = self.0.iter().map(|renaming| renaming.state(state));
+        renamed.min().unwrap_or_else(|| state.clone())
+    }
+
+    /// A transition under the names that make its first state canonical; of several such
+    /// namings, that with the smallest event.
+    fn canonical_transition(&self, state: &State, event: Event) -> (State, Event) {
+        let renamed = self
+            .0
+            .iter()
+            .map(|renaming| (renaming.state(state), renaming.event(event)));
+        renamed.min().unwrap_or_else(|| (state.clone(), event))
+    }
+}
+
+/// Every way to exchange boxes that are alike and hold as many things, and the things within
+/// each: where the boxes go, and where the things go.
+fn nested(
+    held: &[Vec<usize>],
+    alike: &impl Fn(usize, usize) -> bool,
+) -> Vec<(Vec<usize>, Vec<usize>)> {
+    let fits = |boxes: &Vec<usize>| {
+        let same =
+            |(from, to): (usize, &usize)| alike(from, *to) && held[from].len() == held[*to].len();
+        boxes.iter().enumerate().all(same)
+    };
+    let mut found = Vec::new();
+    for boxes in permutations(held.len()).into_iter().filter(fits) {
+        for inner in inner(held) {
+            let mut things = vec![0; held.iter().map(Vec::len).sum()];
+            for (from, order) in inner.iter().enumerate() {
+                for (place, to) in order.iter().enumerate() {
+                    things[held[from][place]] = held[boxes[from]][*to];
+                }
+            }
+            found.push((boxes.clone(), things));
+        }
+    }
+    found
+}
+
+/// For each box an order of its things, in all combinations.
+fn inner(held: &[Vec<usize>]) -> Vec<Vec<Vec<usize>>> {
+    let mut all = vec![Vec::new()];
+    for things in held {
+        let orders = permutations(things.len());
+        let longer = |known: &Vec<Vec<usize>>| {
+            let known = known.clone();
+            let add = move |order: &Vec<usize>| [known.clone(), vec![order.clone()]].concat();
+            orders.iter().map(add).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(longer).collect();
+    }
+    all
+}
+
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for next in 0..count {
+        let insert = |known: &Vec<usize>| {
+            let known = known.clone();
+            (0..=known.len()).map(move |at| {
+                let mut longer = known.clone();
+                longer.insert(at, next);
+                longer
+            })
+        };
+        all = all.iter().flat_map(insert).collect();
+    }
+    all
+}
+
+/// Transitions that differ only in names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedEdge {
+    /// Position of the state before in [`Merged::states`].
+    pub from: usize,
+    /// What user space does, under the names of that state.
+    pub event: Event,
+    /// Position of the state after in [`Merged::states`].
+    pub to: usize,
+    /// Positions of the transitions in [`Graph::edges`].
+    pub members: Vec<usize>,
+}
+
+/// A graph whose states are merged by symmetry.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// Canonical states, in the order in which they were found.
+    pub states: Vec<State>,
+    /// Every transition of the graph is a member of exactly one of these.
+    pub edges: Vec<MergedEdge>,
+    /// By position in [`Graph::states`]: position of the canonical one.
+    pub state_of: Vec<usize>,
+}
+
+impl Merged {
+    /// Merges a graph's states.
+    #[must_use]
+    pub fn new(world: &World, graph: &Graph) -> Self {
+        let symmetry = Symmetry::of(world);
+        let mut merged = Self {
+            states: Vec::new(),
+            edges: Vec::new(),
+            state_of: Vec::new(),
+        };
+        let mut known = HashMap::new();
+        for state in &graph.states {
+            let canonical = symmetry.canonical(state);
+            let at = *known.entry(canonical).or_insert_with_key(|state| {
+                merged.states.push(state.clone());
+                merged.states.len() - 1
+            });
+            merged.state_of.push(at);
+        }
+        merged.merge_edges(&symmetry, graph);
+        merged
+    }
+
+    fn merge_edges(&mut self, symmetry: &Symmetry, graph: &Graph) {
+        let mut known = HashMap::new();
+        for (number, edge) in graph.edges.iter().enumerate() {
+            let before = &graph.states[edge.from];
+            let (_, event) = symmetry.canonical_transition(before, edge.event);
+            let (from, to) = (self.state_of[edge.from], self.state_of[edge.to]);
+            let at = *known.entry((from, event, to)).or_insert_with(|| {
+                self.edges.push(MergedEdge {
+                    from,
+                    event,
+                    to,
+                    members: Vec::new(),
+                });
+                self.edges.len() - 1
+            });
+            self.edges[at].members.push(number);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What a reader of a picture sees of a state.
+//!
+//! Symmetry alone leaves hundreds of states. A [`View`] leaves out what a reader can do
+//! without; states that look the same are one [`Sight`].
+
+use std::collections::HashSet;
+
+use crate::{
+    state::{Binding, Container, DeviceState, Domain, Group, Presence, State},
+    symmetry::Merged,
+    world::{GroupSpec, World},
+};
+
+/// What is told apart. Never are: which iommu_fd and which IOAS, those that no device uses, and
+/// whether a BAR is mapped beside an open device_fd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// A binding whose iommu_fd is closed, from one whose iommu_fd is open.
+    pub descriptors: bool,
+    /// A binding that a mapping keeps alive, from one that its device_fd has.
+    pub mappings: bool,
+    /// A device without driver, from one that is closed.
+    pub drivers: bool,
+    /// A device_fd that is open and not bound, from none.
+    pub opens: bool,
+}
+
+/// How far user space is with a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// vfio-pci does not have it.
+    Driverless,
+    /// Nothing is open.
+    Closed,
+    /// A device_fd without security context.
+    Open,
+    /// Bound to an iommu_fd.
+    Bound,
+    /// Attached to an IOAS.
+    Attached,
+    /// Its group gave it out.
+    FromGroup,
+}
+
+/// What a reader sees of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceSight {
+    /// Whether the machine has it.
+    pub presence: Presence,
+    /// Through its device_fd; where mappings are not told apart, through either.
+    pub phase: Phase,
+    /// Through a mapping whose device_fd is closed.
+    pub held: Option<Phase>,
+}
+
+/// What DMA of a group meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Meets {
+    /// The default domain.
+    Default,
+    /// The blocking domain.
+    Blocking,
+    /// An IOAS.
+    Ioas,
+    /// The mappings of the container.
+    Container,
+}
+
+/// How far the group's own node is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Path {
+    /// Not at all.
+    Unused,
+    /// Open, without container.
+    Open,
+    /// In a container.
+    Joined,
+    /// In a container that has its IOMMU model.
+    Typed,
+}
+
+/// What a reader sees of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupSight {
+    /// In the order of their phases.
+    pub devices: Vec<DeviceSight>,
+    /// A kernel driver has a member.
+    pub on_kernel_driver: bool,
+    /// The legacy uAPI.
+    pub path: Path,
+    /// A device is bound to an iommu_fd that is closed.
+    pub descriptor_closed: bool,
+    /// Every device of the group.
+    pub meets: Meets,
+}
+
+/// The part of the plan that a state belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Devices that are alone in their group, through their own nodes.
+    One,
+    /// Groups of several devices, through the nodes of the devices.
+    Two,
+    /// A group in use through its own node: S1.0, S2.0.
+    GroupPath,
+}
+
+impl Stage {
+    /// The stage that first has such a world.
+    #[must_use]
+    pub fn of_world(world: &World) -> Self {
+        let alone = |group: &GroupSpec| group.devices + usize::from(group.native) == 1;
+        if world.groups.iter().all(alone) {
+            Self::One
+        } else {
+            Self::Two
+        }
+    }
+}
+
+/// What a reader sees of a state, by group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sight(pub Vec<GroupSight>);
+
+impl Sight {
+    /// The stage it belongs to.
+    #[must_use]
+    pub fn stage(&self, world: &World) -> Stage {
+        if self.0.iter().any(|group| group.path != Path::Unused) {
+            Stage::GroupPath
+        } else {
+            Stage::of_world(world)
+        }
+    }
+}
+
+impl View {
+    /// From the finest to the coarsest.
+    pub const LADDER: [Self; 5] = [
+        Self::leaving_out(0),
+        Self::leaving_out(1),
+        Self::leaving_out(2),
+        Self::leaving_out(3),
+        Self::leaving_out(4),
+    ];
+
+    /// Without the first so many of: descriptors, mappings, drivers, opens.
+    const fn leaving_out(count: usize) -> Self {
+        Self {
+            descriptors: count < 1,
+            mappings: count < 2,
+            drivers: count < 3,
+            opens: count < 4,
+        }
+    }
+
+    /// The finest view under which a picture has no more than so many arrows; the coarsest
+    /// where none has so few.
+    #[must_use]
+    pub fn readable(world: &World, merged: &Merged, arrows: usize) -> Self {
+        let [.., coarsest] = Self::LADDER;
+        let fits = |view: &Self| view.arrows(world, merged) <= arrows;
+        Self::LADDER.into_iter().find(fits).unwrap_or(coarsest)
+    }
+
+    /// How many pairs of different sights have a transition between them.
+    fn arrows(self, world: &World, merged: &Merged) -> usize {
+        let sights: Vec<_> = merged
+            .states
+            .iter()
+            .map(|it| self.sight(world, it))
+            .collect();
+        let pairs: HashSet<_> = merged
+            .edges
+            .iter()
+            .map(|edge| (&sights[edge.from], &sights[edge.to]))
+            .filter(|(from, to)| from != to)
+            .collect();
+        pairs.len()
+    }
+
+    /// What it does not tell apart, in words.
+    #[must_use]
+    pub fn leaves_out(self) -> Vec<&'static str> {
+        let Self {
+            descriptors,
+            mappings,
+            drivers,
+            opens,
+        } = self;
+        let optional = [
+            (descriptors, "whether an iommu_fd is closed"),
+            (mappings, "what a mapping alone keeps bound"),
+            (drivers, "whether a closed device has vfio-pci"),
+            (opens, "whether an unbound device is open"),
+        ];
+        let left_out = optional.into_iter().filter(|(shown, _)| !shown);
+        std::iter::once("which iommu_fd and IOAS")
+            .chain(left_out.map(|(_, words)| words))
+            .collect()
+    }
+
+    /// What a reader sees of a state.
+    #[must_use]
+    pub fn sight(self, world: &World, state: &State) -> Sight {
+        Sight(
+            world
+                .all_groups()
+                .map(|group| self.group(world, state, group))
+                .collect(),
+        )
+    }
+
+    fn group(self, world: &World, state: &State, group: Group) -> GroupSight {
+        let members = world
+            .members(group)
+            .map(|it| self.device(&state.devices[it.0]));
+        let mut devices: Vec<_> = members.collect();
+        devices.sort_unstable_by(|one, other| other.cmp(one));
+        GroupSight {
+            devices,
+            on_kernel_driver: state.groups[group.0].on_kernel_driver,
+            path: match state.groups[group.0].container {
+                Some(Container::Typed) => Path::Typed,
+                Some(Container::Joined) => Path::Joined,
+                None if state.group_path(world, group) => Path::Open,
+                None => Path::Unused,
+            },
+            descriptor_closed: self.descriptors
+                && state.bindings(world, group).any(|binding| match binding {
+                    Binding::Iommufd { iommu, .. } => !state.iommus[iommu.0],
+                    Binding::Group => false,
+                }),
+            meets: match state.domain(world, group) {
+                Domain::Default => Meets::Default,
+                Domain::Blocking => Meets::Blocking,
+                Domain::Ioas(_) => Meets::Ioas,
+                Domain::Container => Meets::Container,
+            },
+        }
+    }
+
+    fn device(self, state: &DeviceState) -> DeviceSight {
+        let DeviceState {
+            presence,
+            on_vfio,
+            file,
+            held,
+        } = *state;
+        let held = held.map(of_binding);
+        let phase = match file.map(|it| it.binding) {
+            Some(Some(binding)) => of_binding(binding),
+            Some(None) if self.opens => Phase::Open,
+            None if !on_vfio && self.drivers => Phase::Driverless,
+            _ => Phase::Closed,
+        };
+        if self.mappings {
+            DeviceSight {
+                presence,
+                phase,
+                held,
+            }
+        } else {
+            let phase = held.map_or(phase, |held| held.max(phase));
+            DeviceSight {
+                presence,
+                phase,
+                held: None,
+            }
+        }
+    }
+}
+
+const fn of_binding(binding: Binding) -> Phase {
+    match binding {
+        Binding::Iommufd {
+            attached: Some(_), ..
+        } => Phase::Attached,
+        Binding::Iommufd { attached: None, .. } => Phase::Bound,
+        Binding::Group => Phase::FromGroup,
+    }
+}
