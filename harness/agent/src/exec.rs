@@ -926,6 +926,7 @@ fn commit(fault: Fault) -> Done {
             nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
         }
         Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
+        Fault::Die => nix::sys::signal::raise(Signal::SIGKILL)?,
         Fault::Garbage => write_garbage()?,
         Fault::LockMemory => {
             let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;

@@ -650,6 +650,8 @@ pub enum Fault {
     KillAgent,
     /// Put a kernel warning into the log.
     Warn,
+    /// Kill the case's own process, as the kernel does after an Oops.
+    Die,
     /// Send bytes that are no frame.
     Garbage,
     /// Lock a page of the process in memory and leave it so.
