@@ -34,6 +34,7 @@ use crate::{
     injection::{self, Injection},
     process::{self, Processes, Side, Slots},
     rights, sysfs,
+    touch::{self, Untouched},
 };
 
 const PAGE: u64 = 4096;
@@ -74,6 +75,18 @@ impl From<Errno> for Stop {
 impl From<Raised> for Stop {
     fn from(Raised(signal): Raised) -> Self {
         Self::Observed(Observed::Signal(signal))
+    }
+}
+
+impl From<Untouched> for Stop {
+    fn from(why: Untouched) -> Self {
+        match why {
+            Untouched::Raised(raised) => raised.into(),
+            Untouched::Uncounted(errno) => {
+                let why = format!("counting the faults of the process: {errno}");
+                Self::Observed(Observed::Broken { why })
+            }
+        }
     }
 }
 
@@ -177,6 +190,7 @@ impl Machine {
                 guard::store(self.value(at)?, *width, self.value(value)?)?;
                 ok(0)
             }
+            Op::Touch { at } => ok(touch::faults(self.value(at)?)?),
             Op::Peek { at, length, save } => self.peek(at, *length, save),
             Op::Read { fd, into, length } => {
                 let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);

@@ -21,6 +21,7 @@ mod process;
 mod rights;
 mod serve;
 mod sysfs;
+mod touch;
 
 fn main() {
     if let Err(why) = serve::run() {

@@ -296,6 +296,12 @@ pub enum Op {
         /// What.
         value: Value,
     },
+    /// One load of four bytes; `ret` is how many times the kernel had to fill the page table for
+    /// it. A fault that it cannot fill is an outcome.
+    Touch {
+        /// Address.
+        at: Value,
+    },
     /// Read memory of the process; bytes are in the outcome.
     Peek {
         /// Address.
