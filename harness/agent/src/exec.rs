@@ -36,6 +36,7 @@ use crate::{
     injection::{self, Injection},
     process::{self, Processes, Side, Slots},
     rights, sysfs,
+    touch::{self, Untouched},
 };
 
 const PAGE: u64 = 4096;
@@ -76,6 +77,18 @@ impl From<Errno> for Stop {
 impl From<Raised> for Stop {
     fn from(Raised(signal): Raised) -> Self {
         Self::Observed(Observed::Signal(signal))
+    }
+}
+
+impl From<Untouched> for Stop {
+    fn from(why: Untouched) -> Self {
+        match why {
+            Untouched::Raised(raised) => raised.into(),
+            Untouched::Uncounted(errno) => {
+                let why = format!("counting the faults of the process: {errno}");
+                Self::Observed(Observed::Broken { why })
+            }
+        }
     }
 }
 
@@ -214,6 +227,7 @@ impl Machine {
                 guard::store(self.value(at)?, *width, self.value(value)?)?;
                 ok(0)
             }
+            Op::Touch { at } => ok(touch::faults(self.value(at)?)?),
             Op::Peek { at, length, save } => self.peek(at, *length, save),
             Op::Read { fd, into, length } => {
                 let (fd, into) = (self.value(fd)? as RawFd, self.value(into)?);
@@ -977,6 +991,7 @@ fn commit(fault: Fault) -> Done {
             nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
         }
         Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
+        Fault::Die => nix::sys::signal::raise(Signal::SIGKILL)?,
         Fault::Garbage => write_garbage()?,
         Fault::LockMemory => {
             let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;

@@ -22,6 +22,7 @@ mod process;
 mod rights;
 mod serve;
 mod sysfs;
+mod touch;
 
 fn main() {
     if let Err(why) = serve::run() {

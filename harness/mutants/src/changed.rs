@@ -10,7 +10,7 @@ use std::{
 use crate::source;
 
 /// What the corpus is about; mutants of other files would all survive.
-const UNDER_TEST: &[&str] = &["drivers/iommu/", "drivers/vfio/"];
+pub const UNDER_TEST: &[&str] = &["drivers/iommu/", "drivers/vfio/"];
 
 /// A function with a line that the patch has written, or has removed one from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -103,9 +103,14 @@ fn go(options: &Options) -> Result<Exit, CliError> {
     if options.changed.is_none() && !entries.iter().any(meant) {
         return Ok(nothing(&entries));
     }
+    // Before minutes of building: a revision may be mistyped.
+    let touched = touched(options)?;
+    if touched.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(untouched(options));
+    }
     let interrupt = Interrupt::install()?;
     let forge = forge(options)?;
-    let pool = Pool::of(options, &entries, &forge)?;
+    let pool = Pool::of(options, &entries, touched.as_deref(), &forge)?;
     if pool.chosen.is_empty() {
         return Ok(nothing(&entries));
     }
@@ -154,6 +159,21 @@ fn nothing(entries: &[Entry]) -> Exit {
     Exit::Nothing
 }
 
+/// The functions that differ, where `--changed` asks for them.
+fn touched(options: &Options) -> Result<Option<Vec<Touched>>, CliError> {
+    match (&options.changed, &options.linux) {
+        (Some(revision), Some(checkout)) => Ok(Some(changed::touched(checkout, revision)?)),
+        _ => Ok(None),
+    }
+}
+
+fn untouched(options: &Options) -> Exit {
+    let revision = options.changed.as_deref().unwrap_or_default();
+    let places = changed::UNDER_TEST.join(" and ");
+    eprintln!("no function below {places} differs from {revision}: there is nothing to mutate");
+    Exit::Nothing
+}
+
 fn forge(options: &Options) -> Result<Forge, CliError> {
     let progress = Terminal::new();
     let workshop = match &options.linux {
@@ -172,18 +192,19 @@ struct Pool {
 impl Pool {
     /// Those of the list that are meant and, with `--changed`, those that are made. A kernel of
     /// all of them has those that are not meant, too, so that it serves the next run.
-    fn of(options: &Options, entries: &[Entry], forge: &Forge) -> Result<Self, CliError> {
+    fn of(
+        options: &Options,
+        entries: &[Entry],
+        touched: Option<&[Touched]>,
+        forge: &Forge,
+    ) -> Result<Self, CliError> {
         let tree = forge.tree();
-        let touched = match (&options.changed, &options.linux) {
-            (Some(revision), Some(checkout)) => Some(changed::touched(checkout, revision)?),
-            _ => None,
-        };
         let mut pool = Self {
             all: Vec::new(),
             chosen: Vec::new(),
         };
         for entry in entries {
-            let meant = entry.is_meant(&options.filters) && lies_in(entry, touched.as_deref());
+            let meant = entry.is_meant(&options.filters) && lies_in(entry, touched);
             if !meant && !options.together {
                 continue;
             }
@@ -194,7 +215,7 @@ impl Pool {
                 Err(misfit) => return Err(misfit.into()),
             }
         }
-        for place in touched.iter().flatten() {
+        for place in touched.unwrap_or_default() {
             let made = mechanical::mutants(&tree, place, options.per_function)?;
             let (function, file) = (&place.function, &place.file);
             println!("{function} in {file}: {} simple mutants", made.len());

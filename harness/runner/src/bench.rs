@@ -13,6 +13,7 @@ use vm_images::{Entry, Terminal};
 use xshell::{Shell, cmd};
 
 use crate::{
+    cli::Exit,
     event::{Event, Sink},
     kselftest::{self, KselftestError},
     lab::{Lab, LabError, load_corpus},
@@ -45,6 +46,15 @@ pub enum BenchError {
     Io(#[from] io::Error),
 }
 
+impl BenchError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Kselftest(error) => error.exit(),
+            _ => Exit::NoMachine,
+        }
+    }
+}
+
 /// Options of `bench`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
@@ -74,6 +84,7 @@ impl BenchOptions {
 /// # Errors
 /// With the first thing that could not be measured; what was measured is printed.
 pub fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
+    let tree = bench.tree()?;
     let folder = scratch()?;
     let options = &bench.run;
     let options = Options {
@@ -103,7 +114,7 @@ pub fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     )?;
     let summary = corpus_run(&lab, options.jobs())?;
     report(&mut out, &summary)?;
-    if let Some(tree) = bench.tree()? {
+    if let Some(tree) = tree {
         let took = kselftest::main(&options, tree)?;
         let (took, own) = (took.as_secs_f64(), summary.run.ms as f64 / 1000.0);
         writeln!(

@@ -217,7 +217,7 @@ pub fn bench(options: &crate::bench::BenchOptions) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            Exit::NoMachine.code(false)
+            error.exit().code(false)
         }
     }
 }

@@ -98,11 +98,9 @@ impl CoverageError {
     fn exit(&self) -> Exit {
         match self {
             Self::Cli(error) => error.exit(),
-            Self::Kselftest(KselftestError::Suite(_))
-            | Self::Reasons(_)
-            | Self::Saved { .. }
-            | Self::ReadyImage => Exit::Usage,
-            Self::Lcov(_) | Self::Kselftest(_) | Self::Io { .. } => Exit::NoMachine,
+            Self::Kselftest(error) => error.exit(),
+            Self::Reasons(_) | Self::Saved { .. } | Self::ReadyImage => Exit::Usage,
+            Self::Lcov(_) | Self::Io { .. } => Exit::NoMachine,
         }
     }
 }

@@ -109,6 +109,19 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Whether no other case may run in the guest, whatever the verdict.
+    #[must_use]
+    pub fn spoils_guest(&self) -> bool {
+        let finished = matches!(
+            self.end,
+            CaseEnd::Done {
+                end: End::Finished,
+                ..
+            }
+        );
+        !finished || self.left_changes()
+    }
+
     /// Whether the guest is not as it was before the case.
     #[must_use]
     pub fn left_changes(&self) -> bool {

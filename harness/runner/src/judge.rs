@@ -40,6 +40,31 @@ impl Judgement {
         Self::new(Verdict::Xpass, text)
     }
 
+    /// With what the kernel had complained about before, as the likely cause.
+    fn after(self, splat: Option<String>) -> Self {
+        let Some(splat) = splat else { return self };
+        let reason = self.reason.unwrap_or_default();
+        let text = format!("{reason}\nbefore, the kernel complained:\n{splat}");
+        Self::new(self.verdict, text)
+    }
+
+    /// With how the guest or the case's process ended thereafter.
+    fn ended(self, lost: Option<Self>) -> Self {
+        let Some(how) = lost.and_then(|lost| lost.reason) else {
+            return self;
+        };
+        let splat = self.reason.unwrap_or_default();
+        Self::new(self.verdict, format!("{how}\n{splat}"))
+    }
+
+    /// At a step.
+    fn at(self, failed_step: Option<usize>) -> Self {
+        Self {
+            failed_step,
+            ..self
+        }
+    }
+
     /// A case whose need is not met.
     #[must_use]
     pub fn skip(need: &str) -> Self {
@@ -79,25 +104,25 @@ pub fn judge(
     snapshot: Option<String>,
     sources: &Sources,
 ) -> Judgement {
-    if let Some(mut judgement) = lost(observation) {
-        judgement.failed_step = match judge_steps(compiled, observation, sources) {
-            Steps::Failed { step, .. } => Some(step),
-            // The first step of which nobody heard how it ended.
-            _ => {
-                let ended = observation.outcomes.iter().take_while(|it| it.is_some());
-                compiled.checks.get(ended.count()).map(|check| check.step)
-            }
-        };
-        return judgement;
-    }
+    let splat = splat::find(&observation.kmsg);
+    let place = || lost_at(compiled, observation, sources);
     let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
-    match (splat::find(&observation.kmsg), known_splat) {
-        (None, None) => {}
-        (Some(splat), Some(known)) if is_known(&splat, known) => {
+    match (splat, known_splat, lost(observation)) {
+        // An excuse for a complaint excuses no guest that panics or hangs.
+        (splat, _, Some(lost)) if lost.verdict != Verdict::Error => {
+            return lost.after(splat).at(place());
+        }
+        (Some(splat), Some(known), _) if is_known(&splat, known) => {
             return Judgement::new(Verdict::Xfail, &known.reason);
         }
-        (Some(splat), _) => return Judgement::new(Verdict::Splat, splat),
-        (None, Some(known)) => return Judgement::stale(&known.reason),
+        // A process that the kernel ended in an Oops is no failure of the harness.
+        (Some(splat), _, lost) => {
+            let place = lost.is_some().then(place).flatten();
+            return Judgement::new(Verdict::Splat, splat).ended(lost).at(place);
+        }
+        (None, _, Some(lost)) => return lost.at(place()),
+        (None, Some(known), None) => return Judgement::stale(&known.reason),
+        (None, None, None) => {}
     }
     let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
     let steps = judge_steps(compiled, observation, sources);
@@ -175,6 +200,16 @@ fn lost(observation: &Observation) -> Option<Judgement> {
         format!("after op {index}")
     });
     Some(Judgement::new(verdict, format!("{reason} ({at})")))
+}
+
+/// The step at which a case was lost: the first that went wrong before, or else the first of
+/// which nobody heard how it ended.
+fn lost_at(compiled: &Compiled, observation: &Observation, sources: &Sources) -> Option<usize> {
+    if let Steps::Failed { step, .. } = judge_steps(compiled, observation, sources) {
+        return Some(step);
+    }
+    let ended = observation.outcomes.iter().take_while(|it| it.is_some());
+    Some(compiled.checks.get(ended.count())?.step)
 }
 
 fn left_behind(observation: &Observation) -> Option<String> {

@@ -13,6 +13,7 @@ use wire::{Location, Observed, Op, Plan};
 
 use crate::{
     agent::AgentError,
+    cli::Exit,
     guest::{BootError, CaseEnd, Guest},
     lab::{Lab, LabError, load_corpus},
     options::Options,
@@ -82,16 +83,44 @@ pub enum KselftestError {
     Boot(#[from] BootError),
 }
 
-/// The tree that `--suite NAME TREE` names, if it was given.
+impl KselftestError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Suite(_) | Self::NotATree { .. } => Exit::Usage,
+            _ => Exit::NoMachine,
+        }
+    }
+}
+
+/// The tree that `--suite NAME TREE` names, if it was given. Its tests are built last of all, so
+/// that a mistake in it is told here.
 ///
 /// # Errors
-/// When the name is another one.
+/// When the name is another one, or the tree has no tests.
 pub fn tree(suite: &[String]) -> Result<Option<&Path>, KselftestError> {
     match suite {
-        [name, tree] if name == "kselftest" => Ok(Some(Path::new(tree))),
+        [name, tree] if name == "kselftest" => {
+            let tree = Path::new(tree);
+            FOLDERS
+                .iter()
+                .try_for_each(|folder| source(tree, folder).map(drop))?;
+            Ok(Some(tree))
+        }
         [name, ..] => Err(KselftestError::Suite(name.clone())),
         [] => Ok(None),
     }
+}
+
+/// Where a tree has the tests of a folder.
+fn source(tree: &Path, folder: &'static str) -> Result<PathBuf, KselftestError> {
+    let source = tree.join("tools/testing/selftests").join(folder);
+    if source.join("Makefile").exists() {
+        return Ok(source);
+    }
+    Err(KselftestError::NotATree {
+        tree: tree.to_owned(),
+        folder,
+    })
 }
 
 /// A program of the kernel's own tests.
@@ -149,13 +178,7 @@ pub fn main(options: &Options, tree: &Path) -> Result<Duration, KselftestError> 
 pub fn build(tree: &Path, headers: &Path, into: &Path) -> Result<Vec<Program>, KselftestError> {
     let mut programs = Vec::new();
     for folder in FOLDERS {
-        let source = tree.join("tools/testing/selftests").join(folder);
-        if !source.join("Makefile").exists() {
-            return Err(KselftestError::NotATree {
-                tree: tree.to_owned(),
-                folder,
-            });
-        }
+        let source = source(tree, folder)?;
         let output = into.join(folder);
         fs::create_dir_all(&output).map_err(failed(&output))?;
         make(folder, &source, headers, &output)?;
@@ -409,7 +432,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_tree_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = build(folder.path(), folder.path(), folder.path()).unwrap_err();
+        let suite = ["kselftest", folder.path().to_str().unwrap()].map(str::to_owned);
+        let error = tree(&suite).unwrap_err();
         assert!(
             error
                 .to_string()

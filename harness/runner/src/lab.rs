@@ -288,7 +288,7 @@ impl Lab {
             _ => (None, None),
         };
         let judgement = judge(&compiled, &observation, known, snapshot, sources);
-        let guest_spoiled = judgement.verdict.spoils_guest() || observation.left_changes();
+        let guest_spoiled = judgement.verdict.spoils_guest() || observation.spoils_guest();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {
             record.kmsg = observation.kmsg;

@@ -79,7 +79,9 @@ fn each_fault_has_its_verdict_and_costs_no_other_case() {
         ("f-garbage", Verdict::Error),
         ("g-warns", Verdict::Splat),
         ("h-leaks", Verdict::Fail),
-        ("i-passes", Verdict::Pass),
+        ("i-dies", Verdict::Error),
+        ("j-warns-and-dies", Verdict::Splat),
+        ("k-passes", Verdict::Pass),
     ];
     for (id, wanted) in expected {
         assert_eq!(verdict(&summary, id), wanted, "{id}");

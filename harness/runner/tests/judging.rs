@@ -138,6 +138,52 @@ fn an_end_decides_before_any_step(#[case] end: CaseEnd, #[case] wanted: Verdict)
     );
 }
 
+fn killed() -> CaseEnd {
+    CaseEnd::Done {
+        end: End::Killed { signal: 9 },
+        changes: vec![],
+    }
+}
+
+/// An Oops kills the process that it happens to: it is a complaint, and neither a failure of the
+/// harness nor the lesser evil where the guest goes down with it.
+#[rstest]
+#[case::killed(killed(), Verdict::Splat)]
+#[case::with_the_agent(CaseEnd::Lost(Lost::AgentDied("x".to_owned())), Verdict::Splat)]
+#[case::panic(CaseEnd::Lost(Lost::Panic("x".to_owned())), Verdict::Panic)]
+#[case::hang(CaseEnd::Lost(Lost::Frozen), Verdict::Hang)]
+fn a_complaint_says_why_a_case_ended(#[case] end: CaseEnd, #[case] wanted: Verdict) {
+    let observation = Observation {
+        end,
+        kmsg: vec!["BUG: kernel NULL pointer dereference".to_owned()],
+        ..seen(vec![ok()])
+    };
+    let case = compiled(vec![check(WantEnd::Success, None)]);
+    let judged = verdict(&case, &observation, Known::default());
+    assert_eq!(judged.verdict, wanted);
+    let reason = judged.reason.unwrap();
+    assert!(reason.contains("NULL pointer"), "{reason}");
+    assert!(reason.contains("after op 0"), "{reason}");
+}
+
+#[test]
+fn a_known_complaint_may_kill_its_process_and_still_costs_the_guest() {
+    let observation = Observation {
+        end: killed(),
+        kmsg: vec!["BUG: x".to_owned()],
+        ..seen(vec![ok()])
+    };
+    let xfail = xfail(Some("x"));
+    let known = Known {
+        xfail: Some(&xfail),
+        dma_never_lands: None,
+    };
+    let case = compiled(vec![check(WantEnd::Success, None)]);
+    assert_eq!(verdict(&case, &observation, known).verdict, Verdict::Xfail);
+    assert!(observation.spoils_guest());
+    assert!(!seen(vec![ok()]).spoils_guest());
+}
+
 fn xfail(splat: Option<&str>) -> Xfail {
     Xfail {
         when: Condition::default(),

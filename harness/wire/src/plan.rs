@@ -299,6 +299,12 @@ pub enum Op {
         /// What.
         value: Value,
     },
+    /// One load of four bytes; `ret` is how many times the kernel had to fill the page table for
+    /// it. A fault that it cannot fill is an outcome.
+    Touch {
+        /// Address.
+        at: Value,
+    },
     /// Read memory of the process; bytes are in the outcome.
     Peek {
         /// Address.
@@ -663,6 +669,8 @@ pub enum Fault {
     KillAgent,
     /// Put a kernel warning into the log.
     Warn,
+    /// Kill the case's own process, as the kernel does after an Oops.
+    Die,
     /// Send bytes that are no frame.
     Garbage,
     /// Lock a page of the process in memory and leave it so.

@@ -221,12 +221,13 @@ impl Random {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault(wire::Fault);
 
-const FAULTS: [(&str, wire::Fault); 7] = [
+const FAULTS: [(&str, wire::Fault); 8] = [
     ("none", wire::Fault::None),
     ("panic", wire::Fault::PanicKernel),
     ("hang", wire::Fault::Hang),
     ("kill_agent", wire::Fault::KillAgent),
     ("warn", wire::Fault::Warn),
+    ("die", wire::Fault::Die),
     ("garbage", wire::Fault::Garbage),
     ("lock_memory", wire::Fault::LockMemory),
 ];

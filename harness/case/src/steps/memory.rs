@@ -1,10 +1,10 @@
-//! `memory`, `mmap`, `munmap`, `load`, `store`, `peek`.
+//! `memory`, `mmap`, `munmap`, `load`, `store`, `touch`, `peek`.
 
 use wire::{Access, Memory as Kind, Op, Value, Width};
 
 use crate::{
     build::Builder,
-    expect::{Expect, FieldWant, Layout, WantData, WantEnd},
+    expect::{Expect, FieldWant, Layout, Want, WantData, WantEnd},
     fields::Fields,
     node::{Node, Tree},
     problem::Problem,
@@ -423,6 +423,54 @@ impl Store {
             value: self.value.clone(),
         };
         to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
+        Ok(())
+    }
+}
+
+/// `touch: {at: $bar, faults: 1}`: whether the page was there (0), or the kernel had to put it into
+/// the page table (1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Touch {
+    at: Value,
+    faults: u64,
+}
+
+impl Touch {
+    /// Reads the step.
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn read(body: &Node) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body, "touch")?;
+        let at = value::value(fields.need("at")?)?;
+        let node = fields.need("faults")?;
+        let faults = node.number()?;
+        if faults > 1 {
+            let known = "0, where the page is there, or 1, where it is not";
+            return Err(Problem::expected(node.at, known, &faults.to_string()));
+        }
+        fields.finish()?;
+        Ok(Self { at, faults })
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let page = if self.faults == 0 { "there" } else { "absent" };
+        format!("touch {}, {page}", ioctl::show(&self.at))
+    }
+
+    /// Adds its op.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let mut expect = Expect::SUCCESS;
+        expect.returns = Some(Want::Is(Value::Const(self.faults)));
+        let op = Op::Touch {
+            at: self.at.clone(),
+        };
+        to.push(op, expect, Layout::Nothing);
         Ok(())
     }
 }

@@ -16,8 +16,8 @@ use crate::{
 /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
 ///
 /// `starts: noiommu-` asks for the device or group node of such a name. `group.0@10.0` is a
-/// function that the case creates, `group of group.0@10.0` its group. `$g` is the file that a
-/// descriptor is of, also when its name is gone.
+/// function on the bus of group.0, such as one that the case creates, and `group of group.0@10.0`
+/// its group. `$g` is the file that a descriptor is of, also when its name is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open(Vec<One>);
 
@@ -208,7 +208,7 @@ impl Target {
                 let name = to.cast.function(function)?;
                 Ok(Location::Link {
                     link: format!("/sys/bus/pci/devices/{name}/iommu_group"),
-                    prefix: "/dev/vfio/".to_owned(),
+                    prefix: format!("/dev/vfio/{starts}"),
                 })
             }
         }
