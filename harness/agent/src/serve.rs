@@ -37,8 +37,8 @@ pub fn run() -> Result<(), FrameError> {
             Request::Facts => write_frame(&mut port, &Reply::Facts(facts::collect()))?,
             Request::Ping { token } => write_frame(&mut port, &Reply::Pong { token })?,
             Request::Run { token, plan } => run_case(&mut port, token, &plan)?,
-            // The case that asked has been killed for being late.
-            Request::Answer(_) => {}
+            // The case that asked has been killed for being late, or has ended by itself.
+            Request::Answer(_) | Request::Stop { .. } => {}
         }
     }
 }
@@ -49,21 +49,27 @@ fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> 
     let child = Child::start(&plan.ops)?;
     let deadline = start + Duration::from_millis(plan.timeout_ms);
     let mut left_behind = Vec::new();
-    let end = watch(port, child, deadline, |port, told| match told {
-        Told::Step(index, outcome) => write_frame(
-            port,
-            &Reply::Step {
-                token,
-                index,
-                outcome,
-            },
-        ),
-        Told::Leaked(what) => {
-            left_behind.extend(what);
-            Ok(())
-        }
-        Told::Asks(action) => write_frame(port, &Reply::Asks(action)),
-    })?;
+    let end = watch(
+        port,
+        child,
+        Some(token),
+        deadline,
+        |port, told| match told {
+            Told::Step(index, outcome) => write_frame(
+                port,
+                &Reply::Step {
+                    token,
+                    index,
+                    outcome,
+                },
+            ),
+            Told::Leaked(what) => {
+                left_behind.extend(what);
+                Ok(())
+            }
+            Told::Asks(action) => write_frame(port, &Reply::Asks(action)),
+        },
+    )?;
     let us = start.elapsed().as_micros() as u64;
     left_behind.extend(restore(port, plan)?);
     let world = facts::world(case::reap_orphans());
@@ -88,7 +94,7 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     let child = Child::start(&plan.restore)?;
     let mut outcomes = Vec::new();
     let mut left_behind = Vec::new();
-    watch(port, child, Instant::now() + GRACE, |port, told| {
+    watch(port, child, None, Instant::now() + GRACE, |port, told| {
         match told {
             Told::Step(index, outcome) => outcomes.push((index, outcome)),
             Told::Leaked(what) => left_behind.extend(what),
@@ -101,14 +107,17 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
 }
 
 /// Passes on what the child tells and answers pings until the child has ended or had to be killed.
+/// The host may stop it by its token.
 fn watch(
     port: &mut File,
     mut child: Child,
+    token: Option<u64>,
     deadline: Instant,
     mut pass_on: impl FnMut(&mut File, Told) -> Result<(), FrameError>,
 ) -> Result<End, FrameError> {
     let mut deadline = deadline;
     let mut stack = None;
+    let mut stopped = false;
     loop {
         let ready = wait(port, &child, deadline)?;
         if ready.told
@@ -123,10 +132,21 @@ fn watch(
                 pass_on(port, told)?;
             }
             let end = child.reap();
-            return Ok(stack.map_or(end, |stack| End::TimedOut { stack }));
+            return Ok(match stack {
+                Some(stack) => End::TimedOut { stack },
+                None if stopped && matches!(end, End::Killed { .. }) => End::Stopped,
+                None => end,
+            });
         }
         if ready.request {
-            answer(port, &mut child)?;
+            match read_frame(port)? {
+                Request::Stop { token: of } if Some(of) == token => {
+                    stopped = true;
+                    child.kill_group();
+                    deadline = Instant::now() + GRACE;
+                }
+                request => answer(port, &mut child, request)?,
+            }
         }
         if Instant::now() >= deadline {
             if let Some(stack) = stack {
@@ -172,13 +192,14 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
 }
 
 /// While a case runs the host only pings, answers, or gives up.
-fn answer(port: &mut File, child: &mut Child) -> Result<(), FrameError> {
-    match read_frame(port)? {
+fn answer(port: &mut File, child: &mut Child, request: Request) -> Result<(), FrameError> {
+    match request {
         Request::Answer(done) => {
             child.answer(done);
             Ok(())
         }
         Request::Ping { token } => write_frame(port, &Reply::Pong { token }),
+        Request::Stop { .. } => Ok(()), // of a case that is being undone
         Request::PowerOff => {
             guest::power_off();
             Ok(())

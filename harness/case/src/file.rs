@@ -34,6 +34,9 @@ pub struct Case {
     pub xfails: Vec<Xfail>,
     /// Whether its transcript is compared with a snapshot.
     pub snapshot: bool,
+    /// Whether it stops at the first step that is not as expected: where the steps after it
+    /// would wait for what does not come.
+    pub fail_fast: bool,
     /// Deadline on an unloaded machine, without emulation.
     pub timeout_ms: u64,
     /// What it does.
@@ -189,6 +192,7 @@ struct Header {
     needs: Needs,
     xfails: Vec<Xfail>,
     snapshot: bool,
+    fail_fast: bool,
     timeout_ms: u64,
 }
 
@@ -212,6 +216,7 @@ impl Header {
                 ));
             }
         };
+        let fail_fast = fields.flag("fail_fast")?;
         let timeout_ms = fields.number("timeout_ms")?.unwrap_or(TIMEOUT_MS);
         Ok(Self {
             summary,
@@ -220,6 +225,7 @@ impl Header {
             needs,
             xfails,
             snapshot,
+            fail_fast,
             timeout_ms,
         })
     }
@@ -257,6 +263,7 @@ impl Header {
             shape,
             xfails: self.xfails.clone(),
             snapshot: self.snapshot,
+            fail_fast: self.fail_fast,
             timeout_ms: self.timeout_ms,
             steps,
         }

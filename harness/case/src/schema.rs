@@ -50,6 +50,7 @@ fn header() -> Value {
             "splat": { "type": "string" } },
             "required": ["reason"], "additionalProperties": false } },
         "snapshot": { "enum": ["compared", "none"] },
+        "fail_fast": { "type": "boolean", "description": "stop at the first step that is not as expected" },
         "timeout_ms": { "type": "integer" },
         "table": { "type": "object", "additionalProperties": { "type": "object" },
             "description": "one test for each row; steps refer to `row.NAME`" },

@@ -115,7 +115,7 @@ impl Observation {
         let finished = matches!(
             self.end,
             CaseEnd::Done {
-                end: End::Finished,
+                end: End::Finished | End::Stopped,
                 ..
             }
         );
@@ -239,10 +239,20 @@ impl Guest {
 
     /// Runs one case. After [`CaseEnd::Lost`] the guest is of no use any more.
     pub fn run(&mut self, compiled: &Compiled) -> Observation {
+        self.run_until(compiled, |_, _| false)
+    }
+
+    /// Runs a case to its end, or until enough is seen: `enough` hears of every op that was
+    /// executed, by its position. Some more ops may be executed before the case stops.
+    pub fn run_until(
+        &mut self,
+        compiled: &Compiled,
+        mut enough: impl FnMut(usize, &Outcome) -> bool,
+    ) -> Observation {
         let start = Instant::now();
         let mut outcomes = vec![None; compiled.plan.ops.len()];
         let mut kmsg = Vec::new();
-        let end = match self.exchange(compiled, &mut outcomes, &mut kmsg) {
+        let end = match self.exchange(compiled, &mut outcomes, &mut kmsg, &mut enough) {
             Ok(end) => end,
             Err(lost) => CaseEnd::Lost(lost),
         };
@@ -262,6 +272,7 @@ impl Guest {
         compiled: &Compiled,
         outcomes: &mut [Option<Outcome>],
         log: &mut Vec<String>,
+        enough: &mut impl FnMut(usize, &Outcome) -> bool,
     ) -> Result<CaseEnd, Lost> {
         self.token += 1;
         let own = self.token;
@@ -270,6 +281,7 @@ impl Guest {
         let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE;
         self.send(&Request::Run { token: own, plan })?;
         let mut pinged = false;
+        let mut stopped = false;
         loop {
             let silence = if pinged { PING } else { QUIET };
             match self.receive(Instant::now() + silence)? {
@@ -278,6 +290,10 @@ impl Guest {
                     index,
                     outcome,
                 }) if token == own => {
+                    if !stopped && enough(index, &outcome) {
+                        stopped = true;
+                        self.send(&Request::Stop { token })?;
+                    }
                     if let Some(slot) = outcomes.get_mut(index) {
                         *slot = Some(outcome);
                     }

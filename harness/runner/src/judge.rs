@@ -192,7 +192,8 @@ fn lost(observation: &Observation) -> Option<Judgement> {
             format!("the case's process ended with code {code}"),
         ),
         CaseEnd::Done {
-            end: End::Finished, ..
+            end: End::Finished | End::Stopped,
+            ..
         } => return None,
     };
     let last = observation.outcomes.iter().rposition(Option::is_some);
@@ -252,14 +253,7 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         if planned && !ends_as(&check.expect.end, outcome) {
             return Steps::AsPlanned;
         }
-        let compared = match &check.parts {
-            Parts::Whole => compare(&check.expect, outcome, &slots),
-            Parts::Injected(injection) => {
-                injected::compare_all(op, check, injection, outcome, &mut slots)
-            }
-            Parts::Together(race) => race::compare_all(race, outcome, &slots),
-        };
-        if let Err(mismatch) = compared {
+        if let Err(mismatch) = compare_op(op, check, outcome, &mut slots) {
             let why = describe(check, &mismatch, sources);
             return Steps::Failed {
                 why,
@@ -270,6 +264,49 @@ fn judge_steps(compiled: &Compiled, observation: &Observation, sources: &Sources
         slots.learn(op, outcome);
     }
     Steps::AsExpected
+}
+
+fn compare_op(
+    op: &Op,
+    check: &Check,
+    outcome: &Outcome,
+    slots: &mut Slots,
+) -> Result<(), Mismatch> {
+    match &check.parts {
+        Parts::Whole => compare(&check.expect, outcome, slots),
+        Parts::Injected(injection) => injected::compare_all(op, check, injection, outcome, slots),
+        Parts::Together(race) => race::compare_all(race, outcome, slots),
+    }
+}
+
+/// Sees a case go wrong while it runs.
+#[derive(Debug)]
+pub struct Lookout<'a> {
+    compiled: &'a Compiled,
+    slots: Slots,
+}
+
+impl<'a> Lookout<'a> {
+    /// Of a case that begins.
+    #[must_use]
+    pub fn new(compiled: &'a Compiled) -> Self {
+        Self {
+            compiled,
+            slots: Slots::default(),
+        }
+    }
+
+    /// Whether the op at this position did not end as expected. Has to hear of all, in their
+    /// order.
+    pub fn sees_failure(&mut self, index: usize, outcome: &Outcome) -> bool {
+        let op = self.compiled.plan.ops.get(index);
+        let Some((op, check)) = op.zip(self.compiled.checks.get(index)) else {
+            return false;
+        };
+        let failed = compare_op(op, check, outcome, &mut self.slots).is_err();
+        self.slots.learn(op, outcome);
+        failed
+    }
 }
 
 /// Why the agent could not carry an op out, or a part of it.

@@ -19,7 +19,7 @@ use crate::{
     agent::{self, AgentError},
     counters::{Counters, Kept},
     guest::{BootError, Guest},
-    judge::{Judgement, Known, judge},
+    judge::{Judgement, Known, Lookout, judge},
     options::{Options, root},
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
@@ -270,7 +270,10 @@ impl Lab {
                 };
             }
         };
-        let observation = guest.run(&compiled);
+        let mut lookout = Lookout::new(&compiled);
+        let observation = guest.run_until(&compiled, |index, outcome| {
+            case.fail_fast && lookout.sees_failure(index, outcome)
+        });
         let transcript = transcript::render(&compiled, &observation.outcomes);
         let never = self
             .platform

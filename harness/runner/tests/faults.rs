@@ -91,6 +91,21 @@ fn each_fault_has_its_verdict_and_costs_no_other_case() {
     assert_no_children();
 }
 
+#[test]
+fn a_case_stops_at_its_first_failure() {
+    let _alone = alone();
+    let record = tempfile::tempdir().unwrap();
+    let lab = lab(&fixtures("fail_fast"), record.path());
+    let summary = run_all(&lab, &Cancel::default(), |_| {}).unwrap();
+    // Neither the case's deadline nor a new guest was needed.
+    assert_eq!(verdict(&summary, "fails-first"), Verdict::Fail);
+    assert_eq!(summary.cases[0].failed_step, Some(0));
+    assert_eq!(verdict(&summary, "goes-well"), Verdict::Hang);
+    assert!(record.path().join("console-1.log").exists());
+    assert!(!record.path().join("console-2.log").exists());
+    assert_no_children();
+}
+
 #[rstest]
 #[case::killed(Signal::SIGKILL, Verdict::Error)]
 #[case::frozen(Signal::SIGSTOP, Verdict::Hang)]

@@ -126,6 +126,7 @@ fn case(record: &Record) -> Case {
         shape: None,
         xfails: Vec::new(),
         snapshot: true,
+        fail_fast: false,
         timeout_ms: 1,
         steps: Vec::new(),
     }

@@ -23,6 +23,11 @@ pub enum Request {
         /// Repeated in the answer.
         token: u64,
     },
+    /// End the case: what follows tells nothing any more. The restore ops are executed.
+    Stop {
+        /// From [`Request::Run`]: the case may have ended meanwhile.
+        token: u64,
+    },
     /// What came of [`Reply::Asks`]: none, or why it could not be done.
     Answer(Option<String>),
     /// End the guest in good order.
@@ -99,6 +104,8 @@ pub enum Reply {
 pub enum End {
     /// All ops were executed.
     Finished,
+    /// The host had it stopped.
+    Stopped,
     /// It did not end within [`Plan::timeout_ms`] and was killed.
     TimedOut {
         /// Kernel stack of the child where it can be read.

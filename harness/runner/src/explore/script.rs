@@ -131,7 +131,8 @@ impl<'a> Writer<'a> {
             self.world.name
         ));
         self.line(format_args!("snapshot: none"));
-        self.line(format_args!("timeout_ms: 20000"));
+        // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
+        self.line(format_args!("fail_fast: true"));
         let mut shapes = self.world.groups.iter().map(|group| group.shape);
         if shapes.any(|shape| shape == Shape::Mdev) {
             self.line(format_args!("needs: {{features: [mdev_mtty]}}"));
