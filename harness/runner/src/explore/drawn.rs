@@ -21,8 +21,9 @@ use vm_images::Terminal;
 use crate::{
     cli::Exit,
     explore::{
-        cli::{ExploreError, ExploreOptions, cancel_on_signal, run_options, selected},
         course::{Course, Move},
+        error::ExploreError,
+        options::ExploreOptions,
         random::{Divergence, Ended, Tester, WalkError, Walker},
         script::Script,
         sight::Sight,
@@ -127,10 +128,13 @@ impl Tally {
     }
 }
 
-pub(super) fn go(options: &ExploreOptions, walks: u64) -> Result<Exit, ExploreError> {
-    let world = world(&options.worlds)?;
-    let cancel = cancel_on_signal()?;
-    let run_options = run_options(options);
+pub(super) fn go(
+    options: &ExploreOptions,
+    walks: u64,
+    cancel: &Cancel,
+) -> Result<Exit, ExploreError> {
+    let world = world(options)?;
+    let lab_options = options.of_lab();
     let progress = Terminal::new();
     let nothing = Corpus {
         cases: Vec::new(),
@@ -138,7 +142,7 @@ pub(super) fn go(options: &ExploreOptions, walks: u64) -> Result<Exit, ExploreEr
         sources: Sources::default(),
     };
     let lab =
-        Lab::open(&run_options, nothing, Mode::Ignore, &progress)?.with_processors(PROCESSORS);
+        Lab::open(&lab_options, nothing, Mode::Ignore, &progress)?.with_processors(PROCESSORS);
     drop(progress);
     let sight = Sight::of(&world, &lab.platform);
     let seed = options.seed.unwrap_or_else(seed_of_now);
@@ -149,23 +153,30 @@ pub(super) fn go(options: &ExploreOptions, walks: u64) -> Result<Exit, ExploreEr
         length: options.length.into(),
     };
     announce(&walker, walks)?;
-    let tally = draw_all(options, walks, &lab, &walker, &cancel)?;
-    report(options, &lab, &walker, &tally)
+    let tally = draw_all(options, walks, &lab, &walker, cancel)?;
+    let exit = report(options, &lab, &walker, &tally)?;
+    Ok(if cancel.is_cancelled() {
+        Exit::Interrupted
+    } else {
+        exit
+    })
 }
 
 /// The one world that is meant; the large one without a name.
-fn world(names: &[String]) -> Result<World, ExploreError> {
-    if names.is_empty() {
+fn world(options: &ExploreOptions) -> Result<World, ExploreError> {
+    if options.worlds.is_empty() {
         return Ok(World::large());
     }
     let mut all = World::all();
     all.push(World::large());
-    let mut worlds = selected(names, all)?;
+    let mut worlds = options.selected(all)?;
     if worlds.len() > 1 {
         let names: Vec<_> = worlds.iter().map(|world| world.name).collect();
         return Err(ExploreError::OneWorld(names.join(", ")));
     }
-    worlds.pop().ok_or(ExploreError::NoWorld(names.join(" ")))
+    worlds
+        .pop()
+        .ok_or_else(|| ExploreError::NoWorld(options.worlds.join(" ")))
 }
 
 fn seed_of_now() -> u64 {
@@ -207,10 +218,14 @@ fn draw_all(
             if number >= end || cancel.is_cancelled() {
                 return Ok(());
             }
-            let ended = walker.walk(number, &mut hand).map_err(|error| {
-                next.store(end, Ordering::Relaxed); // the others begin nothing new
-                ExploreError::Walk(number, error)
-            })?;
+            let ended = match walker.walk(number, &mut hand) {
+                Ok(ended) => ended,
+                Err(WalkError::Interrupted) => return Ok(()),
+                Err(error) => {
+                    next.store(end, Ordering::Relaxed); // the others begin nothing new
+                    return Err(ExploreError::Walk(number, error));
+                }
+            };
             if let Ended::Diverges(divergence) = &ended {
                 bar.println(format!("walk {number}: {}", divergence.record.verdict));
             }

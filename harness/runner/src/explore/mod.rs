@@ -3,6 +3,8 @@
 mod cli;
 mod course;
 mod drawn;
+mod error;
+mod options;
 pub mod picture;
 mod plan;
 mod probe;
@@ -14,9 +16,10 @@ mod sight;
 mod walking;
 mod words;
 
-pub use cli::{ExploreOptions, main};
+pub use cli::main;
 pub use course::{Course, Move};
 pub use drawn::Hand;
+pub use options::ExploreOptions;
 pub use plan::{Plan, Walked, scripts, take_records, write};
 pub use random::{Divergence, Ended, Tester, WalkError, Walker};
 pub use script::{Script, Seen, course, script};

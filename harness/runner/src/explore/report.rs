@@ -10,7 +10,8 @@ use model::Edge;
 use crate::{
     cli::Exit,
     explore::{
-        cli::{ExploreError, ExploreOptions},
+        error::ExploreError,
+        options::ExploreOptions,
         plan::{Plan, Walked},
         random::Divergence,
         sight::Sight,

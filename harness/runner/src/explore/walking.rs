@@ -10,9 +10,10 @@ use vm_images::Terminal;
 use crate::{
     event::{Event, Sink},
     explore::{
-        cli::{ExploreError, ExploreOptions, run_options},
         course::{Course, Move},
         drawn::Hand,
+        error::ExploreError,
+        options::ExploreOptions,
         plan::{Plan, Walked, scripts, take_records, write},
         random::{Divergence, WalkError, Walker},
         sight::Sight,
@@ -60,7 +61,7 @@ impl<'a> Walking<'a> {
         mut plans: Vec<Plan>,
         cancel: &'a Cancel,
     ) -> Result<Self, ExploreError> {
-        let options = run_options(options);
+        let options = options.of_lab();
         let platform = crate::platform::Platform::load(
             &crate::options::root().join("vm-images"),
             &options.platform,
