@@ -1,0 +1,10 @@
+/* Its exit status, or the signal that ended it and 128. */
+static long end_process(struct process *process)
+{
+	int status;
+
+	close(process->link);
+	if (waitpid(process->pid, &status, 0) < 0)
+		return -1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
