@@ -5,6 +5,7 @@ static int store(__u64 address, int width, __u64 value)
 {
 	int raised = sigsetjmp(before_fault, 1);
 
+	may_fault = !raised;
 	if (raised)
 		return raised;
 	switch (width) {
@@ -20,5 +21,6 @@ static int store(__u64 address, int width, __u64 value)
 	default:
 		*(volatile __u64 *)address = value;
 	}
+	may_fault = 0;
 	return 0;
 }
