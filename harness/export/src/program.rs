@@ -120,9 +120,10 @@ fn steps(
         };
         let block = match op {
             Op::Start { process, op } => {
-                let finish = finish_of(process, &ops[index..], &checks[index..]);
+                let finish = finish_of(process, &ops[index..]).map(|after| index + after);
                 let finish = finish.ok_or_else(|| failed("a start without a finish".to_owned()))?;
-                writer.start(process, op, finish)
+                let between = checks[index..finish].iter().filter(|check| check.shown);
+                writer.start(process, op, &checks[finish], between.count())
             }
             op => writer.op(op, check),
         };
@@ -134,10 +135,9 @@ fn steps(
     Ok(body)
 }
 
-fn finish_of<'a>(process: &str, ops: &[Op], checks: &'a [Check]) -> Option<&'a Check> {
-    let mut both = ops.iter().zip(checks);
-    both.find(|(op, _)| matches!(op, Op::Finish { process: other, .. } if other == process))
-        .map(|(_, check)| check)
+fn finish_of(process: &str, ops: &[Op]) -> Option<usize> {
+    ops.iter()
+        .position(|op| matches!(op, Op::Finish { process: other, .. } if other == process))
 }
 
 /// A file that is put back to what it said before, in a variable.

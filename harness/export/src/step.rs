@@ -25,6 +25,8 @@ pub struct Writer<'a> {
     /// Results that are printed.
     pub results: usize,
     made: usize,
+    /// Number of a result that is printed later than its step is written.
+    reserved: Option<usize>,
 }
 
 /// How a step is told.
@@ -34,6 +36,14 @@ enum Told {
     Whole,
     /// Only when it fails.
     Failure,
+}
+
+fn told(check: &Check) -> Told {
+    if check.shown {
+        Told::Whole
+    } else {
+        Told::Failure
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -47,6 +57,7 @@ impl<'a> Writer<'a> {
             processes: BTreeSet::new(),
             results: 0,
             made: 0,
+            reserved: None,
         }
     }
 
@@ -55,12 +66,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When it has no counterpart in C.
     pub fn op(&mut self, op: &Op, check: &Check) -> Result<String, String> {
-        let told = if check.shown {
-            Told::Whole
-        } else {
-            Told::Failure
-        };
-        self.told(op, check, told)
+        self.told(op, check, told(check))
     }
 
     fn told(&mut self, op: &Op, check: &Check, told: Told) -> Result<String, String> {
@@ -71,22 +77,28 @@ impl<'a> Writer<'a> {
             }
             // What is begun is told when it has ended: its check comes with `finish`.
             Op::Start { .. } => Err("a start without its finish".to_owned()),
-            Op::Finish { process, .. } => Ok(format!("finish_in(&{});\n", variable(process))),
+            Op::Finish { process, .. } => {
+                self.results += usize::from(told == Told::Whole);
+                Ok(format!("finish_in(&{});\n", variable(process)))
+            }
             _ => self.here(op, check, told),
         }
     }
 
-    /// Lets a process begin an op whose check is another op's.
+    /// Lets a process begin an op, whose check is that of the op which waits for it; so many
+    /// results come before its own.
     ///
     /// # Errors
     /// When it has no counterpart in C.
-    pub fn start(&mut self, process: &str, op: &Op, finish: &Check) -> Result<String, String> {
-        let told = if finish.shown {
-            Told::Whole
-        } else {
-            Told::Failure
-        };
-        let name = self.function(process, op, finish, told)?;
+    pub fn start(
+        &mut self,
+        process: &str,
+        op: &Op,
+        finish: &Check,
+        before: usize,
+    ) -> Result<String, String> {
+        self.reserved = Some(self.results + before + 1);
+        let name = self.function(process, op, finish, told(finish))?;
         Ok(format!("begin_in(&{}, {name});\n", variable(process)))
     }
 
@@ -110,10 +122,14 @@ impl<'a> Writer<'a> {
         if let Op::Fork { process } = op {
             self.processes.insert(process.clone());
         }
-        let number = self.results + 1;
-        if told == Told::Whole {
-            self.results = number;
-        }
+        let number = match self.reserved.take() {
+            Some(number) => number,
+            None => {
+                self.results += usize::from(told == Told::Whole);
+                // What only prepares has the number of the next result.
+                self.results + usize::from(told == Told::Failure)
+            }
+        };
         let head = format!("step({number}, {});\n", text::literal(&check.label));
         let body = match op {
             Op::Repeat { times, counter, op } => self.repeated(*times, counter, op, check)?,

@@ -52,6 +52,7 @@ fn offer() -> Guest {
             group(0, Shape::Singleton, vec![device("s-0", true, false)]),
             group(1, Shape::Bridge, bridge),
             group(2, Shape::Hotplug, vec![device("h-0", true, false)]),
+            group(4, Shape::Sriov, vec![device("v-0", false, false)]),
             group(3, Shape::Express, vec![device("e-0", false, false)]),
         ],
         ..Guest::default()
@@ -82,6 +83,26 @@ fn programs_read_well(#[case] file: &str, #[case] row: &str) {
     insta::with_settings!({description => id, omit_expression => true}, {
         insta::assert_snapshot!(id.replace('/', "__"), program.text);
     });
+}
+
+#[rstest]
+#[case::a_group("stage1/default-domain-locked", "bound/bridge", &[
+    "write_file(text(\"/sys/kernel/iommu_groups/%d/type\", group_number), \"identity\")",
+    "group_type = first_line(text(\"/sys/kernel/iommu_groups/%d/type\", group_number));",
+    "group_number = number_of_group(\"pci\", group_0);",
+])]
+#[case::a_function("vfio-pci/vf-count", "", &["device_node(\"pci\", text(\"%.7s:10.0\", group_0))"])]
+fn what_only_the_machine_knows_is_asked_of_it(
+    #[case] file: &str,
+    #[case] row: &str,
+    #[case] wanted: &[&str],
+) {
+    let id = format!("{file}/{row}");
+    let program = exported(&format!("{file}.yaml"), id.trim_end_matches('/'));
+    let text = program.unwrap().text;
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
 }
 
 #[test]
