@@ -201,7 +201,7 @@ impl Buffer {
                 return false;
             };
             (part.offset..part.end()).contains(&base)
-                && (base - part.offset) % part.of.size() == 0
+                && (base - part.offset).is_multiple_of(part.of.size())
                 && layout.fields.iter().any(|own| std::ptr::eq(own, field))
         })?;
         let element = if field.count > 1 { "[0]" } else { "" };
@@ -303,7 +303,7 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
             _ if says_nothing => break,
             // The fields contradict one another, which may be what the case is about.
             _ => Shape::Number {
-                width: if left % 4 == 0 { 4 } else { 1 },
+                width: if left.is_multiple_of(4) { 4 } else { 1 },
                 signed: false,
             },
         };

@@ -72,7 +72,7 @@ const HELPERS: &[Helper] = &[
     helper!("dma", "dma", "dma_text"),
     helper!("landed", "landed"),
     helper!("blocked", "blocked"),
-    helper!("process", "process", "fork_process"),
+    helper!("process", "fork_process"),
     helper!("begin_in", "begin_in"),
     helper!("finish_in", "finish_in"),
     helper!("in", "in"),

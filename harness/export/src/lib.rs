@@ -19,4 +19,4 @@ mod step;
 mod text;
 
 pub use error::ExportError;
-pub use program::{Program, program};
+pub use program::{Argument, Program, program};

@@ -26,10 +26,17 @@ const MOCK: &str = "CONFIG_IOMMUFD_TEST";
 pub struct Program {
     /// Its C.
     pub text: String,
-    /// What it takes, argument by argument: roles of devices, such as `group.0`. A device is given
-    /// by its PCI address (or UUID, for an mdev), and behind a comma by the serial number that its
-    /// DMA is signed with.
-    pub arguments: Vec<String>,
+    /// What it takes, in this order.
+    pub arguments: Vec<Argument>,
+}
+
+/// One argument of a program: a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its role, such as `group.0`. It is given by its PCI address, or the UUID of an mdev.
+    pub role: String,
+    /// Whether its serial number may follow, behind a comma: that which its DMA is signed with.
+    pub signs: bool,
 }
 
 /// Writes a case as a C program for machines like the offered one.
@@ -272,12 +279,17 @@ impl Parts<'_> {
         } else {
             ""
         };
-        let head = self.head(&devices, includes.contains(uapi::MOCK_H));
+        let used = names(&variables);
+        let argument = |device: &&Device| Argument {
+            role: device.role.clone(),
+            signs: used.contains(serial(device).as_str()),
+        };
+        let arguments: Vec<_> = devices.iter().map(argument).collect();
+        let head = self.head(&devices, &arguments, includes.contains(uapi::MOCK_H));
         let text = format!(
             "// SPDX-License-Identifier: MIT OR Apache-2.0\n{head}#define _GNU_SOURCE\n{includes}\
              {macros}{variables}{helpers}{code}"
         );
-        let arguments = devices.iter().map(|device| device.role.clone()).collect();
         Program { text, arguments }
     }
 
@@ -347,48 +359,10 @@ impl Parts<'_> {
     }
 
     fn main(&self, devices: &[&Device], code: &str) -> String {
-        let mut body = String::new();
         let used = names(code);
-        for (index, device) in devices.iter().enumerate() {
-            let argument = index + 1;
-            let name = &device.variable;
-            if used.contains(format!("{name}_serial").as_str()) {
-                body.push_str(&format!("{name}_serial = serial_of(argv[{argument}]);\n"));
-            }
-            body.push_str(&format!("{name} = argv[{argument}];\n"));
-        }
-        for (name, path, why) in &self.stage.features {
-            body.push_str(&format!(
-                "need_file({}, {});\n",
-                text::literal(path),
-                text::literal(&format!("feature {name}: {why}"))
-            ));
-        }
-        let (since, until) = self.case.needs.releases();
-        for (release, later) in [(since, 1), (until, 0)] {
-            if let Some((major, minor)) = release.map(case::Release::numbers) {
-                body.push_str(&format!("need_release({major}, {minor}, {later});\n"));
-            }
-        }
-        let mut options: Vec<_> = self.case.needs.config().to_vec();
-        if self.mock && !options.iter().any(|option| option == MOCK) {
-            options.push(MOCK.to_owned());
-        }
-        for option in &options {
-            body.push_str(&format!("need_config({});\n", text::literal(option)));
-        }
-        for device in devices {
-            let name = &device.variable;
-            if device.bus == "mdev" {
-                body.push_str(&format!(
-                    "need_file(text(\"/sys/bus/mdev/devices/%s\", {name}), \"an mdev of that UUID\");\n"
-                ));
-            } else {
-                let home = device.home.as_deref();
-                let home = home.map_or_else(|| "NULL".to_owned(), text::literal);
-                body.push_str(&format!("need_device({name}, {home});\n"));
-            }
-        }
+        let mut body = self.usage(devices);
+        body.push_str(&arguments(devices, &used));
+        body.push_str(&self.needs(devices));
         for group in self.stage.groups() {
             body.push_str(&self.group(group, devices, &used));
         }
@@ -401,19 +375,38 @@ impl Parts<'_> {
             "\nprintf(\"TAP version 13\\n1..{results}\\n\");\nfflush(stdout);\n"
         ));
         body.push_str(&self.ending());
-        let usage = self.usage(devices);
-        let parameters = if devices.is_empty() {
-            "void"
-        } else {
-            "int argc, char **argv"
+        let parameters = match devices {
+            [] => "void",
+            _ => "int argc, char **argv",
         };
-        let lines = indented(&format!("{usage}{body}"));
-        let locals = if self.restore.body.is_empty() {
-            ""
-        } else {
-            "\tint status;\n\tpid_t pid;\n\n"
+        let locals = match self.restore.body.as_str() {
+            "" => "",
+            _ => "\tint status;\n\tpid_t pid;\n\n",
         };
+        let lines = indented(&body);
         format!("int main({parameters})\n{{\n{locals}{lines}}}\n")
+    }
+
+    /// What a machine lacks skips the program.
+    fn needs(&self, devices: &[&Device]) -> String {
+        let mut body = String::new();
+        for (name, path, why) in &self.stage.features {
+            let words = text::literal(&format!("feature {name}: {why}"));
+            body.push_str(&format!("need_file({}, {words});\n", text::literal(path)));
+        }
+        let (since, until) = self.case.needs.releases();
+        for (release, later) in [(since, 1), (until, 0)] {
+            if let Some((major, minor)) = release.map(case::Release::numbers) {
+                body.push_str(&format!("need_release({major}, {minor}, {later});\n"));
+            }
+        }
+        let options = self.case.needs.config().iter().map(String::as_str);
+        let options: BTreeSet<_> = options.chain(self.mock.then_some(MOCK)).collect();
+        for option in options {
+            body.push_str(&format!("need_config({});\n", text::literal(option)));
+        }
+        body.extend(devices.iter().map(|device| need_device(device)));
+        body
     }
 
     fn usage(&self, devices: &[&Device]) -> String {
@@ -531,7 +524,7 @@ impl Parts<'_> {
             .collect()
     }
 
-    fn head(&self, devices: &[&Device], mock_header: bool) -> String {
+    fn head(&self, devices: &[&Device], arguments: &[Argument], mock_header: bool) -> String {
         let case = self.case;
         let mut lines = vec![
             case.id.clone(),
@@ -570,7 +563,8 @@ impl Parts<'_> {
                 "iommufd_test.h is in drivers/iommu/iommufd of the kernel's source.".to_owned(),
             );
         }
-        lines.extend(devices.iter().map(|device| describe(device)));
+        let both = devices.iter().zip(arguments);
+        lines.extend(both.map(|(device, argument)| describe(device, argument.signs)));
         lines.push("Exit codes: 0 as expected, 1 not so, 4 skipped.".to_owned());
         text::comment(&lines)
     }
@@ -615,6 +609,31 @@ impl Parts<'_> {
     }
 }
 
+/// The devices from the command line.
+fn arguments(devices: &[&Device], used: &BTreeSet<&str>) -> String {
+    let mut body = String::new();
+    for (index, device) in devices.iter().enumerate() {
+        let argument = index + 1;
+        let name = &device.variable;
+        if used.contains(format!("{name}_serial").as_str()) {
+            body.push_str(&format!("{name}_serial = serial_of(argv[{argument}]);\n"));
+        }
+        body.push_str(&format!("{name} = argv[{argument}];\n"));
+    }
+    body
+}
+
+fn need_device(device: &Device) -> String {
+    let name = &device.variable;
+    if device.bus == "mdev" {
+        let path = format!("text(\"/sys/bus/mdev/devices/%s\", {name})");
+        return format!("need_file({path}, \"an mdev of that UUID\");\n");
+    }
+    let home = device.home.as_deref();
+    let home = home.map_or_else(|| "NULL".to_owned(), text::literal);
+    format!("need_device({name}, {home});\n")
+}
+
 /// Name of a program: the last parts of its id.
 fn file_name(id: &str) -> String {
     let parts: Vec<_> = id.split('/').skip(1).collect();
@@ -625,7 +644,12 @@ fn file_name(id: &str) -> String {
     }
 }
 
-fn describe(device: &Device) -> String {
+/// Variable with the serial number of a device.
+fn serial(device: &Device) -> String {
+    format!("{}_serial", device.variable)
+}
+
+fn describe(device: &Device, signs: bool) -> String {
     let role = device.role.to_uppercase();
     if device.bus == "mdev" {
         return format!("{role}: the UUID of an mdev.");
@@ -634,11 +658,13 @@ fn describe(device: &Device) -> String {
         Some(driver) => format!("bound to {driver}"),
         None => "without a driver".to_owned(),
     };
-    match device.engine {
-        true => format!(
-            "{role}: the PCI address of an nvme of QEMU with cmb_size_mb=1, {driver}; ADDRESS,SERIAL \
-             tells its DMA from that of others."
-        ),
-        false => format!("{role}: the PCI address of a device {driver}."),
-    }
+    let kind = match device.engine {
+        true => "an nvme of QEMU with cmb_size_mb=1",
+        false => "a device",
+    };
+    let more = match signs {
+        true => " ADDRESS,SERIAL tells its DMA from that of others.",
+        false => "",
+    };
+    format!("{role}: the PCI address of {kind}, {driver}.{more}")
 }

@@ -108,7 +108,11 @@ impl Slots {
     /// A name for a local variable that hides none of these.
     #[must_use]
     pub fn fresh(&self, wish: &str) -> String {
-        let taken = |name: &str| self.variables.values().any(|known| known.name == name);
+        let taken = |name: &str| {
+            let mut variables = self.variables.values();
+            variables.any(|known| known.name == name)
+                || helper::defined().any(|known| known == name)
+        };
         let mut name = wish.to_owned();
         while taken(&name) || TAKEN_LOCALS.contains(&name.as_str()) {
             name.push('_');

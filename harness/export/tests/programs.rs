@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use case::{Corpus, Guest, OfferedDevice, OfferedGroup, Shape};
-use export::{ExportError, Program, program};
+use export::{Argument, ExportError, Program, program};
 use rstest::rstest;
 
 fn cases() -> PathBuf {
@@ -111,7 +111,12 @@ fn arguments_are_the_devices_that_are_used() {
         "stage2/second-ioas-refused.yaml",
         "stage2/second-ioas-refused/bridge",
     );
-    assert_eq!(program.unwrap().arguments, ["group.0", "group.1"]);
+    let argument = |role: &str| Argument {
+        role: role.to_owned(),
+        signs: true,
+    };
+    let wanted = ["group.0", "group.1"].map(argument);
+    assert_eq!(program.unwrap().arguments, wanted);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::{
 
 use case::{Case, Cast, Compiled, Corpus, Role};
 use common::{fixtures, lab};
-use export::Program;
+use export::{Argument, Program};
 use model::{Reading, World};
 use runner::{
     agent, explore,
@@ -174,11 +174,12 @@ fn ready(cases: &[Case], corpus: &Corpus, image: &Image, folder: &Path) -> Vec<R
 /// The arguments that a program takes, as this guest has them.
 fn arguments(ready: &Ready, guest: &Guest) -> Vec<String> {
     let cast = Cast::new(&guest.offer, ready.case.shape).unwrap();
-    let argument = |role: &String| {
-        let device = cast.device(Role::named(role).unwrap()).unwrap();
+    let argument = |argument: &Argument| {
+        let role = Role::named(&argument.role).unwrap();
+        let device = cast.device(role).unwrap();
         match device.signature.rsplit_once(':') {
-            Some((_, serial)) => format!("{},{serial}", device.name),
-            None => device.name.clone(),
+            Some((_, serial)) if argument.signs => format!("{},{serial}", device.name),
+            _ => device.name.clone(),
         }
     };
     ready.program.arguments.iter().map(argument).collect()
