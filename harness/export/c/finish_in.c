@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <unistd.h>
 
 /* It has told itself what went wrong, if anything did. */
@@ -6,5 +7,5 @@ static void finish_in(struct process *process)
 	char done;
 
 	if (read(process->link, &done, 1) != 1)
-		_exit(1);
+		exit(1);
 }

@@ -1,6 +1,6 @@
-#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,7 +9,22 @@
 struct process {
 	pid_t pid;
 	int link;
+	pid_t parent;
+	struct process *next;
 };
+
+static struct process *processes;
+
+/* They have copies of every descriptor: nothing is closed before they are gone. */
+static void end_processes(void)
+{
+	for (struct process *one = processes; one; one = one->next) {
+		if (one->parent != getpid())
+			continue;
+		kill(one->pid, SIGKILL);
+		waitpid(one->pid, NULL, 0);
+	}
+}
 
 /* The copy has the memory and the descriptors that this process has now. */
 static int fork_process(struct process *process)
@@ -20,12 +35,17 @@ static int fork_process(struct process *process)
 	fflush(stdout);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, links))
 		return -1;
+	process->parent = getpid();
 	process->pid = fork();
 	if (process->pid < 0)
 		return -1;
 	process->link = links[0];
 	if (process->pid) {
 		close(links[1]);
+		if (!processes)
+			atexit(end_processes);
+		process->next = processes;
+		processes = process;
 		return 0;
 	}
 	close(links[0]);

@@ -118,6 +118,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("alarm", "unistd.h"),
     ("close", "unistd.h"),
     ("errno", "errno.h"),
+    ("exit", "stdlib.h"),
     ("fflush", "stdio.h"),
     ("fork", "unistd.h"),
     ("ioctl", "sys/ioctl.h"),

@@ -468,7 +468,7 @@ impl Parts<'_> {
         }
         "/* What is to be undone is undone when the test has closed everything. */\n\
          pid = fork();\n\
-         if (pid == 0) {\n\ttest();\n\tfflush(stdout);\n\t_exit(0);\n}\n\
+         if (pid == 0) {\n\ttest();\n\texit(0);\n}\n\
          if (waitpid(pid, &status, 0) != pid)\n\tstatus = 1 << 8;\n\
          restore();\n\
          if (WIFEXITED(status) && WEXITSTATUS(status))\n\treturn WEXITSTATUS(status);\n\

@@ -105,7 +105,7 @@ fn every_case_is_a_program() {
         let program = program.unwrap_or_else(|error| panic!("{error}"));
         if hash(&case.id) % ONE_IN == 0 {
             fs::write(&path, program.text).unwrap();
-            compile(&image, &path, &["-fsyntax-only"]);
+            compile(&image, &path, &["-c", "-o", "/dev/null"]);
             compiled += 1;
         }
     }
@@ -131,7 +131,7 @@ fn a_walk_is_a_program() {
         .unwrap();
     let path = folder.path().join("walk.c");
     fs::write(&path, program.text).unwrap();
-    compile(&image, &path, &["-fsyntax-only"]);
+    compile(&image, &path, &["-c", "-o", "/dev/null"]);
 }
 
 /// A program, ready for the guest.
@@ -204,12 +204,6 @@ fn run(ready: &Ready, name: usize, guest: &mut Guest) -> (u64, String) {
     };
     let observation = guest.run(&compiled);
     let outcome = observation.outcomes.last().cloned().flatten();
-    assert!(
-        !observation.left_changes(),
-        "{}: {:?}",
-        ready.case.id,
-        observation.end
-    );
     match outcome.map(|outcome| outcome.observed) {
         Some(Observed::Ok { ret, data }) if !observation.left_changes() => {
             (ret, String::from_utf8_lossy(&data).into_owned())
