@@ -144,63 +144,8 @@ fn groups() -> Vec<Group> {
     groups
 }
 
-/// Path whose presence shows a feature, and what its absence means.
-const FEATURES: &[(&str, &str, &str)] = &[
-    ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
-    (
-        "vfio_group",
-        "/dev/vfio/vfio",
-        "no /dev/vfio/vfio (CONFIG_VFIO_GROUP)",
-    ),
-    (
-        "vfio_cdev",
-        "/dev/vfio/devices", // there once a device is on vfio-pci, so after set-up
-        "no /dev/vfio/devices (CONFIG_VFIO_DEVICE_CDEV)",
-    ),
-    (
-        "vfio_pci",
-        "/sys/bus/pci/drivers/vfio-pci",
-        "no vfio-pci driver (CONFIG_VFIO_PCI)",
-    ),
-    (
-        "noiommu",
-        "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
-        "no noiommu mode (CONFIG_VFIO_NOIOMMU)",
-    ),
-    (
-        "mdev_mtty",
-        "/sys/class/mdev_bus/mtty",
-        "no mtty (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
-    ),
-    (
-        "pagemap",
-        "/proc/self/pagemap",
-        "no pagemap (CONFIG_PROC_PAGE_MONITOR)",
-    ),
-    (
-        "hugepages",
-        "/sys/kernel/mm/hugepages/hugepages-2048kB",
-        "no huge pages of 2 MiB (CONFIG_HUGETLBFS)",
-    ),
-    (
-        "udmabuf",
-        "/dev/udmabuf",
-        "no /dev/udmabuf (CONFIG_UDMABUF)",
-    ),
-    (
-        "failslab",
-        "/sys/kernel/debug/failslab",
-        "no failslab in debugfs (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)",
-    ),
-    (
-        "fail_nth",
-        "/proc/self/fail-nth",
-        "no /proc/self/fail-nth (CONFIG_FAULT_INJECTION)",
-    ),
-];
-
 fn features() -> BTreeMap<String, Result<(), String>> {
-    FEATURES
+    wire::FEATURES
         .iter()
         .map(|(name, path, why)| {
             let there = Path::new(path).exists();

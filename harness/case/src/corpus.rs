@@ -56,6 +56,18 @@ impl Corpus {
     /// # Errors
     /// With every problem of every file.
     pub fn load(root: &Path, colour: bool) -> Result<Self, CorpusError> {
+        Self::load_files(root, yaml_files(root)?, colour)
+    }
+
+    /// Reads one file that need not lie below `root`, with the clauses and preludes of `root`.
+    ///
+    /// # Errors
+    /// With every problem of it.
+    pub fn load_file(root: &Path, file: &Path, colour: bool) -> Result<Self, CorpusError> {
+        Self::load_files(root, vec![file.to_owned()], colour)
+    }
+
+    fn load_files(root: &Path, files: Vec<PathBuf>, colour: bool) -> Result<Self, CorpusError> {
         let mut reader = Reader {
             sources: Sources::default(),
             problems: Vec::new(),
@@ -63,14 +75,12 @@ impl Corpus {
         let clauses = reader
             .part(root, CLAUSES, clauses::read)?
             .unwrap_or_default();
-        let files = yaml_files(root)?;
         let preludes = reader.preludes(root, &files)?;
         // Without these every case would have a mistake.
         reader.give_up(colour)?;
         let mut cases = Vec::new();
         for path in files {
-            let stem = path.strip_prefix(root).unwrap_or(&path).with_extension("");
-            let stem = stem.to_string_lossy().into_owned();
+            let stem = stem(root, &path);
             let known = path.parent().and_then(|folder| preludes.get(folder));
             let known = known.cloned().unwrap_or_default();
             let read = reader.file(&path, |node| file::read(&stem, node, &known))?;
@@ -88,6 +98,14 @@ impl Corpus {
             sources: reader.sources,
         })
     }
+}
+
+/// What ids of a file's cases begin with: its path below the corpus, or its name.
+fn stem(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).ok();
+    let own = below.or_else(|| path.file_name().map(Path::new));
+    let own = own.unwrap_or(path).with_extension("");
+    own.to_string_lossy().into_owned()
 }
 
 struct Reader {

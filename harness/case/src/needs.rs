@@ -41,6 +41,12 @@ impl Release {
         ))
     }
 
+    /// The two numbers.
+    #[must_use]
+    pub fn numbers(self) -> (u32, u32) {
+        (self.0, self.1)
+    }
+
     fn read(node: &Node) -> Result<Self, Problem> {
         let text = node.text()?;
         Self::parse(text)
@@ -70,6 +76,24 @@ impl Needs {
         };
         fields.finish()?;
         Ok(needs)
+    }
+
+    /// Options of the kernel's configuration.
+    #[must_use]
+    pub fn config(&self) -> &[String] {
+        &self.config
+    }
+
+    /// Platforms of which one has to be there; none means any.
+    #[must_use]
+    pub fn platforms(&self) -> &[String] {
+        &self.platforms
+    }
+
+    /// First and last release.
+    #[must_use]
+    pub fn releases(&self) -> (Option<Release>, Option<Release>) {
+        (self.since, self.until)
     }
 
     /// Compares with what a guest offers.

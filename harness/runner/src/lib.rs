@@ -11,6 +11,7 @@ pub mod counters;
 pub mod coverage;
 pub mod event;
 pub mod explore;
+pub mod export_c;
 pub mod guest;
 pub mod injected;
 pub mod judge;

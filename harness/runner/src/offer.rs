@@ -6,7 +6,7 @@ use case::{OfferedDevice, OfferedGroup, Shape};
 use wire::{Device, Facts, Location, Op, Plan};
 
 use crate::{
-    platform::{EngineName, GroupSpec, Platform},
+    platform::{EngineName, GroupSpec, Model, Platform},
     qemu::{device_id, model},
 };
 
@@ -51,6 +51,65 @@ pub fn offered(
     guest
 }
 
+/// What a guest of this platform would offer if everything came out as its file says: for work that
+/// boots none. Its kernel is one of the uAPI's series with these options.
+#[must_use]
+pub fn imagined<'a>(
+    platform: &Platform,
+    options: impl IntoIterator<Item = &'a str>,
+) -> case::Guest {
+    let features = wire::FEATURES.iter();
+    let mut groups: Vec<_> = platform.devices.groups.iter().collect();
+    groups.sort_by_key(|(_, spec)| spec.devices.first().map(|device| device.at.clone()));
+    let groups = groups.into_iter().enumerate();
+    let mut guest = case::Guest {
+        platform: platform.name.clone(),
+        release: uapi::SERIES.to_owned(),
+        config: options
+            .into_iter()
+            .map(|option| (option.to_owned(), "y".to_owned()))
+            .collect(),
+        features: features
+            .map(|(name, ..)| ((*name).to_owned(), Ok(())))
+            .collect(),
+        missing_groups: platform.without.clone(),
+        groups: groups
+            .map(|(index, (name, spec))| imagined_group(platform, index as u32, name, spec))
+            .collect(),
+        ..case::Guest::default()
+    };
+    guest
+        .groups
+        .sort_by_key(|group| (group.shape, group.number));
+    guest
+}
+
+fn imagined_group(platform: &Platform, number: u32, name: &str, spec: &GroupSpec) -> OfferedGroup {
+    let devices = spec.devices.iter().enumerate().filter_map(|(index, spec)| {
+        let model = platform.devices.models.get(&spec.model)?;
+        Some(device(model, device_id(name, index), spec.at.clone()))
+    });
+    let mdev = spec.mdev.iter().map(|mdev| mdev_device(&mdev.uuid));
+    OfferedGroup {
+        name: name.to_owned(),
+        shape: spec.shape.0,
+        number: (spec.shape.0 != Shape::Noiommu).then_some(number),
+        devices: devices.chain(mdev).collect(),
+    }
+}
+
+/// A device of a model, with the name that the guest has for it.
+fn device(model: &Model, id: String, name: String) -> OfferedDevice {
+    OfferedDevice {
+        name,
+        engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
+        signature: model.signature.replace("{id}", &id),
+        native: model.native.clone(),
+        home: model.home.clone(),
+        machine_id: Some(id),
+    }
+}
+
 fn group(
     platform: &Platform,
     name: &str,
@@ -74,15 +133,7 @@ fn group(
         }
         let model = platform.devices.models.get(model_name);
         let model = model.ok_or_else(|| format!("model `{model_name}` in the topology"))?;
-        let id = device_id(name, index);
-        devices.push(OfferedDevice {
-            name: found.name.clone(),
-            machine_id: Some(id.clone()),
-            engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
-            signature: model.signature.replace("{id}", &id),
-            native: model.native.clone(),
-            home: model.home.clone(),
-        });
+        devices.push(device(model, device_id(name, index), found.name.clone()));
     }
     if let Some(mdev) = &spec.mdev {
         let found = facts.devices.iter().find(|device| device.name == mdev.uuid);

@@ -10,7 +10,7 @@ pub mod message;
 pub mod outcome;
 pub mod plan;
 
-pub use facts::{Device, Facts, Group, World};
+pub use facts::{Device, FEATURES, Facts, Group, World};
 pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{End, Reply, Request};
 pub use outcome::{Attempt, Dma, DmaEnd, Failure, Injected, Observed, Outcome};

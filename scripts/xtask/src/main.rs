@@ -23,6 +23,8 @@ enum Command {
     Coverage(Box<runner::coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
     Explore(runner::explore::ExploreOptions),
+    /// Write a case as a C program that needs nothing but the kernel's headers.
+    ExportC(runner::export_c::ExportOptions),
     /// Measure boot and corpus times on this machine.
     Bench(Box<runner::bench::BenchOptions>),
     /// Put small bugs into the kernel, one at a time: does the corpus notice them?
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::RunConformance(options) => runner::cli::main(&options),
         Command::Coverage(options) => runner::coverage::main(&options),
         Command::Explore(options) => runner::explore::main(&options),
+        Command::ExportC(options) => runner::export_c::main(&options),
         Command::Bench(options) => runner::cli::bench(&options),
         Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),

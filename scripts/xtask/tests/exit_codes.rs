@@ -62,3 +62,22 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains(says), "{text}");
 }
+
+#[rstest]
+#[case::help(&["--help"], 0, "")]
+#[case::a_case(&["stage2/second-ioas-refused/bridge"], 0, "")]
+#[case::no_case(&[], 2, "<CASE>")]
+#[case::unknown(&["stage2/secnd-ioas-refused/bridge"], 2, "did you mean\n  stage2/second-ioas-refused/bridge")]
+#[case::part_of_an_id(&["second-ioas-refused"], 2, "  stage2/second-ioas-refused/functions")]
+#[case::several(&["stage2/second-ioas-refused"], 2, "is 2 cases; give one of them:\n  stage2/")]
+#[case::no_file(&["/nonexistent/walk.yaml"], 2, "there is no file /nonexistent/walk.yaml")]
+#[case::no_yaml(&["/etc/passwd"], 2, "/etc/passwd")]
+#[case::bad_platform(&["--platform", "x", "stage2"], 2, "there are intel,")]
+#[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "try another --platform")]
+#[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 4, "/nonexistent/x.c")]
+fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run("export-c", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -23,13 +22,14 @@ use crate::{
     explore::{
         course::{Course, Move},
         error::ExploreError,
+        keep::keep,
         options::ExploreOptions,
         random::{Divergence, Ended, Tester, WalkError, Walker},
         script::Script,
         sight::Sight,
     },
     guest::Guest,
-    lab::{Lab, LabError, Ran, load_corpus},
+    lab::{Lab, Ran, load_corpus},
     record::Record,
     run::Cancel,
     snapshot::Mode,
@@ -264,8 +264,8 @@ fn report(
     let mut out = io::stdout().lock();
     for (number, divergence) in &tally.divergences {
         writeln!(out, "walk {number} diverges: {divergence}")?;
-        let path = keep(lab, walker.seed, *number, divergence)?;
-        writeln!(out, "  as a case: {}", path.display())?;
+        let name = format!("walk-{}-{number}", walker.seed);
+        writeln!(out, "{}", keep(lab, &name, &divergence.script)?)?;
         writeln!(
             out,
             "  again: cargo xtask explore --random 1 --seed {} --walk {number} --length {} --platform {}",
@@ -285,11 +285,4 @@ fn report(
         true => Exit::Ok,
         false => Exit::Failed,
     })
-}
-
-fn keep(lab: &Lab, seed: u64, number: u64, divergence: &Divergence) -> Result<PathBuf, LabError> {
-    let name = format!("walk-{seed}-{number}.yaml");
-    let path = lab.path().join(&name);
-    lab.with_run_dir(|dir| dir.write(&name, &divergence.script.text))?;
-    Ok(path)
 }

@@ -4,6 +4,7 @@ mod cli;
 mod course;
 mod drawn;
 mod error;
+mod keep;
 mod options;
 pub mod picture;
 mod plan;

@@ -1,9 +1,6 @@
 //! What is printed of an exploration.
 
-use std::{
-    fs,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use model::Edge;
 
@@ -11,6 +8,7 @@ use crate::{
     cli::Exit,
     explore::{
         error::ExploreError,
+        keep::keep,
         options::ExploreOptions,
         plan::{Plan, Walked},
         random::Divergence,
@@ -112,12 +110,10 @@ fn diverges(
         plan.world.name,
         rule(edge)
     )?;
-    let name = format!("walk-{}-{}.yaml", broken.plan, broken.edge);
-    let path = walking.lab.path().join(name);
-    match divergence {
+    let script = match divergence {
         Some(divergence) => {
             writeln!(out, "  {divergence}")?;
-            fs::write(&path, &divergence.script.text)?;
+            &divergence.script
         }
         None => {
             let walked = &walking.walked[broken.walked];
@@ -131,10 +127,11 @@ fn diverges(
                 reason.unwrap_or_default()
             )?;
             writeln!(out, "  state before: {:?}", plan.graph.states[edge.from])?;
-            fs::write(&path, &walked.script.text)?;
+            &walked.script
         }
-    }
-    writeln!(out, "  as a case: {}", path.display())?;
+    };
+    let name = format!("walk-{}-{}", broken.plan, broken.edge);
+    writeln!(out, "{}", keep(&walking.lab, &name, script)?)?;
     Ok(())
 }
 
@@ -153,15 +150,13 @@ fn without_transition(out: &mut impl Write, walking: &Walking<'_>, one: &Walked)
     if matches!(record.verdict, Verdict::Pass | Verdict::Skip) || one.diverges_at().is_some() {
         return Ok(());
     }
-    let path = walking.lab.path().join(format!("{}.yaml", one.id()));
-    fs::write(&path, &one.script.text)?;
+    let kept = keep(&walking.lab, &one.id(), &one.script)?;
     let world = walking.plans[one.plan].world.name;
     writeln!(
         out,
-        "{} of {world}: {}\n  {}\n  as a case: {}",
+        "{} of {world}: {}\n  {}\n{kept}",
         one.id(),
         record.verdict,
         record.reason.as_deref().unwrap_or_default(),
-        path.display()
     )
 }

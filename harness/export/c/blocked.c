@@ -1,0 +1,4 @@
+static bool blocked(struct dma seen)
+{
+	return seen.end == REFUSED && !seen.changed;
+}

@@ -1,0 +1,5 @@
+static void in(struct process *process, void (*todo)(void))
+{
+	begin_in(process, todo);
+	finish_in(process);
+}

@@ -1,0 +1,47 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static void interrupted(int raised)
+{
+	(void)raised;
+}
+
+/* Bytes of a character device. A read of /dev/hwrng waits for whoever reads before it, O_NONBLOCK or
+ * not; only a signal ends that.
+ */
+static ssize_t read_device(const char *path, unsigned char *bytes, size_t length, long ms)
+{
+	struct sigaction action = { .sa_handler = interrupted };
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	time_t deadline = time(NULL) + (ms + 999) / 1000;
+	size_t filled = 0;
+	unsigned int left;
+
+	if (fd < 0)
+		return -1;
+	sigaction(SIGALRM, &action, NULL);
+	left = alarm((ms + 999) / 1000);
+	while (filled < length) {
+		ssize_t got = read(fd, bytes + filled, length - filled);
+
+		if (got == 0)
+			break;
+		if (got > 0) {
+			filled += got;
+		} else if (errno == EAGAIN && time(NULL) <= deadline) {
+			sched_yield();
+		} else {
+			if (errno == EAGAIN || errno == EINTR)
+				errno = ETIMEDOUT;
+			break;
+		}
+	}
+	alarm(left);
+	signal(SIGALRM, SIG_DFL);
+	close(fd);
+	return filled == length ? (ssize_t)filled : -1;
+}

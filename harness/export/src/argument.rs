@@ -1,0 +1,181 @@
+//! The third argument of an ioctl.
+
+use case::Layout;
+use uapi::Struct;
+use wire::{Arg, Patch, Value};
+
+use crate::{
+    buffer::{Buffer, Words},
+    number::plain,
+    stage::Stage,
+    text,
+};
+
+/// What an ioctl is given, and where its memory is afterwards.
+#[derive(Debug, Default)]
+pub struct Argument {
+    /// Declarations, in their order.
+    pub declarations: Vec<String>,
+    /// Statements before the call.
+    pub statements: Vec<String>,
+    /// The argument.
+    pub expression: String,
+    /// The variable that has the struct.
+    pub buffer: Option<Buffer>,
+    /// How the variable gets what the kernel has written elsewhere.
+    pub fetch: Option<String>,
+    /// Pointer to what the kernel was given.
+    pub memory: String,
+    /// Bytes of memory.
+    pub length: usize,
+}
+
+/// The argument as the case has it.
+///
+/// # Errors
+/// When it has no counterpart in C.
+pub fn argument(
+    arg: &Arg,
+    layout: Layout,
+    stage: &Stage,
+    words: Words<'_>,
+) -> Result<Argument, String> {
+    match (arg, layout) {
+        (Arg::Value(Value::Const(0)), _) => Ok(bare("NULL".to_owned())),
+        (Arg::Value(Value::Const(number)), _) => Ok(bare(format!("{}UL", plain(*number)))),
+        (Arg::Value(value), _) => Ok(bare(words.value(value)?)),
+        (
+            Arg::Buffer {
+                bytes,
+                patches,
+                read_only,
+            },
+            Layout::Struct(layout),
+        ) => structure(layout, bytes, patches, *read_only, words),
+        (
+            Arg::Buffer {
+                bytes,
+                patches,
+                read_only,
+            },
+            Layout::Nothing,
+        ) if bytes.len() == 4 => integer(bytes, patches, *read_only, words),
+        (Arg::Buffer { bytes, .. }, Layout::Text) => {
+            let Some((0, characters)) = bytes.split_last() else {
+                return Err("a string without an end".to_owned());
+            };
+            let string = String::from_utf8_lossy(characters);
+            Ok(bare(stage.text(&string)))
+        }
+        (Arg::Buffer { .. }, _) => Err("an argument of unknown layout".to_owned()),
+    }
+}
+
+fn bare(expression: String) -> Argument {
+    Argument {
+        expression,
+        ..Argument::default()
+    }
+}
+
+fn integer(
+    bytes: &[u8],
+    patches: &[Patch],
+    read_only: bool,
+    words: Words<'_>,
+) -> Result<Argument, String> {
+    let value = match patches {
+        [] => (wire::little_endian(bytes) as u32)
+            .cast_signed()
+            .to_string(),
+        [patch] => match &patch.value {
+            Value::Const(number) => (*number as u32).cast_signed().to_string(),
+            value => words.value(value)?,
+        },
+        _ => return Err("an integer of several values".to_owned()),
+    };
+    let name = words.slots.fresh("given");
+    let expression = match read_only {
+        false => format!("&{name}"),
+        true => format!("read_only(at_edge(&{name}, 4, 4, 0), 4)"),
+    };
+    Ok(Argument {
+        declarations: vec![format!("int {name} = {value};")],
+        length: 4,
+        ..bare(expression)
+    })
+}
+
+/// A struct is a variable of its own type. One that is too short, too long or not to be written to
+/// is copied to the end of a mapping.
+fn structure(
+    layout: &'static Struct,
+    bytes: &[u8],
+    patches: &[Patch],
+    read_only: bool,
+    words: Words<'_>,
+) -> Result<Argument, String> {
+    let buffer = Buffer::of(layout, bytes, patches, words)?;
+    let mut argument = Argument {
+        declarations: vec![buffer.declaration.clone()],
+        statements: buffer.statements.clone(),
+        length: bytes.len(),
+        memory: format!("&{}", buffer.name),
+        ..bare(format!("&{}", buffer.name))
+    };
+    if read_only || !buffer.is_whole(bytes) {
+        let copied = buffer.length.min(bytes.len());
+        let rest = &bytes[copied..];
+        let fill = rest.first().copied().unwrap_or(0);
+        if rest.iter().any(|byte| *byte != fill) {
+            return Err("a tail of different bytes".to_owned());
+        }
+        if patches
+            .iter()
+            .any(|patch| patch.offset >= buffer.length && patch.offset < bytes.len())
+        {
+            return Err("a value behind the struct".to_owned());
+        }
+        let edge = words.slots.fresh("edge");
+        let name = &buffer.name;
+        let size = match copied == buffer.length {
+            true => format!("sizeof({name})"),
+            false => copied.to_string(),
+        };
+        let length = bytes.len();
+        let fill = plain(fill.into());
+        argument.declarations.push(format!("void *{edge};"));
+        argument.statements.push(format!(
+            "{edge} = at_edge(&{name}, {size}, {length}, {fill});"
+        ));
+        argument.expression = match read_only {
+            true => format!("read_only({edge}, {length})"),
+            false => edge.clone(),
+        };
+        argument.memory.clone_from(&edge);
+        if copied > 0 {
+            argument.fetch = Some(format!("memcpy(&{name}, {edge}, {size});"));
+        }
+    }
+    argument.buffer = Some(buffer);
+    Ok(argument)
+}
+
+/// The request by the name that the ioctl has; a number where it is nobody's.
+#[must_use]
+pub fn request(number: u32, layout: Layout, label: &str) -> String {
+    let fits = |ioctl: &&uapi::Ioctl| {
+        ioctl.request == number
+            && match (ioctl.arg, layout) {
+                (uapi::Arg::Struct(own), Layout::Struct(other)) => own.name == other.name,
+                _ => true,
+            }
+    };
+    let known: Vec<_> = uapi::ioctls().iter().filter(fits).collect();
+    let named = known
+        .iter()
+        .find(|ioctl| text::names(label).contains(ioctl.name));
+    named
+        .or_else(|| known.iter().find(|_| matches!(layout, Layout::Struct(_))))
+        .map_or_else(|| format!("{number:#x}"), |ioctl| ioctl.name.to_owned())
+}
