@@ -354,7 +354,7 @@ impl Caller<'_> {
     /// A value as a pointer.
     fn address(&self, value: &Value) -> Result<String, String> {
         match value {
-            Value::Const(number) => Ok(format!("address({})", plain(*number))),
+            Value::Const(number) => Ok(format!("unknown_address({})", plain(*number))),
             Value::Slot { add: 0, .. } => Ok(format!("(void *){}", self.value(value)?)),
             Value::Slot { .. } => Ok(format!("(void *)({})", self.value(value)?)),
         }

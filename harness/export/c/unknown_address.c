@@ -1,7 +1,7 @@
 #include <linux/types.h>
 
 /* An address of which the compiler does not know that nothing is there. */
-static void *address(__u64 number)
+static void *unknown_address(__u64 number)
 {
 	volatile __u64 hidden = number;
 
