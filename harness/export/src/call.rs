@@ -360,8 +360,7 @@ impl Caller<'_> {
     /// A value as a pointer.
     fn address(&self, value: &Value) -> Result<String, String> {
         match value {
-            Value::Const(0) => Ok("NULL".to_owned()),
-            Value::Const(number) => Ok(format!("(void *){}", plain(*number))),
+            Value::Const(number) => Ok(format!("unknown_address({})", plain(*number))),
             Value::Slot { add: 0, .. } => Ok(format!("(void *){}", self.value(value)?)),
             Value::Slot { .. } => Ok(format!("(void *)({})", self.value(value)?)),
         }

@@ -42,6 +42,7 @@ const HELPERS: &[Helper] = &[
     helper!("want_word", "want_word"),
     helper!("want_one_of", "want_one_of"),
     helper!("little_endian", "little_endian"),
+    helper!("unknown_address", "unknown_address"),
     helper!("entry", "entry"),
     helper!("device_node", "device_node"),
     helper!("link_target", "link_target"),

@@ -107,7 +107,7 @@ fn every_case_is_a_program() {
     for case in &corpus.cases {
         let program = platforms.program(case, &corpus.clauses);
         let program = program.unwrap_or_else(|error| panic!("{error}"));
-        if hash(&case.id) % ONE_IN == 0 {
+        if hash(&case.id).is_multiple_of(ONE_IN) {
             fs::write(&path, program.text).unwrap();
             compile(&image, &path, &["-c", "-o", "/dev/null"]);
             compiled += 1;
