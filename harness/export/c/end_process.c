@@ -1,3 +1,4 @@
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -6,6 +7,8 @@ static long end_process(struct process *process)
 {
 	int status;
 
+	/* Processes that were forked later have copies of this end. */
+	shutdown(process->link, SHUT_RDWR);
 	close(process->link);
 	if (waitpid(process->pid, &status, 0) < 0)
 		return -1;
