@@ -336,7 +336,8 @@ impl<'a> Session<'a> {
                 }
                 None => self.judge(&mut trial, mutant)?,
             };
-            let unfit = matches!(fate, Fate::Unfit { .. });
+            // One that was made from the look of a line is no mistake in the list.
+            let unfit = matches!(fate, Fate::Unfit { .. }) && mutant.area != mechanical::AREA;
             let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
             println!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
             self.report.mutants.push(judged);

@@ -121,9 +121,13 @@ fn condition(text: &str, start: usize, code: &str) -> Option<usize> {
     None
 }
 
-/// A statement that is a call and nothing else, and not one of those that are spared.
+/// A statement that is a call and nothing else, and not one of those that are spared, nor a
+/// macro such as `LIST_HEAD(list);`, which declares what the rest of the function uses.
 fn is_call(code: &str) -> bool {
     let name = code.split('(').next().unwrap_or_default();
+    if !name.contains(|c: char| c.is_ascii_lowercase()) {
+        return false;
+    }
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     plain && code.ends_with(");") && !SPARED.iter().any(|spared| name.contains(spared))
 }
@@ -136,6 +140,7 @@ mod tests {
     const SOURCE: &str = "\
 int f(int a)
 {
+	LIST_HEAD(list);
 	int rc;
 
 	mutex_lock(&m);
