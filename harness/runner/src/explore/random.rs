@@ -197,8 +197,15 @@ impl<'a> Trial<'a> {
     fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
         let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
         for _ in 0..if races { TRIES } else { 1 } {
-            if self.runs < MOST_RUNS && self.run(moves)?.is_some() {
-                return Ok(true);
+            if self.runs >= MOST_RUNS {
+                break;
+            }
+            match self.run(moves) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Ok(true),
+                // What was found before counts, whatever became of this one.
+                Err(WalkError::NoVerdict(_)) => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(false)
