@@ -10,7 +10,7 @@
 
 mod common;
 
-use case::{Compiled, Expect, Want, WantData, WantEnd};
+use case::{Compiled, Expect, Parts, Want, WantData, WantEnd};
 use common::lab;
 use runner::{
     guest::Observation,
@@ -72,7 +72,17 @@ fn turned_around(compiled: &Compiled) -> Vec<(usize, Compiled)> {
             turn(&mut wrong.checks[index].expect);
             all.push((index, wrong));
         };
-        add(&|expect| expect.end = opposite_end(&expect.end));
+        match &check.parts {
+            Parts::Together(race) => {
+                let turned =
+                    (0..race.checks.len()).map(|place| (index, lost(compiled, index, place)));
+                all.extend(turned);
+                continue;
+            }
+            Parts::Whole | Parts::Injected(_) => {
+                add(&|expect| expect.end = opposite_end(&expect.end));
+            }
+        }
         for at in 0..check.expect.fields.len() {
             add(&|expect| expect.fields[at].want = opposite(&expect.fields[at].want));
         }
@@ -84,6 +94,17 @@ fn turned_around(compiled: &Compiled) -> Vec<(usize, Compiled)> {
         }
     }
     all
+}
+
+/// The plan with one racer ending in no way in which it may.
+fn lost(compiled: &Compiled, index: usize, place: usize) -> Compiled {
+    let mut wrong = compiled.clone();
+    if let Parts::Together(race) = &mut wrong.checks[index].parts {
+        for way in &mut race.ends {
+            way[place] = opposite_end(&way[place]);
+        }
+    }
+    wrong
 }
 
 /// Success for an error, another error for success, landing for blocking.
