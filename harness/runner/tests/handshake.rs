@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, time::Duration};
+mod common;
 
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use common::fixtures;
 use rstest::rstest;
 use runner::{
     guest::{BootError, Guest},
@@ -24,18 +27,12 @@ fn boot(bytes: &[u8]) -> BootError {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("said");
     fs::write(&said, bytes).unwrap();
-    let program = folder.path().join("qemu");
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'QEMU emulator version 99.0' && exit\n\
-         cat {} >&3\n",
-        said.display()
-    );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Not written here: a process that another test forks meanwhile would keep it busy.
+    let program = fixtures("fake-guest.sh");
     let qemu = Qemu::open(&program).unwrap();
     let platform = Platform::load(&root().join("vm-images"), "intel").unwrap();
     let argv = Argv {
-        args: Vec::new(),
+        args: vec![said.display().to_string()],
         devices: BTreeMap::new(),
         lacking: BTreeMap::new(),
     };
