@@ -104,7 +104,6 @@ impl Machine {
                 return outcome.unwrap_or_else(|| no_process(process));
             }
             Op::Repeat { times, counter, op } => return self.repeat(*times, counter, op),
-            Op::Together(ops) => return self.together(ops),
             _ => {}
         }
         let start = Instant::now();
@@ -147,8 +146,7 @@ impl Machine {
     }
 
     /// Every thread has a copy of the values; what each saved comes together at the end.
-    fn together(&mut self, ops: &[Op]) -> Outcome {
-        let start = Instant::now();
+    fn together(&mut self, ops: &[Op]) -> Observed {
         let gate = Barrier::new(ops.len());
         let slots = &self.slots;
         let race = |op| {
@@ -174,10 +172,7 @@ impl Machine {
             self.slots.extend(saved);
             outcomes.push(outcome);
         }
-        Outcome {
-            observed: Observed::Together(outcomes),
-            us: start.elapsed().as_micros() as u64,
-        }
+        Observed::Together(outcomes)
     }
 
     fn perform(&mut self, op: &Op) -> Done {
@@ -390,7 +385,7 @@ impl Machine {
             Op::Exit { process } => self.exit(process),
             Op::Fault(fault) => commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
-            Op::Together(ops) => Err(Stop::Observed(self.together(ops).observed)),
+            Op::Together(ops) => Err(Stop::Observed(self.together(ops))),
         }
     }
 

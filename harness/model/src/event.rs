@@ -161,7 +161,6 @@ impl World {
     fn device_events(&self, state: &State, device: Device, events: &mut Vec<Event>) {
         let now = &state.devices[device.0];
         let group = self.group_of(device);
-        let pci = self.groups[group.0].shape != Shape::Mdev;
         if now.file.is_none() {
             events.push(Event::Open(device));
             if self.scope.group_path && state.groups[group.0].open {
@@ -181,7 +180,11 @@ impl World {
                 Presence::Gone => events.push(Event::Plug(device)),
             }
         }
-        if self.scope.drivers && pci && now.is_idle() && !state.group_path(self, group) {
+        if self.scope.drivers
+            && self.is_pci(group)
+            && now.is_idle()
+            && !state.group_path(self, group)
+        {
             events.push(if now.on_vfio {
                 Event::Unbind(device)
             } else {
@@ -211,13 +214,17 @@ impl World {
             Event::Close(device),
         ]);
         let mapped = now.file.is_some_and(|file| file.mapped);
-        let pci = self.groups[self.group_of(device).0].shape != Shape::Mdev;
-        if self.scope.mmap && pci && !mapped && now.held.is_none() {
+        if self.scope.mmap && self.is_pci(self.group_of(device)) && !mapped && now.held.is_none() {
             events.push(Event::Mmap(device));
         }
         if self.scope.reset {
             events.push(Event::Reset(device));
         }
+    }
+
+    /// Its devices have BARs and a driver to lose, and a group node of the legacy uAPI.
+    fn is_pci(&self, group: Group) -> bool {
+        self.groups[group.0].shape != Shape::Mdev
     }
 
     /// An id means something only to the iommu_fd that gave it.
@@ -238,7 +245,7 @@ impl World {
                 Event::KernelDriver(group)
             });
         }
-        if !self.scope.group_path || spec.shape == Shape::Mdev {
+        if !self.scope.group_path || !self.is_pci(group) {
             return;
         }
         if now.open {

@@ -12,7 +12,6 @@ use std::{
 };
 
 use case::{Corpus, Sources};
-use indicatif::{ProgressBar, ProgressStyle};
 use model::{Reading, World};
 use tempfile::TempDir;
 use vm_images::Terminal;
@@ -24,6 +23,7 @@ use crate::{
         error::ExploreError,
         keep::keep,
         options::ExploreOptions,
+        progress::progress_bar,
         random::{Divergence, Ended, Tester, WalkError, Walker},
         script::Script,
         sight::Sight,
@@ -247,12 +247,6 @@ fn draw_all(
     Ok(tally
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner))
-}
-
-fn progress_bar(walks: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {pos} of {len} {wide_bar} {elapsed}");
-    let bar = ProgressBar::new(walks).with_message("walk");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn report(

@@ -9,6 +9,7 @@ mod options;
 pub mod picture;
 mod plan;
 mod probe;
+mod progress;
 mod random;
 mod report;
 mod script;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use model::{Rule, shortest};
 use tempfile::TempDir;
 use vm_images::Terminal;
@@ -15,10 +15,11 @@ use crate::{
         error::ExploreError,
         options::ExploreOptions,
         plan::{Plan, Walked, scripts, take_records, write},
+        progress::progress_bar,
         random::{Divergence, WalkError, Walker},
         sight::Sight,
     },
-    lab::{Lab, load_corpus},
+    lab::{Lab, LabError, load_corpus},
     run::{Cancel, run},
     snapshot::Mode,
     verdict::Verdict,
@@ -66,13 +67,13 @@ impl<'a> Walking<'a> {
             &crate::options::root().join("vm-images"),
             &options.platform,
         );
-        let platform = platform.map_err(crate::lab::LabError::from)?;
+        let platform = platform.map_err(LabError::from)?;
         let folder = TempDir::with_prefix("walks-")?;
         let from = vec![0; plans.len()];
         let walked = scripts(&mut plans, &from, &platform);
         let first = folder.path().join("0");
         write(&walked, &first)?;
-        let corpus = load_corpus(&first).map_err(crate::lab::LabError::from)?;
+        let corpus = load_corpus(&first).map_err(LabError::from)?;
         let progress = Terminal::new();
         let lab = Lab::open(&options, corpus, Mode::Ignore, &progress)?;
         Ok(Self {
@@ -112,7 +113,8 @@ impl<'a> Walking<'a> {
 
     fn take(&mut self, from: usize) -> Result<(), ExploreError> {
         let cases: Vec<_> = self.lab.corpus.cases.iter().collect();
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Progress::new(cases.len()))];
+        let mut sinks: Vec<Box<dyn Sink>> =
+            vec![Box::new(Progress(progress_bar(cases.len() as u64)))];
         let summary = run(&self.lab, &cases, self.jobs, &mut sinks, self.cancel)?;
         take_records(&mut self.walked[from..], &summary.cases);
         Ok(())
@@ -207,14 +209,6 @@ impl<'a> Walking<'a> {
 
 /// Counts walks on standard error.
 struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(walks: usize) -> Self {
-        let style = ProgressStyle::with_template("{msg} {pos} of {len} {wide_bar} {elapsed}");
-        let bar = ProgressBar::new(walks as u64).with_message("walk");
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
-    }
-}
 
 impl Sink for Progress {
     fn take(&mut self, event: &Event) -> io::Result<()> {
