@@ -11,6 +11,7 @@ mod plan;
 mod probe;
 mod progress;
 mod random;
+mod readback;
 mod report;
 mod script;
 mod shrink;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Device, Domain, Ioas, Possible, Presence, State, World};
+use model::{Device, Domain, Ioas, Presence, State, World};
 
 use crate::explore::sight::Sight;
 
@@ -30,7 +30,8 @@ pub struct Probe {
 }
 
 /// Looks at every device: at what it reaches, and at what it must not reach, of which there
-/// are its physical address (where there is a control) and the pages of `others`.
+/// are a physical address (where there is a control, and nothing else that it reaches shows
+/// that its addresses are translated) and the pages of `others`.
 pub fn probes(world: &World, state: &State, sight: &Sight, others: &[Ioas]) -> BTreeSet<Probe> {
     let mut probes = BTreeSet::new();
     for device in world.devices() {
@@ -50,7 +51,8 @@ pub fn probes(world: &World, state: &State, sight: &Sight, others: &[Ioas]) -> B
 
 fn targets(world: &World, domain: Domain, control: bool, others: &[Ioas]) -> Vec<(Target, bool)> {
     let mut targets = Vec::new();
-    if control {
+    // DMA that lands where an IOAS has a page was translated, and none does in a default domain.
+    if control && matches!(domain, Domain::Default | Domain::Blocking) {
         targets.push((Target::Home, domain == Domain::Default));
     }
     if domain == Domain::Default {
@@ -66,20 +68,4 @@ fn targets(world: &World, domain: Domain, control: bool, others: &[Ioas]) -> Vec
         targets.push((Target::Container, true));
     }
     targets
-}
-
-/// What holds in all states that are possible.
-pub fn common(
-    world: &World,
-    possible: &Possible,
-    sight: &Sight,
-    others: &[Ioas],
-) -> BTreeSet<Probe> {
-    let mut all = possible
-        .states()
-        .map(|state| probes(world, state, sight, others));
-    let first = all.next().unwrap_or_default();
-    all.fold(first, |known, more| {
-        known.intersection(&more).copied().collect()
-    })
 }

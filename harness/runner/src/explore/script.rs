@@ -9,7 +9,8 @@ use model::{Graph, Group, Ioas, Iommu, Shape, World};
 
 use crate::explore::{
     course::{Course, Move, Played},
-    probe::{Probe, Target, common, probes},
+    probe::{Probe, Target, probes},
+    readback::{Readback, readbacks},
     sight::Sight,
     words::{Words, does_dma, end_name, shape_name},
 };
@@ -24,15 +25,15 @@ pub struct Script {
     pub transition_of: Vec<Option<usize>>,
 }
 
-/// States and transitions after which DMA was looked at.
+/// States and transitions after which sysfs was read and DMA was looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     states: HashSet<usize>,
     edges: HashSet<usize>,
 }
 
-/// Writes a walk down. DMA is looked at after each transition that is not yet in `seen`, and closely in each state
-/// that is not.
+/// Writes a walk down. After each transition that is not yet in `seen` sysfs is read and DMA is looked at, closely
+/// in each state that is not.
 #[must_use]
 pub fn script(
     world: &World,
@@ -58,12 +59,14 @@ pub fn script(
         } else {
             continue;
         };
+        writer.read_back(&readbacks(world, state));
         writer.look(&probes(world, state, sight, &others));
     }
     writer.end()
 }
 
-/// Writes a course down: a walk whose events may race. DMA is looked at closely after every move.
+/// Writes a course down: a walk whose events may race. After every move sysfs is read
+/// and DMA is looked at closely, for what holds in all states that are possible.
 #[must_use]
 pub fn course(course: &Course, moves: &[Move], sight: &Sight) -> Script {
     let world = course.world();
@@ -76,11 +79,20 @@ pub fn course(course: &Course, moves: &[Move], sight: &Sight) -> Script {
         };
         writer.played(&played, &next);
         let everywhere = writer.everywhere();
-        let probes = common(world, next.possible(), sight, &everywhere);
-        writer.look(&probes);
+        let states = || next.possible().states();
+        writer.read_back(&common(states().map(|state| readbacks(world, state))));
+        writer.look(&common(
+            states().map(|state| probes(world, state, sight, &everywhere)),
+        ));
         course = next;
     }
     writer.end()
+}
+
+/// What is in all of these sets.
+fn common<T: Ord + Clone>(mut sets: impl Iterator<Item = BTreeSet<T>>) -> BTreeSet<T> {
+    let first = sets.next().unwrap_or_default();
+    sets.fold(first, |known, more| &known & &more)
 }
 
 struct Writer<'a> {
@@ -214,6 +226,12 @@ impl<'a> Writer<'a> {
 
     fn everywhere(&self) -> Vec<Ioas> {
         (0..self.world.ioases.len()).map(Ioas).collect()
+    }
+
+    fn read_back(&mut self, readbacks: &BTreeSet<Readback>) {
+        for readback in readbacks {
+            self.step(format_args!("{readback}"));
+        }
     }
 
     fn look(&mut self, probes: &BTreeSet<Probe>) {
