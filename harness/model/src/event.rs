@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    state::{Binding, Device, Group, Ioas, Iommu, Presence, State},
+    state::{Binding, Device, Group, Hwpt, Ioas, Iommu, Presence, Pt, State},
     world::{Shape, World},
 };
 
@@ -16,8 +16,8 @@ pub enum Event {
     Bind(Device, Iommu),
     /// `VFIO_DEVICE_GET_INFO`, for any access.
     Access(Device),
-    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an IOAS.
-    Attach(Device, Ioas),
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an IOAS or an HWPT.
+    Attach(Device, Pt),
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an id that nothing has.
     AttachNothing(Device),
     /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
@@ -56,8 +56,10 @@ pub enum Event {
     CloseGroup(Group),
     /// `IOMMU_IOAS_ALLOC`, where the one before was destroyed.
     Allocate(Ioas),
-    /// `IOMMU_DESTROY` of an IOAS.
-    Destroy(Ioas),
+    /// `IOMMU_HWPT_ALLOC` for a device that is bound.
+    AllocateHwpt(Device, Hwpt),
+    /// `IOMMU_DESTROY`.
+    Destroy(Pt),
     /// Open `/dev/iommu` and allocate its IOASes.
     OpenIommu(Iommu),
     /// Close an iommu_fd.
@@ -70,7 +72,7 @@ impl fmt::Display for Event {
             Self::Open(device) => write!(to, "open {device}"),
             Self::Bind(device, iommu) => write!(to, "bind {device} to {iommu}"),
             Self::Access(device) => write!(to, "access {device}"),
-            Self::Attach(device, ioas) => write!(to, "attach {device} to {ioas}"),
+            Self::Attach(device, pt) => write!(to, "attach {device} to {pt}"),
             Self::AttachNothing(device) => write!(to, "attach {device} to nothing"),
             Self::Detach(device) => write!(to, "detach {device}"),
             Self::Mmap(device) => write!(to, "mmap {device}"),
@@ -90,7 +92,8 @@ impl fmt::Display for Event {
             Self::GetDevice(device) => write!(to, "get {device} from its group"),
             Self::CloseGroup(group) => write!(to, "close {group}"),
             Self::Allocate(ioas) => write!(to, "allocate {ioas}"),
-            Self::Destroy(ioas) => write!(to, "destroy {ioas}"),
+            Self::AllocateHwpt(device, hwpt) => write!(to, "allocate {hwpt} for {device}"),
+            Self::Destroy(pt) => write!(to, "destroy {pt}"),
             Self::OpenIommu(iommu) => write!(to, "open {iommu}"),
             Self::CloseIommu(iommu) => write!(to, "close {iommu}"),
         }
@@ -104,8 +107,12 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "the driver's remove waits for the last close: no transition of one caller",
     ),
     (
-        "attach to an IOAS that is destroyed, or of another iommu_fd",
+        "attach to an IOAS or HWPT that is destroyed, or of another iommu_fd",
         "ids are given anew, so the number may name another object",
+    ),
+    (
+        "nested HWPTs, and PASIDs",
+        "cases of contract, mock and fail-nth: hwpt-alloc-nested, pasid",
     ),
     (
         "a third iommu_fd while devices still use one that is closed",
@@ -135,6 +142,12 @@ impl World {
         if self.scope.lifetimes {
             self.lifetime_events(state, &mut events);
         }
+        let hwpts = (0..self.hwpts.len()).map(Hwpt).map(Pt::Hwpt);
+        events.extend(
+            hwpts
+                .filter(|pt| state.exists(*pt) && state.iommus[self.iommu_of(*pt).0])
+                .map(Event::Destroy),
+        );
         events
     }
 
@@ -143,7 +156,7 @@ impl World {
             if state.iommus[of.0] {
                 let ioas = Ioas(at);
                 events.push(if state.ioases[at] {
-                    Event::Destroy(ioas)
+                    Event::Destroy(Pt::Ioas(ioas))
                 } else {
                     Event::Allocate(ioas)
                 });
@@ -201,11 +214,17 @@ impl World {
                 .filter(|iommu| state.iommus[iommu.0])
                 .map(|iommu| Event::Bind(device, iommu)),
         );
-        let ioases = (0..self.ioases.len()).map(Ioas);
+        let attach = |pt| Event::Attach(device, pt);
+        let pts = self.pts().filter(|pt| state.exists(*pt));
         events.extend(
-            ioases
-                .filter(|ioas| state.ioases[ioas.0] && self.may_name(now.binding(), *ioas))
-                .map(|ioas| Event::Attach(device, ioas)),
+            pts.filter(|pt| self.may_name(now.binding(), *pt))
+                .map(attach),
+        );
+        let hwpts = (0..self.hwpts.len()).map(Hwpt);
+        events.extend(
+            hwpts
+                .filter(|hwpt| self.may_allocate(state, now.binding(), *hwpt))
+                .map(|hwpt| Event::AllocateHwpt(device, hwpt)),
         );
         events.extend([
             Event::Access(device),
@@ -228,11 +247,18 @@ impl World {
     }
 
     /// An id means something only to the iommu_fd that gave it.
-    fn may_name(&self, binding: Option<Binding>, ioas: Ioas) -> bool {
+    fn may_name(&self, binding: Option<Binding>, pt: Pt) -> bool {
         match binding {
-            Some(Binding::Iommufd { iommu, .. }) => self.ioases[ioas.0] == iommu,
-            Some(Binding::Group) | None => ioas == Ioas(0),
+            Some(Binding::Iommufd { iommu, .. }) => self.iommu_of(pt) == iommu,
+            Some(Binding::Group) | None => pt == Pt::Ioas(Ioas(0)),
         }
+    }
+
+    /// Its IOAS is there, the HWPT is not, and the iommu_fd of both is that of the device.
+    fn may_allocate(&self, state: &State, binding: Option<Binding>, hwpt: Hwpt) -> bool {
+        let (ioas, of) = (self.hwpts[hwpt.0], self.iommu_of(Pt::Hwpt(hwpt)));
+        let bound = matches!(binding, Some(Binding::Iommufd { iommu, .. }) if iommu == of);
+        bound && state.iommus[of.0] && state.ioases[ioas.0] && !state.hwpts[hwpt.0]
     }
 
     fn group_events(&self, state: &State, group: Group, events: &mut Vec<Event>) {

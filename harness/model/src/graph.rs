@@ -37,7 +37,7 @@ pub struct Graph {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unruled {
     /// Where.
-    pub state: State,
+    pub state: Box<State>,
     /// What.
     pub event: Event,
 }
@@ -73,6 +73,7 @@ impl Graph {
             let state = graph.states[from].clone();
             for event in world.events(&state) {
                 let Some(outcome) = decide(rules, world, &state, event) else {
+                    let state = Box::new(state);
                     return Err(Unruled { state, event });
                 };
                 let to = *found.entry(outcome.next.clone()).or_insert_with(|| {

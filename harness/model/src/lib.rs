@@ -1,6 +1,6 @@
 //! The staged protocol as a state machine.
 //!
-//! A [`World`] says what there is: groups with their devices, iommu_fds, IOASes. A [`State`]
+//! A [`World`] says what there is: groups with their devices, iommu_fds, IOASes, HWPTs. A [`State`]
 //! is what user space has done with it, an [`Event`] what it may do next, and the [`rules`]
 //! say what the kernel has to answer, which state follows, and which clause demands it. What
 //! each device reaches by DMA follows from the state alone.
@@ -21,6 +21,8 @@ pub use event::Event;
 pub use graph::{Edge, Graph, Unruled};
 pub use possible::{Possible, Race};
 pub use rules::{Answer, Outcome, Reading, Rule, decide};
-pub use state::{Binding, Container, Device, Domain, Group, Ioas, Iommu, Owner, Presence, State};
+pub use state::{
+    Binding, Container, Device, Domain, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt, State,
+};
 pub use walk::{Progress, Walk, shortest, walks};
 pub use world::{GroupSpec, Shape, World};

@@ -4,8 +4,8 @@
 
 use crate::{
     event::Event,
-    state::{Binding, Container, Device, File, Group, Ioas, Iommu, Owner, Presence, State},
-    world::World,
+    state::{Binding, Container, Device, File, Group, Iommu, Owner, Presence, Pt, State},
+    world::{Shape, World},
 };
 
 /// What the kernel answers.
@@ -109,7 +109,7 @@ fn set_binding(state: &mut State, device: Device, to: Option<Binding>) {
 }
 
 /// Moves every attached device of the group; a device that was not attached becomes so.
-fn attach(world: &World, state: &mut State, device: Device, to: Ioas) {
+fn attach(world: &World, state: &mut State, device: Device, to: Pt) {
     let move_one = |binding: &mut Binding, always: bool| {
         if let Binding::Iommufd { attached, .. } = binding
             && (always || attached.is_some())
@@ -225,13 +225,17 @@ const RULES: &[Rule] = rules! {
     "attach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
         Event::Attach(device, _) | Event::AttachNothing(device),
         |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
+    "attach: the HWPT of a real device to an mdev" ["S1.6"] "a mediated device has no page table: it attaches to an IOAS alone"
+        Event::Attach(device, Pt::Hwpt(_)), |world, _| is_mdev(world, device) => Errno("ENOENT");
     "attach: nothing" ["S1.6"] "attach switches to an I/O address space, which has to be there"
         Event::AttachNothing(_), |_, _| true => Errno("ENOENT");
     "attach: a second IOAS" ["S2.7a"] "all bound devices of a group attach to one IOAS; a second is refused"
-        Event::Attach(device, ioas), |world, now| second_ioas(world, now, device, ioas) => Errno("EINVAL");
+        Event::Attach(device, pt), |world, now| second_ioas(world, now, device, pt) => Errno("EINVAL");
+    "attach: a second page table" ["S2.7a"] "an IOAS has a page table that the kernel makes; one that user space made of it is another"
+        Event::Attach(device, pt), |world, now| second_pt(world, now, device, pt) => Errno("EINVAL");
     "attach" ["S1.6", "S2.7b"] "attach moves the whole group; of an attached device, also to another IOAS"
-        Event::Attach(device, ioas), |_, _| true => Done;
-        |world, next| attach(world, next, device, ioas);
+        Event::Attach(device, pt), |_, _| true => Done;
+        |world, next| attach(world, next, device, pt);
 
     "detach: not bound" ["S1.4", "S2.4"] "a device_fd has no security context before bind"
         Event::Detach(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
@@ -311,11 +315,21 @@ const RULES: &[Rule] = rules! {
         Event::GetDevice(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = Some(File { binding: Some(Binding::Group), mapped: false });
 
-    "destroy: in use" ["S1.6"] "an IOAS that a device is attached to stays"
-        Event::Destroy(ioas), |_, now| now.is_attached_to(ioas) => Errno("EBUSY");
-    "destroy" [] "an IOAS that nothing uses goes"
-        Event::Destroy(ioas), |_, _| true => Done;
-        |_, next| next.ioases[ioas.0] = false;
+    "allocate HWPT: an mdev" ["S1.6"] "a mediated device has no page table"
+        Event::AllocateHwpt(device, _), |world, _| is_mdev(world, device) => Errno("ENOENT");
+    "allocate HWPT" ["S1.2"] "a page table of an IOAS, at the user's request"
+        Event::AllocateHwpt(_, hwpt), |_, _| true => Done;
+        |_, next| next.hwpts[hwpt.0] = true;
+    "destroy: in use" ["S1.6"] "what a device is attached to stays"
+        Event::Destroy(pt), |_, now| now.is_attached_to(pt) => Errno("EBUSY");
+    "destroy: an IOAS that has an HWPT" [] "a page table keeps its IOAS"
+        Event::Destroy(Pt::Ioas(ioas)), |world, now| now.has_hwpt(world, ioas) => Errno("EBUSY");
+    "destroy" [] "what nothing uses goes"
+        Event::Destroy(pt), |_, _| true => Done;
+        |_, next| match pt {
+            Pt::Ioas(ioas) => next.ioases[ioas.0] = false,
+            Pt::Hwpt(hwpt) => next.hwpts[hwpt.0] = false,
+        };
     "allocate" ["S1.2"] "an iommu_fd has I/O address spaces at the user's request"
         Event::Allocate(ioas), |_, _| true => Done;
         |_, next| next.ioases[ioas.0] = true;
@@ -345,11 +359,22 @@ fn other_owner(world: &World, now: &State, device: Device, iommu: Iommu) -> bool
     }
 }
 
-/// Another device of the group is attached to another IOAS, and this one to none.
-fn second_ioas(world: &World, now: &State, device: Device, ioas: Ioas) -> bool {
+/// Another device of the group is attached to something else, and this one to nothing.
+fn second_pt(world: &World, now: &State, device: Device, pt: Pt) -> bool {
     let own = binding(now, device).and_then(Binding::attached);
     let group = now.attached(world, world.group_of(device));
-    own.is_none() && group.is_some_and(|there| there != ioas)
+    own.is_none() && group.is_some_and(|there| there != pt)
+}
+
+/// As that, with mappings of its own.
+fn second_ioas(world: &World, now: &State, device: Device, pt: Pt) -> bool {
+    let group = now.attached(world, world.group_of(device));
+    let another = |there| world.ioas_of(there) != world.ioas_of(pt);
+    second_pt(world, now, device, pt) && group.is_some_and(another)
+}
+
+fn is_mdev(world: &World, device: Device) -> bool {
+    world.groups[world.group_of(device).0].shape == Shape::Mdev
 }
 
 fn set_mapped(state: &mut State, device: Device, to: bool) {

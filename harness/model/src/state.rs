@@ -27,6 +27,26 @@ index! {
     Iommu, "iommu";
     /// An IOAS, by its position in the world.
     Ioas, "ioas";
+    /// An HWPT that user space allocates, by its position in the world.
+    Hwpt, "hwpt";
+}
+
+/// What a device is attached to: an object that a `pt_id` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pt {
+    /// By a page table of its own, which the kernel makes.
+    Ioas(Ioas),
+    /// By this page table of an IOAS.
+    Hwpt(Hwpt),
+}
+
+impl fmt::Display for Pt {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ioas(ioas) => ioas.fmt(to),
+            Self::Hwpt(hwpt) => hwpt.fmt(to),
+        }
+    }
 }
 
 /// What gives a device_fd access to its device.
@@ -37,16 +57,16 @@ pub enum Binding {
         /// To which.
         iommu: Iommu,
         /// What it is attached to; the blocking domain without.
-        attached: Option<Ioas>,
+        attached: Option<Pt>,
     },
     /// `VFIO_GROUP_GET_DEVICE_FD` of a group that is in a type1 container.
     Group,
 }
 
 impl Binding {
-    /// The IOAS it is attached to.
+    /// What it is attached to.
     #[must_use]
-    pub const fn attached(self) -> Option<Ioas> {
+    pub const fn attached(self) -> Option<Pt> {
         match self {
             Self::Iommufd { attached, .. } => attached,
             Self::Group => None,
@@ -162,10 +182,12 @@ pub struct State {
     pub iommus: Vec<bool>,
     /// By [`Ioas`]: it exists.
     pub ioases: Vec<bool>,
+    /// By [`Hwpt`]: it exists.
+    pub hwpts: Vec<bool>,
 }
 
 impl State {
-    /// Every device on vfio-pci and closed, every iommu_fd open with its IOASes.
+    /// Every device on vfio-pci and closed, every iommu_fd open with its IOASes, and no HWPT.
     #[must_use]
     pub fn initial(world: &World) -> Self {
         let device = DeviceState {
@@ -179,6 +201,7 @@ impl State {
             groups: vec![GroupState::default(); world.groups.len()],
             iommus: vec![true; world.iommus],
             ioases: vec![true; world.ioases.len()],
+            hwpts: vec![false; world.hwpts.len()],
         }
     }
 
@@ -210,7 +233,7 @@ impl State {
 
     /// What a group is attached to.
     #[must_use]
-    pub fn attached(&self, world: &World, group: Group) -> Option<Ioas> {
+    pub fn attached(&self, world: &World, group: Group) -> Option<Pt> {
         self.bindings(world, group).find_map(Binding::attached)
     }
 
@@ -223,7 +246,7 @@ impl State {
                 Some(Container::Typed) => Domain::Container,
                 _ => Domain::Blocking,
             },
-            (Owner::Iommu(_), Some(ioas)) => Domain::Ioas(ioas),
+            (Owner::Iommu(_), Some(pt)) => Domain::Ioas(world.ioas_of(pt)),
             (Owner::Iommu(_), None) => Domain::Blocking,
         }
     }
@@ -246,17 +269,33 @@ impl State {
             .any(|binding| matches!(binding, Binding::Iommufd { iommu: of, .. } if of == iommu))
     }
 
-    /// Whether a device of any group is attached to an IOAS.
+    /// Whether the object exists.
     #[must_use]
-    pub fn is_attached_to(&self, ioas: Ioas) -> bool {
+    pub fn exists(&self, pt: Pt) -> bool {
+        match pt {
+            Pt::Ioas(ioas) => self.ioases[ioas.0],
+            Pt::Hwpt(hwpt) => self.hwpts[hwpt.0],
+        }
+    }
+
+    /// Whether a device of any group is attached to this object.
+    #[must_use]
+    pub fn is_attached_to(&self, pt: Pt) -> bool {
         self.devices
             .iter()
             .flat_map(DeviceState::bindings)
-            .any(|binding| binding.attached() == Some(ioas))
+            .any(|binding| binding.attached() == Some(pt))
     }
 
-    /// What goes away with its last user: a group's container, an iommu_fd's IOASes, a device
-    /// that was unplugged.
+    /// Whether user space has allocated a page table of an IOAS.
+    #[must_use]
+    pub fn has_hwpt(&self, world: &World, ioas: Ioas) -> bool {
+        let mut hwpts = self.hwpts.iter().zip(&world.hwpts);
+        hwpts.any(|(exists, of)| *exists && *of == ioas)
+    }
+
+    /// What goes away with its last user: a group's container, an iommu_fd's IOASes and HWPTs,
+    /// a device that was unplugged.
     pub(crate) fn settle(&mut self, world: &World) {
         for device in &mut self.devices {
             if device.presence == Presence::Leaving && device.is_idle() {
@@ -272,6 +311,9 @@ impl State {
             if !self.iommus[of.0] && !self.in_use(*of) {
                 self.ioases[ioas] = false;
             }
+        }
+        for (hwpt, of) in world.hwpts.iter().enumerate() {
+            self.hwpts[hwpt] &= self.ioases[of.0];
         }
     }
 }

@@ -1,7 +1,7 @@
 //! States that differ only in names.
 //!
 //! Devices of a group are interchangeable, so are groups of one spec, iommu_fds with as many
-//! IOASes, and the IOASes of one iommu_fd. A [`Renaming`] exchanges such things; the states
+//! IOASes, the IOASes of one iommu_fd, and the HWPTs of one IOAS. A [`Renaming`] exchanges such things; the states
 //! that renamings make of one another have one [`Symmetry::canonical`] form.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::{
     event::Event,
     graph::Graph,
-    state::{Binding, Device, DeviceState, File, Group, Ioas, Iommu, State},
+    state::{Binding, Device, DeviceState, File, Group, Hwpt, Ioas, Iommu, Pt, State},
     world::World,
 };
 
@@ -20,6 +20,7 @@ pub struct Renaming {
     devices: Vec<usize>,
     iommus: Vec<usize>,
     ioases: Vec<usize>,
+    hwpts: Vec<usize>,
 }
 
 /// Moves each value to its new place.
@@ -46,11 +47,22 @@ impl Renaming {
         Ioas(self.ioases.as_slice()[ioas.0])
     }
 
+    const fn hwpt(&self, hwpt: Hwpt) -> Hwpt {
+        Hwpt(self.hwpts.as_slice()[hwpt.0])
+    }
+
+    const fn pt(&self, pt: Pt) -> Pt {
+        match pt {
+            Pt::Ioas(ioas) => Pt::Ioas(self.ioas(ioas)),
+            Pt::Hwpt(hwpt) => Pt::Hwpt(self.hwpt(hwpt)),
+        }
+    }
+
     fn binding(&self, binding: Binding) -> Binding {
         match binding {
             Binding::Iommufd { iommu, attached } => Binding::Iommufd {
                 iommu: self.iommu(iommu),
-                attached: attached.map(|ioas| self.ioas(ioas)),
+                attached: attached.map(|pt| self.pt(pt)),
             },
             Binding::Group => Binding::Group,
         }
@@ -87,6 +99,7 @@ impl Renaming {
             groups,
             iommus,
             ioases,
+            hwpts,
         } = state;
         let devices: Vec<_> = devices.iter().map(|it| self.device_state(it)).collect();
         State {
@@ -94,6 +107,7 @@ impl Renaming {
             groups: moved(groups, &self.groups),
             iommus: moved(iommus, &self.iommus),
             ioases: moved(ioases, &self.ioases),
+            hwpts: moved(hwpts, &self.hwpts),
         }
     }
 
@@ -104,7 +118,7 @@ impl Renaming {
             Event::Open(device) => Event::Open(self.device(device)),
             Event::Bind(device, iommu) => Event::Bind(self.device(device), self.iommu(iommu)),
             Event::Access(device) => Event::Access(self.device(device)),
-            Event::Attach(device, ioas) => Event::Attach(self.device(device), self.ioas(ioas)),
+            Event::Attach(device, pt) => Event::Attach(self.device(device), self.pt(pt)),
             Event::AttachNothing(device) => Event::AttachNothing(self.device(device)),
             Event::Detach(device) => Event::Detach(self.device(device)),
             Event::Mmap(device) => Event::Mmap(self.device(device)),
@@ -124,7 +138,10 @@ impl Renaming {
             Event::GetDevice(device) => Event::GetDevice(self.device(device)),
             Event::CloseGroup(group) => Event::CloseGroup(self.group(group)),
             Event::Allocate(ioas) => Event::Allocate(self.ioas(ioas)),
-            Event::Destroy(ioas) => Event::Destroy(self.ioas(ioas)),
+            Event::AllocateHwpt(device, hwpt) => {
+                Event::AllocateHwpt(self.device(device), self.hwpt(hwpt))
+            }
+            Event::Destroy(pt) => Event::Destroy(self.pt(pt)),
             Event::OpenIommu(iommu) => Event::OpenIommu(self.iommu(iommu)),
             Event::CloseIommu(iommu) => Event::CloseIommu(self.iommu(iommu)),
         }
@@ -153,13 +170,16 @@ impl Symmetry {
         let groups = nested(&members, &alike);
         let iommus = nested(&owned, &|_, _| true);
         let mut all = Vec::new();
-        for (groups, devices) in groups {
-            all.extend(iommus.iter().map(|(iommus, ioases)| Renaming {
-                groups: groups.clone(),
-                devices: devices.clone(),
-                iommus: iommus.clone(),
-                ioases: ioases.clone(),
-            }));
+        for (groups, devices) in &groups {
+            for (iommus, ioases) in &iommus {
+                all.extend(page_tables(world, ioases).map(|hwpts| Renaming {
+                    groups: groups.clone(),
+                    devices: devices.clone(),
+                    iommus: iommus.clone(),
+                    ioases: ioases.clone(),
+                    hwpts,
+                }));
+            }
         }
         Self(all)
     }
@@ -186,6 +206,14 @@ impl Symmetry {
             .map(|renaming| (renaming.state(state), renaming.event(event)));
         renamed.min().unwrap_or_else(|| (state.clone(), event))
     }
+}
+
+/// Every way to rename HWPTs where IOASes are renamed so: each stays one of its IOAS.
+fn page_tables(world: &World, ioases: &[usize]) -> impl Iterator<Item = Vec<usize>> {
+    let stays = |(from, to): (usize, &usize)| ioases[world.hwpts[from].0] == world.hwpts[*to].0;
+    permutations(world.hwpts.len())
+        .into_iter()
+        .filter(move |to| to.iter().enumerate().all(stays))
 }
 
 /// Every way to exchange boxes that are alike and hold as many things, and the things within

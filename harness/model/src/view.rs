@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    state::{Binding, Container, DeviceState, Domain, Group, Presence, State},
+    state::{Binding, Container, DeviceState, Domain, Group, Presence, Pt, State},
     symmetry::Merged,
     world::{GroupSpec, World},
 };
@@ -38,6 +38,8 @@ pub enum Phase {
     Bound,
     /// Attached to an IOAS.
     Attached,
+    /// Attached to an HWPT.
+    OnHwpt,
     /// Its group gave it out.
     FromGroup,
 }
@@ -274,8 +276,13 @@ impl View {
 const fn of_binding(binding: Binding) -> Phase {
     match binding {
         Binding::Iommufd {
-            attached: Some(_), ..
+            attached: Some(Pt::Ioas(_)),
+            ..
         } => Phase::Attached,
+        Binding::Iommufd {
+            attached: Some(Pt::Hwpt(_)),
+            ..
+        } => Phase::OnHwpt,
         Binding::Iommufd { attached: None, .. } => Phase::Bound,
         Binding::Group => Phase::FromGroup,
     }

@@ -1,6 +1,6 @@
 //! What there is: bounded worlds, small enough to be walked to the last transition.
 
-use crate::state::{Device, Group, Iommu};
+use crate::state::{Device, Group, Hwpt, Ioas, Iommu, Pt};
 
 /// How the devices of a group come to be in it: the case language's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,8 +79,10 @@ pub struct World {
     pub groups: Vec<GroupSpec>,
     /// How many iommu_fds.
     pub iommus: usize,
-    /// By [`crate::Ioas`]: the iommu_fd that has it.
+    /// By [`Ioas`]: the iommu_fd that has it.
     pub ioases: Vec<Iommu>,
+    /// By [`crate::Hwpt`]: the IOAS whose page table it is.
+    pub hwpts: Vec<Ioas>,
     /// What may happen.
     pub scope: Scope,
 }
@@ -111,6 +113,28 @@ impl World {
             .unwrap_or(Group(0))
     }
 
+    /// The IOAS whose mappings an attached device sees.
+    #[must_use]
+    pub fn ioas_of(&self, pt: Pt) -> Ioas {
+        match pt {
+            Pt::Ioas(ioas) => ioas,
+            Pt::Hwpt(hwpt) => self.hwpts[hwpt.0],
+        }
+    }
+
+    /// The iommu_fd that has it.
+    #[must_use]
+    pub fn iommu_of(&self, pt: Pt) -> Iommu {
+        self.ioases[self.ioas_of(pt).0]
+    }
+
+    /// Everything that a `pt_id` may name.
+    pub fn pts(&self) -> impl Iterator<Item = Pt> + use<> {
+        let ioases = (0..self.ioases.len()).map(Ioas).map(Pt::Ioas);
+        let hwpts = (0..self.hwpts.len()).map(Hwpt).map(Pt::Hwpt);
+        ioases.chain(hwpts)
+    }
+
     /// Position of a device in its group.
     #[must_use]
     pub fn place_of(&self, device: Device) -> usize {
@@ -127,6 +151,7 @@ impl World {
             groups: vec![GroupSpec::alone(Shape::Singleton)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            hwpts: Vec::new(),
             scope: Scope {
                 group_path: true,
                 mmap: true,
@@ -154,6 +179,7 @@ impl World {
             }],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            hwpts: Vec::new(),
             scope: Scope {
                 mmap: true,
                 drivers: true,
@@ -194,6 +220,7 @@ impl World {
             groups: vec![pair, GroupSpec::alone(Shape::Singleton)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            hwpts: Vec::new(),
             scope: Scope::SMALLEST,
         }
     }
@@ -206,6 +233,7 @@ impl World {
             groups: vec![GroupSpec::alone(Shape::Sriov)],
             iommus: 1,
             ioases: vec![Iommu(0)],
+            hwpts: Vec::new(),
             scope: Scope {
                 reset: true,
                 ..Scope::SMALLEST
@@ -221,9 +249,47 @@ impl World {
             groups: vec![GroupSpec::alone(Shape::Hotplug)],
             iommus: 1,
             ioases: vec![Iommu(0)],
+            hwpts: Vec::new(),
             scope: Scope {
                 mmap: true,
                 hotplug: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
+    /// A group of two that is attached to page tables which user space made of an IOAS.
+    #[must_use]
+    pub fn page_tables() -> Self {
+        let pair = GroupSpec {
+            shape: Shape::Functions,
+            devices: 2,
+            native: false,
+        };
+        Self {
+            name: "page tables of a group",
+            groups: vec![pair],
+            iommus: 1,
+            ioases: vec![Iommu(0), Iommu(0)],
+            hwpts: vec![Ioas(0), Ioas(0)],
+            scope: Scope::SMALLEST,
+        }
+    }
+
+    /// What a page table keeps, and what keeps it; beside a device that has none.
+    #[must_use]
+    pub fn page_table_lifetime() -> Self {
+        Self {
+            name: "page table lifetime",
+            groups: vec![
+                GroupSpec::alone(Shape::Singleton),
+                GroupSpec::alone(Shape::Mdev),
+            ],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            hwpts: vec![Ioas(0)],
+            scope: Scope {
+                lifetimes: true,
                 ..Scope::SMALLEST
             },
         }
@@ -247,6 +313,7 @@ impl World {
             ],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1), Iommu(1)],
+            hwpts: vec![Ioas(0), Ioas(0), Ioas(2)],
             scope: Scope {
                 group_path: true,
                 mmap: true,
@@ -266,6 +333,7 @@ impl World {
             groups: vec![GroupSpec::alone(Shape::Mdev)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
+            hwpts: Vec::new(),
             scope: Scope {
                 lifetimes: true,
                 ..Scope::SMALLEST
@@ -286,6 +354,8 @@ impl World {
             Self::mdev(),
             Self::resettable(),
             Self::hotplug(),
+            Self::page_tables(),
+            Self::page_table_lifetime(),
         ]
     }
 }

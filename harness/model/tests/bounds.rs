@@ -17,6 +17,8 @@ use rstest::rstest;
 #[case(World::mdev(), 108, 978)]
 #[case(World::resettable(), 4, 22)]
 #[case(World::hotplug(), 20, 119)]
+#[case(World::page_tables(), 120, 1766)]
+#[case(World::page_table_lifetime(), 82, 885)]
 fn the_worlds_are_as_big_as_they_were(
     #[case] world: World,
     #[case] states: usize,
@@ -101,11 +103,12 @@ fn a_group_has_one_owner_and_one_address_space() {
     for (world, graph) in graphs() {
         for state in &graph.states {
             for group in world.all_groups() {
-                let ioases: HashSet<_> = state
+                let pts: HashSet<_> = state
                     .bindings(&world, group)
                     .filter_map(model::Binding::attached)
                     .collect();
-                assert!(ioases.len() <= 1, "{state:?}");
+                assert!(pts.len() <= 1, "{state:?}");
+                assert!(pts.iter().all(|pt| state.exists(*pt)), "{state:?}");
                 let bound = state.bindings(&world, group).next().is_some();
                 let default = state.domain(&world, group) == Domain::Default;
                 assert!(!(bound && default), "{state:?}");

@@ -5,13 +5,16 @@
 use std::collections::BTreeSet;
 
 use model::{
-    Answer, Device, Event, Group, Ioas, Iommu, Possible, Reading, Rule, Shape, State, World, decide,
+    Answer, Device, Event, Group, Ioas, Iommu, Possible, Pt, Reading, Rule, Shape, State, World,
+    decide,
 };
 use proptest::prelude::*;
 use rstest::rstest;
 
 const A: Device = Device(0);
 const B: Device = Device(1);
+const IOAS0: Pt = Pt::Ioas(Ioas(0));
+const IOAS1: Pt = Pt::Ioas(Ioas(1));
 
 fn rules() -> Vec<Rule> {
     Reading::Stage2.rules()
@@ -50,7 +53,7 @@ const EBUSY: Answer = Answer::Errno("EBUSY");
 )]
 #[case::two_ioases(
     &[Event::Open(A), Event::Open(B), Event::Bind(A, Iommu(0)), Event::Bind(B, Iommu(0))],
-    [Event::Attach(A, Ioas(0)), Event::Attach(B, Ioas(1))],
+    [Event::Attach(A, IOAS0), Event::Attach(B, IOAS1)],
     &[[OK, EINVAL], [EINVAL, OK]],
     2
 )]
@@ -88,7 +91,7 @@ fn what_depends_on_the_winner_has_no_answer_until_nobody_can_tell_any_more() {
 #[test]
 fn an_event_that_the_other_makes_impossible_does_not_race() {
     let bound = after(&[Event::Open(A), Event::Bind(A, Iommu(0))]);
-    let events = [Event::Close(A), Event::Attach(A, Ioas(0))];
+    let events = [Event::Close(A), Event::Attach(A, IOAS0)];
     assert!(bound.race(&rules(), &world(), events).is_none());
 }
 

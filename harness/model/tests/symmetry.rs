@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use model::{
-    Answer, Binding, Container, Event, Graph, Ioas, Iommu, Presence, Reading, Shape, State, World,
+    Answer, Binding, Container, Event, Graph, Iommu, Presence, Reading, Shape, State, World,
     decide,
     state::{DeviceState, File, GroupState},
     symmetry::{Merged, Symmetry},
@@ -39,6 +39,7 @@ fn worlds() -> Vec<World> {
 #[case::a_group_and_a_singleton(World::two_groups(), 4)]
 #[case::nothing_is_alike(World::resettable(), 1)]
 #[case::groups_and_iommu_fds_too(twins(), 8 * 8)]
+#[case::two_devices_and_two_hwpts(World::page_tables(), 4)]
 fn as_many_renamings_as_there_are(#[case] world: World, #[case] count: usize) {
     let symmetry = Symmetry::of(&world);
     let all = symmetry.renamings();
@@ -172,25 +173,26 @@ fn the_group_path_is_entered_by_its_own_rules() {
     }
 }
 
-fn binding(iommus: usize, ioases: usize) -> impl Strategy<Value = Binding> {
+fn binding(world: &World) -> impl Strategy<Value = Binding> + use<> {
+    let pt = prop::sample::select(world.pts().collect::<Vec<_>>());
     prop_oneof![
-        (0..iommus, option::of(0..ioases)).prop_map(|(iommu, attached)| Binding::Iommufd {
+        (0..world.iommus, option::of(pt)).prop_map(|(iommu, attached)| Binding::Iommufd {
             iommu: Iommu(iommu),
-            attached: attached.map(Ioas),
+            attached,
         }),
         Just(Binding::Group),
     ]
 }
 
-fn device(iommus: usize, ioases: usize) -> impl Strategy<Value = DeviceState> {
-    let file = (option::of(binding(iommus, ioases)), any::<bool>());
+fn device(world: &World) -> impl Strategy<Value = DeviceState> + use<> {
+    let file = (option::of(binding(world)), any::<bool>());
     let file = file.prop_map(|(binding, mapped)| File { binding, mapped });
     let presences = [Presence::Here, Presence::Leaving, Presence::Gone];
     (
         prop::sample::select(presences.to_vec()),
         any::<bool>(),
         option::of(file),
-        option::of(binding(iommus, ioases)),
+        option::of(binding(world)),
     )
         .prop_map(|(presence, on_vfio, file, held)| DeviceState {
             presence,
@@ -217,19 +219,20 @@ fn group() -> impl Strategy<Value = GroupState> {
 /// A world and any state of it, whether it can be reached or not.
 fn anywhere() -> impl Strategy<Value = (World, State)> {
     prop::sample::select(worlds()).prop_flat_map(|world| {
-        let (iommus, ioases) = (world.iommus, world.ioases.len());
         let state = (
-            vec(device(iommus, ioases), world.devices().count()),
+            vec(device(&world), world.devices().count()),
             vec(group(), world.groups.len()),
-            vec(any::<bool>(), iommus),
-            vec(any::<bool>(), ioases),
+            vec(any::<bool>(), world.iommus),
+            vec(any::<bool>(), world.ioases.len()),
+            vec(any::<bool>(), world.hwpts.len()),
         );
-        state.prop_map(move |(devices, groups, iommus, ioases)| {
+        state.prop_map(move |(devices, groups, iommus, ioases, hwpts)| {
             let state = State {
                 devices,
                 groups,
                 iommus,
                 ioases,
+                hwpts,
             };
             (world.clone(), state)
         })

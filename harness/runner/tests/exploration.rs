@@ -75,6 +75,12 @@ fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
         ("set IOMMU", path(), Idle),
         (ONLY_SYSFS_TELLS, World::group(Shape::Functions), Idle),
         ("destroy: in use", World::mdev(), Missing),
+        ("attach: a second page table", World::page_tables(), Missing),
+        (
+            "destroy: an IOAS that has an HWPT",
+            World::page_table_lifetime(),
+            Missing,
+        ),
     ]
 }
 

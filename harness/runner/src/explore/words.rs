@@ -1,6 +1,6 @@
 //! Events in the words of the case language.
 
-use model::{Answer, Device, Event, Group, Ioas, Iommu, Shape, State, World};
+use model::{Answer, Device, Event, Group, Ioas, Iommu, Pt, Shape, State, World};
 
 /// IOVA of the page of the first IOAS; each further one is this much higher.
 const IOVA: u64 = 0x40_0010_0000;
@@ -111,12 +111,18 @@ impl Words<'_> {
                 format!("open: {{{device}: {{at: {}{errno}}}}}", self.role(device))
             }
             Event::Bind(device, iommu) => {
-                format!("VFIO_DEVICE_BIND_IOMMUFD: {{on: {device}, iommufd: ${iommu}{errno}}}")
+                let save = match self.0.hwpts.is_empty() {
+                    true => String::new(),
+                    false => save(format!("save: {{out_devid: {device}_id}}")),
+                };
+                format!(
+                    "VFIO_DEVICE_BIND_IOMMUFD: {{on: {device}, iommufd: ${iommu}{save}{errno}}}"
+                )
             }
             Event::Access(device) => format!("VFIO_DEVICE_GET_INFO: {{on: {device}{errno}}}"),
             Event::Reset(device) => format!("VFIO_DEVICE_RESET: {{on: {device}{errno}}}"),
-            Event::Attach(device, ioas) => {
-                format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: ${ioas}{errno}}}")
+            Event::Attach(device, pt) => {
+                format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: ${pt}{errno}}}")
             }
             Event::AttachNothing(device) => {
                 format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: 0x7fffffff{errno}}}")
@@ -166,9 +172,17 @@ impl Words<'_> {
                     "VFIO_GROUP_GET_DEVICE_FD: {{on: {group}, string: \"{{{role}}}\"{save}{errno}}}"
                 )
             }
-            Event::Destroy(ioas) => {
-                let iommu = self.0.ioases[ioas.0];
-                format!("IOMMU_DESTROY: {{on: {iommu}, id: ${ioas}{errno}}}")
+            Event::AllocateHwpt(device, hwpt) => {
+                let pt = Pt::Hwpt(hwpt);
+                let (iommu, ioas) = (self.0.iommu_of(pt), self.0.ioas_of(pt));
+                let save = save(format!("save: {{out_hwpt_id: {hwpt}}}"));
+                format!(
+                    "IOMMU_HWPT_ALLOC: {{on: {iommu}, dev_id: ${device}_id, pt_id: ${ioas}{save}{errno}}}"
+                )
+            }
+            Event::Destroy(pt) => {
+                let iommu = self.0.iommu_of(pt);
+                format!("IOMMU_DESTROY: {{on: {iommu}, id: ${pt}{errno}}}")
             }
         };
         vec![step]

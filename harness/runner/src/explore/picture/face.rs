@@ -167,6 +167,7 @@ const fn phase(phase: Phase) -> &'static str {
         Phase::Open => "open",
         Phase::Bound => "bound",
         Phase::Attached => "attached",
+        Phase::OnHwpt => "attached to an HWPT",
         Phase::FromGroup => "got from group",
     }
 }
