@@ -194,6 +194,7 @@ fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
     for (index, op) in ops.iter().enumerate() {
         let outcome = match op {
             Op::Host(action) => ask_host(&mut to, &mut from, action),
+            op if matches!(ops.get(index + 1), Some(Op::Dma { .. })) => machine.execute_awake(op),
             op => machine.execute(op),
         };
         if frame::write_frame(&mut to, &Told::Step(index, outcome)).is_err() {

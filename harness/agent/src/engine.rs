@@ -62,9 +62,18 @@ impl Engines {
         if !self.0.contains_key(device) {
             self.0.insert(device.to_owned(), Nvme::open(device)?);
         }
-        match self.0.get(device) {
+        match self.0.get_mut(device) {
             Some(engine) => engine.identify(iova),
             None => Err(io::Error::other("the device vanished from the table")),
+        }
+    }
+
+    /// Gives the devices back their command registers.
+    pub fn rest(&mut self) {
+        for (device, engine) in &mut self.0 {
+            if let Err(error) = engine.rest() {
+                eprintln!("conformance agent: the command register of {device}: {error}");
+            }
         }
     }
 
@@ -78,6 +87,9 @@ struct Nvme {
     config: File,
     registers: u64,
     buffer: u64,
+    /// What the command register was before the device was made fit for DMA; none while it is
+    /// as it was.
+    command: Option<u16>,
 }
 
 impl Nvme {
@@ -91,16 +103,23 @@ impl Nvme {
             config,
             registers: map(&sysfs.join("resource0"), 0x2000)?,
             buffer: map(&sysfs.join("resource2"), 0x1000)?,
+            command: None,
         })
     }
 
-    fn identify(&self, iova: u64) -> io::Result<DmaEnd> {
-        let command = self.config_u16(PCI_COMMAND)?;
-        let on = command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE;
-        self.set_command(on)?;
-        let end = self.identify_enabled(iova);
-        self.set_command(command)?;
-        end
+    fn identify(&mut self, iova: u64) -> io::Result<DmaEnd> {
+        if self.command.is_none() {
+            let command = self.config_u16(PCI_COMMAND)?;
+            self.command = Some(command);
+            self.set_command(command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE)?;
+        }
+        self.identify_enabled(iova)
+    }
+
+    fn rest(&mut self) -> io::Result<()> {
+        self.command
+            .take()
+            .map_or(Ok(()), |command| self.set_command(command))
     }
 
     fn identify_enabled(&self, iova: u64) -> io::Result<DmaEnd> {

@@ -97,6 +97,14 @@ type Done = Result<(u64, Vec<u8>), Stop>;
 impl Machine {
     /// Executes one op and says what happened.
     pub fn execute(&mut self, op: &Op) -> Outcome {
+        let outcome = self.execute_awake(op);
+        self.engines.rest();
+        outcome
+    }
+
+    /// As [`Self::execute`], for an op that DMA follows: devices stay as they do DMA, since
+    /// to get them so takes longer than the DMA itself.
+    pub fn execute_awake(&mut self, op: &Op) -> Outcome {
         match op {
             Op::In { process, op } => return self.execute_in(process, op),
             Op::Finish { process, .. } => {
