@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    state::{Binding, Device, Group, Hwpt, Ioas, Iommu, Presence, Pt, State},
+    state::{Binding, Device, Driver, Group, Hwpt, Ioas, Iommu, Presence, Pt, State},
     world::{Shape, World},
 };
 
@@ -30,10 +30,8 @@ pub enum Event {
     Reset(Device),
     /// Close the device_fd.
     Close(Device),
-    /// vfio-pci gives the device up.
-    Unbind(Device),
-    /// vfio-pci takes the device.
-    Rebind(Device),
+    /// The device's driver changes.
+    Drive(Device, Driver),
     /// A kernel driver tries to take the group's further member.
     KernelDriver(Group),
     /// The kernel driver gives it up.
@@ -79,8 +77,11 @@ impl fmt::Display for Event {
             Self::Munmap(device) => write!(to, "munmap {device}"),
             Self::Reset(device) => write!(to, "reset {device}"),
             Self::Close(device) => write!(to, "close {device}"),
-            Self::Unbind(device) => write!(to, "take {device} from vfio-pci"),
-            Self::Rebind(device) => write!(to, "give {device} to vfio-pci"),
+            Self::Drive(device, driver) => match driver {
+                Driver::None => write!(to, "take {device} from its driver"),
+                Driver::Vfio => write!(to, "give {device} to vfio-pci"),
+                Driver::Kernel => write!(to, "give {device} to its kernel driver"),
+            },
             Self::KernelDriver(group) => write!(to, "kernel driver into {group}"),
             Self::NoKernelDriver(group) => write!(to, "kernel driver out of {group}"),
             Self::Unplug(device) => write!(to, "unplug {device}"),
@@ -198,11 +199,14 @@ impl World {
             && now.is_idle()
             && !state.group_path(self, group)
         {
-            events.push(if now.on_vfio {
-                Event::Unbind(device)
-            } else {
-                Event::Rebind(device)
-            });
+            let native = self.groups[group.0].shape == Shape::Native;
+            let free = [Driver::Vfio, Driver::Kernel];
+            let next = match now.driver {
+                Driver::None if native => &free[..],
+                Driver::None => &free[..1],
+                Driver::Vfio | Driver::Kernel => &[Driver::None],
+            };
+            events.extend(next.iter().map(|driver| Event::Drive(device, *driver)));
         }
     }
 

@@ -22,7 +22,8 @@ pub use graph::{Edge, Graph, Unruled};
 pub use possible::{Possible, Race};
 pub use rules::{Answer, Outcome, Reading, Rule, decide};
 pub use state::{
-    Binding, Container, Device, Domain, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt, State,
+    Binding, Container, Device, Domain, Driver, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt,
+    State,
 };
 pub use walk::{Progress, Walk, shortest, walks};
 pub use world::{GroupSpec, Shape, World};

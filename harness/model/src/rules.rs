@@ -4,7 +4,7 @@
 
 use crate::{
     event::Event,
-    state::{Binding, Container, Device, File, Group, Iommu, Owner, Presence, Pt, State},
+    state::{Binding, Container, Device, Driver, File, Group, Iommu, Owner, Presence, Pt, State},
     world::{Shape, World},
 };
 
@@ -132,7 +132,7 @@ fn attach(world: &World, state: &mut State, device: Device, to: Pt) {
 fn has_vfio_member(world: &World, state: &State, group: Group) -> bool {
     world
         .members(group)
-        .any(|member| state.devices[member.0].on_vfio)
+        .any(|member| state.devices[member.0].on_vfio())
 }
 
 /// Whether a device of the group is bound through its own node.
@@ -176,7 +176,7 @@ const RULES: &[Rule] = rules! {
     "open: unplugged" ["S1.7"] "a device that was asked for has no node: nobody opens it any more"
         Event::Open(device), |_, now| now.devices[device.0].presence != Presence::Here => Errno("ENOENT");
     "open: no driver" ["S1.1", "S2.1"] "a device node exists for each device that vfio has"
-        Event::Open(device), |_, now| !now.devices[device.0].on_vfio => Errno("ENOENT");
+        Event::Open(device), |_, now| !now.devices[device.0].on_vfio() => Errno("ENOENT");
     "open" ["S1.4", "S2.4"] "open gives a device_fd without security context"
         Event::Open(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = Some(File::default());
@@ -252,12 +252,15 @@ const RULES: &[Rule] = rules! {
         Event::Close(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = None;
 
-    "vfio-pci leaves" ["S3.4"] "a driverless member stays in the group's context"
-        Event::Unbind(device), |_, _| true => Done;
-        |_, next| next.devices[device.0].on_vfio = false;
+    "driver leaves" ["S3.4"] "a driverless member stays in the group's context"
+        Event::Drive(device, Driver::None), |_, _| true => Done;
+        |_, next| next.devices[device.0].driver = Driver::None;
     "vfio-pci comes" ["S2.5a", "S2.8"] "vfio-pci is the binder's driver: it may take a member of an owned group"
-        Event::Rebind(device), |_, _| true => Done;
-        |_, next| next.devices[device.0].on_vfio = true;
+        Event::Drive(device, Driver::Vfio), |_, _| true => Done;
+        |_, next| next.devices[device.0].driver = Driver::Vfio;
+    "kernel driver comes" ["S1.7", "S2.9"] "a device that user space let go is the kernel's again"
+        Event::Drive(device, Driver::Kernel), |_, _| true => Done;
+        |_, next| next.devices[device.0].driver = Driver::Kernel;
     "kernel driver: the group is owned" ["S2.5c", "S2.8"] "while the group is owned, no kernel driver takes a member"
         Event::KernelDriver(group), |world, now| now.owner(world, group) != Owner::Nobody => Errno("EBUSY");
     "kernel driver" ["S2.9"] "a group that nobody owns is the kernel's"
@@ -307,7 +310,7 @@ const RULES: &[Rule] = rules! {
         Event::UnsetContainer(group), |_, _| true => Done;
         |_, next| next.groups[group.0].container = None;
     "get device: no driver" ["S1.0"] "a group has the devices that vfio has"
-        Event::GetDevice(device), |_, now| !now.devices[device.0].on_vfio => Errno("ENODEV");
+        Event::GetDevice(device), |_, now| !now.devices[device.0].on_vfio() => Errno("ENODEV");
     "get device: no IOMMU" ["S1.0"] "without a container and its model there is no security context"
         Event::GetDevice(device),
         |world, now| now.groups[world.group_of(device).0].container != Some(Container::Typed) => Errno("EINVAL");

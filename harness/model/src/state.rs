@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::world::World;
+use crate::world::{Shape, World};
 
 macro_rules! index {
     ($(#[$doc:meta] $name:ident, $prefix:literal;)*) => {$(
@@ -94,13 +94,24 @@ pub enum Presence {
     Gone,
 }
 
+/// Who drives a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Driver {
+    /// Nobody.
+    None,
+    /// vfio-pci: user space may.
+    Vfio,
+    /// The kernel.
+    Kernel,
+}
+
 /// One device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceState {
     /// Whether it is plugged in.
     pub presence: Presence,
-    /// vfio-pci has it; else no driver.
-    pub on_vfio: bool,
+    /// Which driver it has.
+    pub driver: Driver,
     /// Its device_fd.
     pub file: Option<File>,
     /// What a mapping keeps alive whose device_fd is closed.
@@ -112,6 +123,12 @@ impl DeviceState {
     pub fn bindings(&self) -> impl Iterator<Item = Binding> {
         let of_file = self.file.and_then(|file| file.binding);
         of_file.into_iter().chain(self.held)
+    }
+
+    /// vfio-pci has it.
+    #[must_use]
+    pub fn on_vfio(&self) -> bool {
+        self.driver == Driver::Vfio
     }
 
     /// Nobody uses it.
@@ -187,17 +204,21 @@ pub struct State {
 }
 
 impl State {
-    /// Every device on vfio-pci and closed, every iommu_fd open with its IOASes, and no HWPT.
+    /// Every device closed, on vfio-pci unless it has a kernel driver to go to, every iommu_fd
+    /// open with its IOASes, and no HWPT.
     #[must_use]
     pub fn initial(world: &World) -> Self {
-        let device = DeviceState {
+        let device = |device| DeviceState {
             presence: Presence::Here,
-            on_vfio: true,
+            driver: match world.groups[world.group_of(device).0].shape {
+                Shape::Native => Driver::None,
+                _ => Driver::Vfio,
+            },
             file: None,
             held: None,
         };
         Self {
-            devices: vec![device; world.devices().count()],
+            devices: world.devices().map(device).collect(),
             groups: vec![GroupState::default(); world.groups.len()],
             iommus: vec![true; world.iommus],
             ioases: vec![true; world.ioases.len()],
@@ -249,6 +270,15 @@ impl State {
             (Owner::Iommu(_), Some(pt)) => Domain::Ioas(world.ioas_of(pt)),
             (Owner::Iommu(_), None) => Domain::Blocking,
         }
+    }
+
+    /// Whether a kernel driver has a device of the group: its DMA meets the default domain.
+    #[must_use]
+    pub fn kernel_drives(&self, world: &World, group: Group) -> bool {
+        self.groups[group.0].on_kernel_driver
+            || world
+                .members(group)
+                .any(|device| self.devices[device.0].driver == Driver::Kernel)
     }
 
     /// Whether the group is in use through its own node: an open device keeps it so.

@@ -79,13 +79,13 @@ impl Renaming {
         // Field by field: a new one has to say whether it names something.
         let DeviceState {
             presence,
-            on_vfio,
+            driver,
             file,
             held,
         } = *state;
         DeviceState {
             presence,
-            on_vfio,
+            driver,
             file: file.map(|it| self.file(it)),
             held: held.map(|it| self.binding(it)),
         }
@@ -125,8 +125,7 @@ impl Renaming {
             Event::Munmap(device) => Event::Munmap(self.device(device)),
             Event::Reset(device) => Event::Reset(self.device(device)),
             Event::Close(device) => Event::Close(self.device(device)),
-            Event::Unbind(device) => Event::Unbind(self.device(device)),
-            Event::Rebind(device) => Event::Rebind(self.device(device)),
+            Event::Drive(device, driver) => Event::Drive(self.device(device), driver),
             Event::Unplug(device) => Event::Unplug(self.device(device)),
             Event::Plug(device) => Event::Plug(self.device(device)),
             Event::KernelDriver(group) => Event::KernelDriver(self.group(group)),

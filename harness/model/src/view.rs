@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    state::{Binding, Container, DeviceState, Domain, Group, Presence, Pt, State},
+    state::{Binding, Container, DeviceState, Domain, Driver, Group, Presence, Pt, State},
     symmetry::Merged,
     world::{GroupSpec, World},
 };
@@ -28,7 +28,9 @@ pub struct View {
 /// How far user space is with a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// vfio-pci does not have it.
+    /// The kernel drives it.
+    KernelDriver,
+    /// No driver has it.
     Driverless,
     /// Nothing is open.
     Closed,
@@ -245,7 +247,7 @@ impl View {
     fn device(self, state: &DeviceState) -> DeviceSight {
         let DeviceState {
             presence,
-            on_vfio,
+            driver,
             file,
             held,
         } = *state;
@@ -253,7 +255,8 @@ impl View {
         let phase = match file.map(|it| it.binding) {
             Some(Some(binding)) => of_binding(binding),
             Some(None) if self.opens => Phase::Open,
-            None if !on_vfio && self.drivers => Phase::Driverless,
+            None if driver == Driver::Kernel => Phase::KernelDriver,
+            None if driver == Driver::None && self.drivers => Phase::Driverless,
             _ => Phase::Closed,
         };
         if self.mappings {

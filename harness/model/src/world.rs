@@ -17,6 +17,8 @@ pub enum Shape {
     Sriov,
     /// Alone in its group, behind a port that it can be taken out of.
     Hotplug,
+    /// Alone in its group, and with a kernel driver beside vfio-pci.
+    Native,
 }
 
 /// One group.
@@ -37,7 +39,7 @@ pub struct Scope {
     pub group_path: bool,
     /// Mappings of BARs.
     pub mmap: bool,
-    /// vfio-pci loses and regains a device.
+    /// Drivers lose and regain a device.
     pub drivers: bool,
     /// The last references of iommu_fds and IOASes.
     pub lifetimes: bool,
@@ -168,7 +170,7 @@ impl World {
         let name = match shape {
             Shape::Bridge => "group behind a bridge",
             Shape::Functions => "group of functions",
-            Shape::Singleton | Shape::Mdev | Shape::Sriov | Shape::Hotplug => "group",
+            _ => "group",
         };
         Self {
             name,
@@ -253,6 +255,23 @@ impl World {
             scope: Scope {
                 mmap: true,
                 hotplug: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
+    /// A device that user space and the kernel have in turn.
+    #[must_use]
+    pub fn kernel_driver() -> Self {
+        Self {
+            name: "kernel driver",
+            groups: vec![GroupSpec::alone(Shape::Native)],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            hwpts: Vec::new(),
+            scope: Scope {
+                group_path: true,
+                drivers: true,
                 ..Scope::SMALLEST
             },
         }
@@ -354,6 +373,7 @@ impl World {
             Self::mdev(),
             Self::resettable(),
             Self::hotplug(),
+            Self::kernel_driver(),
             Self::page_tables(),
             Self::page_table_lifetime(),
         ]

@@ -17,6 +17,7 @@ use rstest::rstest;
 #[case(World::mdev(), 108, 978)]
 #[case(World::resettable(), 4, 22)]
 #[case(World::hotplug(), 20, 119)]
+#[case(World::kernel_driver(), 14, 96)]
 #[case(World::page_tables(), 120, 1766)]
 #[case(World::page_table_lifetime(), 82, 885)]
 fn the_worlds_are_as_big_as_they_were(

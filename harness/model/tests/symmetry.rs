@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use model::{
-    Answer, Binding, Container, Event, Graph, Iommu, Presence, Reading, Shape, State, World,
-    decide,
+    Answer, Binding, Container, Driver, Event, Graph, Iommu, Presence, Reading, Shape, State,
+    World, decide,
     state::{DeviceState, File, GroupState},
     symmetry::{Merged, Symmetry},
     view::{Stage, View},
@@ -188,15 +188,16 @@ fn device(world: &World) -> impl Strategy<Value = DeviceState> + use<> {
     let file = (option::of(binding(world)), any::<bool>());
     let file = file.prop_map(|(binding, mapped)| File { binding, mapped });
     let presences = [Presence::Here, Presence::Leaving, Presence::Gone];
+    let drivers = [Driver::None, Driver::Vfio, Driver::Kernel];
     (
         prop::sample::select(presences.to_vec()),
-        any::<bool>(),
+        prop::sample::select(drivers.to_vec()),
         option::of(file),
         option::of(binding(world)),
     )
-        .prop_map(|(presence, on_vfio, file, held)| DeviceState {
+        .prop_map(|(presence, driver, file, held)| DeviceState {
             presence,
-            on_vfio,
+            driver,
             file,
             held,
         })

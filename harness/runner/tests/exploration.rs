@@ -35,7 +35,7 @@ enum Wrong {
 use Wrong::{Answers, Does, Idle, Missing};
 
 /// Neither a call nor DMA tells at once that a device has no driver any more.
-const ONLY_SYSFS_TELLS: &str = "vfio-pci leaves";
+const ONLY_SYSFS_TELLS: &str = "driver leaves";
 
 fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
     // Where model and kernel disagree about what is open, vfio-pci would wait for ever.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use model::{Device, Group, Presence, Shape, State, World};
+use model::{Device, Driver, Group, Presence, Shape, State, World};
 
 use crate::explore::words::Words;
 
@@ -58,14 +58,15 @@ pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
 fn of_device(words: Words<'_>, state: &State, device: Device) -> Vec<Readback> {
     let role = words.role(device);
     let now = &state.devices[device.0];
-    // vfio-pci enables a device for the first that gets access, and disables it after the last.
-    let enabled = on_off(now.bindings().next().is_some());
+    // vfio-pci enables a device for the first that gets access, and disables it after the last;
+    // a kernel driver has it enabled all the time.
+    let enabled = on_off(now.driver == Driver::Kernel || now.bindings().next().is_some());
     let by_driver = format!("/sys/bus/pci/drivers/vfio-pci/{{{role}}}/enable");
     let by_bus = format!("/sys/bus/pci/devices/{{{role}}}/enable");
     let read = |path, says| Readback { path, says };
     match now.presence {
         Presence::Gone => vec![read(by_bus, Says::Nothing)],
-        Presence::Here if now.on_vfio => vec![read(by_driver, enabled)],
+        Presence::Here if now.on_vfio() => vec![read(by_driver, enabled)],
         // A driver that is asked to let go is no longer shown, however long that takes.
         Presence::Here | Presence::Leaving => {
             vec![read(by_driver, Says::Nothing), read(by_bus, enabled)]
@@ -81,7 +82,7 @@ fn of_node(words: Words<'_>, state: &State, group: Group) -> Option<Readback> {
         .0
         .members(group)
         .map(|device| &state.devices[device.0]);
-    let says = match members.any(|device| device.on_vfio) {
+    let says = match members.any(|device| device.on_vfio()) {
         true => Says::Something,
         false => Says::Nothing,
     };
@@ -152,9 +153,15 @@ mod tests {
         let world = World::group(Shape::Functions);
         let node =
             |says: &str| format!("read_file: {{path: \"/sys/class/vfio/{{group}}/dev\"{says}}}");
-        let with = after(&world, &[Event::Unbind(DEVICE)]);
+        let with = after(&world, &[Event::Drive(DEVICE, Driver::None)]);
         assert!(with.contains(&node("")), "{with:?}");
-        let without = after(&world, &[Event::Unbind(DEVICE), Event::Unbind(Device(1))]);
+        let without = after(
+            &world,
+            &[
+                Event::Drive(DEVICE, Driver::None),
+                Event::Drive(Device(1), Driver::None),
+            ],
+        );
         assert!(without.contains(&node(", errno: ENOENT")), "{without:?}");
     }
 

@@ -9,7 +9,7 @@ use model::{Graph, Group, Ioas, Iommu, Shape, World};
 
 use crate::explore::{
     course::{Course, Move, Played},
-    probe::{Probe, Target, probes},
+    probe::{Probe, Target, kernel_does_dma, probes},
     readback::{Readback, readbacks},
     sight::Sight,
     words::{Words, does_dma, end_name, shape_name},
@@ -61,6 +61,9 @@ pub fn script(
         };
         writer.read_back(&readbacks(world, state));
         writer.look(&probes(world, state, sight, &others));
+        if kernel_does_dma(world, state, sight) {
+            writer.kernel_dma();
+        }
     }
     writer.end()
 }
@@ -84,6 +87,9 @@ pub fn course(course: &Course, moves: &[Move], sight: &Sight) -> Script {
         writer.look(&common(
             states().map(|state| probes(world, state, sight, &everywhere)),
         ));
+        if states().all(|state| kernel_does_dma(world, state, sight)) {
+            writer.kernel_dma();
+        }
         course = next;
     }
     writer.end()
@@ -232,6 +238,10 @@ impl<'a> Writer<'a> {
         for readback in readbacks {
             self.step(format_args!("{readback}"));
         }
+    }
+
+    fn kernel_dma(&mut self) {
+        self.step(format_args!("random: {{bytes: 16}}"));
     }
 
     fn look(&mut self, probes: &BTreeSet<Probe>) {

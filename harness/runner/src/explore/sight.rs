@@ -37,10 +37,16 @@ impl Sight {
         }
     }
 
-    /// Whether the DMA of a group of this shape tells something.
+    /// Whether the DMA that the devices of a group of this shape do on demand tells something.
     #[must_use]
     pub fn sees(&self, shape: Shape) -> bool {
-        does_dma(shape) && !self.blind.contains_key(shape_name(shape))
+        does_dma(shape) && self.sees_kernel(shape)
+    }
+
+    /// Whether the DMA of a kernel driver tells something in a group of this shape.
+    #[must_use]
+    pub fn sees_kernel(&self, shape: Shape) -> bool {
+        !self.blind.contains_key(shape_name(shape))
     }
 
     /// What is not looked at, and why.

@@ -1,6 +1,6 @@
 //! Events in the words of the case language.
 
-use model::{Answer, Device, Event, Group, Ioas, Iommu, Pt, Shape, State, World};
+use model::{Answer, Device, Driver, Event, Group, Ioas, Iommu, Pt, Shape, State, World};
 
 /// IOVA of the page of the first IOAS; each further one is this much higher.
 const IOVA: u64 = 0x40_0010_0000;
@@ -138,9 +138,13 @@ impl Words<'_> {
             Event::Close(device) => format!("close: {device}"),
             Event::CloseGroup(group) => format!("close: {group}"),
             Event::CloseIommu(iommu) => format!("close: {iommu}"),
-            Event::Unbind(device) => format!("driver: {{of: {}, to: none}}", self.role(device)),
-            Event::Rebind(device) => {
-                format!("driver: {{of: {}, to: vfio-pci}}", self.role(device))
+            Event::Drive(device, driver) => {
+                let to = match driver {
+                    Driver::None => "none",
+                    Driver::Vfio => "vfio-pci",
+                    Driver::Kernel => "native",
+                };
+                format!("driver: {{of: {}, to: {to}}}", self.role(device))
             }
             Event::KernelDriver(group) => {
                 let role = self.group_role(group);
@@ -233,5 +237,6 @@ pub const fn shape_name(shape: Shape) -> &'static str {
         Shape::Mdev => "mdev",
         Shape::Sriov => "sriov",
         Shape::Hotplug => "hotplug",
+        Shape::Native => "native",
     }
 }

@@ -162,6 +162,7 @@ fn usage(sight: &DeviceSight) -> String {
 
 const fn phase(phase: Phase) -> &'static str {
     match phase {
+        Phase::KernelDriver => "on its kernel driver",
         Phase::Driverless => "no driver",
         Phase::Closed => "closed",
         Phase::Open => "open",
