@@ -11,7 +11,7 @@ use std::{
 
 use case::{Case, Corpus};
 use runner::{
-    cli::Exit,
+    exit::Exit,
     lab::{Lab, LabError, load_corpus},
     options::{Options as LabOptions, root},
     record::{RunDir, timestamp},

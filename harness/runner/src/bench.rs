@@ -5,6 +5,7 @@
 use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -13,8 +14,8 @@ use vm_images::{Entry, Terminal};
 use xshell::{Shell, cmd};
 
 use crate::{
-    cli::Exit,
     event::{Event, Sink},
+    exit::Exit,
     kselftest::{self, KselftestError},
     lab::{Lab, LabError, load_corpus},
     options::Options,
@@ -79,11 +80,20 @@ impl BenchOptions {
     }
 }
 
-/// Measures and prints.
-///
-/// # Errors
-/// With the first thing that could not be measured; what was measured is printed.
-pub fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
+/// Does what the options say, and says what went wrong on standard error.
+#[must_use]
+pub fn main(options: &BenchOptions) -> ExitCode {
+    match bench(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit().code(false)
+        }
+    }
+}
+
+/// Measures and prints; after an error what was measured before it is printed.
+fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let tree = bench.tree()?;
     let folder = scratch()?;
     let options = &bench.run;

@@ -12,6 +12,7 @@ use vm_images::Terminal;
 
 use crate::{
     event::Sink,
+    exit::Exit,
     lab::{Lab, LabError, folders, load_corpus, orphaned_snapshots},
     options::{Format, Options},
     report::{Human, Json, Ktap},
@@ -19,36 +20,6 @@ use crate::{
     select::{BadFilter, Selection},
     snapshot::Mode,
 };
-
-/// Exit codes; documented in `--help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Every verdict as expected.
-    Ok = 0,
-    /// A case failed.
-    Failed = 1,
-    /// Wrong usage or a mistake in a case file.
-    Usage = 2,
-    /// Nothing selected.
-    Nothing = 3,
-    /// The machine could not be built or booted.
-    NoMachine = 4,
-    /// Ctrl-C.
-    Interrupted = 130,
-}
-
-impl Exit {
-    /// The code of a process; `git bisect run` knows only good, bad, and cannot tell.
-    #[must_use]
-    pub fn code(self, bisect: bool) -> ExitCode {
-        match (self, bisect) {
-            (Self::Ok | Self::Failed, _) | (_, false) => ExitCode::from(self as u8),
-            (Self::Interrupted, true) => ExitCode::from(255), // ends the bisection
-            (_, true) => ExitCode::from(125),
-        }
-    }
-}
 
 /// Why a run did not come to a summary.
 #[derive(Debug, thiserror::Error)]
@@ -190,8 +161,7 @@ fn judge(
 }
 
 /// How transcripts are treated.
-#[must_use]
-pub fn mode(options: &Options) -> Mode {
+fn mode(options: &Options) -> Mode {
     match (options.bless, options.no_snapshots) {
         (true, _) => Mode::Bless,
         (false, true) => Mode::Ignore,
@@ -208,18 +178,6 @@ fn sinks(options: &Options, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
         Format::Json => Box::new(Json(io::stdout())),
     };
     Ok(vec![Box::new(Ktap::new(ktap)), output])
-}
-
-/// `cargo xtask bench`.
-#[must_use]
-pub fn bench(options: &crate::bench::BenchOptions) -> ExitCode {
-    match crate::bench::bench(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            error.exit().code(false)
-        }
-    }
 }
 
 /// Writes `cases/schema.json`.

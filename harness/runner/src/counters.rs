@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::guest::Lost;
 
+/// Folder of a run's folder that has them, where no other is given.
+pub(crate) const COUNTERS: &str = "counters";
+
 /// Most bytes of counters taken from one guest: a hundred times what a kernel has.
 const LIMIT: usize = 64 << 20;
 

@@ -10,7 +10,9 @@ use clap::Args;
 use coverage::{Coverage, Diff, FileCoverage, Reasons, ReasonsError, Tracefile};
 
 use crate::{
-    cli::{self, CliError, Exit},
+    cli::{self, CliError},
+    counters::COUNTERS,
+    exit::Exit,
     kselftest::{self, KselftestError},
     lcov::{Lcov, LcovError},
     options::{Options, root},
@@ -66,8 +68,6 @@ no error return, or one that was reached.";
 const SAVED: &str = "coverage.json";
 /// File of a run's folder: the tracefile.
 const TRACEFILE: &str = "coverage.info";
-/// Folder of a run's folder: the counters of its guests.
-pub(crate) const COUNTERS: &str = "counters";
 
 /// Why there is no coverage.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use clap::Args;
 use export::{ExportError, Program};
 
 use crate::{
-    cli::Exit,
+    exit::Exit,
     lab::load_corpus,
     offer,
     options::root,

@@ -13,7 +13,7 @@ use wire::{Location, Observed, Op, Plan};
 
 use crate::{
     agent::AgentError,
-    cli::Exit,
+    exit::Exit,
     guest::{BootError, CaseEnd, Guest},
     lab::{Lab, LabError, load_corpus},
     options::Options,

@@ -99,7 +99,7 @@ impl Lab {
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
-        let kept = run_dir.path.join(crate::coverage::COUNTERS);
+        let kept = run_dir.path.join(crate::counters::COUNTERS);
         let kept = options.gcov.clone().or(options.counting.then_some(kept));
         let counters = kept.map(|folder| {
             let made = Counters::new(&folder, image.coverage.as_deref());

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod counters;
 pub mod coverage;
 pub mod event;
+pub mod exit;
 pub mod explore;
 pub mod export_c;
 pub mod guest;

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Command::Coverage(options) => runner::coverage::main(&options),
         Command::Explore(options) => runner::explore::main(&options),
         Command::ExportC(options) => runner::export_c::main(&options),
-        Command::Bench(options) => runner::cli::bench(&options),
+        Command::Bench(options) => runner::bench::main(&options),
         Command::Mutants(options) => mutants::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
         Command::Overview => runner::cli::write_overview(),

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use model::{Reading, World};
 
 use crate::{
-    cli::Exit,
+    exit::Exit,
     explore::{
         drawn,
         error::ExploreError,

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use vm_images::Terminal;
 
 use crate::{
-    cli::Exit,
+    exit::Exit,
     explore::{
         course::{Course, Move},
         error::ExploreError,

@@ -5,7 +5,7 @@ use std::io;
 use model::Unruled;
 
 use crate::{
-    cli::Exit,
+    exit::Exit,
     explore::{picture::PictureError, random::WalkError},
     lab::LabError,
 };

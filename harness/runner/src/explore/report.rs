@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use model::Edge;
 
 use crate::{
-    cli::Exit,
+    exit::Exit,
     explore::{
         error::ExploreError,
         keep::keep,
