@@ -48,7 +48,8 @@ fn go(options: &ExploreOptions) -> Result<Exit, ExploreError> {
     let mut walking = Walking::open(options, plans, &cancel)?;
     let found = walking.all()?;
     let divergences = walking.reproduce(&rules, &found)?;
-    let exit = report::report(options, &walking, &divergences)?;
+    let reduced = walking.reduce_lost(&rules)?;
+    let exit = report::report(options, &walking, &divergences, &reduced)?;
     draw(target, || Picture::of_walks(&walking.plans))?;
     Ok(if cancel.is_cancelled() {
         Exit::Interrupted

@@ -31,6 +31,10 @@ pub struct ExploreOptions {
     #[arg(long, value_name = "IMAGE")]
     pub kernel: Option<PathBuf>,
 
+    /// QEMU binary.
+    #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
+    pub qemu: PathBuf,
+
     /// Print the worlds with the numbers of their states and transitions, and boot nothing.
     #[arg(long)]
     pub list: bool,
@@ -101,6 +105,7 @@ impl ExploreOptions {
             jobs: self.jobs,
             linux: self.linux.clone(),
             kernel: self.kernel.clone(),
+            qemu: self.qemu.clone(),
             ..Options::standard()
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use model::{Edge, Graph, Progress, Rule, Unruled, Walk, World, walks};
+use model::{Graph, Progress, Rule, Unruled, Walk, World, walks};
 
 use crate::{
     explore::{
@@ -127,11 +127,13 @@ impl Walked {
         *self.script.transition_of.get(failed?)?
     }
 
-    /// The transition that was not as the model says.
+    /// Whether the kernel failed it as a whole: it broke down, or its log says that something
+    /// is wrong, and no transition is to blame.
     #[must_use]
-    pub fn diverging<'a>(&self, plan: &'a Plan) -> Option<&'a Edge> {
-        let edge = plan.walks[self.walk].get(self.diverges_at()?)?;
-        plan.graph.edges.get(*edge)
+    pub fn is_lost(&self) -> bool {
+        let verdict = self.record.as_ref().map(|record| record.verdict);
+        let of_kernel = |it| !matches!(it, Verdict::Pass | Verdict::Skip | Verdict::Error);
+        verdict.is_some_and(of_kernel) && self.diverges_at().is_none()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Random walks: longer, through a larger world, and with events that race.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -24,6 +27,8 @@ use crate::{
 const TRIES: usize = 2;
 /// A divergence is made shorter with so many runs at most.
 const MOST_RUNS: u32 = 300;
+/// And for so long: a walk that hangs takes a minute each time.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Why a walk has no result.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +185,7 @@ struct Trial<'a> {
     walker: &'a Walker,
     tester: &'a mut dyn Tester,
     runs: u32,
+    since: Instant,
     failed: Option<(Vec<Move>, Script, Record)>,
 }
 
@@ -189,6 +195,7 @@ impl<'a> Trial<'a> {
             walker,
             tester,
             runs: 0,
+            since: Instant::now(),
             failed: None,
         }
     }
@@ -197,7 +204,7 @@ impl<'a> Trial<'a> {
     fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
         let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
         for _ in 0..if races { TRIES } else { 1 } {
-            if self.runs >= MOST_RUNS {
+            if self.runs >= MOST_RUNS || self.since.elapsed() > LONGEST {
                 break;
             }
             match self.run(moves) {

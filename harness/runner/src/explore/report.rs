@@ -40,18 +40,22 @@ pub fn list(plans: &[Plan]) -> Result<Exit, ExploreError> {
     Ok(Exit::Ok)
 }
 
-/// Prints what was covered, and each rule that the kernel does not keep.
+/// Prints what was covered, each rule that the kernel does not keep, and what was lost.
 pub fn report(
     options: &ExploreOptions,
     walking: &Walking<'_>,
     divergences: &[(Broken, Option<Divergence>)],
+    reduced: &[(usize, Option<Divergence>)],
 ) -> Result<Exit, ExploreError> {
     let mut out = io::stdout().lock();
     for (broken, divergence) in divergences {
         diverges(&mut out, walking, *broken, divergence.as_ref())?;
     }
+    for (first, shorter) in reduced {
+        lost(&mut out, walking, *first, shorter.as_ref())?;
+    }
     for one in &walking.walked {
-        without_transition(&mut out, walking, one)?;
+        without_verdict(&mut out, walking, one)?;
     }
     let (mut covered, mut reachable, mut skipped) = (0, 0, 0);
     for (number, plan) in walking.plans.iter().enumerate() {
@@ -142,20 +146,50 @@ fn rule(edge: &Edge) -> String {
     )
 }
 
-/// A walk that failed as a whole: a guest that was lost, say.
-fn without_transition(out: &mut impl Write, walking: &Walking<'_>, one: &Walked) -> io::Result<()> {
-    let Some(record) = &one.record else {
+/// A walk that the kernel failed as a whole, and what is left of it.
+fn lost(
+    out: &mut impl Write,
+    walking: &Walking<'_>,
+    first: usize,
+    shorter: Option<&Divergence>,
+) -> io::Result<()> {
+    let one = &walking.walked[first];
+    let world = walking.plans[one.plan].world.name;
+    let (record, script) = match shorter {
+        Some(shorter) => (Some(&shorter.record), &shorter.script),
+        None => (one.record.as_ref(), &one.script),
+    };
+    write!(out, "a walk of {world} is lost: ")?;
+    match (shorter, record) {
+        (Some(shorter), _) => writeln!(out, "{shorter}")?,
+        (None, record) => {
+            let reason = record.and_then(|record| record.reason.as_deref());
+            writeln!(
+                out,
+                "it was not lost again; at first it was\n  {}",
+                reason.unwrap_or_default()
+            )?;
+        }
+    }
+    writeln!(out, "{}", keep(&walking.lab, &one.id(), script)?)?;
+    let alike = walking.walked.iter().filter(|it| it.plan == one.plan);
+    match alike.filter(|it| it.is_lost()).count() {
+        0 | 1 => Ok(()),
+        all => writeln!(out, "  {} further walks of {world} are lost", all - 1),
+    }
+}
+
+/// A walk on which there is no verdict.
+fn without_verdict(out: &mut impl Write, walking: &Walking<'_>, one: &Walked) -> io::Result<()> {
+    let record = one.record.as_ref();
+    let Some(record) = record.filter(|record| record.verdict == Verdict::Error) else {
         return Ok(());
     };
-    if matches!(record.verdict, Verdict::Pass | Verdict::Skip) || one.diverges_at().is_some() {
-        return Ok(());
-    }
-    let kept = keep(&walking.lab, &one.id(), &one.script)?;
-    let world = walking.plans[one.plan].world.name;
     writeln!(
         out,
-        "{} of {world}: {}\n  {}\n{kept}",
+        "{} of {}: {}\n  {}",
         one.id(),
+        walking.plans[one.plan].world.name,
         record.verdict,
         record.reason.as_deref().unwrap_or_default(),
     )

@@ -149,6 +149,37 @@ impl<'a> Walking<'a> {
         Ok(true)
     }
 
+    /// The first walk of each world that was lost as a whole, to a panic, say, and what is
+    /// left of it when it is made shorter; none where it is not lost again.
+    ///
+    /// # Errors
+    /// When there is no guest.
+    pub fn reduce_lost(
+        &self,
+        rules: &[Rule],
+    ) -> Result<Vec<(usize, Option<Divergence>)>, ExploreError> {
+        let mut hand = Hand::new(&self.lab, self.cancel)?;
+        let mut reduced = Vec::new();
+        for plan in 0..self.plans.len() {
+            let mut walked = self.walked.iter();
+            let first = walked.position(|one| one.plan == plan && one.is_lost());
+            let Some(first) = first.filter(|_| !self.cancel.is_cancelled()) else {
+                continue;
+            };
+            let one = &self.walked[first];
+            let moves = self.moves(plan, &self.plans[plan].walks[one.walk]);
+            let shorter = self.walker(plan, rules).divergence(moves, &mut hand);
+            match shorter {
+                Ok(shorter) => reduced.push((first, shorter)),
+                Err(WalkError::NoVerdict(_) | WalkError::Interrupted) => {
+                    reduced.push((first, None))
+                }
+                Err(error) => return Err(ExploreError::Walk(first as u64, error)),
+            }
+        }
+        Ok(reduced)
+    }
+
     /// The shortest walk for each rule that is broken in a world, where one can be found.
     ///
     /// # Errors
@@ -186,24 +217,34 @@ impl<'a> Walking<'a> {
         hand: &mut Hand<'_>,
     ) -> Result<Option<Divergence>, ExploreError> {
         let plan = &self.plans[broken.plan];
-        let walker = Walker {
-            begin: Course::begin(plan.world.clone(), rules.to_vec()),
-            sight: Sight::of(&plan.world, &self.lab.platform),
-            seed: 0,
-            length: 0,
-        };
-        let moves = |edges: &[usize]| -> Vec<Move> {
-            let edges = edges.iter().map(|edge| &plan.graph.edges[*edge]);
-            edges.map(|edge| Move::One(edge.event)).collect()
-        };
+        let walker = self.walker(broken.plan, rules);
         let failed = |error| ExploreError::Walk(broken.walked as u64, error);
-        let short = walker.divergence(moves(&shortest(&plan.graph, broken.edge)), hand);
+        let short = self.moves(broken.plan, &shortest(&plan.graph, broken.edge));
+        let short = walker.divergence(short, hand);
         if let Some(divergence) = short.map_err(failed)? {
             return Ok(Some(divergence));
         }
         let one = &self.walked[broken.walked];
         let whole = &plan.walks[one.walk][..=one.diverges_at().unwrap_or_default()];
-        walker.divergence(moves(whole), hand).map_err(failed)
+        let whole = self.moves(broken.plan, whole);
+        walker.divergence(whole, hand).map_err(failed)
+    }
+
+    /// Takes single walks of a world.
+    fn walker(&self, plan: usize, rules: &[Rule]) -> Walker {
+        let world = &self.plans[plan].world;
+        Walker {
+            begin: Course::begin(world.clone(), rules.to_vec()),
+            sight: Sight::of(world, &self.lab.platform),
+            seed: 0,
+            length: 0,
+        }
+    }
+
+    fn moves(&self, plan: usize, edges: &[usize]) -> Vec<Move> {
+        let all = &self.plans[plan].graph.edges;
+        let events = edges.iter().map(|edge| all[*edge].event);
+        events.map(Move::One).collect()
     }
 }
 
