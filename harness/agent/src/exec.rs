@@ -1,11 +1,10 @@
 //! Executes the ops of a plan, one after the other, in the case's own process.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
-    num::NonZeroUsize,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     sync::Barrier,
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
@@ -16,30 +15,28 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         eventfd::{EfdFlags, EventFd},
-        mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
-        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+        mman::{MapFlags, ProtFlags, mmap, munmap},
         wait::WaitStatus,
     },
-    unistd::alarm,
 };
 use wire::{
-    Access, Arg, Chain, Dma, Fault, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch,
-    Save, Value, Width,
+    Access, Arg, Chain, Dma, Location, Memory, Observed, Op, OpenFlags, Outcome, Patch, Save,
+    Value, Width,
 };
 
 use crate::{
     config,
     engine::Engines,
-    file,
-    guard::{self, Raised},
-    hold,
+    fault, file, guard, hold,
     injection::{self, Injection},
+    memory::{EdgeBuffer, PAGE, anonymous, nonzero, peek, pointer, protect},
+    memory_file,
     process::{self, Processes, Side, Slots},
-    rights, sysfs,
-    touch::{self, Untouched},
+    rights,
+    stop::{Done, Stop, broken, failure, ok},
+    sysfs, touch,
 };
 
-const PAGE: u64 = 4096;
 /// What a watched page holds before the device is told to write.
 const UNTOUCHED: u64 = 0xa5a5_a5a5_a5a5_a5a5;
 /// Where an NVMe Identify Controller page holds the subsystem's NQN, and how long it is.
@@ -54,45 +51,6 @@ pub struct Machine {
     /// Failure that is injected into the next system call that a case is about.
     pub inject: Option<Injection>,
 }
-
-/// Why an op has no ordinary result.
-enum Stop {
-    Missing(String),
-    Failed(io::Error),
-    Observed(Observed),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<Errno> for Stop {
-    fn from(errno: Errno) -> Self {
-        Self::Failed(errno.into())
-    }
-}
-
-impl From<Raised> for Stop {
-    fn from(Raised(signal): Raised) -> Self {
-        Self::Observed(Observed::Signal(signal))
-    }
-}
-
-impl From<Untouched> for Stop {
-    fn from(why: Untouched) -> Self {
-        match why {
-            Untouched::Raised(raised) => raised.into(),
-            Untouched::Uncounted(errno) => {
-                let why = format!("counting the faults of the process: {errno}");
-                Self::Observed(Observed::Broken { why })
-            }
-        }
-    }
-}
-
-type Done = Result<(u64, Vec<u8>), Stop>;
 
 impl Machine {
     /// Executes one op and says what happened.
@@ -269,7 +227,7 @@ impl Machine {
                 chain,
                 save,
             } => self.pci_capability(fd, *id, *chain, save),
-            Op::ReadFile { at } => Ok((0, read_file(&self.path_of(at)?)?)),
+            Op::ReadFile { at } => Ok((0, file::read_file(&self.path_of(at)?)?)),
             Op::WriteFile { at, text } => {
                 let path = self.path_of(at)?;
                 sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;
@@ -290,7 +248,7 @@ impl Machine {
                 path,
                 length,
                 timeout_ms,
-            } => Ok((0, read_device(path, *length, *timeout_ms)?)),
+            } => Ok((0, file::read_device(path, *length, *timeout_ms)?)),
             Op::Eventfd { save } => {
                 let fd = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC)?;
                 self.keep(save, std::os::fd::OwnedFd::from(fd).into_raw_fd())
@@ -307,13 +265,17 @@ impl Machine {
                 timeout_ms,
             } => {
                 self.engines.forget(device);
-                arrive(device, driver.as_deref(), *timeout_ms)
+                sysfs::arrive(device, driver.as_deref(), *timeout_ms)?;
+                ok(0)
             }
             Op::Await {
                 path,
                 there,
                 timeout_ms,
-            } => await_path(path, *there, *timeout_ms),
+            } => {
+                file::await_path(path, *there, *timeout_ms)?;
+                ok(0)
+            }
             Op::Host(action) => Err(broken(&io::Error::other(format!(
                 "{action:?} is not for this process to do"
             )))),
@@ -324,7 +286,7 @@ impl Machine {
                 huge,
                 save,
             } => {
-                let fd = file::memfd(*size, *fill, *seals, *huge)?;
+                let fd = memory_file::memfd(*size, *fill, *seals, *huge)?;
                 self.keep(save, fd.into_raw_fd())
             }
             Op::Udmabuf {
@@ -333,7 +295,7 @@ impl Machine {
                 size,
                 save,
             } => {
-                let fd = file::udmabuf(self.value(file)? as RawFd, *offset, *size)?;
+                let fd = memory_file::udmabuf(self.value(file)? as RawFd, *offset, *size)?;
                 self.keep(save, fd.into_raw_fd())
             }
             Op::Capability { number, effective } => {
@@ -389,9 +351,9 @@ impl Machine {
                 at,
                 text,
                 timeout_ms,
-            } => Ok((0, await_file(&self.path_of(at)?, text, *timeout_ms)?)),
+            } => Ok((0, file::await_file(&self.path_of(at)?, text, *timeout_ms)?)),
             Op::Exit { process } => self.exit(process),
-            Op::Fault(fault) => commit(*fault),
+            Op::Fault(fault) => fault::commit(*fault),
             Op::FailNth(plan) => Err(Stop::Observed(injection::run(self, plan))),
             Op::Together(ops) => Err(Stop::Observed(self.together(ops))),
         }
@@ -478,7 +440,7 @@ impl Machine {
     }
 
     fn open(&mut self, at: &Location, flags: OpenFlags, save: &str) -> Done {
-        let (path, options) = (self.path_of(at)?, options(flags));
+        let (path, options) = (self.path_of(at)?, file::options(flags));
         let file = self.call(|| options.open(path))?;
         self.keep(save, file.into_raw_fd())
     }
@@ -744,147 +706,6 @@ fn no_process(name: &str) -> Outcome {
     }
 }
 
-fn ok(ret: u64) -> Done {
-    Ok((ret, Vec::new()))
-}
-
-fn failure(error: &io::Error) -> Observed {
-    match error.raw_os_error() {
-        Some(errno) => Observed::Errno {
-            errno,
-            data: Vec::new(),
-        },
-        None => Observed::Broken {
-            why: error.to_string(),
-        },
-    }
-}
-
-fn broken(error: &io::Error) -> Stop {
-    Stop::Observed(Observed::Broken {
-        why: error.to_string(),
-    })
-}
-
-fn options(flags: OpenFlags) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    match flags {
-        OpenFlags::ReadWrite => options.read(true).write(true),
-        OpenFlags::ReadOnly => options.read(true),
-        OpenFlags::WriteOnly => options.write(true),
-    };
-    options
-}
-
-fn read_file(path: &str) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; PAGE as usize];
-    let read = File::open(path)?.read(&mut bytes)?;
-    bytes.truncate(read);
-    Ok(bytes)
-}
-
-/// What a file says once it says this, or at the deadline.
-fn await_file(path: &str, text: &str, timeout_ms: u64) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    loop {
-        let bytes = read_file(path)?;
-        if bytes.trim_ascii() == text.as_bytes() || Instant::now() >= deadline {
-            return Ok(bytes);
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Reads so many bytes, or gives up with ETIMEDOUT.
-///
-/// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
-/// ends that.
-fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
-    let interrupt = SigAction::new(
-        SigHandler::Handler(interrupted),
-        SaFlags::empty(),
-        SigSet::empty(),
-    );
-    // SAFETY: the handler does nothing.
-    unsafe { sigaction(Signal::SIGALRM, &interrupt)? };
-    alarm::set(timeout_ms.div_ceil(1000) as u32);
-    let read = read_until(path, length, timeout_ms);
-    alarm::cancel();
-    read
-}
-
-extern "C" fn interrupted(_: i32) {}
-
-fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    let mut bytes = vec![0; length as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
-            {
-                std::thread::yield_now();
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-/// A device is in sysfs some time before the kernel lets a driver have it.
-fn arrive(device: &str, driver: Option<&str>, timeout_ms: u64) -> Done {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    loop {
-        match sysfs::set_driver_anew(device, driver) {
-            Ok(()) => return ok(0),
-            Err(error) if Instant::now() >= deadline => return Err(error.into()),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-}
-
-fn await_path(path: &str, there: bool, timeout_ms: u64) -> Done {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    // sysfs tells nobody who watches a directory of it.
-    while std::path::Path::new(path).exists() != there {
-        if Instant::now() >= deadline {
-            return Err(Errno::ETIMEDOUT.into());
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    ok(0)
-}
-
-/// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without
-/// access is an outcome.
-fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
-    let mut bytes = Vec::with_capacity(length as usize);
-    let whole = length / 8 * 8;
-    for offset in (0..whole).step_by(8) {
-        bytes.extend(guard::load(at + offset, Width::W8)?.to_le_bytes());
-    }
-    for offset in whole..length {
-        bytes.push(guard::load(at + offset, Width::W1)? as u8);
-    }
-    Ok(bytes)
-}
-
 fn signature(page: &[u8]) -> String {
     let text = page.get(SIGNATURE).unwrap_or_default();
     let end = text
@@ -915,108 +736,6 @@ fn with_fd<T>(fd: u64, work: impl FnOnce(BorrowedFd<'_>) -> nix::Result<T>) -> R
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     debug_assert!(fd.as_raw_fd() >= 0);
     Ok(work(fd)?)
-}
-
-fn nonzero(length: u64) -> Result<NonZeroUsize, Stop> {
-    NonZeroUsize::new(length as usize).ok_or(Stop::Failed(Errno::EINVAL.into()))
-}
-
-fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, Stop> {
-    std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(Stop::Failed(Errno::EINVAL.into()))
-}
-
-fn anonymous(length: u64, kind: MapFlags) -> Result<u64, Stop> {
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice.
-    let at = unsafe { mmap_anonymous(None, nonzero(length)?, access, kind)? };
-    Ok(at.as_ptr() as u64)
-}
-
-fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), Stop> {
-    // SAFETY: only changes the rights of a mapping that was made by the caller.
-    unsafe { nix::sys::mman::mprotect(pointer(at)?, length as usize, access)? };
-    Ok(())
-}
-
-/// A buffer that ends where its mapping ends, with an inaccessible page behind it.
-struct EdgeBuffer {
-    base: u64,
-    span: u64,
-    at: u64,
-    length: usize,
-}
-
-impl EdgeBuffer {
-    fn new(bytes: &[u8], read_only: bool) -> Result<Self, Stop> {
-        let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
-        let span = usable + PAGE;
-        let base = anonymous(span, MapFlags::MAP_PRIVATE)?;
-        let at = base + usable - bytes.len() as u64;
-        // SAFETY: `at..at + len` lies within the mapping made above.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
-        protect(base + usable, PAGE, ProtFlags::PROT_NONE)?;
-        if read_only {
-            protect(base, usable, ProtFlags::PROT_READ)?;
-        }
-        Ok(Self {
-            base,
-            span,
-            at,
-            length: bytes.len(),
-        })
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        // SAFETY: readable for the life of the mapping; nothing else writes to it any more.
-        unsafe { std::slice::from_raw_parts(self.at as *const u8, self.length) }.to_vec()
-    }
-}
-
-impl Drop for EdgeBuffer {
-    fn drop(&mut self) {
-        if let Ok(base) = pointer(self.base) {
-            // SAFETY: the mapping is this buffer's own.
-            let _ = unsafe { munmap(base, self.span as usize) };
-        }
-    }
-}
-
-/// Deliberate faults, for the tests of the harness.
-fn commit(fault: Fault) -> Done {
-    match fault {
-        Fault::None => {}
-        Fault::PanicKernel => sysfs::write("/proc/sysrq-trigger", "c")?,
-        Fault::Hang => loop {
-            nix::unistd::pause();
-        },
-        Fault::KillAgent => {
-            let init = nix::unistd::Pid::from_raw(1);
-            nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
-        }
-        Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
-        Fault::Die => nix::sys::signal::raise(Signal::SIGKILL)?,
-        Fault::Garbage => write_garbage()?,
-        Fault::LockMemory => {
-            let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;
-            // SAFETY: the mapping was made just now with this length.
-            unsafe { nix::sys::mman::mlock(at, PAGE as usize)? };
-        }
-    }
-    ok(0)
-}
-
-/// The port is still open in this process, as in the agent that forked it.
-fn write_garbage() -> io::Result<()> {
-    for name in sysfs::names("/proc/self/fd") {
-        let path = format!("/proc/self/fd/{name}");
-        let target = sysfs::link_name(&path).unwrap_or_default();
-        if let (true, Ok(fd)) = (target.starts_with("vport"), name.parse::<RawFd>()) {
-            // SAFETY: borrowed for one write; ManuallyDrop keeps it open.
-            let mut port = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
-            return io::Write::write_all(&mut *port, b"this is no frame");
-        }
-    }
-    Err(io::Error::other("the port is not open here"))
 }
 
 #[cfg(test)]
@@ -1142,36 +861,5 @@ mod tests {
         };
         let both = machine.execute(&Op::Together(vec![events, Op::Signal { fd }]));
         assert_eq!(returned(ended(both.observed).swap_remove(0)), 1);
-    }
-
-    #[test]
-    fn a_file_is_awaited_up_to_the_deadline() {
-        let path = "/proc/sys/kernel/ostype";
-        assert_eq!(await_file(path, "Linux", 60_000).unwrap(), b"Linux\n");
-        assert_eq!(await_file(path, "gone", 1).unwrap(), b"Linux\n");
-    }
-
-    #[test]
-    fn a_memfd_has_its_size_its_contents_and_its_seals() {
-        let file =
-            File::from(file::memfd(8192, Some(3), libc::F_SEAL_SHRINK as u32, false).unwrap());
-        let mut bytes = [0; 8192];
-        file.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(bytes, [3; 8192]);
-        assert_eq!(
-            file.set_len(0).unwrap_err().raw_os_error(),
-            Some(libc::EPERM)
-        );
-    }
-
-    #[test]
-    fn a_limit_can_be_lowered_and_raised() {
-        let (soft, hard) =
-            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
-        rights::set_limit(wire::Resource::Memlock, 0).unwrap();
-        rights::set_limit(wire::Resource::Memlock, soft).unwrap();
-        let after =
-            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
-        assert_eq!(after, (soft, hard));
     }
 }

@@ -1,70 +1,125 @@
-//! Files that are memory: memfd and what is made of them.
+//! Files that are read, and waited for.
 
 use std::{
     fs::{File, OpenOptions},
-    io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
-    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    unistd::alarm,
 };
+use wire::OpenFlags;
 
-/// `_IOW('u', 0x42, struct udmabuf_create)`.
-const UDMABUF_CREATE: libc::c_ulong = 0x4018_7542;
+use crate::memory::PAGE;
 
-#[repr(C)]
-struct UdmabufCreate {
-    memfd: u32,
-    flags: u32,
-    offset: u64,
-    size: u64,
+/// How a file is opened.
+pub fn options(flags: OpenFlags) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    match flags {
+        OpenFlags::ReadWrite => options.read(true).write(true),
+        OpenFlags::ReadOnly => options.read(true),
+        OpenFlags::WriteOnly => options.write(true),
+    };
+    options
 }
 
-/// Makes a file of `size` bytes, filled or one hole, and seals it.
-pub fn memfd(size: u64, fill: Option<u8>, seals: u32, huge: bool) -> io::Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    let flags = flags | if huge { libc::MFD_HUGETLB } else { 0 };
-    // SAFETY: a constant name; a non-negative result is a new descriptor of ours.
-    let fd = Errno::result(unsafe { libc::memfd_create(c"case".as_ptr(), flags) })?;
-    // SAFETY: see above.
-    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-    file.set_len(size)?;
-    if let (Some(fill), Some(length)) = (fill, std::num::NonZeroUsize::new(size as usize)) {
-        write_all(&file, fill, length)?;
+/// The first page of what a file says.
+pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; PAGE as usize];
+    let read = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// What a file says once it says this, or at the deadline.
+pub fn await_file(path: &str, text: &str, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    loop {
+        let bytes = read_file(path)?;
+        if bytes.trim_ascii() == text.as_bytes() || Instant::now() >= deadline {
+            return Ok(bytes);
+        }
+        std::thread::yield_now();
     }
-    // SAFETY: plain system call on a descriptor that outlives it.
-    Errno::result(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) })?;
-    Ok(file.into())
 }
 
-/// Through a mapping: files of huge pages have no write(2).
-fn write_all(file: &File, fill: u8, length: std::num::NonZeroUsize) -> io::Result<()> {
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping of its own, written within its length and removed again.
-    unsafe {
-        let at = mmap(None, length, access, MapFlags::MAP_SHARED, file, 0)?;
-        std::ptr::write_bytes(at.as_ptr().cast::<u8>(), fill, length.get());
-        munmap(at, length.get())?;
+/// Reads so many bytes, or gives up with ETIMEDOUT.
+///
+/// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
+/// ends that.
+pub fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let interrupt = SigAction::new(
+        SigHandler::Handler(interrupted),
+        SaFlags::empty(),
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(Signal::SIGALRM, &interrupt)? };
+    alarm::set(timeout_ms.div_ceil(1000) as u32);
+    let read = read_until(path, length, timeout_ms);
+    alarm::cancel();
+    read
+}
+
+extern "C" fn interrupted(_: i32) {}
+
+fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
+            {
+                std::thread::yield_now();
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Waits until a path is there, or is gone.
+pub fn await_path(path: &str, there: bool, timeout_ms: u64) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    // sysfs tells nobody who watches a directory of it.
+    while std::path::Path::new(path).exists() != there {
+        if Instant::now() >= deadline {
+            return Err(Errno::ETIMEDOUT.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }
 
-/// Makes a dma-buf of part of a memfd.
-pub fn udmabuf(memfd: RawFd, offset: u64, size: u64) -> io::Result<OwnedFd> {
-    let device = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/udmabuf")?;
-    let create = UdmabufCreate {
-        memfd: memfd as u32,
-        flags: 1, // UDMABUF_FLAGS_CLOEXEC
-        offset,
-        size,
-    };
-    // SAFETY: the structure is what the request takes; the result is a new descriptor.
-    let fd = unsafe { libc::ioctl(device.as_raw_fd(), UDMABUF_CREATE, &raw const create) };
-    // SAFETY: see above.
-    Ok(unsafe { OwnedFd::from_raw_fd(Errno::result(fd)?) })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_awaited_up_to_the_deadline() {
+        let path = "/proc/sys/kernel/ostype";
+        assert_eq!(await_file(path, "Linux", 60_000).unwrap(), b"Linux\n");
+        assert_eq!(await_file(path, "gone", 1).unwrap(), b"Linux\n");
+    }
 }

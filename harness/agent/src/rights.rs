@@ -81,7 +81,7 @@ fn kilobytes(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::kilobytes;
+    use super::*;
 
     #[test]
     fn a_line_is_found_by_its_whole_name() {
@@ -90,5 +90,16 @@ mod tests {
         assert_eq!(kilobytes(status, "VmLck"), Some(0));
         assert_eq!(kilobytes(status, "Threads"), None);
         assert_eq!(kilobytes(status, "VmRSS"), None);
+    }
+
+    #[test]
+    fn a_limit_can_be_lowered_and_raised() {
+        let (soft, hard) =
+            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+        set_limit(wire::Resource::Memlock, 0).unwrap();
+        set_limit(wire::Resource::Memlock, soft).unwrap();
+        let after =
+            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MEMLOCK).unwrap();
+        assert_eq!(after, (soft, hard));
     }
 }

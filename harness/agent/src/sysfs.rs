@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Contents without the trailing newline; empty when unreadable.
@@ -86,4 +87,17 @@ pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
 pub fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
     set_driver(device, None)?;
     set_driver(device, driver)
+}
+
+/// Gives a driver a device that has just come: it is in sysfs some time before the kernel lets
+/// a driver have it.
+pub fn arrive(device: &str, driver: Option<&str>, timeout_ms: u64) -> io::Result<()> {
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    loop {
+        match set_driver_anew(device, driver) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }

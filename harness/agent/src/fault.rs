@@ -1,0 +1,54 @@
+//! Deliberate faults, for the tests of the harness.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{FromRawFd, RawFd},
+};
+
+use nix::sys::{mman::MapFlags, signal::Signal};
+use wire::Fault;
+
+use crate::{
+    memory::{PAGE, anonymous, pointer},
+    stop::{Done, ok},
+    sysfs,
+};
+
+/// Commits one.
+pub fn commit(fault: Fault) -> Done {
+    match fault {
+        Fault::None => {}
+        Fault::PanicKernel => sysfs::write("/proc/sysrq-trigger", "c")?,
+        Fault::Hang => loop {
+            nix::unistd::pause();
+        },
+        Fault::KillAgent => {
+            let init = nix::unistd::Pid::from_raw(1);
+            nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
+        }
+        Fault::Warn => sysfs::write("/dev/kmsg", "<4>------------[ cut here ]------------\n")?,
+        Fault::Die => nix::sys::signal::raise(Signal::SIGKILL)?,
+        Fault::Garbage => write_garbage()?,
+        Fault::LockMemory => {
+            let at = pointer(anonymous(PAGE, MapFlags::MAP_PRIVATE)?)?;
+            // SAFETY: the mapping was made just now with this length.
+            unsafe { nix::sys::mman::mlock(at, PAGE as usize)? };
+        }
+    }
+    ok(0)
+}
+
+/// The port is still open in this process, as in the agent that forked it.
+fn write_garbage() -> io::Result<()> {
+    for name in sysfs::names("/proc/self/fd") {
+        let path = format!("/proc/self/fd/{name}");
+        let target = sysfs::link_name(&path).unwrap_or_default();
+        if let (true, Ok(fd)) = (target.starts_with("vport"), name.parse::<RawFd>()) {
+            // SAFETY: borrowed for one write; ManuallyDrop keeps it open.
+            let mut port = std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+            return io::Write::write_all(&mut *port, b"this is no frame");
+        }
+    }
+    Err(io::Error::other("the port is not open here"))
+}

@@ -1,0 +1,102 @@
+//! Memory of the case's own process.
+
+use std::num::NonZeroUsize;
+
+use nix::{
+    errno::Errno,
+    sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap},
+};
+use wire::Width;
+
+use crate::{
+    guard::{self, Raised},
+    stop::Stop,
+};
+
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+
+/// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without
+/// access is an outcome.
+pub fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
+    let mut bytes = Vec::with_capacity(length as usize);
+    let whole = length / 8 * 8;
+    for offset in (0..whole).step_by(8) {
+        bytes.extend(guard::load(at + offset, Width::W8)?.to_le_bytes());
+    }
+    for offset in whole..length {
+        bytes.push(guard::load(at + offset, Width::W1)? as u8);
+    }
+    Ok(bytes)
+}
+
+/// A length that mmap can have.
+pub fn nonzero(length: u64) -> Result<NonZeroUsize, Stop> {
+    NonZeroUsize::new(length as usize).ok_or(Stop::Failed(Errno::EINVAL.into()))
+}
+
+/// An address that is not null.
+pub fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, Stop> {
+    std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(Stop::Failed(Errno::EINVAL.into()))
+}
+
+/// A new mapping of so many bytes.
+pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, Stop> {
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let at = unsafe { mmap_anonymous(None, nonzero(length)?, access, kind)? };
+    Ok(at.as_ptr() as u64)
+}
+
+/// Changes the rights of a mapping.
+pub fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), Stop> {
+    // SAFETY: only changes the rights of a mapping that was made by the caller.
+    unsafe { nix::sys::mman::mprotect(pointer(at)?, length as usize, access)? };
+    Ok(())
+}
+
+/// A buffer that ends where its mapping ends, with an inaccessible page behind it.
+pub struct EdgeBuffer {
+    base: u64,
+    span: u64,
+    /// Where it begins.
+    pub at: u64,
+    length: usize,
+}
+
+impl EdgeBuffer {
+    /// One that holds these bytes.
+    pub fn new(bytes: &[u8], read_only: bool) -> Result<Self, Stop> {
+        let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
+        let span = usable + PAGE;
+        let base = anonymous(span, MapFlags::MAP_PRIVATE)?;
+        let at = base + usable - bytes.len() as u64;
+        // SAFETY: `at..at + len` lies within the mapping made above.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };
+        protect(base + usable, PAGE, ProtFlags::PROT_NONE)?;
+        if read_only {
+            protect(base, usable, ProtFlags::PROT_READ)?;
+        }
+        Ok(Self {
+            base,
+            span,
+            at,
+            length: bytes.len(),
+        })
+    }
+
+    /// What it holds now.
+    pub fn bytes(&self) -> Vec<u8> {
+        // SAFETY: readable for the life of the mapping; nothing else writes to it any more.
+        unsafe { std::slice::from_raw_parts(self.at as *const u8, self.length) }.to_vec()
+    }
+}
+
+impl Drop for EdgeBuffer {
+    fn drop(&mut self) {
+        if let Ok(base) = pointer(self.base) {
+            // SAFETY: the mapping is this buffer's own.
+            let _ = unsafe { munmap(base, self.span as usize) };
+        }
+    }
+}
