@@ -116,7 +116,7 @@ impl Lab {
         machine.accel = accel::choose(&qemu, &machine, &image.key, &run_dir.path, progress);
         let argv = qemu.argv(&machine)?;
         let accel = machine.accel;
-        Ok(Self {
+        let lab = Self {
             corpus,
             run_dir: Mutex::new(run_dir),
             started,
@@ -128,7 +128,8 @@ impl Lab {
             mode,
             boots: AtomicUsize::new(0),
             counters,
-        })
+        };
+        Ok(lab.with_processors(options.processors))
     }
 
     /// The same lab with another kernel: what is not built, read or probed twice. `append` is

@@ -25,6 +25,11 @@ pub struct Options {
     #[arg(long, short)]
     pub jobs: Option<usize>,
 
+    /// Processors of each guest. What a case does at once races in earnest only with more than one.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub processors: u32,
+
     /// Print the ids and summaries of the selected cases, and boot nothing.
     #[arg(long)]
     pub list: bool,
@@ -107,7 +112,8 @@ Examples:
   cargo xtask run-conformance 'stage2/*' --clause S2.7*  what proves some clauses
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
-  cargo xtask run-conformance --gcov counters stage2  which code of the kernel it reached
+  cargo xtask run-conformance --processors 2 race        what happens at once, in earnest
+  cargo xtask run-conformance --gcov counters stage2     which code of the kernel it reached
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
 
 Exit codes:
@@ -139,6 +145,7 @@ impl Options {
             clause: Vec::new(),
             platform: "intel".to_owned(),
             jobs: None,
+            processors: 1,
             list: false,
             check: false,
             bless: false,

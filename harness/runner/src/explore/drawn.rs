@@ -30,6 +30,7 @@ use crate::{
     },
     guest::Guest,
     lab::{Lab, Ran, load_corpus},
+    options::Options,
     record::Record,
     run::Cancel,
     snapshot::Mode,
@@ -134,15 +135,17 @@ pub(super) fn go(
     cancel: &Cancel,
 ) -> Result<Exit, ExploreError> {
     let world = world(options)?;
-    let lab_options = options.of_lab();
+    let lab_options = Options {
+        processors: PROCESSORS,
+        ..options.of_lab()
+    };
     let progress = Terminal::new();
     let nothing = Corpus {
         cases: Vec::new(),
         clauses: Vec::new(),
         sources: Sources::default(),
     };
-    let lab =
-        Lab::open(&lab_options, nothing, Mode::Ignore, &progress)?.with_processors(PROCESSORS);
+    let lab = Lab::open(&lab_options, nothing, Mode::Ignore, &progress)?;
     drop(progress);
     let sight = Sight::of(&world, &lab.platform);
     let seed = options.seed.unwrap_or_else(seed_of_now);
