@@ -4,13 +4,14 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::{
-        signal::{Signal, kill},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{ForkResult, Pid, fork, pipe, setpgid},
@@ -30,6 +31,25 @@ pub enum Told {
     Asks(HostAction),
     /// All ops are executed and everything is closed: what is accounted to the process even so.
     Leaked(Vec<String>),
+}
+
+/// Tells a child that the op at hand is its last.
+const STOP: Signal = Signal::SIGUSR1;
+/// How a child exits that was told so.
+pub const STOPPED: i32 = 5;
+
+static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn told_to_stop(_: i32) {
+    TOLD_TO_STOP.store(true, Ordering::Relaxed);
+}
+
+/// A call that waits ends with EINTR when the signal comes: it is not restarted.
+fn heed_stop() -> nix::Result<()> {
+    let handler = SigHandler::Handler(told_to_stop);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler only stores to an atomic.
+    unsafe { sigaction(STOP, &action) }.map(drop)
 }
 
 /// A process that executes ops and sends each outcome through a pipe.
@@ -103,6 +123,12 @@ impl Child {
         };
         self.kill_group();
         end
+    }
+
+    /// Asks the process to end with the op at hand: a device that does DMA is not to be left
+    /// alone with it.
+    pub fn stop(&self) {
+        let _ = kill(self.pid, STOP);
     }
 
     /// Kills the process and all it started.
@@ -187,11 +213,14 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
 
 fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    if guard::install().is_err() {
+    if guard::install().is_err() || heed_stop().is_err() {
         return 3;
     }
     let mut machine = Machine::default();
     for (index, op) in ops.iter().enumerate() {
+        if TOLD_TO_STOP.load(Ordering::Relaxed) {
+            return STOPPED;
+        }
         let outcome = match op {
             Op::Host(action) => ask_host(&mut to, &mut from, action),
             op if matches!(ops.get(index + 1), Some(Op::Dma { .. })) => machine.execute_awake(op),

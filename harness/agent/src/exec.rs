@@ -761,30 +761,37 @@ mod tests {
         guard::install().unwrap();
         let mut machine = Machine::default();
         let process = "child".to_owned();
-        let slot = || Value::Slot {
+        let page = |name: &str, fill| Op::Alloc {
+            memory: Memory::Anonymous,
+            length: PAGE,
+            fill,
+            save: name.to_owned(),
+        };
+        let at = || Value::Slot {
             name: "page".to_owned(),
             add: 0,
         };
         let load = Op::Load {
-            at: slot(),
+            at: at(),
             width: Width::W1,
         };
+        let store = Op::Store {
+            at: at(),
+            width: Width::W1,
+            value: Value::Const(7),
+        };
+        returned(machine.execute(&page("page", 1)));
         returned(machine.execute(&Op::Fork {
             process: process.clone(),
         }));
-        let alloc = Op::Alloc {
-            memory: Memory::Anonymous,
-            length: PAGE,
-            fill: 7,
-            save: "page".to_owned(),
-        };
-        returned(machine.execute(&within(&process, alloc)));
+        returned(machine.execute(&within(&process, store)));
         assert_eq!(
             returned(machine.execute(&within(&process, load.clone()))),
             7
         );
-        let here = machine.execute(&load).observed;
-        assert_eq!(here, Observed::Signal(libc::SIGSEGV));
+        assert_eq!(returned(machine.execute(&load)), 1);
+        returned(machine.execute(&within(&process, page("another", 0))));
+        assert!(machine.slots.contains_key("another"));
         let exit = Op::Exit { process };
         assert_eq!(returned(machine.execute(&exit)), 0);
         let missing = "child".to_owned();

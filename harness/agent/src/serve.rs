@@ -11,10 +11,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use wire::{End, FrameError, Plan, Reply, Request, read_frame, write_frame};
 
 use crate::{
-    case::{self, Child, Told},
+    case::{self, Child, STOPPED, Told},
     counters, facts, guest, kmsg,
 };
 
+/// Time a process has to end with the op at hand, before it is killed.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Time a killed process has to go away, and all restore ops have to be executed.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -118,6 +120,7 @@ fn watch(
     let mut deadline = deadline;
     let mut stack = None;
     let mut stopped = false;
+    let mut killed = false;
     loop {
         let ready = wait(port, &child, deadline)?;
         if ready.told
@@ -134,7 +137,7 @@ fn watch(
             let end = child.reap();
             return Ok(match stack {
                 Some(stack) => End::TimedOut { stack },
-                None if stopped && matches!(end, End::Killed { .. }) => End::Stopped,
+                None if stopped && was_stopped(&end) => End::Stopped,
                 None => end,
             });
         }
@@ -142,8 +145,8 @@ fn watch(
             match read_frame(port)? {
                 Request::Stop { token: of } if Some(of) == token => {
                     stopped = true;
-                    child.kill_group();
-                    deadline = Instant::now() + GRACE;
+                    child.stop();
+                    deadline = Instant::now() + PATIENCE;
                 }
                 request => answer(port, &mut child, request)?,
             }
@@ -152,11 +155,20 @@ fn watch(
             if let Some(stack) = stack {
                 return Ok(End::Unkillable { stack });
             }
-            stack = Some(child.stack());
+            if stopped && !killed {
+                killed = true;
+            } else {
+                stack = Some(child.stack());
+            }
             child.kill_group();
             deadline = Instant::now() + GRACE;
         }
     }
+}
+
+/// Whether a child that was told to stop ended by that.
+const fn was_stopped(end: &End) -> bool {
+    matches!(end, End::Killed { .. } | End::Exited { code: STOPPED })
 }
 
 #[derive(Default)]

@@ -168,7 +168,6 @@ impl<'a> Writer<'a> {
                 self.identity(group);
             }
             self.step(format_args!("memory: {{home: 0x1000}}"));
-            self.step(format_args!("phys: {{of: $home, save: home_pa}}"));
         }
         for ioas in 0..self.world.ioases.len() {
             self.step(format_args!("memory: {{page{ioas}: 0x1000}}"));
@@ -245,6 +244,10 @@ impl<'a> Writer<'a> {
     }
 
     fn look(&mut self, probes: &BTreeSet<Probe>) {
+        if probes.iter().any(|probe| probe.target == Target::Home) {
+            // The kernel may have moved the page since: nothing pins it.
+            self.step(format_args!("phys: {{of: $home, save: home_pa}}"));
+        }
         for probe in probes {
             let role = self.words.role(probe.device);
             let what = if probe.lands { "lands" } else { "blocked" };
