@@ -81,12 +81,39 @@ impl Possible {
             let (answers, after) = in_order(rules, world, state, other, one)?;
             ends.insert([answers[1], answers[0]]);
             next.insert(after);
+            if let Some([first, second]) = overlap(rules, world, state, one, other) {
+                ends.insert([first, second]);
+                next.insert(state.clone());
+            }
+            if let Some([first, second]) = overlap(rules, world, state, other, one) {
+                ends.insert([second, first]);
+                next.insert(state.clone());
+            }
         }
         (next.len() <= MOST).then_some(Race {
             ends,
             next: Self(next),
         })
     }
+}
+
+/// Where a refused event stands in another's way while it lasts, so that both are refused,
+/// which neither order does: a bind keeps the group's own path blocked until it is refused
+/// (`vfio_device_block_group()`).
+fn overlap(
+    rules: &[Rule],
+    world: &World,
+    state: &State,
+    one: Event,
+    other: Event,
+) -> Option<[Answer; 2]> {
+    let (Event::Bind(device, _), Event::OpenGroup(group)) = (one, other) else {
+        return None;
+    };
+    let bind = decide(rules, world, state, one)?.rule.answer;
+    let open = decide(rules, world, state, other)?.rule.answer;
+    let meet = world.group_of(device) == group && bind != Answer::Ok && open == Answer::Ok;
+    meet.then_some([bind, Answer::Errno("EBUSY")])
 }
 
 fn in_order(

@@ -74,6 +74,24 @@ fn both_orders_are_possible(
     assert_eq!(race.next.states().count(), states);
 }
 
+/// S2.0: a bind that is refused stands in the way of the group's own path while it lasts.
+#[test]
+fn two_events_may_refuse_each_other() {
+    let mut world = world();
+    world.scope.group_path = true;
+    let before = [Event::Open(A), Event::KernelDriver(Group(0))];
+    let before = before
+        .iter()
+        .fold(Possible::initial(&world), |possible, event| {
+            possible.step(&rules(), &world, *event).unwrap().1
+        });
+    let events = [Event::OpenGroup(Group(0)), Event::Bind(A, Iommu(0))];
+    let race = before.race(&rules(), &world, events).unwrap();
+    let ends = [[OK, EBUSY], [OK, EPERM], [EBUSY, EPERM]];
+    assert_eq!(race.ends, BTreeSet::from(ends));
+    assert_eq!(race.next.states().count(), 2);
+}
+
 #[test]
 fn what_depends_on_the_winner_has_no_answer_until_nobody_can_tell_any_more() {
     let opened = after(&[Event::Open(A), Event::Open(B)]);
