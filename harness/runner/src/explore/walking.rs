@@ -171,9 +171,8 @@ impl<'a> Walking<'a> {
             let shorter = self.walker(plan, rules).divergence(moves, &mut hand);
             match shorter {
                 Ok(shorter) => reduced.push((first, shorter)),
-                Err(WalkError::NoVerdict(_) | WalkError::Interrupted) => {
-                    reduced.push((first, None))
-                }
+                Err(WalkError::Interrupted) => break,
+                Err(WalkError::NoVerdict(_)) => reduced.push((first, None)),
                 Err(error) => return Err(ExploreError::Walk(first as u64, error)),
             }
         }
