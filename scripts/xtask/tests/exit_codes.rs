@@ -33,7 +33,7 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::check(&["--check"], 0, "")]
 #[case::usage(&["--no-such-option"], 2, "unexpected argument")]
 #[case::bad_glob(&["[x"], 2, "is no glob")]
-#[case::bad_platform(&["--platform", "x"], 2, "there are intel,")]
+#[case::bad_platform(&["--platform", "x"], 2, "there are amd, intel,")]
 #[case::bad_cases(&["--cases", "/nonexistent"], 2, "/nonexistent")]
 #[case::nothing_selected(&["nothing-is-called-so"], 3, "no case is selected")]
 #[case::no_qemu(&["--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
@@ -72,7 +72,7 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
 #[case::several(&["stage2/second-ioas-refused"], 2, "is 2 cases; give one of them:\n  stage2/")]
 #[case::no_file(&["/nonexistent/walk.yaml"], 2, "there is no file /nonexistent/walk.yaml")]
 #[case::no_yaml(&["/etc/passwd"], 2, "/etc/passwd")]
-#[case::bad_platform(&["--platform", "x", "stage2"], 2, "there are intel,")]
+#[case::bad_platform(&["--platform", "x", "stage2"], 2, "there are amd, intel,")]
 #[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "try another --platform")]
 #[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 4, "/nonexistent/x.c")]
 fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
