@@ -95,6 +95,14 @@ pub enum Lost {
     Broken(String),
 }
 
+impl Lost {
+    /// QEMU was killed by a signal, its own (`abort()`) most likely.
+    #[must_use]
+    pub fn is_crash(&self) -> bool {
+        matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
+    }
+}
+
 /// What was seen of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -452,4 +460,19 @@ fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>
         }
     });
     Ok(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::Lost;
+
+    #[rstest]
+    #[case::asserted(Lost::QemuEnded("signal: 6 (SIGABRT)".to_owned()), true)]
+    #[case::powered_off(Lost::QemuEnded("exit status: 0".to_owned()), false)]
+    #[case::panicked(Lost::Panic("signal".to_owned()), false)]
+    fn only_qemu_crashes(#[case] lost: Lost, #[case] expected: bool) {
+        assert_eq!(lost.is_crash(), expected);
+    }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use case::{Corpus, Sources};
+use case::{Case, Corpus, Sources};
 use model::{Reading, World};
 use tempfile::TempDir;
 use vm_images::Terminal;
@@ -29,11 +29,12 @@ use crate::{
         sight::Sight,
     },
     guest::Guest,
-    lab::{Lab, Ran, load_corpus},
+    lab::{Lab, load_corpus},
     options::Options,
     record::Record,
     run::Cancel,
     snapshot::Mode,
+    verdict::Verdict,
 };
 
 /// Processors of a guest: events that race need two.
@@ -69,6 +70,18 @@ impl<'a> Hand<'a> {
         self.guest.as_mut().ok_or(WalkError::Interrupted)
     }
 
+    fn run(&mut self, case: &Case, sources: &Sources) -> Result<Record, WalkError> {
+        let lab = self.lab;
+        let ran = lab.run_from(case, sources, self.guest()?);
+        if ran.guest_spoiled {
+            self.guest = None;
+        }
+        if self.cancel.is_cancelled() {
+            return Err(WalkError::Interrupted);
+        }
+        Ok(ran.record)
+    }
+
     fn read(&self, script: &Script) -> Result<Corpus, WalkError> {
         fs::write(self.folder.path().join("walk.yaml"), &script.text)?;
         load_corpus(self.folder.path()).map_err(|error| WalkError::Case(error.to_string()))
@@ -80,17 +93,10 @@ impl Tester for Hand<'_> {
         let Corpus { cases, sources, .. } = self.read(script)?;
         let no_case = || WalkError::Case("it is empty".to_owned());
         let case = cases.first().ok_or_else(no_case)?;
-        let lab = self.lab;
-        let Ran {
-            record,
-            guest_spoiled,
-            ..
-        } = lab.run_from(case, &sources, self.guest()?);
-        if guest_spoiled {
-            self.guest = None;
-        }
-        if self.cancel.is_cancelled() {
-            return Err(WalkError::Interrupted);
+        let record = self.run(case, &sources)?;
+        // A QEMU that crashed says nothing of the kernel: once more, in another.
+        if record.verdict == Verdict::Error {
+            return self.run(case, &sources);
         }
         Ok(record)
     }
