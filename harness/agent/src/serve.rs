@@ -120,7 +120,6 @@ fn watch(
     let mut deadline = deadline;
     let mut stack = None;
     let mut stopped = false;
-    let mut killed = false;
     loop {
         let ready = wait(port, &child, deadline)?;
         if ready.told
@@ -136,14 +135,14 @@ fn watch(
             }
             let end = child.reap();
             return Ok(match stack {
+                _ if stopped && was_stopped(&end) => End::Stopped,
                 Some(stack) => End::TimedOut { stack },
-                None if stopped && was_stopped(&end) => End::Stopped,
                 None => end,
             });
         }
         if ready.request {
             match read_frame(port)? {
-                Request::Stop { token: of } if Some(of) == token => {
+                Request::Stop { token: of } if Some(of) == token && stack.is_none() => {
                     stopped = true;
                     child.stop();
                     deadline = Instant::now() + PATIENCE;
@@ -155,11 +154,7 @@ fn watch(
             if let Some(stack) = stack {
                 return Ok(End::Unkillable { stack });
             }
-            if stopped && !killed {
-                killed = true;
-            } else {
-                stack = Some(child.stack());
-            }
+            stack = Some(child.stack());
             child.kill_group();
             deadline = Instant::now() + GRACE;
         }
