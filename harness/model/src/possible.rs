@@ -1,6 +1,6 @@
 //! What is known of the state when events raced: which states it may be.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use crate::{
     event::Event,
@@ -75,19 +75,19 @@ impl Possible {
         let mut ends = BTreeSet::new();
         let mut next = BTreeSet::new();
         for state in &self.0 {
-            let (answers, after) = in_order(rules, world, state, one, other)?;
-            ends.insert(answers);
-            next.insert(after);
-            let (answers, after) = in_order(rules, world, state, other, one)?;
-            ends.insert([answers[1], answers[0]]);
-            next.insert(after);
-            if let Some([first, second]) = overlap(rules, world, state, one, other) {
-                ends.insert([first, second]);
-                next.insert(state.clone());
-            }
-            if let Some([first, second]) = overlap(rules, world, state, other, one) {
-                ends.insert([second, first]);
-                next.insert(state.clone());
+            for swapped in [false, true] {
+                let [first, second] = if swapped { [other, one] } else { events };
+                let (answers, after) = in_order(rules, world, state, first, second)?;
+                let overlap = overlap(rules, world, state, first, second);
+                let overlap = overlap.map(|answers| (answers, state.clone()));
+                for ([first, second], after) in iter::once((answers, after)).chain(overlap) {
+                    ends.insert(if swapped {
+                        [second, first]
+                    } else {
+                        [first, second]
+                    });
+                    next.insert(after);
+                }
             }
         }
         (next.len() <= MOST).then_some(Race {

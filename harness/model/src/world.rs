@@ -50,6 +50,13 @@ pub struct Scope {
 }
 
 impl GroupSpec {
+    /// Two functions of one slot, and nothing beside them.
+    const PAIR: Self = Self {
+        shape: Shape::Functions,
+        devices: 2,
+        native: false,
+    };
+
     /// A device that has its group for itself.
     const fn alone(shape: Shape) -> Self {
         Self {
@@ -212,14 +219,9 @@ impl World {
     /// A singleton and a group of two that share iommu_fds and IOASes.
     #[must_use]
     pub fn two_groups() -> Self {
-        let pair = GroupSpec {
-            shape: Shape::Functions,
-            devices: 2,
-            native: false,
-        };
         Self {
             name: "singleton and group",
-            groups: vec![pair, GroupSpec::alone(Shape::Singleton)],
+            groups: vec![GroupSpec::PAIR, GroupSpec::alone(Shape::Singleton)],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
             hwpts: Vec::new(),
@@ -280,14 +282,9 @@ impl World {
     /// A group of two that is attached to page tables which user space made of an IOAS.
     #[must_use]
     pub fn page_tables() -> Self {
-        let pair = GroupSpec {
-            shape: Shape::Functions,
-            devices: 2,
-            native: false,
-        };
         Self {
             name: "page tables of a group",
-            groups: vec![pair],
+            groups: vec![GroupSpec::PAIR],
             iommus: 1,
             ioases: vec![Iommu(0), Iommu(0)],
             hwpts: vec![Ioas(0), Ioas(0)],
@@ -319,9 +316,8 @@ impl World {
     #[must_use]
     pub fn large() -> Self {
         let functions = GroupSpec {
-            shape: Shape::Functions,
-            devices: 2,
             native: true,
+            ..GroupSpec::PAIR
         };
         Self {
             name: "large",

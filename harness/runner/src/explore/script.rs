@@ -5,12 +5,12 @@ use std::{
     fmt::{self, Write},
 };
 
-use model::{Graph, Group, Ioas, Iommu, Shape, World};
+use model::{Graph, Group, Ioas, Iommu, Shape, State, World};
 
 use crate::explore::{
     course::{Course, Move, Played},
     probe::{Probe, Target, kernel_does_dma, probes},
-    readback::{Readback, readbacks},
+    readback::readbacks,
     sight::Sight,
     words::{Words, does_dma, end_name, shape_name},
 };
@@ -59,11 +59,7 @@ pub fn script(
         } else {
             continue;
         };
-        writer.read_back(&readbacks(world, state));
-        writer.look(&probes(world, state, sight, &others));
-        if kernel_does_dma(world, state, sight) {
-            writer.kernel_dma();
-        }
+        writer.observe(&[state], &others);
     }
     writer.end()
 }
@@ -82,14 +78,8 @@ pub fn course(course: &Course, moves: &[Move], sight: &Sight) -> Script {
         };
         writer.played(&played, &next);
         let everywhere = writer.everywhere();
-        let states = || next.possible().states();
-        writer.read_back(&common(states().map(|state| readbacks(world, state))));
-        writer.look(&common(
-            states().map(|state| probes(world, state, sight, &everywhere)),
-        ));
-        if states().all(|state| kernel_does_dma(world, state, sight)) {
-            writer.kernel_dma();
-        }
+        let states: Vec<_> = next.possible().states().collect();
+        writer.observe(&states, &everywhere);
         course = next;
     }
     writer.end()
@@ -233,14 +223,19 @@ impl<'a> Writer<'a> {
         (0..self.world.ioases.len()).map(Ioas).collect()
     }
 
-    fn read_back(&mut self, readbacks: &BTreeSet<Readback>) {
-        for readback in readbacks {
+    /// Looks at all that holds in each of these states.
+    fn observe(&mut self, states: &[&State], others: &[Ioas]) {
+        let (world, sight) = (self.world, self.sight);
+        let states = || states.iter().copied();
+        for readback in common(states().map(|state| readbacks(world, state))) {
             self.step(format_args!("{readback}"));
         }
-    }
-
-    fn kernel_dma(&mut self) {
-        self.step(format_args!("random: {{bytes: 16}}"));
+        self.look(&common(
+            states().map(|state| probes(world, state, sight, others)),
+        ));
+        if states().all(|state| kernel_does_dma(world, state, sight)) {
+            self.step(format_args!("random: {{bytes: 16}}"));
+        }
     }
 
     fn look(&mut self, probes: &BTreeSet<Probe>) {
