@@ -49,6 +49,8 @@ const CMBMSC_ENABLE: u64 = 3;
 const IDENTIFY: u64 = 0x06;
 const IDENTIFY_CONTROLLER: u64 = 1;
 
+/// The low half of a register of 64 bits.
+const HALF: u64 = 0xffff_ffff;
 const ALL_ONES: u64 = 0xffff_ffff;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// A device is asked so often at least: where the whole guest stood still meanwhile, the
@@ -136,13 +138,15 @@ impl Nvme {
         if self.get(CSTS)? == ALL_ONES {
             return Ok(DmaEnd::Absent);
         }
-        self.set(CC, Width::W4, 0)?;
+        self.set(CC, 0)?;
         self.await_status(CSTS_READY, 0)?;
-        self.set(CMBMSC, Width::W8, CMB_BASE | CMBMSC_ENABLE)?;
-        self.set(AQA, Width::W4, 0x0001_0001)?; // two entries each
-        self.set(ASQ, Width::W8, CMB_BASE)?;
-        self.set(ACQ, Width::W8, iova)?;
-        self.set(CC, Width::W4, CC_ENABLE)?;
+        // The controller takes the address when the enable bits are set, which are in the low half.
+        self.set(CMBMSC + 4, (CMB_BASE | CMBMSC_ENABLE) >> 32)?;
+        self.set(CMBMSC, (CMB_BASE | CMBMSC_ENABLE) & HALF)?;
+        self.set(AQA, 0x0001_0001)?; // two entries each
+        self.set_address(ASQ, CMB_BASE)?;
+        self.set_address(ACQ, iova)?;
+        self.set(CC, CC_ENABLE)?;
         self.await_status(CSTS_READY, CSTS_READY)?;
         self.submit(iova)?;
         let end = self.await_end()?;
@@ -151,19 +155,20 @@ impl Nvme {
         }
         if end == DmaEnd::Completed {
             // Of a completion that is not there the controller would make an interrupt.
-            self.set(CQ0_HEAD, Width::W4, 1)?;
+            self.set(CQ0_HEAD, 1)?;
         }
-        self.set(CC, Width::W4, 0)?;
+        self.set(CC, 0)?;
         Ok(end)
     }
 
     fn submit(&self, iova: u64) -> io::Result<()> {
-        // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS; here as 64-bit words.
+        // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS; here as 64-bit words, since this
+        // is memory, which does not care in how many pieces it is written.
         let entry = [IDENTIFY, 0, 0, iova, 0, IDENTIFY_CONTROLLER, 0, 0];
         for (at, word) in (self.buffer..).step_by(8).zip(entry) {
             check(guard::store(at, Width::W8, word))?;
         }
-        self.set(SQ0_TAIL, Width::W4, 1)
+        self.set(SQ0_TAIL, 1)
     }
 
     /// The completion entry was written (INTx) or was refused (CFS).
@@ -214,8 +219,16 @@ impl Nvme {
         })
     }
 
-    fn set(&self, register: u64, width: Width, value: u64) -> io::Result<()> {
-        check(guard::store(self.registers + register, width, value))
+    /// Stores to a register, always 4 bytes at once: under KVM QEMU cuts 8 bytes in two, low
+    /// half first, and a controller may act on the first of them.
+    fn set(&self, register: u64, value: u64) -> io::Result<()> {
+        check(guard::store(self.registers + register, Width::W4, value))
+    }
+
+    /// An address that the controller takes when CC.EN is set, and not before.
+    fn set_address(&self, register: u64, address: u64) -> io::Result<()> {
+        self.set(register, address & HALF)?;
+        self.set(register + 4, address >> 32)
     }
 
     fn config_u16(&self, at: u64) -> io::Result<u16> {

@@ -46,16 +46,25 @@ static enum dma_end nvme_identify(int config, volatile char *bar, volatile __u64
 	const __u64 command[8] = { 0x06, 0, 0, iova, 0, 1, 0, 0 };
 	volatile __u32 *csts = (volatile __u32 *)(bar + 0x1c);
 	volatile __u32 *cc = (volatile __u32 *)(bar + 0x14);
+	volatile __u32 *cmbmsc = (volatile __u32 *)(bar + 0x50);
+	volatile __u32 *asq = (volatile __u32 *)(bar + 0x28);
+	volatile __u32 *acq = (volatile __u32 *)(bar + 0x30);
 	enum dma_end end = NO_END;
 
 	if (*csts == ~0U)
 		return NOT_THERE;
 	*cc = 0;
 	nvme_await(csts, 0);
-	*(volatile __u64 *)(bar + 0x50) = buffer | 3;	/* CMBMSC */
+	/* Registers in halves: what is under them may cut 8 bytes in two. The low half of CMBMSC has
+	 * the enable bits, and the controller takes the address as they are set.
+	 */
+	cmbmsc[1] = (buffer | 3) >> 32;
+	cmbmsc[0] = (__u32)(buffer | 3);
 	*(volatile __u32 *)(bar + 0x24) = 0x10001;	/* AQA: two entries each */
-	*(volatile __u64 *)(bar + 0x28) = buffer;	/* ASQ */
-	*(volatile __u64 *)(bar + 0x30) = iova;		/* ACQ */
+	asq[0] = (__u32)buffer;
+	asq[1] = buffer >> 32;
+	acq[0] = (__u32)iova;
+	acq[1] = iova >> 32;
 	*cc = 1 | 6 << 16 | 4 << 20;
 	nvme_await(csts, 1);
 	for (int word = 0; word < 8; word++)
