@@ -10,7 +10,7 @@ use crate::{
     node::{Name, Node},
     problem::Problem,
     role::{Cast, Guest, Shape},
-    steps::{Step, process::check_calls},
+    steps::{Step, process::check_calls, registers::check_accesses},
 };
 
 /// One test: a row of a case file on one group shape.
@@ -146,6 +146,7 @@ fn read_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
         ));
     }
     check_calls(&steps)?;
+    check_accesses(&steps)?;
     Ok(steps)
 }
 

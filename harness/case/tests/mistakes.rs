@@ -110,6 +110,21 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
     "summary: x\nsteps:\n  - start: {child: [{IOMMU_IOAS_ALLOC: {on: a}}]}\n  - close: a"
 )]
 #[case::finish_without_start("summary: x\nsteps:\n  - finish: child")]
+#[case::eight_bytes_of_a_register(
+    "summary: x\nsteps:\n  - mmap: {on: a, region: VFIO_PCI_BAR0_REGION_INDEX, save: bar}\n  - store: {at: $bar+0x28, width: 8, value: 1}"
+)]
+#[case::a_register_that_is_not_aligned(
+    "summary: x\nsteps:\n  - mmap: {on: a, region: 0, save: bar}\n  - load: {at: $bar+0x26, width: 4}"
+)]
+#[case::a_register_in_a_race(
+    "summary: x\nsteps:\n  - mmap: {on: a, region: 0, save: bar}\n  - together: {steps: [{close: a}, {load: {at: $bar, width: 8}}]}"
+)]
+#[case::a_copy_of_registers(
+    "summary: x\nsteps:\n  - mmap: {on: a, region: 0, save: bar}\n  - peek: {at: $bar, all: 0}"
+)]
+#[case::a_wide_number_of_a_bar(
+    "summary: x\nsteps:\n  - pwrite: {on: a, region: VFIO_PCI_BAR2_REGION_INDEX, width: 8, value: 1}"
+)]
 #[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
 #[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
 #[case::unknown_errno_of_a_failure(
@@ -126,6 +141,17 @@ fn a_mistake_is_told(#[case] text: &str) {
     let name = format!("{test}_{case}");
     let error = load(text).unwrap_err().to_string();
     insta::assert_snapshot!(name, error, text);
+}
+
+#[rstest]
+#[case::memory_of_the_process("memory: {page: 0x1000}", "load: {at: $page, width: 8}")]
+#[case::memory_of_the_mock("mmap: {on: a, save: page}", "load: {at: $page, width: 8}")]
+#[case::half_a_register("mmap: {on: a, region: 0, save: page}", "load: {at: $page+2, width: 2}")]
+#[case::a_run_of_bytes("eventfd: e", "pread: {on: a, region: 2, length: 8}")]
+#[case::configuration_space("eventfd: e", "pread: {on: a, region: 7, width: 8}")]
+#[case::a_refused_access("eventfd: e", "pread: {on: a, region: 2, width: 8, errno: EIO}")]
+fn what_is_the_same_everywhere_is_taken(#[case] first: &str, #[case] second: &str) {
+    load(&format!("summary: x\nsteps:\n  - {first}\n  - {second}")).unwrap();
 }
 
 #[test]

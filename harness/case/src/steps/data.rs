@@ -11,7 +11,8 @@ use crate::{
     problem::Problem,
     steps::{
         ioctl::{read_want, show},
-        memory::read_offset,
+        memory::{Offset, read_offset},
+        registers::check_number,
         step::read_errno,
     },
     value,
@@ -24,7 +25,7 @@ const UNMAPPED: u64 = 0x10;
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
     on: String,
-    offset: Value,
+    offset: Offset,
     pointer: Option<Value>,
     returns: Option<u64>,
     end: WantEnd,
@@ -62,7 +63,7 @@ impl Place {
         Some(Op::Transfer {
             fd: self.fd(),
             write,
-            offset: self.offset.clone(),
+            offset: self.offset.value.clone(),
             length,
             at: self.pointer.clone()?,
         })
@@ -94,7 +95,7 @@ impl Pread {
     pub fn read(body: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(body, "pread")?;
         let place = Place::read(&mut fields)?;
-        let width = read_width(&mut fields)?;
+        let width = read_width(&mut fields, &place)?;
         let length = fields.number("length")?.unwrap_or(4);
         let all = fields.number("all")?;
         let expect = match (fields.take("expect"), width) {
@@ -135,7 +136,7 @@ impl Pread {
     pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let own = Op::Pread {
             fd: self.place.fd(),
-            offset: self.place.offset.clone(),
+            offset: self.place.offset.value.clone(),
             length: self.length,
             save: self.save.clone(),
         };
@@ -164,7 +165,7 @@ impl Pwrite {
     pub fn read(body: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(body, "pwrite")?;
         let place = Place::read(&mut fields)?;
-        let (bytes, patches) = match read_width(&mut fields)? {
+        let (bytes, patches) = match read_width(&mut fields, &place)? {
             None => (read_bytes(fields.need("bytes")?)?, Vec::new()),
             Some(width) => read_number(fields.need("value")?, width)?,
         };
@@ -179,7 +180,7 @@ impl Pwrite {
     /// What it does.
     #[must_use]
     pub fn label(&self) -> String {
-        let offset = show(&self.place.offset);
+        let offset = show(&self.place.offset.value);
         format!("pwrite to {} at {offset}", self.place.on)
     }
 
@@ -191,7 +192,7 @@ impl Pwrite {
         let length = self.bytes.len() as u64;
         let own = Op::Pwrite {
             fd: self.place.fd(),
-            offset: self.place.offset.clone(),
+            offset: self.place.offset.value.clone(),
             bytes: self.bytes.clone(),
             patches: self.patches.clone(),
         };
@@ -201,15 +202,19 @@ impl Pwrite {
     }
 }
 
-fn read_width(fields: &mut Fields<'_>) -> Result<Option<Width>, Problem> {
+/// One number, where a width is given.
+fn read_width(fields: &mut Fields<'_>, place: &Place) -> Result<Option<Width>, Problem> {
     let at = fields.at();
     let Some(bytes) = fields.number("width")? else {
         return Ok(None);
     };
-    let width = Width::of(bytes);
-    width
-        .map(Some)
-        .ok_or_else(|| Problem::expected(at, "width 1, 2, 4 or 8", &bytes.to_string()))
+    let width = Width::of(bytes)
+        .ok_or_else(|| Problem::expected(at, "width 1, 2, 4 or 8", &bytes.to_string()))?;
+    // A call that is refused reaches no register.
+    if place.end == WantEnd::Success {
+        check_number(place.offset.region, width, at)?;
+    }
+    Ok(Some(width))
 }
 
 fn read_slot(node: &Node) -> Result<Slot, Problem> {

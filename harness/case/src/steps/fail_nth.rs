@@ -82,6 +82,14 @@ impl FailNth {
         &self.step
     }
 
+    /// It and the steps between its executions.
+    #[must_use]
+    pub fn all_steps(&self) -> Vec<&Step> {
+        let after_copy = self.after_copy.iter().flatten();
+        let between = self.unchanged.iter().chain(after_copy).chain(&self.undo);
+        std::iter::once(&self.step).chain(between).collect()
+    }
+
     /// The errno of every failed allocation, where only one is allowed.
     #[must_use]
     pub fn single_errno(&self) -> Option<i32> {

@@ -8,7 +8,7 @@ use crate::{
     fields::Fields,
     node::{Node, Tree},
     problem::Problem,
-    steps::{ioctl, step::read_errno},
+    steps::{ioctl, registers::Registers, step::read_errno},
     value,
 };
 
@@ -172,7 +172,7 @@ fn read_struct(item: &Node) -> Result<&'static uapi::Struct, Problem> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mmap {
     on: String,
-    offset: Value,
+    offset: Offset,
     length: u64,
     access: Access,
     save: String,
@@ -221,6 +221,15 @@ impl Mmap {
         format!("mmap of {}", self.on)
     }
 
+    /// What it has to do with registers.
+    #[must_use]
+    pub fn registers(&self) -> Registers<'_> {
+        match self.offset.region {
+            Some(_) => Registers::Mapped(&self.save),
+            None => Registers::Untouched,
+        }
+    }
+
     /// Adds its op.
     ///
     /// # Errors
@@ -231,7 +240,7 @@ impl Mmap {
                 name: self.on.clone(),
                 add: 0,
             },
-            offset: self.offset.clone(),
+            offset: self.offset.value.clone(),
             length: self.length,
             access: self.access,
             save: self.save.clone(),
@@ -244,14 +253,23 @@ impl Mmap {
 /// vfio-pci gives each region the file offset `index << 40`.
 const REGION_SHIFT: u32 = 40;
 
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offset {
+    /// From the start of the file.
+    pub value: Value,
+    /// The region of a device, where one is named.
+    pub region: Option<u64>,
+}
+
 /// Reads `region: INDEX` (plus `offset:` within it), or a bare `offset:`.
 ///
 /// # Errors
 /// With the first thing that is wrong.
-pub fn read_offset(fields: &mut Fields<'_>) -> Result<Value, Problem> {
+pub fn read_offset(fields: &mut Fields<'_>) -> Result<Offset, Problem> {
     let region = match fields.take("region").map(value::value).transpose()? {
-        None => 0,
-        Some(Value::Const(index)) => index << REGION_SHIFT,
+        None => None,
+        Some(Value::Const(index)) => Some(index),
         Some(Value::Slot { .. }) => {
             return Err(Problem::other(
                 fields.at(),
@@ -259,14 +277,16 @@ pub fn read_offset(fields: &mut Fields<'_>) -> Result<Value, Problem> {
             ));
         }
     };
-    match fields.take("offset").map(value::value).transpose()? {
-        None => Ok(Value::Const(region)),
-        Some(Value::Const(offset)) => Ok(Value::Const(region.wrapping_add(offset))),
-        Some(Value::Slot { name, add }) => Ok(Value::Slot {
+    let base = region.unwrap_or(0) << REGION_SHIFT;
+    let value = match fields.take("offset").map(value::value).transpose()? {
+        None => Value::Const(base),
+        Some(Value::Const(offset)) => Value::Const(base.wrapping_add(offset)),
+        Some(Value::Slot { name, add }) => Value::Slot {
             name,
-            add: add.wrapping_add(region),
-        }),
-    }
+            add: add.wrapping_add(base),
+        },
+    };
+    Ok(Offset { value, region })
 }
 
 /// `munmap: {at: $bar, length: 0x1000}`
@@ -358,6 +378,12 @@ impl Load {
         format!("load from {}", ioctl::show(&self.at))
     }
 
+    /// What it has to do with registers.
+    #[must_use]
+    pub fn registers(&self) -> Registers<'_> {
+        Registers::reached(&self.at, self.width)
+    }
+
     /// Adds its op.
     ///
     /// # Errors
@@ -410,6 +436,12 @@ impl Store {
     #[must_use]
     pub fn label(&self) -> String {
         format!("store to {}", ioctl::show(&self.at))
+    }
+
+    /// What it has to do with registers.
+    #[must_use]
+    pub fn registers(&self) -> Registers<'_> {
+        Registers::reached(&self.at, self.width)
     }
 
     /// Adds its op.
@@ -536,6 +568,15 @@ impl Peek {
     #[must_use]
     pub fn label(&self) -> String {
         format!("peek at {}", ioctl::show(&self.at))
+    }
+
+    /// What it has to do with registers.
+    #[must_use]
+    pub fn registers(&self) -> Registers<'_> {
+        match &self.at {
+            Value::Slot { name, .. } => Registers::Copied(name),
+            Value::Const(_) => Registers::Untouched,
+        }
     }
 
     /// Adds its op.

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod open;
 pub mod pci;
 pub mod process;
+pub mod registers;
 pub mod repeat;
 pub mod rights;
 pub mod step;

@@ -8,7 +8,9 @@ use crate::{
     problem::Problem,
     steps::{
         data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
-        process, repeat, rights, together,
+        process,
+        registers::Registers,
+        repeat, rights, together,
     },
 };
 
@@ -364,6 +366,32 @@ impl Step {
         };
         let inner = inner.iter().flat_map(Self::flattened);
         inner.chain([self]).collect()
+    }
+
+    /// Itself and every step that it makes, in order.
+    #[must_use]
+    pub fn all(&self) -> Vec<&Self> {
+        let inner: Vec<&Self> = match &self.action {
+            Action::In(it) => it.steps().iter().collect(),
+            Action::Together(it) => it.steps().iter().collect(),
+            Action::Repeat(it) => vec![it.step()],
+            Action::FailNth(it) => it.all_steps(),
+            _ => Vec::new(),
+        };
+        let inner = inner.into_iter().flat_map(Self::all);
+        std::iter::once(self).chain(inner).collect()
+    }
+
+    /// What it has to do with registers of a device.
+    #[must_use]
+    pub fn registers(&self) -> Registers<'_> {
+        match &self.action {
+            Action::Mmap(it) => it.registers(),
+            Action::Load(it) => it.registers(),
+            Action::Store(it) => it.registers(),
+            Action::Peek(it) => it.registers(),
+            _ => Registers::Untouched,
+        }
     }
 
     /// The ioctl it makes.

@@ -47,6 +47,12 @@ impl Together {
         labels.join(" | ")
     }
 
+    /// The steps.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     /// The steps, where each of them says how it ends.
     #[must_use]
     pub fn determined(&self) -> &[Step] {

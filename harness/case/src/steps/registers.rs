@@ -1,0 +1,104 @@
+//! Registers of a device, and how wide an access to one may be.
+//!
+//! Under KVM QEMU passes 8 bytes on as two accesses of 4 (`flatview_write()` goes by what a device
+//! declares valid, which is 4 where it says nothing), and under TCG as one; a processor cuts what
+//! is not aligned. Where a register does something when it is written, the two are not the same. So
+//! one access is of 1, 2 or 4 aligned bytes. What is memory and no register, such as nvme's
+//! controller memory buffer, may be read and written as a run of bytes.
+
+use std::collections::BTreeSet;
+
+use wire::{Value, Width};
+
+use crate::{problem::Problem, steps::Step};
+
+/// BARs are the regions 0 to 5 of a vfio-pci device.
+const LAST_BAR: u64 = 5;
+const TWICE: &str = "access two words of 4 bytes, in the order that the device asks for";
+
+/// What a step has to do with registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registers<'a> {
+    /// Nothing.
+    Untouched,
+    /// It maps them under this name.
+    Mapped(&'a str),
+    /// It accesses what lies so far behind a name, which may be that of a mapping.
+    Reached {
+        /// The name.
+        name: &'a str,
+        /// How far behind it.
+        offset: u64,
+        /// How much at once.
+        width: Width,
+    },
+    /// It copies what lies behind a name, in pieces of its own choice.
+    Copied(&'a str),
+}
+
+impl<'a> Registers<'a> {
+    /// An access of one width.
+    #[must_use]
+    pub fn reached(at: &'a Value, width: Width) -> Self {
+        match at {
+            Value::Slot { name, add } => Self::Reached {
+                name,
+                offset: *add,
+                width,
+            },
+            Value::Const(_) => Self::Untouched,
+        }
+    }
+}
+
+/// Checks that registers are accessed in ways that are the same everywhere.
+///
+/// # Errors
+/// At the first step that does otherwise.
+pub fn check_accesses(steps: &[Step]) -> Result<(), Problem> {
+    let mut mapped = BTreeSet::new();
+    for step in steps.iter().flat_map(Step::all) {
+        let problem = match step.registers() {
+            Registers::Mapped(name) => {
+                mapped.insert(name);
+                None
+            }
+            Registers::Reached {
+                name,
+                offset,
+                width,
+            } if mapped.contains(name) => wrong_access(offset, width),
+            Registers::Copied(name) if mapped.contains(name) => {
+                Some(("`peek` is for memory: it copies in pieces of any width", "use `load`"))
+            }
+            _ => None,
+        };
+        if let Some((text, help)) = problem {
+            return Err(Problem::other(step.at, text).help(help));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_access(offset: u64, width: Width) -> Option<(&'static str, &'static str)> {
+    if width == Width::W8 {
+        return Some(("8 bytes of a device are not one access everywhere", TWICE));
+    }
+    let aligned = offset.is_multiple_of(width.bytes() as u64);
+    (!aligned).then_some(("an access that is not aligned is several", TWICE))
+}
+
+/// Checks that what is read or written as one number is one access.
+///
+/// # Errors
+/// When it is 8 bytes of a BAR.
+pub fn check_number(region: Option<u64>, width: Width, at: crate::At) -> Result<(), Problem> {
+    let bar = region.is_some_and(|index| index <= LAST_BAR);
+    if bar && width == Width::W8 {
+        let help = "where it is memory, give `length` or `bytes`; where it is a register, access \
+                    two words of 4 bytes, in the order that the device asks for";
+        let text = "`width: 8` of a BAR is not one access everywhere";
+        return Err(Problem::other(at, text).help(help));
+    }
+    Ok(())
+}
