@@ -625,7 +625,47 @@ pub struct FailNth {
     pub limit: u32,
 }
 
+impl Plan {
+    /// The same plan for a machine that is slower: every deadline is so many times as long. What
+    /// is to stay away is waited for as much longer as what is to come.
+    #[must_use]
+    pub fn with_patience(mut self, factor: u64) -> Self {
+        self.timeout_ms = self.timeout_ms.saturating_mul(factor);
+        for op in self.ops.iter_mut().chain(&mut self.restore) {
+            op.lengthen(factor);
+        }
+        self
+    }
+}
+
 impl Op {
+    fn lengthen(&mut self, factor: u64) {
+        match self {
+            Self::ReadDevice { timeout_ms, .. }
+            | Self::Wait { timeout_ms, .. }
+            | Self::Events { timeout_ms, .. }
+            | Self::Arrive { timeout_ms, .. }
+            | Self::Await { timeout_ms, .. }
+            | Self::Held { timeout_ms, .. }
+            | Self::Blocked { timeout_ms, .. }
+            | Self::AwaitFile { timeout_ms, .. } => {
+                *timeout_ms = timeout_ms.saturating_mul(factor);
+            }
+            Self::In { op, .. }
+            | Self::Start { op, .. }
+            | Self::Finish { op, .. }
+            | Self::Repeat { op, .. } => op.lengthen(factor),
+            Self::Together(ops) => ops.iter_mut().for_each(|op| op.lengthen(factor)),
+            Self::FailNth(it) => {
+                it.op.lengthen(factor);
+                let between = it.failed.iter_mut().chain(&mut it.failed_copy);
+                let between = between.chain(&mut it.survived);
+                between.for_each(|op| op.lengthen(factor));
+            }
+            _ => {}
+        }
+    }
+
     /// What is executed, in whichever process and however often.
     #[must_use]
     pub fn innermost(&self) -> &Self {
