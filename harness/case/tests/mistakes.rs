@@ -146,7 +146,10 @@ fn a_mistake_is_told(#[case] text: &str) {
 #[rstest]
 #[case::memory_of_the_process("memory: {page: 0x1000}", "load: {at: $page, width: 8}")]
 #[case::memory_of_the_mock("mmap: {on: a, save: page}", "load: {at: $page, width: 8}")]
-#[case::half_a_register("mmap: {on: a, region: 0, save: page}", "load: {at: $page+2, width: 2}")]
+#[case::half_a_register(
+    "mmap: {on: a, region: 0, save: page}",
+    "load: {at: $page+2, width: 2}"
+)]
 #[case::a_run_of_bytes("eventfd: e", "pread: {on: a, region: 2, length: 8}")]
 #[case::configuration_space("eventfd: e", "pread: {on: a, region: 7, width: 8}")]
 #[case::a_refused_access("eventfd: e", "pread: {on: a, region: 2, width: 8, errno: EIO}")]

@@ -68,9 +68,10 @@ pub fn check_accesses(steps: &[Step]) -> Result<(), Problem> {
                 offset,
                 width,
             } if mapped.contains(name) => wrong_access(offset, width),
-            Registers::Copied(name) if mapped.contains(name) => {
-                Some(("`peek` is for memory: it copies in pieces of any width", "use `load`"))
-            }
+            Registers::Copied(name) if mapped.contains(name) => Some((
+                "`peek` is for memory: it copies in pieces of any width",
+                "use `load`",
+            )),
             _ => None,
         };
         if let Some((text, help)) = problem {

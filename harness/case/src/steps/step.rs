@@ -8,9 +8,7 @@ use crate::{
     problem::Problem,
     steps::{
         data, dma, driver, event, fail_nth, file, ioctl, machine, memfd, memory, open, pci,
-        process,
-        registers::Registers,
-        repeat, rights, together,
+        process, registers::Registers, repeat, rights, together,
     },
 };
 
