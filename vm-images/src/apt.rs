@@ -29,14 +29,14 @@ const NETWORK: &[&str] = &[
     "Acquire::Retries",
 ];
 
+/// What to do where apt's own files are at fault.
+const BROKEN: &str = "remove the cache folder and run again\n";
+
 /// A package with the source of a kernel series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) version: String,
+    pub(crate) deb: Deb,
     pub(crate) series: Series,
-    /// The private apt that offers it.
-    pub(crate) folder: PathBuf,
 }
 
 /// What the machine says of itself.
@@ -77,10 +77,65 @@ pub(crate) fn find(
     })
 }
 
+/// A package of the release's own suites or, where it is among those, of the backports, by its
+/// name. A package that only depends on the newest one of its kind gives that one.
+pub(crate) fn named(
+    cache: &Cache,
+    name: &str,
+    suite: Suite,
+    progress: &dyn Progress,
+) -> Result<Deb, ImageError> {
+    let machine = machine()?;
+    let _lock = cache.lock("apt", progress)?;
+    let (folder, suites) = match suite {
+        Suite::Release => ("apt-release", vec![machine.codename.clone()]),
+        Suite::Backports => {
+            let backports = format!("{}-backports", machine.codename);
+            ("apt-backports", vec![backports])
+        }
+    };
+    let apt = Apt::open(cache.folder(folder)?, &machine, &suites)?;
+    let update = apt.update(progress)?;
+    let found = apt.version(name)?;
+    let version = found.ok_or_else(|| ImageError::NoPackage {
+        name: name.to_owned(),
+        suites,
+        update,
+    })?;
+    let folder = apt.folder.clone();
+    let name = match apt.only_dependency(name)? {
+        Some(newest) => newest,
+        None => name.to_owned(),
+    };
+    Ok(Deb {
+        version: apt.version(&name)?.unwrap_or(version),
+        name,
+        folder,
+    })
+}
+
+/// Where a package is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// What the machine itself is made of.
+    Release,
+    /// What came after the release.
+    Backports,
+}
+
+/// A package that a private apt offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deb {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The private apt.
+    pub(crate) folder: PathBuf,
+}
+
 /// Fetches the package; gives the file. One that is there whole is not fetched again.
 pub(crate) fn download(
     cache: &Cache,
-    package: &Package,
+    package: &Deb,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ImageError> {
     progress.stage(&format!("downloading {} {}", package.name, package.version));
@@ -233,7 +288,7 @@ impl Apt {
         if age.is_some_and(|age| age < FRESH) {
             return Ok(String::new());
         }
-        progress.stage("looking for kernel source packages");
+        progress.stage("fetching the lists of packages");
         match check(self.command("apt-get").args(["-q", "update"]), "") {
             Ok(()) => write(&self.stamp(), "").map(|()| String::new()),
             Err(ImageError::StepFailed { tail, .. }) => {
@@ -250,31 +305,34 @@ impl Apt {
     fn names(&self) -> Result<Vec<(Series, String)>, ImageError> {
         let mut search = self.command("apt-cache");
         search.args(["search", "--names-only", "^linux-source-[0-9.]+$"]);
-        Ok(source_packages(&output(
-            &mut search,
-            "remove the cache folder and run again\n",
-        )?))
+        Ok(source_packages(&output(&mut search, BROKEN)?))
     }
 
     /// The package in its newest version.
     fn package(&self, name: &str, series: Series) -> Result<Package, ImageError> {
-        let mut madison = self.command("apt-cache");
-        let text = output(
-            madison.args(["madison", name]),
-            "remove the cache folder and run again\n",
-        )?;
-        // "NAME | VERSION | ORIGIN", newest first.
-        let version = text
-            .lines()
-            .next()
-            .and_then(|line| line.split('|').nth(1))
-            .unwrap_or_default();
-        Ok(Package {
+        let deb = Deb {
             name: name.to_owned(),
-            version: version.trim().to_owned(),
-            series,
+            version: self.version(name)?.unwrap_or_default(),
             folder: self.folder.clone(),
-        })
+        };
+        Ok(Package { deb, series })
+    }
+
+    /// The newest version of a package; none where it is not offered.
+    fn version(&self, name: &str) -> Result<Option<String>, ImageError> {
+        let mut madison = self.command("apt-cache");
+        let text = output(madison.args(["madison", name]), BROKEN)?;
+        // "NAME | VERSION | ORIGIN", newest first.
+        let first = text.lines().next();
+        let version = first.and_then(|line| line.split('|').nth(1));
+        Ok(version.map(|version| version.trim().to_owned()))
+    }
+
+    /// What a package depends on, where that is one other package.
+    fn only_dependency(&self, name: &str) -> Result<Option<String>, ImageError> {
+        let mut depends = self.command("apt-cache");
+        let only = ["depends", "--no-recommends", "--no-suggests", name];
+        Ok(only_dependency(&output(depends.args(only), BROKEN)?))
     }
 
     fn stamp(&self) -> PathBuf {
@@ -286,6 +344,15 @@ impl Apt {
         command.env("APT_CONFIG", self.folder.join("apt.conf"));
         command
     }
+}
+
+/// The one package in lines as in "  Depends: linux-image-6.12.95+deb12-cloud-amd64".
+fn only_dependency(text: &str) -> Option<String> {
+    let mut packages = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let first = packages.next()?;
+    packages.next().is_none().then(|| first.to_owned())
 }
 
 /// Names and series in the answer to a search.
@@ -397,6 +464,14 @@ mod tests {
         let text = configuration(Path::new("/c"), theirs);
         assert!(text.contains("Proxy") && text.contains("Dir::State::Lists \"/c/lists\";"));
         assert!(!text.contains("Invoke") && !text.contains("Dir \"/\""));
+    }
+
+    #[rstest]
+    #[case("a\n  Depends: b\n", Some("b"))]
+    #[case("a\n  Depends: b\n  Depends: c\n", None)]
+    #[case("a\n", None)]
+    fn a_package_may_stand_for_another(#[case] text: &str, #[case] want: Option<&str>) {
+        assert_eq!(only_dependency(text).as_deref(), want);
     }
 
     #[rstest]

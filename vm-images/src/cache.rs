@@ -53,6 +53,12 @@ impl Cache {
         })
     }
 
+    /// The cache in the folder, to look for what is there: nothing is made.
+    pub(crate) fn look(root: &Path) -> Self {
+        let root = root.to_owned();
+        Self { root }
+    }
+
     /// A folder of the cache, made where it is missing.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, ImageError> {
         let path = self.root.join(name);
@@ -118,6 +124,21 @@ impl Cache {
             let _ = folder.set_modified(std::time::SystemTime::now());
         }
         Some(image)
+    }
+
+    /// All images of a kind, those that were used last at the end.
+    pub(crate) fn images(&self, kind: &str) -> Vec<Image> {
+        let folder = fs::read_dir(self.root.join(kind)).into_iter().flatten();
+        let mut found: Vec<_> = folder
+            .flatten()
+            .filter_map(|entry| {
+                let key = entry.file_name().to_string_lossy().into_owned();
+                let used = entry.metadata().and_then(|it| it.modified()).ok();
+                Some((used, Image::load(&entry.path(), &key)?))
+            })
+            .collect();
+        found.sort_by_key(|(used, _)| *used);
+        found.into_iter().map(|(_, image)| image).collect()
     }
 
     /// Moves a finished image to its place and drops the oldest of its kind.

@@ -116,6 +116,21 @@ pub enum ImageError {
         update: String,
     },
 
+    /// No such package.
+    #[error(
+        "no package {name} in the suites {}; {}",
+        suites.join(", "),
+        after(update)
+    )]
+    NoPackage {
+        /// Its name.
+        name: String,
+        /// Where it was looked for.
+        suites: Vec<String>,
+        /// What went wrong when the package lists were fetched, or empty.
+        update: String,
+    },
+
     /// Not a kernel series.
     #[error("`{text}` is not a kernel series; give two numbers, as in 6.12")]
     BadSeries {

@@ -101,6 +101,23 @@ pub fn obtain(
     }
 }
 
+/// The image of a source as far as it is there without building or fetching anything. Of a
+/// release that is the newest in the cache, of a tree what was built last.
+///
+/// # Errors
+/// When a ready image is none, or a series or a tree is not what it should be.
+pub fn built(source: &Source, flavour: Flavour) -> Result<Option<Image>, ImageError> {
+    let cache = Cache::look(&cache_dir());
+    match source {
+        Source::Image { kernel, modules } => ready(kernel, modules.as_deref()).map(Some),
+        Source::Release(series) => {
+            let wanted = series.as_deref().map(str::parse::<Series>).transpose()?;
+            Ok(release::built(&cache, wanted, flavour))
+        }
+        Source::Tree(path) => tree::built(&cache, path, flavour),
+    }
+}
+
 /// Checks an image that someone else built.
 fn ready(kernel: &Path, modules: Option<&Path>) -> Result<Image, ImageError> {
     let release = release_of(kernel)?;

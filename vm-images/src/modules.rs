@@ -98,7 +98,7 @@ fn in_order(dep: &str) -> Vec<String> {
 }
 
 /// `kernel/drivers/vfio/pci/vfio-pci.ko.xz` is `vfio_pci`.
-fn name_of(path: &str) -> String {
+pub(crate) fn name_of(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split(".ko").next().unwrap_or(file).replace('-', "_")
 }

@@ -91,14 +91,14 @@ pub(crate) fn obtain(
     }
     let temp = cache.temp(&lock)?;
     let source = temp.path().join("source");
-    let archive = download(cache, &package, progress)?;
+    let archive = download(cache, &package.deb, progress)?;
     unpack(&archive, &package, temp.path(), &source, progress)?;
     let objects = temp.path().join("objects");
     let kbuild = Kbuild::plain(source.clone(), objects, toolchain);
     let made = build(
         cache,
         &kbuild,
-        &package.name,
+        &package.deb.name,
         &settings,
         temp.path(),
         progress,
@@ -112,14 +112,24 @@ pub(crate) fn obtain(
     Ok(image)
 }
 
+/// The newest image of the series, or of all, that is in the cache.
+pub(crate) fn built(cache: &Cache, wanted: Option<Series>, flavour: Flavour) -> Option<Image> {
+    let fits = |image: &Image| {
+        let series = Series::of_release(&image.release);
+        wanted.is_none() || series == wanted
+    };
+    let images = cache.images(kind(flavour)).into_iter().filter(fits);
+    images.max_by_key(|image| Series::of_release(&image.release))
+}
+
 /// Everything that goes into the image.
 fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
     let settings = fragment::text(settings);
     hash(
         [
             RECIPE,
-            &package.name,
-            &package.version,
+            &package.deb.name,
+            &package.deb.version,
             &settings,
             toolchain,
         ]
@@ -135,13 +145,13 @@ pub(crate) fn unpack(
     source: &Path,
     progress: &dyn Progress,
 ) -> Result<(), ImageError> {
-    progress.stage(&format!("unpacking {}", package.name));
+    progress.stage(&format!("unpacking {}", package.deb.name));
     let outer = temp.join("package");
     let hint = "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free\n";
     check(command("dpkg-deb").arg("-x").arg(archive).arg(&outer), hint)?;
     let inner =
         find_archive(&outer.join("usr/src")).ok_or_else(|| ImageError::NoArchiveInPackage {
-            package: package.name.clone(),
+            package: package.deb.name.clone(),
         })?;
     make_dir(source)?;
     let mut tar = command("tar");
@@ -238,10 +248,12 @@ mod tests {
 
     fn package(version: &str) -> Package {
         Package {
-            name: "linux-source-7.3".into(),
-            version: version.into(),
+            deb: crate::apt::Deb {
+                name: "linux-source-7.3".into(),
+                version: version.into(),
+                folder: "apt".into(),
+            },
             series: Series { major: 7, minor: 3 },
-            folder: "apt".into(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, copy, hash, make_dir, read, remove_dir, write};
 use crate::coverage;
@@ -23,10 +23,7 @@ pub(crate) fn obtain(
     flavour: Flavour,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
-    let tree = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
-        path: path.to_owned(),
-        problem: "it does not exist",
-    })?;
+    let tree = resolve(path)?;
     let series = series_of(&tree)?;
     check_clean(&tree)?;
     kbuild::check_tools()?;
@@ -43,6 +40,25 @@ pub(crate) fn obtain(
     let total = fresh.then(|| kbuild::expected(cache.recall("steps")));
     build.compile(&folder.join("build.log"), total, progress)?;
     collect(cache, &build, &tree, &place, &release)
+}
+
+/// What was built last of a tree.
+pub(crate) fn built(
+    cache: &Cache,
+    path: &Path,
+    flavour: Flavour,
+) -> Result<Option<Image>, ImageError> {
+    let tree = resolve(path)?;
+    series_of(&tree)?;
+    let mut images = cache.images(&format!("{}/images", place(&tree, flavour)));
+    Ok(images.pop())
+}
+
+fn resolve(path: &Path) -> Result<PathBuf, ImageError> {
+    fs::canonicalize(path).map_err(|_| ImageError::NotATree {
+        path: path.to_owned(),
+        problem: "it does not exist",
+    })
 }
 
 /// Where the objects of a tree are: those of two flavours do not mix.

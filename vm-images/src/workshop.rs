@@ -47,16 +47,16 @@ impl Workshop {
         let place = format!("workshop/{}", package.series);
         let workshop = Self::open(cache, &place, package.series, progress)?;
         let stamp = workshop.folder.join("unpacked");
-        if fs::read_to_string(&stamp).is_ok_and(|had| had == package.version) {
+        if fs::read_to_string(&stamp).is_ok_and(|had| had == package.deb.version) {
             return Ok(workshop);
         }
         remove_dir(&workshop.source())?;
         remove_dir(&workshop.folder.join("package"))?;
-        let archive = download(&workshop.cache, &package, progress)?;
+        let archive = download(&workshop.cache, &package.deb, progress)?;
         let source = workshop.source();
         release::unpack(&archive, &package, &workshop.folder, &source, progress)?;
         remove_dir(&workshop.folder.join("package"))?;
-        write(&stamp, &package.version)?;
+        write(&stamp, &package.deb.version)?;
         Ok(workshop)
     }
 
