@@ -272,6 +272,7 @@ impl<'a> Session<'a> {
         let lab_options = LabOptions {
             platform: options.platform.clone(),
             qemu: options.qemu.clone(),
+            accel: options.accel,
             kernel: Some(forge.plain().to_owned()),
             record: Some(dir.path.join("plain")),
             ..LabOptions::standard()
@@ -281,6 +282,7 @@ impl<'a> Session<'a> {
             started,
             kernel: plain.image.release.clone(),
             platform: options.platform.clone(),
+            accel: plain.facts(options.jobs()).accelerator(),
             cases: cases.len(),
             ..Report::default()
         };
@@ -298,11 +300,12 @@ impl<'a> Session<'a> {
 
     fn run(mut self, pool: &Pool) -> Result<Exit, CliError> {
         println!(
-            "{} mutants of Linux {}, {} cases, platform {}",
+            "{} mutants of Linux {}, {} cases, platform {}\naccelerator: {}",
             pool.chosen.len(),
             self.report.kernel,
             self.cases.len(),
-            self.report.platform
+            self.report.platform,
+            self.report.accel
         );
         let ended = self.judge_all(pool);
         self.report.interrupted = self.interrupt.is_asked();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use runner::accel::AccelChoice;
 
 /// A run ends after so many kills where not all are asked for.
 pub const MANY: usize = 20;
@@ -74,6 +75,10 @@ pub struct Options {
     /// QEMU binary.
     #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
     pub qemu: PathBuf,
+
+    /// What runs the guests. A refusal of KVM is remembered for a day; `kvm` tries it again.
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: AccelChoice,
 
     /// Folder that receives the record of the run. Default: results/runs/TIME.
     #[arg(long, value_name = "DIR")]

@@ -42,6 +42,8 @@ pub struct Report {
     pub kernel: String,
     /// Platform.
     pub platform: String,
+    /// Accelerator and, where it is not KVM, why.
+    pub accel: String,
     /// Number of cases that could kill.
     pub cases: usize,
     /// Whether the run was cut short.

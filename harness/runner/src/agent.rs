@@ -14,6 +14,13 @@ use crate::options::root;
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
+    /// Nothing to build it with, and it was not built before.
+    #[error(
+        "there is no cargo to build the agent with, and no agent in {}; build it where there is \
+         one (`cargo xtask run-conformance --check` does not; any run does)",
+        .0.display()
+    )]
+    NotBuilt(PathBuf),
     /// Cargo failed.
     #[error("building the static agent: {0}")]
     Build(#[from] xshell::Error),
@@ -39,8 +46,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 /// When cargo, or a file, fails.
 pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
-    // A target folder of its own: cargo holds a lock on the other one while it runs tests.
-    let target = root().join("target").join("agent");
+    let target = folder();
     let agent = build(&target)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -66,10 +72,41 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
     Ok(path)
 }
 
+/// Where the agent's program is once it is built.
+#[must_use]
+pub fn program() -> PathBuf {
+    folder().join(TARGET).join("release").join("agent")
+}
+
+/// A target folder of its own: cargo holds a lock on the other one while it runs tests.
+fn folder() -> PathBuf {
+    root().join("target").join("agent")
+}
+
+/// The archive that a run used last, if one is there.
+#[must_use]
+pub fn newest() -> Option<PathBuf> {
+    let folder = fs::read_dir(folder()).ok()?;
+    let archives = folder.flatten().filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with("initramfs-") && name.ends_with(".cpio")
+    });
+    let newest = archives.max_by_key(|entry| entry.metadata().and_then(|it| it.modified()).ok());
+    newest.map(|entry| entry.path())
+}
+
+/// The agent's program. It is built where that can be done; else the one is taken that was built
+/// before: the handshake tells whether it fits this runner.
 fn build(target: &Path) -> Result<PathBuf, AgentError> {
+    let program = program();
+    let Some(cargo) = cargo() else {
+        let there = program.exists();
+        return there
+            .then_some(program.clone())
+            .ok_or(AgentError::NotBuilt(program));
+    };
     let shell = Shell::new()?;
     shell.change_dir(root());
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     cmd!(
         shell,
         "{cargo} build --quiet --release --package agent --target {TARGET}"
@@ -79,5 +116,20 @@ fn build(target: &Path) -> Result<PathBuf, AgentError> {
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .quiet()
     .run()?;
-    Ok(target.join(TARGET).join("release").join("agent"))
+    Ok(program)
+}
+
+/// The cargo that runs this program or is in PATH, where the project's source is there, too.
+#[must_use]
+pub fn cargo() -> Option<PathBuf> {
+    if !root().join("harness/agent/Cargo.toml").exists() {
+        return None;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = || {
+        let mut programs = std::env::split_paths(&path).map(|folder| folder.join("cargo"));
+        programs.find(|program| program.is_file())
+    };
+    let running = std::env::var_os("CARGO").map(PathBuf::from);
+    running.filter(|cargo| cargo.exists()).or_else(in_path)
 }

@@ -104,6 +104,7 @@ fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
     let lab = Lab::open(&options, corpus, Mode::Ignore, &Terminal::new())?;
     let mut out = io::stdout();
+    writeln!(out, "{}", lab.header())?;
     let agent = median(|| agent_boot(&lab))?;
     writeln!(
         out,

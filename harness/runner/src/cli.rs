@@ -15,6 +15,7 @@ use crate::{
     exit::Exit,
     lab::{Lab, LabError, folders, load_corpus, orphaned_snapshots},
     options::{Format, Options},
+    preview,
     report::{Human, Json, Ktap},
     run::{Cancel, run},
     select::{BadFilter, Selection},
@@ -71,6 +72,10 @@ pub(crate) fn go(options: &Options) -> Result<(Exit, Option<PathBuf>), CliError>
     let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
     if options.check {
         return Ok((check(&corpus)?, None));
+    }
+    if options.print_qemu {
+        writeln!(io::stdout(), "{}", preview::command_line(options)?)?;
+        return Ok((Exit::Ok, None));
     }
     let selected: Vec<_> = corpus
         .cases
@@ -145,10 +150,6 @@ fn judge(
     let progress = Terminal::new();
     let lab = Lab::open(options, corpus, mode(options), &progress)?;
     drop(progress);
-    if options.print_qemu {
-        writeln!(io::stdout(), "{}", lab.shown_qemu())?;
-        return Ok((Exit::Ok, None));
-    }
     let mut sinks = sinks(options, &lab)?;
     let cases: Vec<_> = selected.iter().collect();
     let summary = run(&lab, &cases, options.jobs(), &mut sinks, &cancel)?;

@@ -13,7 +13,7 @@ pub enum Event {
     /// The run begins; so many cases are selected.
     Started {
         /// Facts known so far.
-        facts: RunFacts,
+        facts: Box<RunFacts>,
         /// Number of cases.
         cases: usize,
     },

@@ -17,17 +17,39 @@ use crate::{
     qemu::{Argv, Qemu, QemuError, Running},
 };
 
-/// Time from the start of QEMU to the agent's first message. A debug kernel under emulation
-/// takes its time; a guest that dies is noticed at once.
-const BOOT: Duration = Duration::from_secs(120);
+/// Between two looks whether a guest that has not said hello may still do so.
+const LOOK: Duration = Duration::from_millis(500);
 /// Time in which an agent that is alive answers a ping.
 const PING: Duration = Duration::from_secs(10);
 /// A guest that says nothing for so long is pinged.
 const QUIET: Duration = Duration::from_secs(4);
-/// Emulation is slower than the machine a case's deadline is written for.
-const TCG_SCALE: u32 = 3;
+/// A case's deadline is written for a machine that boots in so many ms, as one with KVM does. On
+/// others it is as much longer as they are slower; see [`patience`].
+const BOOT_OF_REFERENCE: u128 = 500;
+/// Every host is busy now and then.
+const LEAST_PATIENCE: u64 = 3;
+/// A boot that took minutes was held up by something else.
+const MOST_PATIENCE: u64 = 60;
 /// What the agent needs beyond a case's deadline to kill it and to restore the guest.
 const RESTORE: Duration = Duration::from_secs(30);
+
+/// How long a guest may take to say hello.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From the start of QEMU to the agent's first message.
+    pub total: Duration,
+    /// A console that has not grown for so long has stopped. Only for kernels that tell all they
+    /// do: others are silent for most of their boot.
+    pub quiet: Option<Duration>,
+}
+
+impl Limits {
+    /// A debug kernel under emulation takes its time; a guest that dies is noticed at once.
+    pub const STANDARD: Self = Self {
+        total: Duration::from_secs(120),
+        quiet: None,
+    };
+}
 
 /// A guest that has said hello and is set up.
 #[derive(Debug)]
@@ -90,6 +112,15 @@ pub enum Lost {
     /// Nothing answers, not even a ping.
     #[error("the kernel hangs: no answer to a ping")]
     Frozen,
+    /// It never said hello.
+    #[error("the agent did not say hello within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// Its console has stopped before the agent said hello.
+    #[error("the kernel has stopped: nothing new on its console for {} s", .0.as_secs())]
+    Quiet(Duration),
+    /// QEMU is there and does not run the machine any more.
+    #[error("QEMU has stopped the machine: {0}")]
+    Stopped(String),
     /// The port carried something that is no frame, or the agent gave up.
     #[error("{0}")]
     Broken(String),
@@ -161,7 +192,7 @@ impl Guest {
         argv: &Argv,
         platform: &Platform,
         console: &Path,
-        deadline: Option<Duration>,
+        limits: Limits,
     ) -> Result<Self, BootError> {
         let start = Instant::now();
         let running = qemu.start(argv, console)?;
@@ -175,23 +206,48 @@ impl Guest {
             offer: case::Guest::default(),
             boot: Duration::ZERO,
         };
-        guest.facts = guest.hello(deadline.unwrap_or(BOOT))?;
+        guest.facts = guest.hello(limits)?;
         guest.boot = start.elapsed();
         guest.set_up(platform)?;
         guest.offer = offer::offered(platform, &argv.lacking, &guest.facts);
         Ok(guest)
     }
 
-    fn hello(&mut self, deadline: Duration) -> Result<Facts, BootError> {
-        match self.receive(Instant::now() + deadline) {
-            Ok(Some(Reply::Hello { revision, facts })) if revision == wire::REVISION => Ok(facts),
-            Ok(Some(Reply::Hello { revision, .. })) => Err(BootError::Stale {
+    fn hello(&mut self, limits: Limits) -> Result<Facts, BootError> {
+        match self.first_message(limits) {
+            Ok(Reply::Hello { revision, facts }) if revision == wire::REVISION => Ok(facts),
+            Ok(Reply::Hello { revision, .. }) => Err(BootError::Stale {
                 found: revision,
                 expected: wire::REVISION,
             }),
-            Ok(Some(other)) => Err(self.no_hello(Lost::Broken(format!("first said {other:?}")))),
-            Ok(None) => Err(self.no_hello(Lost::Frozen)),
+            Ok(other) => Err(self.no_hello(Lost::Broken(format!("first said {other:?}")))),
             Err(lost) => Err(self.no_hello(lost)),
+        }
+    }
+
+    /// Waits for the first message as long as there is hope for one.
+    fn first_message(&mut self, limits: Limits) -> Result<Reply, Lost> {
+        let start = Instant::now();
+        let mut grown = (0, start);
+        loop {
+            let end = start + limits.total;
+            if let Some(reply) = self.receive(end.min(Instant::now() + LOOK))? {
+                return Ok(reply);
+            }
+            let size = std::fs::metadata(&self.console).map_or(0, |console| console.len());
+            if size != grown.0 {
+                grown = (size, Instant::now());
+            }
+            if let Some(why) = self.running.monitor.why_stopped() {
+                return Err(Lost::Stopped(why));
+            }
+            if Instant::now() >= end {
+                return Err(Lost::Silent(limits.total));
+            }
+            match limits.quiet {
+                Some(quiet) if grown.1.elapsed() >= quiet => return Err(Lost::Quiet(quiet)),
+                _ => {}
+            }
         }
     }
 
@@ -238,11 +294,30 @@ impl Guest {
 
     fn ask_facts(&mut self) -> Result<Facts, Lost> {
         self.send(&Request::Facts)?;
-        match self.receive(Instant::now() + PING)? {
-            Some(Reply::Facts(facts)) => Ok(facts),
-            Some(other) => Err(Lost::Broken(format!("asked for facts, got {other:?}"))),
-            None => Err(Lost::Frozen),
+        match self.answer()? {
+            Reply::Facts(facts) => Ok(facts),
+            other => Err(Lost::Broken(format!("asked for facts, got {other:?}"))),
         }
+    }
+
+    /// The agent's answer to what it was just asked. An answer to an earlier ping may come first:
+    /// the agent was busy when it was pinged, and said what it was busy with before.
+    fn answer(&mut self) -> Result<Reply, Lost> {
+        let deadline = Instant::now() + PING;
+        loop {
+            match self.receive(deadline)? {
+                Some(Reply::Pong { .. }) => {}
+                Some(reply) => return Ok(reply),
+                None => return Err(self.no_answer()),
+            }
+        }
+    }
+
+    /// What it means that nothing was answered: a machine that QEMU has stopped says nothing of
+    /// the kernel.
+    fn no_answer(&mut self) -> Lost {
+        let stopped = self.running.monitor.why_stopped();
+        stopped.map_or(Lost::Frozen, Lost::Stopped)
     }
 
     /// Runs one case. After [`CaseEnd::Lost`] the guest is of no use any more.
@@ -284,8 +359,7 @@ impl Guest {
     ) -> Result<CaseEnd, Lost> {
         self.token += 1;
         let own = self.token;
-        let mut plan = compiled.plan.clone();
-        plan.timeout_ms *= u64::from(TCG_SCALE);
+        let plan = compiled.plan.clone().with_patience(patience(self.boot));
         let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE;
         self.send(&Request::Run { token: own, plan })?;
         let mut pinged = false;
@@ -330,7 +404,7 @@ impl Guest {
                     return Err(Lost::Broken(why.to_owned()));
                 }
                 Some(_) => pinged = false,
-                None if pinged => return Err(Lost::Frozen),
+                None if pinged => return Err(self.no_answer()),
                 None => {
                     // The agent kills a case that is late by itself: a ping tells a case
                     // that waits for its deadline from a dead kernel.
@@ -367,20 +441,18 @@ impl Guest {
     pub fn counters(&mut self, into: &mut GuestCounters) -> Result<usize, CountersError> {
         self.send(&Request::Counters)?;
         loop {
-            match self.receive(Instant::now() + PING)? {
-                Some(Reply::Counters { path, bytes }) => into.add(&path, &bytes)?,
-                Some(Reply::CountersEnd { files: 0, unread }) if unread.is_empty() => {
+            match self.answer()? {
+                Reply::Counters { path, bytes } => into.add(&path, &bytes)?,
+                Reply::CountersEnd { files: 0, unread } if unread.is_empty() => {
                     return Err(CountersError::None);
                 }
-                Some(Reply::CountersEnd { files, unread }) => {
+                Reply::CountersEnd { files, unread } => {
                     return match unread.first() {
                         None => Ok(files),
                         Some(first) => Err(CountersError::Unread(first.clone())),
                     };
                 }
-                Some(Reply::Pong { .. }) => {} // late: the case it was about is over
-                Some(other) => return Err(CountersError::Answer(format!("{other:?}"))),
-                None => return Err(Lost::Frozen.into()),
+                other => return Err(CountersError::Answer(format!("{other:?}"))),
             }
         }
     }
@@ -447,6 +519,12 @@ impl Guest {
     }
 }
 
+/// By how much a case's deadline is longer than it says.
+fn patience(boot: Duration) -> u64 {
+    let slower = u64::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(MOST_PATIENCE);
+    slower.clamp(LEAST_PATIENCE, MOST_PATIENCE)
+}
+
 fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>, QemuError> {
     let mut port = running.port.try_clone()?;
     let (to, from) = channel();
@@ -466,7 +544,18 @@ fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>
 mod tests {
     use rstest::rstest;
 
-    use super::Lost;
+    use std::time::Duration;
+
+    use super::{Lost, patience};
+
+    #[rstest]
+    #[case::kvm(300, 3)]
+    #[case::tcg(1740, 3)]
+    #[case::kvm_that_is_emulated(20_000, 40)]
+    #[case::held_up(110_000, 60)]
+    fn a_slow_machine_gets_time(#[case] boot_ms: u64, #[case] expected: u64) {
+        assert_eq!(patience(Duration::from_millis(boot_ms)), expected);
+    }
 
     #[rstest]
     #[case::asserted(Lost::QemuEnded("signal: 6 (SIGABRT)".to_owned()), true)]

@@ -15,10 +15,10 @@ use case::{Case, Compiled, Corpus, CorpusError, Sources};
 use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
-    accel,
+    accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
     counters::{Counters, Kept},
-    guest::{BootError, Guest},
+    guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, Lookout, judge},
     options::{Options, root},
     platform::{KnownDeviation, Platform, PlatformError},
@@ -47,6 +47,9 @@ pub enum LabError {
     /// No QEMU.
     #[error(transparent)]
     Qemu(#[from] QemuError),
+    /// No KVM, which was asked for.
+    #[error("--accel kvm: {0}")]
+    Kvm(#[from] NoKvm),
     /// No guest.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -73,7 +76,7 @@ pub struct Lab {
     pub started: String,
     qemu: Arc<Qemu>,
     argv: Argv,
-    accel: Accel,
+    chosen: Chosen,
     mode: Mode,
     boots: AtomicUsize,
     /// Where the counters of guests go, if they are wanted.
@@ -96,6 +99,16 @@ impl Lab {
         let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
         progress.stage("building the agent");
         let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
+        let mut machine = Machine {
+            platform: &platform,
+            accel: Accel::Tcg,
+            kernel: &image.kernel,
+            initramfs: &initramfs,
+            cmdline: &options.append,
+        };
+        let chosen = accel::choose(options.accel, &qemu, &machine, &image.key, progress)?;
+        machine.accel = chosen.accel;
+        let argv = qemu.argv(&machine)?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
@@ -106,22 +119,12 @@ impl Lab {
             made.map_err(LabError::Counters)
         });
         let counters = counters.transpose()?;
-        let mut machine = Machine {
-            platform: &platform,
-            accel: Accel::Tcg,
-            kernel: &image.kernel,
-            initramfs: &initramfs,
-            cmdline: &options.append,
-        };
-        machine.accel = accel::choose(&qemu, &machine, &image.key, &run_dir.path, progress);
-        let argv = qemu.argv(&machine)?;
-        let accel = machine.accel;
         let lab = Self {
             corpus,
             run_dir: Mutex::new(run_dir),
             started,
             argv,
-            accel,
+            chosen,
             qemu: Arc::new(qemu),
             image,
             platform,
@@ -160,7 +163,7 @@ impl Lab {
             started,
             qemu: Arc::clone(&self.qemu),
             argv,
-            accel: self.accel,
+            chosen: self.chosen.clone(),
             mode: self.mode,
             boots: AtomicUsize::new(0),
             counters: None,
@@ -172,12 +175,6 @@ impl Lab {
     pub fn with_processors(mut self, count: u32) -> Self {
         self.argv.set("-smp", |_| count.to_string());
         self
-    }
-
-    /// The QEMU command line, for a person to copy.
-    #[must_use]
-    pub fn shown_qemu(&self) -> String {
-        self.qemu.shown(&self.argv)
     }
 
     /// Folder of this run.
@@ -195,6 +192,25 @@ impl Lab {
         work(&mut dir)
     }
 
+    /// The accelerator.
+    #[must_use]
+    pub fn accel(&self) -> Accel {
+        self.chosen.accel
+    }
+
+    /// What a command says before it works: kernel, platform, QEMU and accelerator.
+    #[must_use]
+    pub fn header(&self) -> String {
+        let facts = self.facts(1);
+        format!(
+            "platform {}: Linux {}, {}\naccelerator: {}",
+            facts.platform,
+            facts.kernel,
+            facts.qemu,
+            facts.accelerator()
+        )
+    }
+
     /// Facts of the run as far as they are known without a guest.
     #[must_use]
     pub fn facts(&self, jobs: usize) -> RunFacts {
@@ -204,7 +220,8 @@ impl Lab {
             kernel: self.image.release.clone(),
             image: self.image.key.clone(),
             qemu: self.qemu.version.clone(),
-            accel: self.accel.to_string(),
+            accel: self.chosen.accel.to_string(),
+            why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,
             interrupted: false,
             ms: 0,
@@ -247,7 +264,7 @@ impl Lab {
     fn boot_once(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, None)?;
+        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, Limits::STANDARD)?;
         Ok((number, guest))
     }
 

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufReader},
+    io::{self, BufReader, Read},
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
 use qapi::{
     ExecuteError, Qmp, Stream,
-    qmp::{device_del, human_monitor_command, qom_list},
+    qmp::{RunState, device_del, human_monitor_command, qom_list, query_status},
 };
 use wire::HostAction;
 
@@ -22,7 +22,20 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Where QEMU has the devices of its command line and those that were plugged in.
 const PERIPHERAL: &str = "/machine/peripheral";
 
-type Client = Qmp<Stream<BufReader<UnixStream>, UnixStream>>;
+type Client = Qmp<Stream<BufReader<Unended>, UnixStream>>;
+
+/// A stream whose end is an error: a QEMU that has died does not greet, and the client panics where
+/// the greeting is missing.
+struct Unended(UnixStream);
+
+impl Read for Unended {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 if !into.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+}
 
 /// The monitor of one machine.
 pub struct Monitor {
@@ -79,7 +92,7 @@ impl Monitor {
     /// When the descriptor cannot be shared between its two directions.
     pub fn new(stream: UnixStream, devices: BTreeMap<String, String>) -> io::Result<Self> {
         stream.set_read_timeout(Some(ANSWER))?;
-        let reader = BufReader::new(stream.try_clone()?);
+        let reader = BufReader::new(Unended(stream.try_clone()?));
         Ok(Self {
             client: Qmp::new(Stream::new(reader, stream)),
             greeted: false,
@@ -98,6 +111,16 @@ impl Monitor {
             HostAction::Unplug(device) => self.unplug(device),
             HostAction::Plug(device) => self.plug(device),
         }
+    }
+
+    /// Why the machine does not run, if it does not: as under a KVM that cannot go on. None also
+    /// where the monitor does not answer.
+    pub fn why_stopped(&mut self) -> Option<String> {
+        self.greet().ok()?;
+        let status = self.client.execute(&query_status {}).ok()?;
+        self.client.events().for_each(drop); // nobody else takes them
+        let failed = status.status == RunState::internal_error;
+        failed.then(|| "an internal error of KVM".to_owned())
     }
 
     fn greet(&mut self) -> Result<(), MonitorError> {

@@ -1,9 +1,12 @@
 //! What a run is asked to do: shared by the command line and the libtest-mimic entry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use vm_images::{Flavour, Source};
+
+use crate::accel::AccelChoice;
+pub use crate::root::root;
 
 /// Options of `run-conformance`.
 #[derive(Debug, Clone, Args)]
@@ -70,6 +73,10 @@ pub struct Options {
     #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
     pub qemu: PathBuf,
 
+    /// What runs the guests. A refusal of KVM is remembered for a day; `kvm` tries it again.
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: AccelChoice,
+
     /// Added to the kernel's command line.
     #[arg(
         long,
@@ -79,7 +86,8 @@ pub struct Options {
     )]
     pub append: String,
 
-    /// Print the QEMU command line, and boot nothing.
+    /// Print the QEMU command line and do nothing else. KERNEL and INITRAMFS stand for what is
+    /// not built yet.
     #[arg(long)]
     pub print_qemu: bool,
 
@@ -113,6 +121,7 @@ Examples:
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
   cargo xtask run-conformance --processors 2 race        what happens at once, in earnest
+  cargo xtask run-conformance --accel kvm stage1         KVM, or the reason why not
   cargo xtask run-conformance --gcov counters stage2     which code of the kernel it reached
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
 
@@ -156,6 +165,7 @@ impl Options {
             kernel: None,
             modules: None,
             qemu: PathBuf::from("qemu-system-x86_64"),
+            accel: AccelChoice::Auto,
             append: String::new(),
             print_qemu: false,
             bisect: false,
@@ -207,11 +217,4 @@ impl Options {
 pub fn jobs(asked: Option<usize>) -> usize {
     let processors = || std::thread::available_parallelism().map_or(1, Into::into);
     asked.unwrap_or_else(processors).max(1)
-}
-
-/// Root of the project.
-#[must_use]
-pub fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
 }

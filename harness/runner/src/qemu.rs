@@ -124,6 +124,15 @@ const MEMORY_MIB: u32 = 512;
 /// of its ticks come through for the kernel to believe it, and it panics.
 const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check";
+/// The host's own processor, without what lets a case see the host: asynchronous page faults, which
+/// put a process to sleep in the kernel because the *host* pages, and more physical address bits
+/// than TCG's processor has, by which firmware and kernel lay out their windows.
+///
+/// What is left differs from host to host and is not to be seen in a transcript: five-level page
+/// tables of the processor (user space gets addresses above 47 bits only where it asks for them),
+/// split lock detection (a line at boot), the clock (kvm-clock instead of the TSC).
+const KVM_PROCESSOR: &str =
+    "host,host-phys-bits-limit=40,kvm-asyncpf=off,kvm-asyncpf-int=off,kvm-asyncpf-vmexit=off";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.
@@ -156,6 +165,25 @@ impl Qemu {
             path: path.to_owned(),
             version,
             options: Mutex::default(),
+        })
+    }
+
+    /// The binary's own path: a name without a slash is looked for in PATH.
+    ///
+    /// # Errors
+    /// When it is not there any more.
+    pub fn found(&self) -> Result<PathBuf, QemuError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bare = self.path.components().count() == 1;
+        let mut places: Vec<_> = std::env::split_paths(&path)
+            .map(|folder| folder.join(&self.path))
+            .filter(|_| bare)
+            .collect();
+        places.push(self.path.clone());
+        let there = places.iter().find_map(|place| place.canonicalize().ok());
+        there.ok_or_else(|| QemuError::NotThere {
+            path: self.path.clone(),
+            error: io::ErrorKind::NotFound.into(),
         })
     }
 
@@ -247,10 +275,9 @@ impl Qemu {
         for (name, value) in &platform.machine_options {
             kind.push_str(&format!(",{name}={value}"));
         }
-        let cpu = if machine.accel == Accel::Kvm {
-            "host"
-        } else {
-            "max"
+        let cpu = match machine.accel {
+            Accel::Kvm => KVM_PROCESSOR,
+            Accel::Tcg => "max",
         };
         let cmdline = format!(
             "{CMDLINE} {} {}",

@@ -54,8 +54,11 @@ pub struct RunFacts {
     pub image: String,
     /// QEMU's version line.
     pub qemu: String,
-    /// Accelerator.
+    /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
+    /// Where it is not KVM: why, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not_kvm: Option<String>,
     /// Guests at a time.
     pub jobs: usize,
     /// Whether the run was cut short.
@@ -65,6 +68,17 @@ pub struct RunFacts {
     /// Counters of the guests' kernels, where they were wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Kept>,
+}
+
+impl RunFacts {
+    /// The accelerator, and why it is not KVM.
+    #[must_use]
+    pub fn accelerator(&self) -> String {
+        match &self.why_not_kvm {
+            Some(why) => format!("{}, not KVM: {why}", self.accel),
+            None => self.accel.clone(),
+        }
+    }
 }
 
 /// The folder of one run.

@@ -55,7 +55,7 @@ pub fn run(
     tell(
         sinks,
         &Event::Started {
-            facts: facts.clone(),
+            facts: Box::new(facts.clone()),
             cases: cases.len(),
         },
     )?;

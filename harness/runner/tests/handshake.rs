@@ -9,12 +9,12 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use common::fixtures;
 use rstest::rstest;
 use runner::{
-    guest::{BootError, Guest},
+    guest::{BootError, Guest, Limits},
     options::root,
     platform::Platform,
     qemu::{Argv, Qemu},
 };
-use wire::{Facts, Reply, frame};
+use wire::{End, Facts, Observed, Outcome, Reply, World, frame};
 
 fn hello(revision: &str) -> Vec<u8> {
     let facts = Facts::default();
@@ -24,6 +24,15 @@ fn hello(revision: &str) -> Vec<u8> {
 
 /// Boots a program that sends `bytes` through the agent's port and ends.
 fn boot(bytes: &[u8]) -> BootError {
+    start(bytes, "ends", MINUTE).unwrap_err()
+}
+
+const MINUTE: Limits = Limits {
+    total: Duration::from_secs(60),
+    quiet: None,
+};
+
+fn start(bytes: &[u8], then: &str, limits: Limits) -> Result<Guest, BootError> {
     let folder = tempfile::tempdir().unwrap();
     let said = folder.path().join("said");
     fs::write(&said, bytes).unwrap();
@@ -32,13 +41,12 @@ fn boot(bytes: &[u8]) -> BootError {
     let qemu = Qemu::open(&program).unwrap();
     let platform = Platform::load(&root().join("vm-images"), "intel").unwrap();
     let argv = Argv {
-        args: vec![said.display().to_string()],
+        args: vec![said.display().to_string(), then.to_owned()],
         devices: BTreeMap::new(),
         lacking: BTreeMap::new(),
     };
     let console = folder.path().join("console");
-    let deadline = Some(Duration::from_secs(60));
-    Guest::boot(&qemu, &argv, &platform, &console, deadline).unwrap_err()
+    Guest::boot(&qemu, &argv, &platform, &console, limits)
 }
 
 #[test]
@@ -56,5 +64,67 @@ fn a_stale_agent_is_refused() {
 fn a_guest_that_does_not_say_hello_is_told_how(#[case] bytes: Vec<u8>, #[case] says: &str) {
     let error = boot(&bytes).to_string();
     assert!(error.contains("the guest did not come up"), "{error}");
+    assert!(error.contains(says), "{error}");
+}
+
+/// The agent was busy with the set-up when it was pinged: its answer comes behind the last of that.
+#[test]
+fn a_late_answer_to_a_ping_is_skipped() {
+    let facts = Facts {
+        release: "7.3.4".to_owned(),
+        ..Facts::default()
+    };
+    let done = Outcome {
+        observed: Observed::Ok {
+            ret: 0,
+            data: Vec::new(),
+        },
+        us: 0,
+    };
+    let messages = [
+        Reply::Step {
+            token: 1,
+            index: 0,
+            outcome: done,
+        },
+        Reply::Done {
+            token: 1,
+            end: End::Finished,
+            left_behind: Vec::new(),
+            kmsg: Vec::new(),
+            world: World::default(),
+            us: 0,
+        },
+        Reply::Pong { token: 1 },
+        Reply::Facts(facts),
+    ];
+    let mut bytes = hello(wire::REVISION);
+    for message in messages {
+        bytes.extend(frame::encode(&message).unwrap());
+    }
+    let guest = start(&bytes, "stays", MINUTE).unwrap();
+    assert_eq!(guest.facts.release, "7.3.4");
+}
+
+#[rstest]
+#[case::silent("stays", 1, None, "did not say hello within 1 s")]
+#[case::quiet("stays", 60, Some(1), "nothing new on its console for 1 s")]
+#[case::stopped(
+    "stopped",
+    60,
+    None,
+    "QEMU has stopped the machine: an internal error of KVM"
+)]
+fn a_guest_without_hope_is_given_up(
+    #[case] then: &str,
+    #[case] total: u64,
+    #[case] quiet: Option<u64>,
+    #[case] says: &str,
+) {
+    let limits = Limits {
+        total: Duration::from_secs(total),
+        quiet: quiet.map(Duration::from_secs),
+    };
+    let error = start(b"", then, limits).unwrap_err().to_string();
     assert!(error.contains(says), "{error}");
 }

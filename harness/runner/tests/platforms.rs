@@ -106,3 +106,16 @@ fn an_iommu_that_is_missing_is_an_error_that_names_it() {
     assert!(text.contains("fsts|x-flts"), "{text}");
     assert!(text.contains("intel-flts"), "{text}");
 }
+
+/// Interrupt remapping takes an IOAPIC in user space, and KVM is the same machine as TCG only where
+/// every platform has one.
+#[test]
+fn the_ioapic_is_outside_of_kvm_on_every_platform() {
+    let vm_images: PathBuf = root().join("vm-images");
+    for name in names(&vm_images) {
+        let platform = Platform::load(&vm_images, &name).unwrap();
+        let chip = platform.machine_options.get("kernel-irqchip");
+        let chip = chip.map(ToString::to_string);
+        assert_eq!(chip.as_deref(), Some("split"), "{name}");
+    }
+}

@@ -46,7 +46,7 @@ fn model() -> Model {
     let summary = Summary::new(facts(), records.clone(), &cases, &clauses);
     let mut events = vec![
         Event::Started {
-            facts: facts(),
+            facts: Box::new(facts()),
             cases: records.len(),
         },
         Event::GuestUp {
@@ -79,6 +79,7 @@ fn facts() -> RunFacts {
         image: "0123".to_owned(),
         qemu: "QEMU emulator version 10.0.2".to_owned(),
         accel: "tcg".to_owned(),
+        why_not_kvm: Some("there is no /dev/kvm".to_owned()),
         jobs: 2,
         interrupted: false,
         ms: 4321,

@@ -161,7 +161,7 @@ pub(super) fn go(
         seed,
         length: options.length.into(),
     };
-    announce(&walker, walks)?;
+    announce(&lab, &walker, walks)?;
     let tally = draw_all(options, walks, &lab, &walker, cancel)?;
     let exit = report(options, &lab, &walker, &tally)?;
     Ok(if cancel.is_cancelled() {
@@ -194,8 +194,9 @@ fn seed_of_now() -> u64 {
     now.map_or(1, |since| since.as_millis() as u64 % 1_000_000)
 }
 
-fn announce(walker: &Walker, walks: u64) -> io::Result<()> {
+fn announce(lab: &Lab, walker: &Walker, walks: u64) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    writeln!(out, "{}", lab.header())?;
     writeln!(
         out,
         "{walks} walks of {} moves through the world `{}`, seed {}",
@@ -277,12 +278,13 @@ fn report(
     }
     writeln!(
         out,
-        "walks: {} / {} as the model says, {} moves, {} of them races; seed {}",
+        "walks: {} / {} as the model says, {} moves, {} of them races; seed {} ({})",
         tally.walks - tally.divergences.len() as u64,
         tally.walks,
         tally.moves,
         tally.races,
-        walker.seed
+        walker.seed,
+        lab.accel()
     )?;
     Ok(match tally.divergences.is_empty() {
         true => Exit::Ok,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use model::{Reading, World};
 
-use crate::{explore::error::ExploreError, options::Options};
+use crate::{accel::AccelChoice, explore::error::ExploreError, options::Options};
 
 /// Options of `explore`.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +34,10 @@ pub struct ExploreOptions {
     /// QEMU binary.
     #[arg(long, value_name = "PATH", default_value = "qemu-system-x86_64")]
     pub qemu: PathBuf,
+
+    /// What runs the guests. A refusal of KVM is remembered for a day; `kvm` tries it again.
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: AccelChoice,
 
     /// Print the worlds with the numbers of their states and transitions, and boot nothing.
     #[arg(long)]
@@ -106,6 +110,7 @@ impl ExploreOptions {
             linux: self.linux.clone(),
             kernel: self.kernel.clone(),
             qemu: self.qemu.clone(),
+            accel: self.accel,
             ..Options::standard()
         }
     }

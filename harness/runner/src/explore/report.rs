@@ -76,8 +76,9 @@ pub fn report(
     }
     writeln!(
         out,
-        "transitions on {}: {covered} / {reachable}",
-        options.platform
+        "transitions on {}: {covered} / {reachable} ({})",
+        options.platform,
+        walking.lab.accel()
     )?;
     if skipped > 0 {
         writeln!(out, "not offered by the platform: {skipped}")?;

@@ -76,6 +76,8 @@ impl<'a> Walking<'a> {
         let corpus = load_corpus(&first).map_err(LabError::from)?;
         let progress = Terminal::new();
         let lab = Lab::open(&options, corpus, Mode::Ignore, &progress)?;
+        drop(progress);
+        println!("{}", lab.header());
         Ok(Self {
             plans,
             walked,

@@ -89,8 +89,12 @@ impl Sink for Human {
                     bar.set_length(*cases as u64);
                 }
                 self.line(&format!(
-                    "{cases} cases on platform {}: Linux {}, {}, {}, {} at a time",
-                    facts.platform, facts.kernel, facts.qemu, facts.accel, facts.jobs
+                    "{cases} cases on platform {}: Linux {}, {}, {} at a time\naccelerator: {}",
+                    facts.platform,
+                    facts.kernel,
+                    facts.qemu,
+                    facts.jobs,
+                    facts.accelerator()
                 ))
             }
             Event::GuestUp {
@@ -173,7 +177,11 @@ pub fn shown(summary: &Summary) -> String {
         .iter()
         .filter(|c| c.verdict == ClauseVerdict::Fails)
         .count();
-    text.push_str(&format!("\n{} in {seconds:.1} s", totals.join(", ")));
+    let accel = &summary.run.accel;
+    text.push_str(&format!(
+        "\n{} in {seconds:.1} s ({accel})",
+        totals.join(", ")
+    ));
     if failing > 0 {
         text.push_str(&format!("; {failing} clauses fail"));
     }

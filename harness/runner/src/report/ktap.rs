@@ -54,7 +54,12 @@ fn directive(name: &str, record: &Record) -> String {
 impl<W: Write> Sink for Ktap<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Started { cases, .. } => writeln!(self.to, "KTAP version 1\n1..{cases}"),
+            Event::Started { facts, cases } => {
+                writeln!(self.to, "KTAP version 1\n1..{cases}")?;
+                let (kernel, platform, qemu) = (&facts.kernel, &facts.platform, &facts.qemu);
+                writeln!(self.to, "# Linux {kernel}, platform {platform}, {qemu}")?;
+                writeln!(self.to, "# accelerator: {}", facts.accelerator())
+            }
             Event::GuestUp {
                 boot,
                 instead: Some(why),

@@ -1,0 +1,192 @@
+//! From what was asked for to what runs.
+
+use std::{fs, path::PathBuf};
+
+use clap::ValueEnum;
+use nix::sys::utsname::uname;
+use vm_images::{Progress, cache_dir};
+
+use crate::{
+    accel::{
+        device::{self, DEVICE, DeviceError},
+        memory::{Memory, Outcome},
+        probe::probe,
+    },
+    qemu::{Accel, Machine, Qemu},
+};
+
+/// `--accel`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum AccelChoice {
+    /// KVM where it runs this kernel, which is tried once; else TCG.
+    #[default]
+    Auto,
+    /// KVM or nothing. It is tried anew, whatever an earlier trial came to.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// What runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The accelerator.
+    pub accel: Accel,
+    /// Where it is not KVM: why, in one line.
+    pub why_not_kvm: Option<String>,
+}
+
+impl Chosen {
+    /// KVM.
+    pub const KVM: Self = Self {
+        accel: Accel::Kvm,
+        why_not_kvm: None,
+    };
+
+    /// Emulation, for a reason.
+    #[must_use]
+    pub fn tcg(why_not_kvm: impl ToString) -> Self {
+        Self {
+            accel: Accel::Tcg,
+            why_not_kvm: Some(why_not_kvm.to_string()),
+        }
+    }
+}
+
+/// Why KVM cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoKvm {
+    /// The device is of no use.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// It was tried, and the kernel did not come up.
+    #[error("tried with this kernel: {why}; its console is in {}", console.display())]
+    Refused {
+        /// In one line.
+        why: String,
+        /// Of the trial.
+        console: PathBuf,
+    },
+    /// It was tried less than a day ago.
+    #[error(
+        "tried with this kernel less than a day ago: {why}; its console is in {}, and `--accel kvm` tries again",
+        console.display()
+    )]
+    Remembered {
+        /// In one line.
+        why: String,
+        /// Of the trial.
+        console: PathBuf,
+    },
+    /// There is no place for a trial's console.
+    #[error("no place for the console of a trial of KVM: {0}")]
+    NoPlace(String),
+}
+
+/// Chooses the accelerator for a machine, trying KVM if that was not done yet.
+///
+/// # Errors
+/// When KVM was asked for and cannot be used.
+pub fn choose(
+    choice: AccelChoice,
+    qemu: &Qemu,
+    machine: &Machine<'_>,
+    image: &str,
+    progress: &dyn Progress,
+) -> Result<Chosen, NoKvm> {
+    let trial = Trial {
+        qemu,
+        machine,
+        memory: memory(qemu, machine, image),
+        progress,
+    };
+    match choice {
+        AccelChoice::Tcg => Ok(Chosen::tcg("--accel tcg")),
+        AccelChoice::Kvm => trial.anew().map(|()| Chosen::KVM),
+        AccelChoice::Auto => Ok(match trial.once() {
+            Ok(()) => Chosen::KVM,
+            Err(why) => Chosen::tcg(why),
+        }),
+    }
+}
+
+/// What is known of the accelerator without booting: for a command line that is only printed.
+///
+/// # Errors
+/// When KVM was asked for and there is none.
+pub fn guess(
+    choice: AccelChoice,
+    qemu: &Qemu,
+    machine: &Machine<'_>,
+    image: &str,
+) -> Result<Chosen, NoKvm> {
+    let device = device::check(DEVICE.as_ref());
+    match choice {
+        AccelChoice::Tcg => Ok(Chosen::tcg("--accel tcg")),
+        AccelChoice::Kvm => Ok(device.map(|()| Chosen::KVM)?),
+        AccelChoice::Auto => Ok(match (device, memory(qemu, machine, image).recall()) {
+            (Err(error), _) => Chosen::tcg(error),
+            (Ok(()), Some(Outcome::Refused { why, console, .. })) => {
+                Chosen::tcg(NoKvm::Remembered { why, console })
+            }
+            (Ok(()), Some(Outcome::Works) | None) => Chosen::KVM,
+        }),
+    }
+}
+
+/// One for each kernel, platform, QEMU and host.
+fn memory(qemu: &Qemu, machine: &Machine<'_>, image: &str) -> Memory {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = |line: &&str| line.starts_with("model name");
+    let processor = cpuinfo.lines().find(named).unwrap_or_default();
+    let host = uname().map_or_else(
+        |_| String::new(),
+        |host| host.release().to_string_lossy().into_owned(),
+    );
+    let parts = [
+        image,
+        &machine.platform.name,
+        machine.cmdline,
+        &qemu.version,
+        processor,
+        &host,
+    ];
+    Memory::of(&cache_dir().join("accel"), &parts)
+}
+
+struct Trial<'a> {
+    qemu: &'a Qemu,
+    machine: &'a Machine<'a>,
+    memory: Memory,
+    progress: &'a dyn Progress,
+}
+
+impl Trial<'_> {
+    /// What an earlier trial came to, or else this one.
+    fn once(&self) -> Result<(), NoKvm> {
+        device::check(DEVICE.as_ref())?;
+        match self.memory.recall() {
+            Some(Outcome::Works) => Ok(()),
+            Some(Outcome::Refused { why, console, .. }) => Err(NoKvm::Remembered { why, console }),
+            None => self.anew(),
+        }
+    }
+
+    fn anew(&self) -> Result<(), NoKvm> {
+        device::check(DEVICE.as_ref())?;
+        self.progress.stage("trying KVM with this kernel");
+        let prepared = self.memory.prepare();
+        prepared.map_err(|error| NoKvm::NoPlace(error.to_string()))?;
+        let console = self.memory.console();
+        let tried = probe(self.qemu, self.machine, &console);
+        let outcome = match &tried {
+            Ok(()) => Outcome::Works,
+            Err(why) => Outcome::refused(why.clone(), console.clone()),
+        };
+        if let Err(error) = self.memory.keep(&outcome) {
+            let line = format!("the outcome of the trial of KVM is not kept: {error}");
+            self.progress.line(&line);
+        }
+        tried.map_err(|why| NoKvm::Refused { why, console })
+    }
+}

@@ -1,0 +1,91 @@
+//! `/dev/kvm`: whether this process may use it, and what to do where it may not.
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use nix::unistd::{Gid, Group};
+
+/// The device of KVM.
+pub const DEVICE: &str = "/dev/kvm";
+
+/// Why the device of KVM is of no use to this process.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// There is none.
+    #[error(
+        "there is no {DEVICE}: load kvm-intel or kvm-amd, and enable virtualization in the firmware"
+    )]
+    Missing,
+    /// This user may not open it.
+    #[error("no permission to open {DEVICE}; {}", advice(.group.as_deref()))]
+    Denied {
+        /// The group that may.
+        group: Option<String>,
+    },
+    /// It does not open for another reason.
+    #[error("opening {DEVICE}: {0}")]
+    Other(String),
+}
+
+fn advice(group: Option<&str>) -> String {
+    match group {
+        Some(group) => {
+            format!("its group is `{group}`: `sudo usermod -aG {group} $USER`, then log in again")
+        }
+        None => "its group has no name; an administrator has to grant access".to_owned(),
+    }
+}
+
+/// Opens the device once.
+///
+/// # Errors
+/// With the reason why it does not open.
+pub fn check(path: &Path) -> Result<(), DeviceError> {
+    let opened = fs::OpenOptions::new().read(true).write(true).open(path);
+    opened.map(drop).map_err(|error| reason(path, &error))
+}
+
+fn reason(path: &Path, error: &io::Error) -> DeviceError {
+    match error.kind() {
+        io::ErrorKind::NotFound => DeviceError::Missing,
+        io::ErrorKind::PermissionDenied => DeviceError::Denied {
+            group: group_of(path),
+        },
+        _ => DeviceError::Other(error.to_string()),
+    }
+}
+
+fn group_of(path: &Path) -> Option<String> {
+    let gid = Gid::from_raw(fs::metadata(path).ok()?.gid());
+    Some(Group::from_gid(gid).ok()??.name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_opens_is_of_use() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(check(file.path()), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_device_is_told() {
+        let missing = check(Path::new("/nonexistent/kvm")).unwrap_err();
+        assert_eq!(missing, DeviceError::Missing);
+        assert!(missing.to_string().contains("kvm-intel"), "{missing}");
+    }
+
+    #[rstest]
+    #[case::denied(libc::EACCES, "usermod -aG")]
+    #[case::busy(libc::EBUSY, "busy")]
+    fn an_error_has_its_words(#[case] errno: i32, #[case] says: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = reason(file.path(), &io::Error::from_raw_os_error(errno));
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}

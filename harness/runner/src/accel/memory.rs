@@ -1,0 +1,188 @@
+//! What a trial of KVM came to, kept in the cache: a success for good, a refusal for a day.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A refusal may have had a reason that is gone tomorrow: a busy machine, a module, a setting.
+const REFUSAL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a trial came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kvm")]
+pub enum Outcome {
+    /// The kernel came up and was set up.
+    Works,
+    /// It did not.
+    Refused {
+        /// In one line.
+        why: String,
+        /// Console of the trial.
+        console: PathBuf,
+        /// When, in seconds since 1970.
+        at: u64,
+    },
+}
+
+impl Outcome {
+    /// A refusal now.
+    #[must_use]
+    pub fn refused(why: String, console: PathBuf) -> Self {
+        let at = seconds(SystemTime::now());
+        Self::Refused { why, console, at }
+    }
+
+    fn holds_at(&self, now: SystemTime) -> bool {
+        match self {
+            Self::Works => true,
+            // A clock that was set back makes no refusal last longer.
+            Self::Refused { at, .. } => {
+                let age = seconds(now).checked_sub(*at);
+                age.is_some_and(|age| age < REFUSAL_LASTS.as_secs())
+            }
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Where the outcome of one kind of trial is kept.
+#[derive(Debug)]
+pub struct Memory {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Memory {
+    /// For a trial that is told from others by these things.
+    #[must_use]
+    pub fn of(folder: &Path, parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        let name = hash.finalize();
+        let name = name.iter().take(8).map(|byte| format!("{byte:02x}"));
+        Self {
+            folder: folder.to_owned(),
+            name: name.collect(),
+        }
+    }
+
+    /// Console of the trial.
+    #[must_use]
+    pub fn console(&self) -> PathBuf {
+        self.folder.join(format!("{}.console.log", self.name))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(format!("{}.json", self.name))
+    }
+
+    /// What is remembered and still holds.
+    #[must_use]
+    pub fn recall(&self) -> Option<Outcome> {
+        self.recall_at(SystemTime::now())
+    }
+
+    fn recall_at(&self, now: SystemTime) -> Option<Outcome> {
+        let text = fs::read_to_string(self.path()).ok()?;
+        let outcome: Outcome = serde_json::from_str(&text).ok()?;
+        Some(outcome).filter(|outcome| outcome.holds_at(now))
+    }
+
+    /// Makes the folder, for the console and the outcome.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn prepare(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)
+    }
+
+    /// Remembers an outcome, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, outcome: &Outcome) -> io::Result<()> {
+        let text = serde_json::to_string(outcome)?;
+        let temporary = self
+            .folder
+            .join(format!(".{}-{}", self.name, std::process::id()));
+        fs::write(&temporary, text)?;
+        fs::rename(temporary, self.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const HOUR: u64 = 60 * 60;
+
+    fn memory(folder: &Path) -> Memory {
+        Memory::of(folder, &["image", "QEMU", "processor"])
+    }
+
+    #[rstest]
+    #[case::at_once(0, true)]
+    #[case::the_same_day(23 * HOUR, true)]
+    #[case::a_day_later(24 * HOUR, false)]
+    fn a_refusal_holds_for_a_day(#[case] later: u64, #[case] holds: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = memory(folder.path());
+        let refused = Outcome::refused("no hello".to_owned(), memory.console());
+        memory.keep(&refused).unwrap();
+        let now = SystemTime::now() + Duration::from_secs(later);
+        assert_eq!(memory.recall_at(now), holds.then_some(refused));
+    }
+
+    #[test]
+    fn a_success_holds_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = memory(folder.path());
+        assert_eq!(memory.recall(), None);
+        memory.keep(&Outcome::Works).unwrap();
+        let now = SystemTime::now() + Duration::from_secs(1000 * 24 * HOUR);
+        assert_eq!(memory.recall_at(now), Some(Outcome::Works));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_refusal_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = memory(folder.path());
+        let refused = Outcome::refused(String::new(), PathBuf::new());
+        memory.keep(&refused).unwrap();
+        assert_eq!(memory.recall_at(UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn another_trial_is_not_this_one() {
+        let folder = Path::new("/");
+        let other = Memory::of(folder, &["imageQEMU", "processor"]);
+        assert_ne!(memory(folder).path(), other.path());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_lies_in_the_file_is_no_reason_to_fail(text in ".*") {
+            let folder = tempfile::tempdir().unwrap();
+            let memory = memory(folder.path());
+            fs::write(memory.path(), &text).unwrap();
+            prop_assert_eq!(memory.recall(), None);
+        }
+    }
+}

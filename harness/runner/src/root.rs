@@ -1,0 +1,58 @@
+//! Where the project's files are.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// A file that only the root of the project has.
+const MARK: &str = "cases/clauses.yaml";
+
+/// Root of the project: where it was built or, if that is not here, above the running program or
+/// the current folder. So a tree that was built may be carried to another machine.
+#[must_use]
+pub fn root() -> PathBuf {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let built = built_in();
+        let program = std::env::current_exe().unwrap_or_default();
+        let current = std::env::current_dir().unwrap_or_default();
+        find([&built, &program, &current]).unwrap_or(built)
+    })
+    .clone()
+}
+
+fn built_in() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+fn find<'a>(places: impl IntoIterator<Item = &'a PathBuf>) -> Option<PathBuf> {
+    let mut above = places.into_iter().flat_map(|place| place.ancestors());
+    above.find(|it| it.join(MARK).exists()).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_that_was_moved_is_found_above_the_program() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("cases")).unwrap();
+        fs::write(place.path().join(MARK), "").unwrap();
+        let program = place.path().join("target/release/xtask");
+        let gone = PathBuf::from("/nonexistent/project");
+        assert_eq!(find([&gone, &program]), Some(place.path().to_owned()));
+        assert_eq!(find([&gone]), None);
+    }
+
+    #[test]
+    fn the_tree_that_was_built_comes_first() {
+        assert_eq!(root(), built_in());
+    }
+}
