@@ -29,6 +29,8 @@ enum Command {
     Bench(Box<runner::bench::BenchOptions>),
     /// Put small bugs into the kernel, one at a time: does the corpus notice them?
     Mutants(Box<mutants::options::Options>),
+    /// Prove what takes too long for each change: the suite on a host with KVM.
+    Full(full::options::FullOptions),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
     /// Write cases/README.md anew: every ioctl with every errno, and the cases that prove it.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::ExportC(options) => runner::export_c::main(&options),
         Command::Bench(options) => runner::bench::main(&options),
         Command::Mutants(options) => mutants::cli::main(&options),
+        Command::Full(options) => full::cli::main(&options),
         Command::Schema => runner::cli::write_schema(),
         Command::Overview => runner::cli::write_overview(),
     }

@@ -40,6 +40,7 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::no_kernel(&["--kernel", "/nonexistent"], 4, "/nonexistent")]
 #[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
 #[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+#[case::no_such_accelerator(&["--accel", "hvf"], 2, "possible values: auto, kvm, tcg")]
 #[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is no x86 bzImage")]
 #[case::bisect_good(&["--bisect", "--list"], 0, "")]
 fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
@@ -80,4 +81,37 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains(says), "{text}");
+}
+
+#[rstest]
+#[case::help(&["kvm", "--help"], 0, "")]
+#[case::nothing(&[], 2, "kvm")]
+#[case::bad_platform(&["kvm", "--platform", "x"], 2, "there are amd, intel,")]
+#[case::two_sets(&["kvm", "--all", "--brief"], 2, "cannot be used with")]
+#[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
+#[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
+fn full_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run("full", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
+
+/// Nothing is built, booted or written: a cache that is not there is not made.
+#[test]
+fn a_command_line_is_printed_and_nothing_else_done() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let cache = nowhere.path().join("cache");
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["run-conformance", "--print-qemu", "--accel", "tcg"])
+        .args(["--processors", "3"])
+        .env("XDG_CACHE_HOME", &cache)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for said in ["-accel tcg", "-kernel KERNEL", "-smp 3"] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!cache.exists());
 }

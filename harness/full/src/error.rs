@@ -1,0 +1,112 @@
+//! What can go wrong, and how the command ends then.
+
+use std::{io, path::PathBuf};
+
+use runner::{exit::Exit, platform::PlatformError, qemu::QemuError};
+use vm_images::ImageError;
+
+/// Why nothing was proved.
+#[derive(Debug, thiserror::Error)]
+pub enum FullError {
+    /// No kernel, or no part of the host.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No such platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    /// No QEMU.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// No agent.
+    #[error(transparent)]
+    Agent(#[from] runner::agent::AgentError),
+    /// A program failed that makes the host.
+    #[error("making the emulated host: {0}")]
+    Program(#[from] xshell::Error),
+    /// A file failed.
+    #[error("{doing} {}: {error}", path.display())]
+    File {
+        /// As in "reading".
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Starting a program failed.
+    #[error("starting {program}: {error}")]
+    Start {
+        /// Which.
+        program: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// A run under TCG did not come to verdicts.
+    #[error("the run under TCG, `{name}`, ended with {status}: see {}", log.display())]
+    Tcg {
+        /// Of the set of cases.
+        name: String,
+        /// Of the process.
+        status: String,
+        /// What it said.
+        log: PathBuf,
+    },
+    /// The host did not do all it was told.
+    #[error("{what}; the console of the emulated host is {}", console.display())]
+    Host {
+        /// What it did instead.
+        what: String,
+        /// Of the host.
+        console: PathBuf,
+    },
+    /// A command failed in the host.
+    #[error("`{name}` ended in the emulated host with exit code {code}: {said}")]
+    Job {
+        /// Of the set of cases.
+        name: String,
+        /// Its exit code.
+        code: i32,
+        /// The last line it said.
+        said: String,
+    },
+    /// KVM did not run.
+    #[error("`{name}` ran on {accel}, not on KVM: {why}")]
+    NotKvm {
+        /// Of the set of cases.
+        name: String,
+        /// What it ran on.
+        accel: String,
+        /// Why.
+        why: String,
+    },
+    /// A record is none.
+    #[error("{} is no record of a run: {why}", path.display())]
+    NoRecord {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Nothing to do.
+    #[error("no platform is left to run on; there are {0}")]
+    Nothing(String),
+    /// Ctrl-C cannot be caught.
+    #[error("catching Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl FullError {
+    /// How the command ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Platform(_) => Exit::Usage,
+            Self::Nothing(_) => Exit::Nothing,
+            Self::Interrupted => Exit::Interrupted,
+            _ => Exit::NoMachine,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! `cargo xtask full kvm`, step by step.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use runner::{exit::Exit, options::root, record::timestamp};
+use vm_images::{HostParts, Progress, Terminal};
+
+use crate::{
+    FullError,
+    kvm::{
+        compare::{self, Compared},
+        host::{self, Host, Suite},
+        jobs::{Job, jobs},
+        lines::Line,
+        process::{Next, Process},
+        work::{Kind, Work},
+    },
+    options::KvmOptions,
+};
+
+/// The host says that it is alive every few seconds. Each job has deadlines of its own.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Between two looks for Ctrl-C.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs the jobs under TCG here and under KVM there, and compares.
+///
+/// # Errors
+/// When one of the two did not run.
+pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
+    let start = Instant::now();
+    let jobs = jobs(options)?;
+    let cancelled = cancelled_by_signal()?;
+    let progress = Terminal::new();
+    let suite = host::suite(options.kernel.as_deref(), &options.qemu, &progress)?;
+    let parts = vm_images::host_parts(&progress)?;
+    let proof = Proof {
+        folder: folder(options)?,
+        progress,
+        cancelled,
+        parts,
+        suite,
+    };
+    let (host, qemu) = (&proof.parts.name, proof.suite.qemu.display());
+    proof
+        .progress
+        .line(&format!("emulated host: {host}, {qemu}"));
+    let mut works = Vec::new();
+    for job in jobs {
+        works.push(proof.begin(job)?);
+    }
+    let boots = proof.under_kvm(&mut works)?;
+    let Proof {
+        folder, progress, ..
+    } = proof;
+    // What comes of it is for standard output, and no bar is drawn over it.
+    drop(progress);
+    let exit = report(&works, &folder)?;
+    let seconds = start.elapsed().as_secs();
+    println!(
+        "emulated hosts: {boots}; {} min {} s",
+        seconds / 60,
+        seconds % 60
+    );
+    println!("record: {}", folder.display());
+    Ok(exit)
+}
+
+fn folder(options: &KvmOptions) -> Result<PathBuf, FullError> {
+    let usual = || {
+        let runs = root().join("results").join("runs");
+        runs.join(format!("{}-kvm", timestamp()))
+    };
+    let path = options.record.clone().unwrap_or_else(usual);
+    fs::create_dir_all(&path).map_err(failed("creating", &path))?;
+    Ok(path)
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FullError {
+    let path = path.to_owned();
+    move |error| FullError::File { doing, path, error }
+}
+
+fn cancelled_by_signal() -> Result<Arc<AtomicBool>, FullError> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let on_signal = Arc::clone(&cancelled);
+    ctrlc::set_handler(move || on_signal.store(true, Ordering::SeqCst))?;
+    Ok(cancelled)
+}
+
+struct Proof {
+    folder: PathBuf,
+    progress: Terminal,
+    cancelled: Arc<AtomicBool>,
+    parts: HostParts,
+    suite: Suite,
+}
+
+impl Proof {
+    /// Runs the cases of a job under TCG, which says what there is to do under KVM.
+    fn begin(&self, job: Job) -> Result<Work, FullError> {
+        if job.kind == Kind::Walks {
+            return Ok(Work::walks(job));
+        }
+        let record = self.folder.join("tcg").join(&job.name);
+        fs::create_dir_all(&record).map_err(failed("creating", &record))?;
+        self.under_tcg(&job, &record)?;
+        Ok(Work::cases(job, compare::records(&record)?))
+    }
+
+    fn under_tcg(&self, job: &Job, record: &Path) -> Result<(), FullError> {
+        let log = record.join("output.log");
+        let mut command = Command::new(&self.suite.xtask);
+        command
+            .args(&job.arguments)
+            .args(&job.filters)
+            .args(["--accel", "tcg", "--kernel"])
+            .arg(&self.suite.kernel)
+            .arg("--qemu")
+            .arg(&self.suite.qemu)
+            .arg("--record")
+            .arg(record);
+        self.progress.stage(&format!("{} under TCG", job.name));
+        let mut process = Process::start(command, &log)?;
+        let mut shown = Shown::new(&self.progress, "TCG");
+        while let Heard::Line(line) = self.hear(&process, None)? {
+            shown.take(&Line::read(&line));
+        }
+        let status = process.end().map_err(failed("waiting for", &log))?;
+        // A case that fails under TCG has to fail under KVM, too.
+        match status.code() {
+            Some(0 | 1) => Ok(()),
+            _ => Err(FullError::Tcg {
+                name: job.name.clone(),
+                status: status_text(status),
+                log,
+            }),
+        }
+    }
+
+    /// Boots the host until all work is done; how often that was.
+    fn under_kvm(&self, works: &mut [Work]) -> Result<usize, FullError> {
+        for boot in 1.. {
+            let folder = self.folder.join("kvm").join(format!("host-{boot}"));
+            fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
+            let before = left(works);
+            let lost = self.host_once(works, &folder)?;
+            if left(works) == 0 {
+                return Ok(boot);
+            }
+            let why = lost.unwrap_or("some cases have no verdict");
+            let line = format!("host {boot}: {why}; what is left is done in another");
+            self.progress.line(&line);
+            for work in works.iter_mut() {
+                work.give_up_where_hopeless();
+            }
+            if left(works) == before {
+                let what = format!("{why}, and no work was done in it");
+                let console = folder.join("console.log");
+                return Err(FullError::Host { what, console });
+            }
+        }
+        Ok(0)
+    }
+
+    /// Boots the host once; how it was lost, if it was.
+    fn host_once(
+        &self,
+        works: &mut [Work],
+        folder: &Path,
+    ) -> Result<Option<&'static str>, FullError> {
+        let scratch = tempfile::tempdir_in(folder).map_err(failed("creating", folder))?;
+        let commands: Vec<_> = works.iter().filter_map(Work::command).collect();
+        let host = Host::new(
+            &self.parts,
+            &self.suite,
+            &commands,
+            scratch.path(),
+            &self.progress,
+        )?;
+        self.progress.stage("booting the emulated host");
+        let process = Process::start(
+            host.command(&folder.join("console.log")),
+            &folder.join("output.log"),
+        )?;
+        let lost = self.listen(works, &process)?;
+        drop(process);
+        if lost.is_none() {
+            host.records(folder)?;
+        }
+        Ok(lost)
+    }
+
+    fn listen(
+        &self,
+        works: &mut [Work],
+        process: &Process,
+    ) -> Result<Option<&'static str>, FullError> {
+        let mut shown = Shown::new(&self.progress, "KVM");
+        let mut at = None;
+        let mut finished = false;
+        loop {
+            let line = match self.hear(process, Some(SILENCE))? {
+                Heard::Line(line) => Line::read(&line),
+                Heard::End if finished => return Ok(None),
+                Heard::End => return Ok(Some("the emulated host panicked")),
+                Heard::Silence => return Ok(Some("the emulated host has stopped")),
+            };
+            shown.take(&line);
+            match &line {
+                Line::Begins(name) => {
+                    at = works.iter().position(|work| work.job.name == *name);
+                    self.progress.stage(&format!("{name} under KVM"));
+                }
+                Line::Finished => finished = true,
+                _ => {}
+            }
+            if let Some(work) = at.and_then(|at| works.get_mut(at)) {
+                work.take(line)?;
+            }
+        }
+    }
+
+    /// What comes next.
+    fn hear(&self, process: &Process, silence: Option<Duration>) -> Result<Heard, FullError> {
+        let start = Instant::now();
+        loop {
+            if self.cancelled.load(Ordering::SeqCst) {
+                return Err(FullError::Interrupted);
+            }
+            match process.next(LOOK) {
+                Next::Line(line) => return Ok(Heard::Line(line)),
+                Next::End => return Ok(Heard::End),
+                Next::Silence if silence.is_some_and(|limit| start.elapsed() > limit) => {
+                    return Ok(Heard::Silence);
+                }
+                Next::Silence => {}
+            }
+        }
+    }
+}
+
+/// Writes and prints what came of each job.
+fn report(works: &[Work], folder: &Path) -> Result<Exit, FullError> {
+    let mut exit = Exit::Ok;
+    for work in works {
+        let folder = folder.join("kvm").join(&work.job.name);
+        fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
+        work.write(&folder)?;
+        let alike = match work.job.kind {
+            Kind::Cases => told(work, &work.compared()),
+            Kind::Walks => work.walked(),
+        };
+        if !alike {
+            exit = Exit::Failed;
+        }
+    }
+    Ok(exit)
+}
+
+/// What a process said, within a limit.
+enum Heard {
+    Line(String),
+    End,
+    Silence,
+}
+
+/// How much is to be done.
+fn left(works: &[Work]) -> usize {
+    works.iter().map(Work::left).sum()
+}
+
+/// Prints how the runs of some cases compare; whether they are alike.
+fn told(work: &Work, compared: &Compared) -> bool {
+    for difference in &compared.differences {
+        println!("{difference}");
+    }
+    let name = &work.job.name;
+    for (id, why) in work.again() {
+        println!("{name}: {id} was run again: {why}");
+    }
+    println!(
+        "{name}: {} cases under KVM as under TCG, {} of them PASS; {} differ",
+        compared.alike,
+        compared.passed,
+        compared.differences.len()
+    );
+    compared.differences.is_empty() && compared.alike > 0
+}
+
+fn status_text(status: ExitStatus) -> String {
+    status
+        .code()
+        .map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+}
+
+/// Progress of a run.
+struct Shown<'a> {
+    progress: &'a dyn Progress,
+    place: &'static str,
+    done: u64,
+    all: Option<u64>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(progress: &'a dyn Progress, place: &'static str) -> Self {
+        Self {
+            progress,
+            place,
+            done: 0,
+            all: None,
+        }
+    }
+
+    fn take(&mut self, line: &Line) {
+        match line {
+            Line::Cases { cases, .. } => (self.done, self.all) = (0, Some(*cases)),
+            Line::Judged(record) => {
+                self.done += 1;
+                self.progress.steps(self.done, self.all);
+                if !record.verdict.is_expected() {
+                    let (id, verdict, place) = (&record.id, record.verdict, self.place);
+                    self.progress.line(&format!("{verdict} {id} under {place}"));
+                }
+            }
+            Line::Text(text) if !text.is_empty() => self.progress.line(text),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Two records of the same cases: what differs.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use runner::{record::Record, verdict::Verdict};
+use similar::TextDiff;
+
+use crate::FullError;
+
+/// A case that is not the same in both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    id: String,
+    here: String,
+    there: String,
+    details: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id, here, there, ..
+        } = self;
+        write!(f, "{id}: {here} under TCG, {there} under KVM")?;
+        for line in self.details.lines() {
+            write!(f, "\n      {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What two runs came to.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Cases that are the same in both.
+    pub alike: usize,
+    /// Of these, those that passed.
+    pub passed: usize,
+    /// What is not the same.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares the records of two runs: those under TCG, those under KVM.
+#[must_use]
+pub fn compare(here: &BTreeMap<String, Record>, there: &BTreeMap<String, Record>) -> Compared {
+    let mut compared = Compared::default();
+    for (id, first) in here {
+        let difference = match there.get(id) {
+            None => Some(only(first, true)),
+            Some(second) => difference(first, second),
+        };
+        match difference {
+            Some(difference) => compared.differences.push(difference),
+            None => {
+                compared.alike += 1;
+                compared.passed += usize::from(first.verdict == Verdict::Pass);
+            }
+        }
+    }
+    let rest = there.iter().filter(|(id, _)| !here.contains_key(*id));
+    let rest = rest.map(|(_, record)| only(record, false));
+    compared.differences.extend(rest);
+    compared
+}
+
+/// The records in a run's folder, by case.
+///
+/// # Errors
+/// When there are none.
+pub fn records(folder: &Path) -> Result<BTreeMap<String, Record>, FullError> {
+    let path = folder.join("records.jsonl");
+    let text = fs::read_to_string(&path).map_err(|error| no_record(&path, error))?;
+    text.lines()
+        .map(|line| {
+            let record: Record =
+                serde_json::from_str(line).map_err(|error| no_record(&path, error))?;
+            Ok((record.id.clone(), record))
+        })
+        .collect()
+}
+
+fn no_record(path: &Path, why: impl ToString) -> FullError {
+    FullError::NoRecord {
+        path: PathBuf::from(path),
+        why: why.to_string(),
+    }
+}
+
+fn only(record: &Record, here: bool) -> Difference {
+    let (verdict, none) = (record.verdict.to_string(), "no verdict".to_owned());
+    let (here, there) = if here {
+        (verdict, none)
+    } else {
+        (none, verdict)
+    };
+    Difference {
+        id: record.id.clone(),
+        here,
+        there,
+        details: record.reason.clone().unwrap_or_default(),
+    }
+}
+
+fn difference(here: &Record, there: &Record) -> Option<Difference> {
+    if here.verdict == there.verdict && here.transcript == there.transcript {
+        return None;
+    }
+    let mut details = there.reason.clone().unwrap_or_default();
+    if here.transcript != there.transcript {
+        let diff = TextDiff::from_lines(&here.transcript, &there.transcript);
+        let diff = diff
+            .unified_diff()
+            .context_radius(1)
+            .header("tcg", "kvm")
+            .to_string();
+        details = format!("{details}\n{diff}").trim_start().to_owned();
+    }
+    Some(Difference {
+        id: here.id.clone(),
+        here: here.verdict.to_string(),
+        there: there.verdict.to_string(),
+        details,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str, verdict: &str, transcript: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","platform":"intel","verdict":"{verdict}","summary":"","clauses":[],"ms":1,"reason":"why","transcript":"{transcript}"}}"#
+        )
+    }
+
+    fn run(lines: &[String]) -> BTreeMap<String, Record> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("records.jsonl"), lines.join("\n")).unwrap();
+        records(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn what_differs_is_named_with_its_diff() {
+        let here = run(&[
+            record("a/same", "PASS", "x"),
+            record("b/verdict", "PASS", "x"),
+            record("c/transcript", "PASS", "one\\ntwo\\n"),
+            record("d/here", "SKIP", ""),
+        ]);
+        let there = run(&[
+            record("a/same", "PASS", "x"),
+            record("b/verdict", "FAIL", "x"),
+            record("c/transcript", "PASS", "one\\n2\\n"),
+            record("e/there", "PASS", ""),
+        ]);
+        let compared = compare(&here, &there);
+        assert_eq!((compared.alike, compared.passed), (1, 1));
+        let text: Vec<_> = compared
+            .differences
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn a_folder_without_a_record_is_told() {
+        let empty = tempfile::tempdir().unwrap();
+        let error = records(empty.path()).unwrap_err().to_string();
+        assert!(error.contains("records.jsonl is no record"), "{error}");
+    }
+}

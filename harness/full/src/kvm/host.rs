@@ -1,0 +1,291 @@
+//! The emulated host: what it boots from, and its QEMU.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use runner::{options::root, qemu::Qemu};
+use vm_images::{HostParts, Progress};
+use xshell::{Shell, cmd};
+
+use crate::{
+    FullError,
+    kvm::{archive::Archive, libraries},
+};
+
+/// Where the project is in the host. It finds itself: the program lies below it.
+const PROJECT: &str = "/project";
+/// Records of runs, below the project: what the host hands over.
+const RECORDS: &str = "results/runs";
+/// Firmware of other machines is larger, and no guest of ours wants it.
+const LARGEST_FIRMWARE: u64 = 1 << 20;
+/// Room for what the host hands over; the file is as large as what is in it.
+const ROOM: u64 = 1 << 30;
+const MEMORY: &str = "6G";
+const PROCESSORS: &str = "2";
+/// All that QEMU emulates.
+const PROCESSOR: &str = "max";
+/// What kept L1 and its clocks calm under emulation; nested paging stays as it is.
+const CMDLINE: &str = "console=ttyS0 mitigations=off nokaslr no_timer_check nowatchdog panic=-1 \
+                       tsc=reliable loglevel=4";
+const INIT: &str = include_str!("init.sh");
+
+/// The name of a job, and the arguments of xtask.
+pub type NamedCommand<'a> = (&'a str, Vec<String>);
+
+/// What the host runs.
+#[derive(Debug)]
+pub struct Suite {
+    /// A program that was built for release.
+    pub xtask: PathBuf,
+    /// The kernel of its guests.
+    pub kernel: PathBuf,
+    /// QEMU, for the host and in it.
+    pub qemu: PathBuf,
+}
+
+/// Files of a host that is about to start.
+#[derive(Debug)]
+pub struct Host<'a> {
+    parts: &'a HostParts,
+    suite: &'a Suite,
+    initramfs: PathBuf,
+    disk: PathBuf,
+}
+
+impl<'a> Host<'a> {
+    /// Writes what it boots from into a folder.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn new(
+        parts: &'a HostParts,
+        suite: &'a Suite,
+        jobs: &[NamedCommand<'_>],
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self, FullError> {
+        progress.stage("packing the emulated host");
+        let archive = archive(parts, suite, jobs)?;
+        let bytes = vm_images::initramfs(INIT.as_bytes().to_vec(), archive.into_entries());
+        let initramfs = folder.join("host.cpio");
+        fs::write(&initramfs, bytes).map_err(failed("writing", &initramfs))?;
+        let disk = folder.join("records.tar");
+        let made = File::create(&disk).and_then(|file| file.set_len(ROOM));
+        made.map_err(failed("writing", &disk))?;
+        Ok(Self {
+            parts,
+            suite,
+            initramfs,
+            disk,
+        })
+    }
+
+    /// The command that runs it. Its kernel's console goes to a file, what its jobs say to
+    /// standard output.
+    #[must_use]
+    pub fn command(&self, console: &Path) -> Command {
+        let mut command = Command::new(&self.suite.qemu);
+        command
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .args(["-no-reboot", "-accel", "tcg,thread=multi,tb-size=1024"])
+            .args(["-machine", "q35", "-cpu", PROCESSOR, "-m", MEMORY])
+            .args(["-smp", PROCESSORS, "-append", CMDLINE])
+            .arg("-kernel")
+            .arg(&self.parts.kernel)
+            .arg("-initrd")
+            .arg(&self.initramfs)
+            .arg("-serial")
+            .arg(format!("file:{}", escaped(console)))
+            .args(["-serial", "stdio", "-drive"])
+            .arg(format!(
+                "file={},format=raw,if=none,id=records,cache=unsafe",
+                escaped(&self.disk)
+            ))
+            .args(["-device", "virtio-blk-pci,drive=records"]);
+        command
+    }
+
+    /// Unpacks what it handed over.
+    ///
+    /// # Errors
+    /// When that is no archive.
+    pub fn records(&self, into: &Path) -> Result<(), FullError> {
+        fs::create_dir_all(into).map_err(failed("creating", into))?;
+        let shell = Shell::new()?;
+        let disk = &self.disk;
+        cmd!(shell, "tar -xf {disk} -C {into} --no-same-owner")
+            .quiet()
+            .run()?;
+        Ok(())
+    }
+}
+
+/// A comma ends a value of QEMU, two are one.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+fn archive(
+    parts: &HostParts,
+    suite: &Suite,
+    jobs: &[NamedCommand<'_>],
+) -> Result<Archive, FullError> {
+    let mut archive = Archive::default();
+    archive.file(&parts.busybox, Path::new("/bin/busybox"), 0o755)?;
+    archive.extend(parts.modules.clone());
+    let project = Path::new(PROJECT);
+    program(
+        &mut archive,
+        &suite.xtask,
+        &project.join("target/release/xtask"),
+    )?;
+    program(&mut archive, &suite.qemu, &suite.qemu)?;
+    firmware(&mut archive, &suite.qemu)?;
+    archive.file(&suite.kernel, &project.join("kernel"), 0o644)?;
+    for name in [
+        "cases",
+        "vm-images/platforms",
+        "vm-images/topologies",
+        "results/snapshots",
+    ] {
+        archive.below(&root().join(name), &project.join(name), &|_| true)?;
+    }
+    let agent = runner::agent::program();
+    archive.file(&agent, &project.join(agent_in(&agent)), 0o755)?;
+    archive.folder(&project.join(RECORDS));
+    archive.bytes(Path::new("/jobs"), 0o644, script(suite, jobs).into_bytes());
+    Ok(archive)
+}
+
+/// Where the agent is below the project.
+fn agent_in(agent: &Path) -> PathBuf {
+    agent.strip_prefix(root()).unwrap_or(agent).to_owned()
+}
+
+fn program(archive: &mut Archive, from: &Path, at: &Path) -> Result<(), FullError> {
+    archive.file(from, at, 0o755)?;
+    for library in libraries::of(from)? {
+        archive.file(&library, &library, 0o755)?;
+    }
+    Ok(())
+}
+
+/// Where QEMU looks for firmware, it says itself.
+fn firmware(archive: &mut Archive, qemu: &Path) -> Result<(), FullError> {
+    let shell = Shell::new()?;
+    let folders = cmd!(shell, "{qemu} -L help").quiet().read()?;
+    let small = |metadata: &fs::Metadata| metadata.len() <= LARGEST_FIRMWARE;
+    for folder in folders.lines().map(Path::new).filter(|it| it.is_dir()) {
+        archive.below(folder, folder, &small)?;
+    }
+    Ok(())
+}
+
+/// What the host does, as its shell reads it.
+fn script(suite: &Suite, jobs: &[NamedCommand<'_>]) -> String {
+    let mut text = String::new();
+    for (name, arguments) in jobs {
+        let words = command_line(suite, name, arguments);
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        text.push_str(&format!("run {} {}\n", quoted(name), words.join(" ")));
+    }
+    text
+}
+
+/// KVM is tried in the first job, and known to work in the others.
+fn command_line(suite: &Suite, name: &str, arguments: &[String]) -> Vec<String> {
+    let mut words = vec![format!("{PROJECT}/target/release/xtask")];
+    words.extend_from_slice(arguments);
+    let fixed = ["--accel", "auto", "--kernel", "/project/kernel", "--qemu"];
+    words.extend(fixed.map(str::to_owned));
+    words.push(suite.qemu.to_string_lossy().into_owned());
+    if arguments
+        .first()
+        .is_some_and(|command| command == "run-conformance")
+    {
+        words.push("--record".to_owned());
+        words.push(format!("{PROJECT}/{RECORDS}/{name}"));
+    }
+    words
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The suite as it is, built for release, with the kernel that is to be tested.
+///
+/// # Errors
+/// When something cannot be built or found.
+pub fn suite(
+    kernel: Option<&Path>,
+    qemu: &Path,
+    progress: &dyn Progress,
+) -> Result<Suite, FullError> {
+    let qemu = Qemu::open(qemu)?.found()?;
+    let source = match kernel {
+        Some(kernel) => vm_images::Source::Image {
+            kernel: kernel.to_owned(),
+            modules: None,
+        },
+        None => vm_images::Source::Release(None),
+    };
+    let image = vm_images::obtain(&source, vm_images::Flavour::Plain, progress)?;
+    progress.stage("building the suite for release");
+    let xtask = xtask()?;
+    runner::agent::initramfs(None, Vec::new())?;
+    Ok(Suite {
+        xtask,
+        kernel: image.kernel,
+        qemu,
+    })
+}
+
+/// This program, built for release. Where nothing can be built it is taken as it runs.
+fn xtask() -> Result<PathBuf, FullError> {
+    let Some(cargo) = runner::agent::cargo() else {
+        let own = Path::new("/proc/self/exe");
+        return own.canonicalize().map_err(failed("finding", own));
+    };
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    let target = root().join("target");
+    cmd!(
+        shell,
+        "{cargo} build --quiet --release --package xtask --locked --target-dir {target}"
+    )
+    .quiet()
+    .run()?;
+    Ok(target.join("release/xtask"))
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FullError {
+    let path = path.to_owned();
+    move |error| FullError::File { doing, path, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_says_what_is_done_and_where_the_record_goes() {
+        let suite = Suite {
+            xtask: "/x".into(),
+            kernel: "/k".into(),
+            qemu: "/usr/bin/qemu".into(),
+        };
+        let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect();
+        let jobs = [
+            ("intel", words(&["run-conformance", "it's"])),
+            ("walks", words(&["explore"])),
+        ];
+        insta::assert_snapshot!(script(&suite, &jobs), @r"
+        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
+        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--qemu' '/usr/bin/qemu'
+        ");
+    }
+}

@@ -1,0 +1,161 @@
+//! Which cases and walks are run.
+
+use runner::{options::root, platform::names};
+
+use crate::{FullError, kvm::work::Kind, options::KvmOptions};
+
+/// Bind, what it blocks, and DMA that lands, in each shape of group.
+const BRIEF: &[&str] = &[
+    "stage1/bind-blocks",
+    "stage2/bind-blocks-siblings",
+    "stage1/mapping-holds*",
+];
+/// One case or a few for each engine and each kind of wait: DMA before, during and after, the
+/// kernel driver's own, interrupts of every kind, registers, an mdev, hot-unplug, the mock.
+const SMOKE: &[&str] = &[
+    "stage1/bind-blocks",
+    "stage2/bind-blocks-siblings",
+    "stage1/kernel-driver-returns",
+    "stage3",
+    "type1/map/*",
+    "vfio-pci/intx",
+    "vfio-pci/msi",
+    "vfio-pci/msix",
+    "vfio-pci/rw-*",
+    "vfio-pci/mmap-*",
+    "vfio-pci/reset",
+    "vfio-pci/unplug*",
+    "vfio-pci/vf-*",
+    "vfio-device/ioeventfd-*",
+    "mdev",
+    "mock/dirty-bitmap",
+    "fail-nth/ioas-*",
+];
+/// What --all runs on platforms other than the reference.
+const STAGES: &[&str] = &[
+    "stage1", "stage2", "stage3", "type1", "compat", "claims", "mdev", "race",
+];
+const REFERENCE: &str = "intel";
+/// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
+const WORLDS: &[&str] = &["group path"];
+const WALKS: u64 = 40;
+/// Platforms of the smoke set, and of --all.
+const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio"];
+/// Of --all: the others differ from these in what the IOMMU does, not in what KVM does.
+const ALL_PLATFORMS: &[&str] = &["intel", "virtio", "intel-scalable"];
+
+/// One command, which runs in the emulated host and, if it judges cases, here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Names its record.
+    pub name: String,
+    /// What it runs.
+    pub kind: Kind,
+    /// Arguments of xtask.
+    pub arguments: Vec<String>,
+    /// Which cases, or which walks.
+    pub filters: Vec<String>,
+}
+
+impl Job {
+    fn cases(platform: &str, filters: &[impl AsRef<str>]) -> Self {
+        let mut arguments = words("run-conformance --format json --jobs 1 --platform");
+        arguments.push(platform.to_owned());
+        Self {
+            name: platform.to_owned(),
+            kind: Kind::Cases,
+            arguments,
+            filters: filters.iter().map(|it| it.as_ref().to_owned()).collect(),
+        }
+    }
+
+    fn races(platform: &str) -> Self {
+        let mut arguments =
+            words("run-conformance --format json --jobs 1 --processors 2 --platform");
+        arguments.push(platform.to_owned());
+        Self {
+            name: format!("{platform}-two-processors"),
+            kind: Kind::Cases,
+            arguments,
+            filters: words("race"),
+        }
+    }
+
+    fn walks(platform: &str, kind: &str, what: &[String]) -> Self {
+        let mut arguments = words("explore --jobs 1 --platform");
+        arguments.push(platform.to_owned());
+        Self {
+            name: format!("{platform}-{kind}"),
+            kind: Kind::Walks,
+            arguments,
+            filters: what.to_vec(),
+        }
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// What the options ask for.
+///
+/// # Errors
+/// When a platform does not exist, or none is left.
+pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
+    let known = names(&root().join("vm-images"));
+    if let Some(name) = options.platform.iter().find(|name| !known.contains(name)) {
+        let name = name.clone();
+        return Err(runner::platform::PlatformError::Unknown { name, known }.into());
+    }
+    let jobs: Vec<_> = platforms(options)
+        .iter()
+        .flat_map(|platform| on_platform(options, platform))
+        .collect();
+    if jobs.is_empty() {
+        return Err(FullError::Nothing(known.join(", ")));
+    }
+    Ok(jobs)
+}
+
+fn platforms(options: &KvmOptions) -> Vec<String> {
+    let usual: &[&str] = match options {
+        KvmOptions { brief: true, .. } => &[REFERENCE],
+        KvmOptions { all: true, .. } => ALL_PLATFORMS,
+        KvmOptions { cases, .. } if !cases.is_empty() => &[REFERENCE],
+        _ => PLATFORMS,
+    };
+    match options.platform.as_slice() {
+        [] => usual.iter().map(|name| (*name).to_owned()).collect(),
+        chosen => chosen.to_vec(),
+    }
+}
+
+fn on_platform(options: &KvmOptions, platform: &str) -> Vec<Job> {
+    let reference = platform == REFERENCE;
+    let cases = match options {
+        KvmOptions { brief: true, .. } => Job::cases(platform, BRIEF),
+        KvmOptions { all: true, .. } if reference => Job::cases(platform, &[] as &[&str]),
+        KvmOptions { all: true, .. } => Job::cases(platform, STAGES),
+        KvmOptions { cases, .. } if !cases.is_empty() => Job::cases(platform, cases),
+        _ => Job::cases(platform, SMOKE),
+    };
+    let mut jobs = vec![cases];
+    let plain = options.cases.is_empty() && !options.brief;
+    if reference && plain {
+        jobs.push(Job::races(platform));
+    }
+    let whole = options.all && reference;
+    let worlds = WORLDS.iter().map(|world| (*world).to_owned());
+    let worlds: Vec<_> = worlds
+        .filter(|_| whole)
+        .chain(options.explore.clone())
+        .collect();
+    if !worlds.is_empty() {
+        jobs.push(Job::walks(platform, "explore", &worlds));
+    }
+    if let Some(walks) = options.random.or(whole.then_some(WALKS)) {
+        let walks = ["--random".to_owned(), walks.to_string()];
+        jobs.push(Job::walks(platform, "random", &walks));
+    }
+    jobs
+}

@@ -1,0 +1,139 @@
+//! A program whose lines are read, and which does not outlive this one.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
+
+use nix::sys::{prctl, signal::Signal};
+
+use crate::FullError;
+
+/// A running program.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+/// What comes next of a program.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A line.
+    Line(String),
+    /// It has closed its output.
+    End,
+    /// It has said nothing in the given time.
+    Silence,
+}
+
+impl Process {
+    /// Starts a program; what it says on standard output is copied to `log` and read here, what it
+    /// says on standard error goes to the log as well.
+    ///
+    /// # Errors
+    /// When it does not start, or there is no place for the log.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self, FullError> {
+        let failed = |error| FullError::File {
+            doing: "writing",
+            path: log.to_owned(),
+            error,
+        };
+        let file = File::create(log).map_err(failed)?;
+        let errors = file.try_clone().map_err(failed)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors);
+        // SAFETY: one system call between fork and exec.
+        unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .spawn()
+            .map_err(|error| FullError::Start { program, error })?;
+        let (to, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            thread::spawn(move || each_line(output, file, &|line| to.send(line).is_ok()));
+        }
+        Ok(Self { child, lines })
+    }
+
+    /// The next line, waiting no longer than this.
+    pub fn next(&self, limit: Duration) -> Next {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Next::Line(line),
+            Err(RecvTimeoutError::Timeout) => Next::Silence,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail where it has ended, which is the aim.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn each_line(output: impl Read, mut log: File, take: &dyn Fn(String) -> bool) {
+    let mut output = BufReader::new(output);
+    let mut bytes = Vec::new();
+    while output
+        .read_until(b'\n', &mut bytes)
+        .is_ok_and(|read| read > 0)
+    {
+        // The log is for a person; the lines count.
+        let _ = log.write_all(&bytes);
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
+        if !take(line) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn shell(script: &str, log: &Path) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Process::start(command, log).unwrap()
+    }
+
+    #[test]
+    fn lines_are_read_and_kept() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut process = shell("echo a; printf b; exit 3", log.path());
+        assert_eq!(process.next(60 * SECOND), Next::Line("a".to_owned()));
+        assert_eq!(process.next(60 * SECOND), Next::Line("b".to_owned()));
+        assert_eq!(process.next(60 * SECOND), Next::End);
+        assert_eq!(process.end().unwrap().code(), Some(3));
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "a\nb");
+    }
+
+    #[test]
+    fn silence_is_noticed_and_the_program_ended() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let process = shell("exec sleep 1000", log.path());
+        assert_eq!(process.next(Duration::from_millis(10)), Next::Silence);
+    }
+}
