@@ -2,18 +2,32 @@
 
 use std::process::ExitCode;
 
+use runner::exit::Exit;
+
 use crate::{
-    kvm,
+    FullError, kvm,
     options::{FullOptions, Part},
 };
 
 /// Does what the options say, and says what went wrong on standard error.
 #[must_use]
 pub fn main(options: &FullOptions) -> ExitCode {
-    let Part::Kvm(options) = &options.part;
-    let exit = kvm::prove(options).unwrap_or_else(|error| {
+    let exit = prove(&options.parts()).unwrap_or_else(|error| {
         eprintln!("error: {error}");
         error.exit()
     });
     exit.code(false)
+}
+
+/// Every part, also after one that failed.
+fn prove(parts: &[Part]) -> Result<Exit, FullError> {
+    let mut worst = Exit::Ok;
+    for part in parts {
+        let Part::Kvm(options) = part;
+        let exit = kvm::prove(options)?;
+        if exit != Exit::Ok {
+            worst = exit;
+        }
+    }
+    Ok(worst)
 }

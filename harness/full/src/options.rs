@@ -7,9 +7,20 @@ use clap::{Args, Subcommand};
 /// Options of `full`.
 #[derive(Debug, Clone, Args)]
 pub struct FullOptions {
-    /// What is to be proved.
+    /// What is to be proved. Default: everything, to its full extent.
     #[command(subcommand)]
-    pub part: Part,
+    pub part: Option<Part>,
+}
+
+impl FullOptions {
+    /// What is to be proved, one after the other.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        match &self.part {
+            Some(part) => vec![part.clone()],
+            None => vec![Part::Kvm(Box::new(KvmOptions::whole()))],
+        }
+    }
 }
 
 /// Parts of `full`.
@@ -61,9 +72,28 @@ pub struct KvmOptions {
     pub record: Option<PathBuf>,
 }
 
+impl KvmOptions {
+    /// All that there is.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self {
+            cases: Vec::new(),
+            brief: false,
+            all: true,
+            platform: Vec::new(),
+            explore: Vec::new(),
+            random: None,
+            kernel: None,
+            qemu: PathBuf::from("qemu-system-x86_64"),
+            record: None,
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 The host is QEMU's emulation of a machine with AMD's SVM, running a distribution's kernel with KVM. Each set of cases runs
-under TCG here and then under KVM there; every verdict and every transcript has to be the same.
+under TCG here and then under KVM there; every verdict and every transcript has to be the same. The emulation is not sound:
+a case whose guest or host is lost is run again, up to four times, and named.
 
 Examples:
   cargo xtask full kvm                             the smoke set: each platform, each engine, races; minutes

@@ -23,13 +23,13 @@ const LOOK: Duration = Duration::from_millis(500);
 const PING: Duration = Duration::from_secs(10);
 /// A guest that says nothing for so long is pinged.
 const QUIET: Duration = Duration::from_secs(4);
-/// A case's deadline is written for a machine that boots in so many ms, as one with KVM does. On
-/// others it is as much longer as they are slower; see [`patience`].
-const BOOT_OF_REFERENCE: u128 = 500;
-/// Every host is busy now and then.
-const LEAST_PATIENCE: u64 = 3;
+/// Deadlines are written for a machine that boots in so many ms, as one does under TCG. On others
+/// they are as much longer as those are slower: see [`slowness`].
+const BOOT_OF_REFERENCE: u128 = 2000;
+/// Every host is busy now and then: a case has so many times the time that it says.
+const PATIENCE: u64 = 3;
 /// A boot that took minutes was held up by something else.
-const MOST_PATIENCE: u64 = 60;
+const SLOWEST: u64 = 20;
 /// What the agent needs beyond a case's deadline to kill it and to restore the guest.
 const RESTORE: Duration = Duration::from_secs(30);
 
@@ -359,7 +359,9 @@ impl Guest {
     ) -> Result<CaseEnd, Lost> {
         self.token += 1;
         let own = self.token;
-        let plan = compiled.plan.clone().with_patience(patience(self.boot));
+        let slower = slowness(self.boot);
+        let plan = compiled.plan.clone();
+        let plan = plan.with_patience(PATIENCE * slower, slower);
         let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE;
         self.send(&Request::Run { token: own, plan })?;
         let mut pinged = false;
@@ -519,10 +521,11 @@ impl Guest {
     }
 }
 
-/// By how much a case's deadline is longer than it says.
-fn patience(boot: Duration) -> u64 {
-    let slower = u64::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(MOST_PATIENCE);
-    slower.clamp(LEAST_PATIENCE, MOST_PATIENCE)
+/// How many times slower a machine is than the one that deadlines are written for. A faster one
+/// keeps them: it does not need them.
+fn slowness(boot: Duration) -> u64 {
+    let slower = u64::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(SLOWEST);
+    slower.clamp(1, SLOWEST)
 }
 
 fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>, QemuError> {
@@ -546,15 +549,15 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Lost, patience};
+    use super::{Lost, slowness};
 
     #[rstest]
-    #[case::kvm(300, 3)]
-    #[case::tcg(1740, 3)]
-    #[case::kvm_that_is_emulated(20_000, 40)]
-    #[case::held_up(110_000, 60)]
+    #[case::kvm(300, 1)]
+    #[case::tcg(1740, 1)]
+    #[case::kvm_that_is_emulated(20_000, 10)]
+    #[case::held_up(110_000, 20)]
     fn a_slow_machine_gets_time(#[case] boot_ms: u64, #[case] expected: u64) {
-        assert_eq!(patience(Duration::from_millis(boot_ms)), expected);
+        assert_eq!(slowness(Duration::from_millis(boot_ms)), expected);
     }
 
     #[rstest]

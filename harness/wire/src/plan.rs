@@ -626,13 +626,14 @@ pub struct FailNth {
 }
 
 impl Plan {
-    /// The same plan for a machine that is slower: every deadline is so many times as long. What
-    /// is to stay away is waited for as much longer as what is to come.
+    /// The same plan for a machine that is slower: the deadline of the whole is so many times as
+    /// long, and each of its ops waits so many times as long. What is to stay away is waited for as
+    /// much longer as what is to come.
     #[must_use]
-    pub fn with_patience(mut self, factor: u64) -> Self {
-        self.timeout_ms = self.timeout_ms.saturating_mul(factor);
-        for op in self.ops.iter_mut().chain(&mut self.restore) {
-            op.lengthen(factor);
+    pub fn with_patience(mut self, whole: u64, op: u64) -> Self {
+        self.timeout_ms = self.timeout_ms.saturating_mul(whole);
+        for it in self.ops.iter_mut().chain(&mut self.restore) {
+            it.lengthen(op);
         }
         self
     }
@@ -715,4 +716,46 @@ pub enum Fault {
     Garbage,
     /// Lock a page of the process in memory and leave it so.
     LockMemory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(timeout_ms: u64) -> Op {
+        let fd = Value::Const(0);
+        Op::Events { fd, timeout_ms }
+    }
+
+    fn plan(whole: u64, op: u64) -> Plan {
+        let within = |op| Op::In {
+            process: "child".to_owned(),
+            op: Box::new(op),
+        };
+        let fail_nth = FailNth {
+            op: Op::Munmap {
+                at: Value::Const(0),
+                length: 1,
+            },
+            failed: vec![events(op)],
+            failed_copy: vec![within(events(op))],
+            survived: vec![events(op)],
+            limit: 1,
+        };
+        Plan {
+            name: "x".to_owned(),
+            ops: vec![
+                events(op),
+                Op::Together(vec![events(op), within(events(op))]),
+                Op::FailNth(Box::new(fail_nth)),
+            ],
+            restore: vec![events(op)],
+            timeout_ms: whole,
+        }
+    }
+
+    #[test]
+    fn every_deadline_is_lengthened_wherever_it_is() {
+        assert_eq!(plan(1000, 5).with_patience(30, 10), plan(30_000, 50));
+    }
 }

@@ -85,7 +85,7 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
 
 #[rstest]
 #[case::help(&["kvm", "--help"], 0, "")]
-#[case::nothing(&[], 2, "kvm")]
+#[case::no_such_part(&["hvf"], 2, "hvf")]
 #[case::bad_platform(&["kvm", "--platform", "x"], 2, "there are amd, intel,")]
 #[case::two_sets(&["kvm", "--all", "--brief"], 2, "cannot be used with")]
 #[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "--qemu PATH names another")]

@@ -4,6 +4,9 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use nix::unistd::{Gid, Group};
 
+/// Bits of a mode: the group may read and write.
+const GROUP_ACCESS: u32 = 0o060;
+
 /// The device of KVM.
 pub const DEVICE: &str = "/dev/kvm";
 
@@ -18,7 +21,7 @@ pub enum DeviceError {
     /// This user may not open it.
     #[error("no permission to open {DEVICE}; {}", advice(.group.as_deref()))]
     Denied {
-        /// The group that may.
+        /// The group that may; none where its mode gives nothing to the group.
         group: Option<String>,
     },
     /// It does not open for another reason.
@@ -31,7 +34,7 @@ fn advice(group: Option<&str>) -> String {
         Some(group) => {
             format!("its group is `{group}`: `sudo usermod -aG {group} $USER`, then log in again")
         }
-        None => "its group has no name; an administrator has to grant access".to_owned(),
+        None => format!("its mode gives no group access: `sudo chmod a+rw {DEVICE}` does"),
     }
 }
 
@@ -54,14 +57,20 @@ fn reason(path: &Path, error: &io::Error) -> DeviceError {
     }
 }
 
+/// The group that may read and write it.
 fn group_of(path: &Path) -> Option<String> {
-    let gid = Gid::from_raw(fs::metadata(path).ok()?.gid());
-    Some(Group::from_gid(gid).ok()??.name)
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.mode() & GROUP_ACCESS != GROUP_ACCESS {
+        return None;
+    }
+    Some(Group::from_gid(Gid::from_raw(metadata.gid())).ok()??.name)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use std::os::unix::fs::PermissionsExt;
 
     use rstest::rstest;
 
@@ -81,10 +90,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::denied(libc::EACCES, "usermod -aG")]
-    #[case::busy(libc::EBUSY, "busy")]
-    fn an_error_has_its_words(#[case] errno: i32, #[case] says: &str) {
+    #[case::denied(libc::EACCES, 0o660, "usermod -aG")]
+    #[case::denied_to_all(libc::EACCES, 0o600, "chmod a+rw")]
+    #[case::busy(libc::EBUSY, 0o660, "busy")]
+    fn an_error_has_its_words(#[case] errno: i32, #[case] mode: u32, #[case] says: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
         let error = reason(file.path(), &io::Error::from_raw_os_error(errno));
         assert!(error.to_string().contains(says), "{error}");
     }
