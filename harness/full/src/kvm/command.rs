@@ -41,10 +41,13 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let jobs = jobs(options)?;
     let cancelled = cancelled_by_signal()?;
     let progress = Terminal::new();
-    let suite = host::suite(options.kernel.as_deref(), &options.qemu, &progress)?;
+    let folder = folder(options)?;
+    let copies = tempfile::tempdir_in(&folder).map_err(failed("creating", &folder))?;
+    let kernel = options.kernel.as_deref();
+    let suite = host::suite(kernel, &options.qemu, copies.path(), &progress)?;
     let parts = vm_images::host_parts(&progress)?;
     let proof = Proof {
-        folder: folder(options)?,
+        folder,
         progress,
         cancelled,
         parts,

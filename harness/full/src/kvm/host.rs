@@ -40,6 +40,8 @@ pub type NamedCommand<'a> = (&'a str, Vec<String>);
 pub struct Suite {
     /// A program that was built for release.
     pub xtask: PathBuf,
+    /// The agent.
+    pub agent: PathBuf,
     /// The kernel of its guests.
     pub kernel: PathBuf,
     /// QEMU, for the host and in it.
@@ -153,16 +155,16 @@ fn archive(
     ] {
         archive.below(&root().join(name), &project.join(name), &|_| true)?;
     }
-    let agent = runner::agent::program();
-    archive.file(&agent, &project.join(agent_in(&agent)), 0o755)?;
+    let agent = project.join(below_root(&runner::agent::program()));
+    archive.file(&suite.agent, &agent, 0o755)?;
     archive.folder(&project.join(RECORDS));
     archive.bytes(Path::new("/jobs"), 0o644, script(suite, jobs).into_bytes());
     Ok(archive)
 }
 
-/// Where the agent is below the project.
-fn agent_in(agent: &Path) -> PathBuf {
-    agent.strip_prefix(root()).unwrap_or(agent).to_owned()
+/// A path below the project.
+fn below_root(path: &Path) -> PathBuf {
+    path.strip_prefix(root()).unwrap_or(path).to_owned()
 }
 
 fn program(archive: &mut Archive, from: &Path, at: &Path) -> Result<(), FullError> {
@@ -216,13 +218,15 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The suite as it is, built for release, with the kernel that is to be tested.
+/// The suite as it is, built for release, with the kernel that is to be tested. All of it is copied
+/// into a folder: a build meanwhile changes nothing.
 ///
 /// # Errors
 /// When something cannot be built or found.
 pub fn suite(
     kernel: Option<&Path>,
     qemu: &Path,
+    folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Suite, FullError> {
     let qemu = Qemu::open(qemu)?.found()?;
@@ -238,10 +242,17 @@ pub fn suite(
     let xtask = xtask()?;
     runner::agent::initramfs(None, Vec::new())?;
     Ok(Suite {
-        xtask,
-        kernel: image.kernel,
+        xtask: copied(&xtask, folder)?,
+        agent: copied(&runner::agent::program(), folder)?,
+        kernel: copied(&image.kernel, folder)?,
         qemu,
     })
+}
+
+fn copied(file: &Path, folder: &Path) -> Result<PathBuf, FullError> {
+    let to = folder.join(file.file_name().unwrap_or_default());
+    fs::copy(file, &to).map_err(failed("copying", file))?;
+    Ok(to)
 }
 
 /// This program, built for release. Where nothing can be built it is taken as it runs.
@@ -275,6 +286,7 @@ mod tests {
     fn a_script_says_what_is_done_and_where_the_record_goes() {
         let suite = Suite {
             xtask: "/x".into(),
+            agent: "/a".into(),
             kernel: "/k".into(),
             qemu: "/usr/bin/qemu".into(),
         };
