@@ -169,3 +169,56 @@ fn on_platform(options: &KvmOptions, platform: &str) -> Vec<Job> {
     }
     jobs
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use runner::{lab::load_corpus, select::Selection};
+
+    use super::*;
+
+    fn options(change: impl FnOnce(&mut KvmOptions)) -> KvmOptions {
+        let mut options = KvmOptions {
+            all: false,
+            ..KvmOptions::whole()
+        };
+        change(&mut options);
+        options
+    }
+
+    fn named(options: &KvmOptions) -> Vec<String> {
+        let jobs = jobs(options).unwrap();
+        jobs.into_iter().map(|job| job.name).collect()
+    }
+
+    #[rstest]
+    #[case::smoke(options(|_| {}), &["intel", "intel-two-processors", "intel-scalable", "intel-flts", "virtio"])]
+    #[case::brief(options(|it| it.brief = true), &["intel"])]
+    #[case::all(
+        KvmOptions::whole(),
+        &["intel", "intel-two-processors", "intel-explore", "intel-random", "virtio", "intel-scalable"]
+    )]
+    #[case::cases(options(|it| it.cases = vec!["stage1".to_owned()]), &["intel"])]
+    #[case::a_platform(options(|it| it.platform = vec!["virtio".to_owned()]), &["virtio"])]
+    #[case::walks(
+        options(|it| {
+            it.brief = true;
+            it.explore = vec!["mdev".to_owned()];
+            it.random = Some(3);
+        }),
+        &["intel", "intel-explore", "intel-random"]
+    )]
+    fn options_say_what_is_done(#[case] options: KvmOptions, #[case] names: &[&str]) {
+        assert_eq!(named(&options), names);
+    }
+
+    #[test]
+    fn every_filter_selects_something() {
+        let corpus = load_corpus(&root().join("cases")).unwrap();
+        for filter in [BRIEF, SMOKE, SMOKE_ELSEWHERE, STAGES].concat() {
+            let selection = Selection::new(&[filter.to_owned()], &[]).unwrap();
+            let found = corpus.cases.iter().any(|case| selection.takes(case));
+            assert!(found, "{filter}");
+        }
+    }
+}
