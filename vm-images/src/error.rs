@@ -118,7 +118,7 @@ pub enum ImageError {
 
     /// No such package.
     #[error(
-        "no package {name} in the suites {}; {}",
+        "no package {name} in the suites {}; it is Debian's{}",
         suites.join(", "),
         after(update)
     )]

@@ -69,16 +69,6 @@ pub enum FullError {
         /// The last line it said.
         said: String,
     },
-    /// KVM did not run.
-    #[error("`{name}` ran on {accel}, not on KVM: {why}")]
-    NotKvm {
-        /// Of the set of cases.
-        name: String,
-        /// What it ran on.
-        accel: String,
-        /// Why.
-        why: String,
-    },
     /// A record is none.
     #[error("{} is no record of a run: {why}", path.display())]
     NoRecord {

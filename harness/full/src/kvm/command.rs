@@ -19,16 +19,18 @@ use crate::{
     kvm::{
         compare::{self, Compared},
         host::{self, Host, Suite},
-        jobs::{Job, jobs},
+        jobs::{Job, Kind, jobs},
         lines::Line,
         process::{Next, Process},
-        work::{Kind, Work},
+        work::{Go, Work},
     },
     options::KvmOptions,
 };
 
 /// The host says that it is alive every few seconds. Each job has deadlines of its own.
 const SILENCE: Duration = Duration::from_secs(60);
+/// So many hosts in a row may be lost before they did any work: the next one would be, too.
+const IN_VAIN: usize = 3;
 /// Between two looks for Ctrl-C.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -152,35 +154,31 @@ impl Proof {
 
     /// Boots the host until all work is done; how often that was.
     fn under_kvm(&self, works: &mut [Work]) -> Result<usize, FullError> {
-        for boot in 1.. {
-            let folder = self.folder.join("kvm").join(format!("host-{boot}"));
+        let (mut boots, mut in_vain) = (0, 0);
+        while left(works) > 0 {
+            boots += 1;
+            let folder = self.folder.join("kvm").join(format!("host-{boots}"));
             fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
             let before = left(works);
             let lost = self.host_once(works, &folder)?;
-            if left(works) == 0 {
-                return Ok(boot);
-            }
-            let why = lost.unwrap_or("some cases have no verdict");
-            let line = format!("host {boot}: {why}; what is left is done in another");
-            self.progress.line(&line);
-            for work in works.iter_mut() {
-                work.give_up_where_hopeless();
-            }
-            if left(works) == before {
-                let what = format!("{why}, and no work was done in it");
+            in_vain = if left(works) < before { 0 } else { in_vain + 1 };
+            works.iter_mut().for_each(Work::host_lost);
+            let why = lost.unwrap_or_else(|| "some cases have no verdict".to_owned());
+            if in_vain == IN_VAIN {
+                let what = format!("{IN_VAIN} hosts in a row did no work: {why}");
                 let console = folder.join("console.log");
                 return Err(FullError::Host { what, console });
             }
+            if left(works) > 0 {
+                let line = format!("host {boots}: {why}; what is left is done in another");
+                self.progress.line(&line);
+            }
         }
-        Ok(0)
+        Ok(boots)
     }
 
     /// Boots the host once; how it was lost, if it was.
-    fn host_once(
-        &self,
-        works: &mut [Work],
-        folder: &Path,
-    ) -> Result<Option<&'static str>, FullError> {
+    fn host_once(&self, works: &mut [Work], folder: &Path) -> Result<Option<String>, FullError> {
         let scratch = tempfile::tempdir_in(folder).map_err(failed("creating", folder))?;
         let commands: Vec<_> = works.iter().filter_map(Work::command).collect();
         let host = Host::new(
@@ -203,11 +201,8 @@ impl Proof {
         Ok(lost)
     }
 
-    fn listen(
-        &self,
-        works: &mut [Work],
-        process: &Process,
-    ) -> Result<Option<&'static str>, FullError> {
+    /// Hears what the host does until its end; why it is of no more use, if it is not that.
+    fn listen(&self, works: &mut [Work], process: &Process) -> Result<Option<String>, FullError> {
         let mut shown = Shown::new(&self.progress, "KVM");
         let mut at = None;
         let mut finished = false;
@@ -215,8 +210,8 @@ impl Proof {
             let line = match self.hear(process, Some(SILENCE))? {
                 Heard::Line(line) => Line::read(&line),
                 Heard::End if finished => return Ok(None),
-                Heard::End => return Ok(Some("the emulated host panicked")),
-                Heard::Silence => return Ok(Some("the emulated host has stopped")),
+                Heard::End => return Ok(Some("it panicked".to_owned())),
+                Heard::Silence => return Ok(Some("it has stopped".to_owned())),
             };
             shown.take(&line);
             match &line {
@@ -227,8 +222,9 @@ impl Proof {
                 Line::Finished => finished = true,
                 _ => {}
             }
-            if let Some(work) = at.and_then(|at| works.get_mut(at)) {
-                work.take(line)?;
+            let work = at.and_then(|at| works.get_mut(at));
+            if let Some(Go::Elsewhere(why)) = work.map(|work| work.take(line)).transpose()? {
+                return Ok(Some(why));
             }
         }
     }

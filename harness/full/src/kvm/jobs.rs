@@ -2,7 +2,7 @@
 
 use runner::{options::root, platform::names};
 
-use crate::{FullError, kvm::work::Kind, options::KvmOptions};
+use crate::{FullError, options::KvmOptions};
 
 /// Bind, what it blocks, and DMA that lands, in each shape of group.
 const BRIEF: &[&str] = &[
@@ -52,6 +52,15 @@ const WALKS: u64 = 40;
 const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio"];
 /// Of --all: the others differ from these in what the IOMMU does, not in what KVM does.
 const ALL_PLATFORMS: &[&str] = &["intel", "virtio", "intel-scalable"];
+
+/// What a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Cases, which are compared.
+    Cases,
+    /// Walks through the model, whose exit code counts.
+    Walks,
+}
 
 /// One command, which runs in the emulated host and, if it judges cases, here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::{
     FullError,
     kvm::{
         compare::{Compared, compare},
-        jobs::Job,
+        jobs::{Job, Kind},
         lines::Line,
     },
 };
@@ -24,13 +24,13 @@ const TRIES: usize = 4;
 /// Walks have no verdict before the last one is taken.
 const WALKS_TRIES: usize = 4;
 
-/// What a job runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Cases, which are compared.
-    Cases,
-    /// Walks through the model, whose exit code counts.
-    Walks,
+/// How it goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Go {
+    /// In this host.
+    On,
+    /// In another one, for a reason.
+    Elsewhere(String),
 }
 
 /// A job and what came of it.
@@ -76,7 +76,10 @@ impl Work {
 
     /// Cases that have no verdict yet and are not given up.
     fn open(&self) -> impl Iterator<Item = &str> {
-        let open = self.here.keys().filter(|id| !self.there.contains_key(*id));
+        let open = self.here.keys().filter(|id| {
+            let judged = self.there.contains_key(*id);
+            !judged && self.tries_of(id) < TRIES
+        });
         open.map(String::as_str)
     }
 
@@ -107,29 +110,23 @@ impl Work {
     /// Takes a line that the host said while it was at this job.
     ///
     /// # Errors
-    /// When the run is not on KVM.
-    pub fn take(&mut self, line: Line) -> Result<(), FullError> {
+    /// When the job can do nothing in any host.
+    pub fn take(&mut self, line: Line) -> Result<Go, FullError> {
         match line {
-            Line::Cases { accel, why, .. } if accel != "kvm" => Err(FullError::NotKvm {
-                name: self.job.name.clone(),
-                accel,
-                why: why.unwrap_or_else(|| "it does not say why".to_owned()),
-            }),
-            Line::CaseBegins(id) => {
-                self.begun = Some(id);
-                Ok(())
+            Line::Cases { accel, why, .. } if accel != "kvm" => {
+                let why = why.unwrap_or_else(|| "it does not say why".to_owned());
+                let name = &self.job.name;
+                return Ok(Go::Elsewhere(format!(
+                    "`{name}` ran on {accel}, not on KVM: {why}"
+                )));
             }
-            Line::Judged(record) => {
-                self.judged(*record);
-                Ok(())
-            }
-            Line::Ended(name, code) => self.ended(&name, code),
-            Line::Text(text) => {
-                self.said.push(text);
-                Ok(())
-            }
-            _ => Ok(()),
+            Line::CaseBegins(id) => self.begun = Some(id),
+            Line::Judged(record) => self.judged(*record),
+            Line::Ended(name, code) => return self.ended(&name, code),
+            Line::Text(text) => self.said.push(text),
+            _ => {}
         }
+        Ok(Go::On)
     }
 
     fn judged(&mut self, record: Record) {
@@ -162,15 +159,17 @@ impl Work {
         self.again.get(id).map_or(0, Vec::len)
     }
 
-    fn ended(&mut self, name: &str, code: i32) -> Result<(), FullError> {
-        match (self.job.kind, code) {
-            (_, 0 | 1) => {}
-            (_, code) => {
-                let said = self.said.last().cloned().unwrap_or_default();
+    fn ended(&mut self, name: &str, code: i32) -> Result<Go, FullError> {
+        let said = || self.said.last().cloned().unwrap_or_default();
+        match code {
+            0 | 1 => {}
+            // No guest came up.
+            4 => return Ok(Go::Elsewhere(format!("`{name}` had no guest: {}", said()))),
+            code => {
                 return Err(FullError::Job {
                     name: name.to_owned(),
                     code,
-                    said,
+                    said: said(),
                 });
             }
         }
@@ -180,7 +179,7 @@ impl Work {
         if self.job.kind == Kind::Walks && settled {
             self.code = Some(code);
         }
-        Ok(())
+        Ok(Go::On)
     }
 
     /// Whether the last try of walks named a transition.
@@ -188,8 +187,8 @@ impl Work {
         self.said.iter().any(|line| line.contains("diverges"))
     }
 
-    /// After a host was lost: the case at hand was tried.
-    pub fn give_up_where_hopeless(&mut self) {
+    /// The host was lost: the case at hand was tried.
+    pub fn host_lost(&mut self) {
         if let Some(id) = self.begun.take() {
             let tries = self.again.entry(id).or_default();
             tries.push("the emulated host was lost with it".to_owned());
@@ -307,7 +306,7 @@ mod tests {
     fn a_case_that_loses_the_host_is_named() {
         let mut work = cases(&["a"]);
         work.take(Line::CaseBegins("a".to_owned())).unwrap();
-        work.give_up_where_hopeless();
+        work.host_lost();
         work.take(judged("a", "PASS")).unwrap();
         let again: Vec<_> = work.again().collect();
         let why = "the emulated host was lost with it".to_owned();
@@ -316,12 +315,25 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_loses_each_host_is_given_up() {
+        let mut work = cases(&["a", "b"]);
+        for _ in 0..TRIES {
+            work.take(Line::CaseBegins("a".to_owned())).unwrap();
+            work.host_lost();
+        }
+        assert_eq!(what_is_left(&work), ["b"]);
+        let compared = work.compared();
+        let told = compared.differences[0].to_string();
+        assert!(told.contains("no verdict under KVM"), "{told}");
+    }
+
+    #[test]
     fn a_run_on_something_else_proves_nothing() {
         let started =
             r#"{"event":"started","run":{"accel":"tcg","why_not_kvm":"no device"},"cases":1}"#;
-        let error = cases(&["a"]).take(Line::read(started)).unwrap_err();
-        let says = "ran on tcg, not on KVM: no device";
-        assert!(error.to_string().contains(says), "{error}");
+        let go = cases(&["a"]).take(Line::read(started)).unwrap();
+        let why = "`intel` ran on tcg, not on KVM: no device".to_owned();
+        assert_eq!(go, Go::Elsewhere(why));
     }
 
     #[rstest]
