@@ -77,8 +77,8 @@ fn every_platform_can_be_read() {
 }
 
 #[rstest]
-#[case::old_names("intremap x-scalable-mode x-flts", "x-flts=on")]
-#[case::new_names("intremap scalable-mode fsts", "fsts=on")]
+#[case::old_names("intremap eim x-scalable-mode x-flts", "x-flts=on")]
+#[case::new_names("intremap eim scalable-mode fsts", "fsts=on")]
 fn an_option_has_the_name_that_the_binary_knows(#[case] options: &str, #[case] wanted: &str) {
     let argv = argv(("intel-iommu", options), "", "intel-flts").unwrap();
     let iommu = argv.args.iter().find(|arg| arg.starts_with("intel-iommu"));
@@ -88,7 +88,7 @@ fn an_option_has_the_name_that_the_binary_knows(#[case] options: &str, #[case] w
 
 #[test]
 fn a_device_that_is_missing_costs_its_group_only() {
-    let argv = argv(("intel-iommu", "intremap"), "igb", "intel").unwrap();
+    let argv = argv(("intel-iommu", "intremap eim"), "igb", "intel").unwrap();
     let lacking: Vec<_> = argv.lacking.iter().collect();
     assert_eq!(lacking.len(), 1);
     assert_eq!(lacking[0].0, "sriov");
@@ -101,7 +101,7 @@ fn a_device_that_is_missing_costs_its_group_only() {
 
 #[test]
 fn an_iommu_that_is_missing_is_an_error_that_names_it() {
-    let error = argv(("intel-iommu", "intremap"), "", "intel-flts").unwrap_err();
+    let error = argv(("intel-iommu", "intremap eim"), "", "intel-flts").unwrap_err();
     let text = error.to_string();
     assert!(text.contains("fsts|x-flts"), "{text}");
     assert!(text.contains("intel-flts"), "{text}");
