@@ -203,9 +203,12 @@ impl Nvme {
 
     fn await_status(&self, mask: u64, wanted: u64) -> io::Result<()> {
         let start = Instant::now();
-        while self.get(CSTS)? & mask != wanted {
-            if start.elapsed() > DEADLINE {
-                let status = self.get(CSTS)?;
+        for asked in 0_u32.. {
+            let status = self.get(CSTS)?;
+            if status & mask == wanted {
+                break;
+            }
+            if asked > ASKED && start.elapsed() > DEADLINE {
                 return Err(io::Error::other(format!("nvme stays at CSTS {status:#x}")));
             }
             std::thread::yield_now();

@@ -125,6 +125,18 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::a_wide_number_of_a_bar(
     "summary: x\nsteps:\n  - pwrite: {on: a, region: VFIO_PCI_BAR2_REGION_INDEX, width: 8, value: 1}"
 )]
+#[case::a_mapping_by_its_offset(
+    "summary: x\nsteps:\n  - mmap: {on: a, offset: 0x20000000000, save: bar}\n  - store: {at: $bar, width: 8, value: 1}"
+)]
+#[case::a_wide_number_by_its_offset(
+    "summary: x\nsteps:\n  - pwrite: {on: a, offset: 0x20000000028, width: 8, value: 1}"
+)]
+#[case::a_number_that_is_not_aligned(
+    "summary: x\nsteps:\n  - pread: {on: a, region: 0, offset: 0x16, width: 4}"
+)]
+#[case::a_run_of_registers(
+    "summary: x\nsteps:\n  - pwrite: {on: a, region: 0, offset: 0x28, bytes: [0, 0, 0, 0, 0, 0, 0, 0]}"
+)]
 #[case::mistake_in_a_process("summary: x\nsteps:\n  - in: {child: [{opne: {a: group.0}}]}")]
 #[case::no_call_to_fail("summary: x\nsteps:\n  - fail_nth: {step: {close: a}}")]
 #[case::unknown_errno_of_a_failure(
@@ -150,7 +162,9 @@ fn a_mistake_is_told(#[case] text: &str) {
     "mmap: {on: a, region: 0, save: page}",
     "load: {at: $page+2, width: 2}"
 )]
-#[case::a_run_of_bytes("eventfd: e", "pread: {on: a, region: 2, length: 8}")]
+#[case::a_run_of_memory("eventfd: e", "pread: {on: a, region: 2, length: 8, memory: true}")]
+#[case::four_bytes("eventfd: e", "pread: {on: a, region: 2, length: 4}")]
+#[case::another_file("eventfd: e", "pread: {on: a, offset: 0x10, width: 8}")]
 #[case::configuration_space("eventfd: e", "pread: {on: a, region: 7, width: 8}")]
 #[case::a_refused_access("eventfd: e", "pread: {on: a, region: 2, width: 8, errno: EIO}")]
 fn what_is_the_same_everywhere_is_taken(#[case] first: &str, #[case] second: &str) {

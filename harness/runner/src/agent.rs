@@ -16,8 +16,8 @@ use crate::options::root;
 pub enum AgentError {
     /// Nothing to build it with, and it was not built before.
     #[error(
-        "there is no cargo to build the agent with, and no agent in {}; build it where there is \
-         one (`cargo xtask run-conformance --check` does not; any run does)",
+        "no agent in {}, and no cargo that could build it; any run where there is a cargo does, such \
+         as `cargo xtask run-conformance stage1`",
         .0.display()
     )]
     NotBuilt(PathBuf),
@@ -131,5 +131,13 @@ pub fn cargo() -> Option<PathBuf> {
         programs.find(|program| program.is_file())
     };
     let running = std::env::var_os("CARGO").map(PathBuf::from);
-    running.filter(|cargo| cargo.exists()).or_else(in_path)
+    let found = running.filter(|cargo| cargo.exists()).or_else(in_path);
+    found.filter(|cargo| runs(cargo))
+}
+
+/// A cargo of rustup without a toolchain does not.
+fn runs(cargo: &Path) -> bool {
+    let mut version = std::process::Command::new(cargo);
+    let output = version.arg("--version").current_dir(root()).output();
+    output.is_ok_and(|output| output.status.success())
 }

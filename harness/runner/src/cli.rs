@@ -148,8 +148,12 @@ fn judge(
         on_signal.cancel();
     })?;
     let progress = Terminal::new();
-    let lab = Lab::open(options, corpus, mode(options), &progress)?;
+    let opened = Lab::open(options, corpus, mode(options), &progress);
     drop(progress);
+    if cancel.is_cancelled() {
+        return Ok((Exit::Interrupted, None));
+    }
+    let lab = opened?;
     let mut sinks = sinks(options, &lab)?;
     let cases: Vec<_> = selected.iter().collect();
     let summary = run(&lab, &cases, options.jobs(), &mut sinks, &cancel)?;

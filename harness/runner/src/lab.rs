@@ -97,7 +97,7 @@ impl Lab {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
         let qemu = Qemu::open(&options.qemu)?;
         let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
-        progress.stage("building the agent");
+        progress.stage("making the agent's archive");
         let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
         let mut machine = Machine {
             platform: &platform,
@@ -111,7 +111,12 @@ impl Lab {
         let argv = qemu.argv(&machine)?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
-        let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let record = options.record.as_deref();
+        let run_dir = RunDir::create(&runs, record, &started).map_err(|error| {
+            let folder = record.unwrap_or(&runs).display();
+            let text = format!("{folder}: {error}; --record DIR takes another folder");
+            LabError::Record(io::Error::new(error.kind(), text))
+        })?;
         let kept = run_dir.path.join(crate::counters::COUNTERS);
         let kept = options.gcov.clone().or(options.counting.then_some(kept));
         let counters = kept.map(|folder| {

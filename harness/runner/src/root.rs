@@ -8,8 +8,8 @@ use std::{
 /// A file that only the root of the project has.
 const MARK: &str = "cases/clauses.yaml";
 
-/// Root of the project: where it was built or, if that is not here, above the running program or
-/// the current folder. So a tree that was built may be carried to another machine.
+/// Root of the project: above the running program, where it was built, or above the current folder.
+/// So a tree that was built may be carried to another place or machine.
 #[must_use]
 pub fn root() -> PathBuf {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
@@ -17,7 +17,7 @@ pub fn root() -> PathBuf {
         let built = built_in();
         let program = std::env::current_exe().unwrap_or_default();
         let current = std::env::current_dir().unwrap_or_default();
-        find([&built, &program, &current]).unwrap_or(built)
+        find([&program, &built, &current]).unwrap_or(built)
     })
     .clone()
 }
@@ -47,12 +47,12 @@ mod tests {
         fs::write(place.path().join(MARK), "").unwrap();
         let program = place.path().join("target/release/xtask");
         let gone = PathBuf::from("/nonexistent/project");
-        assert_eq!(find([&gone, &program]), Some(place.path().to_owned()));
+        assert_eq!(find([&program, &gone]), Some(place.path().to_owned()));
         assert_eq!(find([&gone]), None);
     }
 
     #[test]
-    fn the_tree_that_was_built_comes_first() {
+    fn a_test_runs_in_the_tree_that_was_built() {
         assert_eq!(root(), built_in());
     }
 }

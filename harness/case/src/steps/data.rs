@@ -12,7 +12,7 @@ use crate::{
     steps::{
         ioctl::{read_want, show},
         memory::{Offset, read_offset},
-        registers::check_number,
+        registers::{check_number, check_run},
         step::read_errno,
     },
     value,
@@ -40,6 +40,17 @@ impl Place {
             returns: fields.number("returns")?,
             end: read_errno(fields)?,
         })
+    }
+
+    /// Checks that a run of so many bytes is the same everywhere, and that `memory` is of use.
+    fn check_run(&self, fields: &mut Fields<'_>, length: u64) -> Result<(), Problem> {
+        let at = fields.at();
+        let memory = fields.flag("memory")?;
+        // A call that is refused reaches no register.
+        match self.end {
+            WantEnd::Success => check_run(&self.offset, length, memory, at),
+            _ => Ok(()),
+        }
     }
 
     fn fd(&self) -> Value {
@@ -104,6 +115,9 @@ impl Pread {
             (None, _) => all.map_or(WantData::Anything, |byte| WantData::All(byte as u8)),
         };
         let save = fields.take("save").map(read_slot).transpose()?;
+        if width.is_none() {
+            place.check_run(&mut fields, length)?;
+        }
         fields.finish()?;
         Ok(Self {
             place,
@@ -166,7 +180,11 @@ impl Pwrite {
         let mut fields = Fields::of(body, "pwrite")?;
         let place = Place::read(&mut fields)?;
         let (bytes, patches) = match read_width(&mut fields, &place)? {
-            None => (read_bytes(fields.need("bytes")?)?, Vec::new()),
+            None => {
+                let bytes = read_bytes(fields.need("bytes")?)?;
+                place.check_run(&mut fields, bytes.len() as u64)?;
+                (bytes, Vec::new())
+            }
             Some(width) => read_number(fields.need("value")?, width)?,
         };
         fields.finish()?;
@@ -212,7 +230,7 @@ fn read_width(fields: &mut Fields<'_>, place: &Place) -> Result<Option<Width>, P
         .ok_or_else(|| Problem::expected(at, "width 1, 2, 4 or 8", &bytes.to_string()))?;
     // A call that is refused reaches no register.
     if place.end == WantEnd::Success {
-        check_number(place.offset.region, width, at)?;
+        check_number(&place.offset, width, at)?;
     }
     Ok(Some(width))
 }

@@ -224,7 +224,7 @@ impl Mmap {
     /// What it has to do with registers.
     #[must_use]
     pub fn registers(&self) -> Registers<'_> {
-        match self.offset.region {
+        match self.offset.region() {
             Some(_) => Registers::Mapped(&self.save),
             None => Registers::Untouched,
         }
@@ -259,7 +259,27 @@ pub struct Offset {
     /// From the start of the file.
     pub value: Value,
     /// The region of a device, where one is named.
-    pub region: Option<u64>,
+    region: Option<u64>,
+}
+
+impl Offset {
+    /// The region of a device: the one that is named, or the one in which the offset lies. Before
+    /// the first one ends it may be any file.
+    #[must_use]
+    pub fn region(&self) -> Option<u64> {
+        let (Value::Const(offset) | Value::Slot { add: offset, .. }) = &self.value;
+        let within = offset >> REGION_SHIFT;
+        self.region.or((within != 0).then_some(within))
+    }
+
+    /// How far it is behind an address that is aligned to a page, as far as that is known.
+    #[must_use]
+    pub fn known(&self) -> Option<u64> {
+        match self.value {
+            Value::Const(offset) => Some(offset),
+            Value::Slot { .. } => None,
+        }
+    }
 }
 
 /// Reads `region: INDEX` (plus `offset:` within it), or a bare `offset:`.

@@ -4,17 +4,27 @@
 //! declares valid, which is 4 where it says nothing), and under TCG as one; a processor cuts what
 //! is not aligned. Where a register does something when it is written, the two are not the same. So
 //! one access is of 1, 2 or 4 aligned bytes. What is memory and no register, such as nvme's
-//! controller memory buffer, may be read and written as a run of bytes.
+//! controller memory buffer, may be read and written as a run of bytes, where the case says that it
+//! is: `memory: true`.
 
 use std::collections::BTreeSet;
 
 use wire::{Value, Width};
 
-use crate::{problem::Problem, steps::Step};
+use crate::{
+    At,
+    problem::Problem,
+    steps::{Step, memory::Offset},
+};
 
 /// BARs are the regions 0 to 5 of a vfio-pci device.
 const LAST_BAR: u64 = 5;
+/// The region of a VGA device's legacy registers.
+const VGA: u64 = 8;
+/// Bytes of the widest access to a register.
+const WIDEST: u64 = 4;
 const TWICE: &str = "access two words of 4 bytes, in the order that the device asks for";
+const ALIGNED: &str = "access what is aligned, byte by byte if need be";
 
 /// What a step has to do with registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,20 +96,37 @@ fn wrong_access(offset: u64, width: Width) -> Option<(&'static str, &'static str
         return Some(("8 bytes of a device are not one access everywhere", TWICE));
     }
     let aligned = offset.is_multiple_of(width.bytes() as u64);
-    (!aligned).then_some(("an access that is not aligned is several", TWICE))
+    (!aligned).then_some(("an access that is not aligned is several", ALIGNED))
+}
+
+fn has_registers(at: &Offset) -> bool {
+    at.region()
+        .is_some_and(|index| index <= LAST_BAR || index == VGA)
 }
 
 /// Checks that what is read or written as one number is one access.
 ///
 /// # Errors
-/// When it is 8 bytes of a BAR.
-pub fn check_number(region: Option<u64>, width: Width, at: crate::At) -> Result<(), Problem> {
-    let bar = region.is_some_and(|index| index <= LAST_BAR);
-    if bar && width == Width::W8 {
-        let help = "where it is memory, give `length` or `bytes`; where it is a register, access \
-                    two words of 4 bytes, in the order that the device asks for";
-        let text = "`width: 8` of a BAR is not one access everywhere";
-        return Err(Problem::other(at, text).help(help));
+/// When it is 8 bytes of a BAR, or not aligned.
+pub fn check_number(place: &Offset, width: Width, at: At) -> Result<(), Problem> {
+    if !has_registers(place) {
+        return Ok(());
     }
-    Ok(())
+    match wrong_access(place.known().unwrap_or(0), width) {
+        None => Ok(()),
+        Some((text, help)) => Err(Problem::other(at, text).help(help)),
+    }
+}
+
+/// Checks that a run of bytes that is more than one access is memory.
+///
+/// # Errors
+/// When the case does not say so.
+pub fn check_run(place: &Offset, length: u64, memory: bool, at: At) -> Result<(), Problem> {
+    if !has_registers(place) || length <= WIDEST || memory {
+        return Ok(());
+    }
+    let text = "in how many accesses a device sees more than 4 bytes is not the same everywhere";
+    let help = format!("say `memory: true` where it is no register, or {TWICE}");
+    Err(Problem::other(at, text).help(help))
 }

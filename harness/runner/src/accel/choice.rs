@@ -10,7 +10,7 @@ use crate::{
     accel::{
         device::{self, DEVICE, DeviceError},
         memory::{Memory, Outcome},
-        probe::probe,
+        probe::{Failed, probe},
     },
     qemu::{Accel, Machine, Qemu},
 };
@@ -43,12 +43,15 @@ impl Chosen {
         why_not_kvm: None,
     };
 
-    /// Emulation, for a reason.
+    /// Emulation, for a reason, which is made one line.
     #[must_use]
     pub fn tcg(why_not_kvm: impl ToString) -> Self {
+        let why = why_not_kvm.to_string();
+        let words = why.split(|c: char| c.is_whitespace() || c.is_control());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
         Self {
             accel: Accel::Tcg,
-            why_not_kvm: Some(why_not_kvm.to_string()),
+            why_not_kvm: Some(words.join(" ")),
         }
     }
 }
@@ -78,6 +81,9 @@ pub enum NoKvm {
         /// Of the trial.
         console: PathBuf,
     },
+    /// The QEMU of the trial was killed, by Ctrl-C or by somebody else: that says nothing of KVM.
+    #[error("the trial with this kernel was cut short: its QEMU was killed")]
+    CutShort,
     /// There is no place for a trial's console.
     #[error("no place for the console of a trial of KVM: {0}")]
     NoPlace(String),
@@ -181,12 +187,16 @@ impl Trial<'_> {
         let tried = probe(self.qemu, self.machine, &console);
         let outcome = match &tried {
             Ok(()) => Outcome::Works,
-            Err(why) => Outcome::refused(why.clone(), console.clone()),
+            Err(Failed::Killed) => return Err(NoKvm::CutShort),
+            Err(Failed::Refused(why)) => Outcome::refused(why.clone(), console.clone()),
         };
         if let Err(error) = self.memory.keep(&outcome) {
             let line = format!("the outcome of the trial of KVM is not kept: {error}");
             self.progress.line(&line);
         }
-        tried.map_err(|why| NoKvm::Refused { why, console })
+        match tried {
+            Err(Failed::Refused(why)) => Err(NoKvm::Refused { why, console }),
+            _ => Ok(()),
+        }
     }
 }

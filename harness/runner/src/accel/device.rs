@@ -21,7 +21,7 @@ pub enum DeviceError {
     /// This user may not open it.
     #[error("no permission to open {DEVICE}; {}", advice(.group.as_deref()))]
     Denied {
-        /// The group that may; none where its mode gives nothing to the group.
+        /// The group that may and can be joined.
         group: Option<String>,
     },
     /// It does not open for another reason.
@@ -34,7 +34,7 @@ fn advice(group: Option<&str>) -> String {
         Some(group) => {
             format!("its group is `{group}`: `sudo usermod -aG {group} $USER`, then log in again")
         }
-        None => format!("its mode gives no group access: `sudo chmod a+rw {DEVICE}` does"),
+        None => format!("no group that can be joined may: `sudo setfacl -m u:$USER:rw {DEVICE}`"),
     }
 }
 
@@ -57,10 +57,10 @@ fn reason(path: &Path, error: &io::Error) -> DeviceError {
     }
 }
 
-/// The group that may read and write it.
+/// The group that may read and write it, if it has a name and is not that of root.
 fn group_of(path: &Path) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
-    if metadata.mode() & GROUP_ACCESS != GROUP_ACCESS {
+    if metadata.mode() & GROUP_ACCESS != GROUP_ACCESS || metadata.gid() == 0 {
         return None;
     }
     Some(Group::from_gid(Gid::from_raw(metadata.gid())).ok()??.name)
@@ -76,6 +76,15 @@ mod tests {
 
     use super::*;
 
+    #[rstest]
+    #[case::kvm(Some("kvm"), "sudo usermod -aG kvm $USER")]
+    #[case::none(None, "setfacl -m u:$USER:rw /dev/kvm")]
+    fn a_refusal_says_what_to_do(#[case] group: Option<&str>, #[case] says: &str) {
+        let group = group.map(str::to_owned);
+        let text = DeviceError::Denied { group }.to_string();
+        assert!(text.contains(says), "{text}");
+    }
+
     #[test]
     fn a_device_that_opens_is_of_use() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -90,8 +99,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::denied(libc::EACCES, 0o660, "usermod -aG")]
-    #[case::denied_to_all(libc::EACCES, 0o600, "chmod a+rw")]
+    #[case::denied_to_all(libc::EACCES, 0o600, "setfacl")]
     #[case::busy(libc::EBUSY, 0o660, "busy")]
     fn an_error_has_its_words(#[case] errno: i32, #[case] mode: u32, #[case] says: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();

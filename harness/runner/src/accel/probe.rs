@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    guest::{BootError, Guest, Limits},
+    guest::{BootError, Guest, Limits, Lost},
     qemu::{Accel, Machine, Qemu},
 };
 
@@ -15,15 +15,28 @@ const QUIET: Duration = Duration::from_secs(20);
 /// Makes the kernel tell all it does, from its first instruction.
 const TALKATIVE: &str = "ignore_loglevel earlyprintk=ttyS0,115200";
 
-/// Boots the machine under KVM up to where cases could run; why it does not get there, in a line.
-pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), String> {
+/// Why the machine did not come up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// In a line.
+    Refused(String),
+    /// QEMU was killed.
+    Killed,
+}
+
+/// Boots the machine under KVM up to where cases could run.
+///
+/// # Errors
+/// When it does not get there.
+pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), Failed> {
     let cmdline = format!("{} {TALKATIVE}", machine.cmdline);
     let machine = Machine {
         accel: Accel::Kvm,
         cmdline: &cmdline,
         ..machine.clone()
     };
-    let argv = qemu.argv(&machine).map_err(|error| error.to_string())?;
+    let refused = |error: &dyn std::error::Error| Failed::Refused(first_line(&error.to_string()));
+    let argv = qemu.argv(&machine).map_err(|error| refused(&error))?;
     let limits = Limits {
         total: LIMIT,
         quiet: Some(QUIET),
@@ -33,10 +46,47 @@ pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), S
             guest.end();
             Ok(())
         }
-        Err(BootError::NoHello { lost, .. }) => Err(lost.to_string()),
-        Err(error) => {
-            let text = error.to_string();
-            Err(text.lines().next().unwrap_or_default().to_owned())
+        Err(BootError::NoHello { lost, tail, .. }) => Err(no_hello(&lost, &tail)),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// A QEMU that ends by itself has said why on its last line.
+fn no_hello(lost: &Lost, tail: &str) -> Failed {
+    match lost {
+        Lost::QemuEnded(status) if status.contains("SIGKILL") => Failed::Killed,
+        Lost::QemuEnded(_) => {
+            let last = tail.lines().last().unwrap_or_default();
+            Failed::Refused(format!("{lost}: {last}"))
         }
+        lost => Failed::Refused(first_line(&lost.to_string())),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::killed(Lost::QemuEnded("signal: 9 (SIGKILL)".to_owned()), Failed::Killed)]
+    #[case::no_kvm(
+        Lost::QemuEnded("exit status: 1".to_owned()),
+        Failed::Refused("QEMU ended (exit status: 1): failed to initialize kvm".to_owned())
+    )]
+    #[case::panicked(
+        Lost::Panic("no init".to_owned()),
+        Failed::Refused("kernel panic: no init".to_owned())
+    )]
+    fn what_the_console_says_is_told(#[case] lost: Lost, #[case] expected: Failed) {
+        assert_eq!(
+            no_hello(&lost, "warning\nfailed to initialize kvm"),
+            expected
+        );
     }
 }
