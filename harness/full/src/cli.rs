@@ -19,7 +19,7 @@ pub fn main(options: &FullOptions) -> ExitCode {
     exit.code(false)
 }
 
-/// Every part, also after one that failed.
+/// Every part, also after one in which something differs.
 fn prove(parts: &[Part]) -> Result<Exit, FullError> {
     let mut worst = Exit::Ok;
     for part in parts {

@@ -1,6 +1,6 @@
 //! What can go wrong, and how the command ends then.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, process::ExitStatus};
 
 use runner::{exit::Exit, platform::PlatformError, qemu::QemuError};
 use vm_images::ImageError;
@@ -42,15 +42,20 @@ pub enum FullError {
         error: io::Error,
     },
     /// A run under TCG did not come to verdicts.
-    #[error("the run under TCG, `{name}`, ended with {status}: see {}", log.display())]
+    #[error("the run under TCG, `{name}`, ended with {status}: {said}; see {}", log.display())]
     Tcg {
         /// Of the set of cases.
         name: String,
         /// Of the process.
-        status: String,
-        /// What it said.
+        status: ExitStatus,
+        /// Its last line.
+        said: String,
+        /// All that it said.
         log: PathBuf,
     },
+    /// A mistake in a case file.
+    #[error(transparent)]
+    Corpus(#[from] case::CorpusError),
     /// The host did not do all it was told.
     #[error("{what}; the console of the emulated host is {}", console.display())]
     Host {
@@ -93,7 +98,11 @@ impl FullError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Platform(_) => Exit::Usage,
+            Self::Platform(_) | Self::Corpus(_) => Exit::Usage,
+            Self::Tcg { status, .. } if status.code() == Some(Exit::Usage as i32) => Exit::Usage,
+            Self::Tcg { status, .. } if status.code() == Some(Exit::Nothing as i32) => {
+                Exit::Nothing
+            }
             Self::Nothing(_) => Exit::Nothing,
             Self::Interrupted => Exit::Interrupted,
             _ => Exit::NoMachine,

@@ -93,7 +93,8 @@ impl KvmOptions {
 const EXAMPLES: &str = "\
 The host is QEMU's emulation of a machine with AMD's SVM, running a distribution's kernel with KVM. Each set of cases runs
 under TCG here and then under KVM there; every verdict and every transcript has to be the same. The emulation is not sound:
-a case whose guest or host is lost is run again, up to four times, and named.
+a case whose guest or host is lost is run again, up to four times, and named. A platform that this QEMU does not have
+(`amd` before QEMU 11.1) is left out.
 
 Examples:
   cargo xtask full kvm                             the smoke set: each platform, each engine, races; minutes

@@ -1,9 +1,10 @@
 //! `cargo xtask full kvm`, step by step.
 
 use std::{
-    fs,
+    collections::BTreeSet,
+    fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,13 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runner::{exit::Exit, options::root, record::timestamp};
+use runner::{
+    exit::Exit,
+    lab::load_corpus,
+    options::root,
+    platform::Platform,
+    qemu::{Accel, Machine, Qemu},
+    record::timestamp,
+};
+use serde_json::json;
 use vm_images::{HostParts, Progress, Terminal};
 
 use crate::{
     FullError,
     kvm::{
-        compare::{self, Compared},
+        compare,
         host::{self, Host, Suite},
         jobs::{Job, Kind, jobs},
         lines::Line,
@@ -59,25 +68,29 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     proof
         .progress
         .line(&format!("emulated host: {host}, {qemu}"));
+    let volatile = volatile_cases()?;
+    let jobs = proof.possible(options, jobs)?;
     let mut works = Vec::new();
     for job in jobs {
-        works.push(proof.begin(job)?);
+        works.push(proof.begin(job, &volatile)?);
     }
-    let boots = proof.under_kvm(&mut works)?;
+    let mut hosts = 0;
+    let ended = proof.under_kvm(&mut works, &mut hosts);
     let Proof {
         folder, progress, ..
     } = proof;
     // What comes of it is for standard output, and no bar is drawn over it.
     drop(progress);
-    let exit = report(&works, &folder)?;
-    let seconds = start.elapsed().as_secs();
-    println!(
-        "emulated hosts: {boots}; {} min {} s",
-        seconds / 60,
-        seconds % 60
-    );
+    let exit = report(&works, &folder, hosts, start.elapsed())?;
     println!("record: {}", folder.display());
-    Ok(exit)
+    ended.map(|()| exit)
+}
+
+/// Cases that have no snapshot, because their transcript is another one each time.
+fn volatile_cases() -> Result<BTreeSet<String>, FullError> {
+    let corpus = load_corpus(&root().join("cases"))?;
+    let volatile = corpus.cases.into_iter().filter(|case| !case.snapshot);
+    Ok(volatile.map(|case| case.id).collect())
 }
 
 fn folder(options: &KvmOptions) -> Result<PathBuf, FullError> {
@@ -111,15 +124,47 @@ struct Proof {
 }
 
 impl Proof {
-    /// Runs the cases of a job under TCG, which says what there is to do under KVM.
-    fn begin(&self, job: Job) -> Result<Work, FullError> {
-        if job.kind == Kind::Walks {
-            return Ok(Work::walks(job));
+    /// The jobs on platforms that this QEMU has. One that was asked for has to be there.
+    fn possible(&self, options: &KvmOptions, jobs: Vec<Job>) -> Result<Vec<Job>, FullError> {
+        let qemu = Qemu::open(&self.suite.qemu)?;
+        let mut possible = Vec::new();
+        for job in jobs {
+            let platform = Platform::load(&root().join("vm-images"), &job.platform)?;
+            let argv = qemu.argv(&Machine {
+                platform: &platform,
+                accel: Accel::Kvm,
+                kernel: &self.suite.kernel,
+                initramfs: Path::new(""),
+                cmdline: "",
+            });
+            match argv {
+                Ok(_) => possible.push(job),
+                Err(error) if options.platform.is_empty() => {
+                    self.progress.line(&format!("left out: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(possible)
+    }
+
+    /// Runs the cases of a job under TCG, which says what there is to do under KVM.
+    fn begin(&self, job: Job, volatile: &BTreeSet<String>) -> Result<Work, FullError> {
+        let log = self.folder.join("kvm").join(&job.name);
+        fs::create_dir_all(&log).map_err(failed("creating", &log))?;
+        let made = |name| {
+            let path = log.join(name);
+            File::create(&path).map_err(failed("creating", &path))
+        };
+        if job.kind == Kind::Walks {
+            return Ok(Work::walks(job, made("output.log")?));
+        }
+        let log = made("records.jsonl")?;
         let record = self.folder.join("tcg").join(&job.name);
         fs::create_dir_all(&record).map_err(failed("creating", &record))?;
         self.under_tcg(&job, &record)?;
-        Ok(Work::cases(job, compare::records(&record)?))
+        let here = compare::records(&record)?;
+        Ok(Work::cases(job, here, volatile.clone(), log))
     }
 
     fn under_tcg(&self, job: &Job, record: &Path) -> Result<(), FullError> {
@@ -137,8 +182,13 @@ impl Proof {
         self.progress.stage(&format!("{} under TCG", job.name));
         let mut process = Process::start(command, &log)?;
         let mut shown = Shown::new(&self.progress, "TCG");
+        let mut said = String::new();
         while let Heard::Line(line) = self.hear(&process, None)? {
-            shown.take(&Line::read(&line));
+            let line = Line::read(&line);
+            shown.take(&line);
+            if let Line::Text(text) = line {
+                said = text;
+            }
         }
         let status = process.end().map_err(failed("waiting for", &log))?;
         // A case that fails under TCG has to fail under KVM, too.
@@ -146,23 +196,25 @@ impl Proof {
             Some(0 | 1) => Ok(()),
             _ => Err(FullError::Tcg {
                 name: job.name.clone(),
-                status: status_text(status),
+                status,
+                said,
                 log,
             }),
         }
     }
 
-    /// Boots the host until all work is done; how often that was.
-    fn under_kvm(&self, works: &mut [Work]) -> Result<usize, FullError> {
-        let (mut boots, mut in_vain) = (0, 0);
+    /// Boots hosts, and counts them, until all work is done.
+    fn under_kvm(&self, works: &mut [Work], hosts: &mut usize) -> Result<(), FullError> {
+        let mut in_vain = 0;
         while left(works) > 0 {
-            boots += 1;
-            let folder = self.folder.join("kvm").join(format!("host-{boots}"));
+            *hosts += 1;
+            let folder = self.folder.join("kvm").join(format!("host-{hosts}"));
             fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
-            let before = left(works);
+            let before = (left(works), tries(works));
             let lost = self.host_once(works, &folder)?;
-            in_vain = if left(works) < before { 0 } else { in_vain + 1 };
             works.iter_mut().for_each(Work::host_lost);
+            let worked = before != (left(works), tries(works));
+            in_vain = if worked { 0 } else { in_vain + 1 };
             let why = lost.unwrap_or_else(|| "some cases have no verdict".to_owned());
             if in_vain == IN_VAIN {
                 let what = format!("{IN_VAIN} hosts in a row did no work: {why}");
@@ -170,11 +222,11 @@ impl Proof {
                 return Err(FullError::Host { what, console });
             }
             if left(works) > 0 {
-                let line = format!("host {boots}: {why}; what is left is done in another");
+                let line = format!("host {hosts}: {why}; what is left is done in another");
                 self.progress.line(&line);
             }
         }
-        Ok(boots)
+        Ok(())
     }
 
     /// Boots the host once; how it was lost, if it was.
@@ -238,6 +290,9 @@ impl Proof {
             }
             match process.next(LOOK) {
                 Next::Line(line) => return Ok(Heard::Line(line)),
+                Next::End if self.cancelled.load(Ordering::SeqCst) => {
+                    return Err(FullError::Interrupted);
+                }
                 Next::End => return Ok(Heard::End),
                 Next::Silence if silence.is_some_and(|limit| start.elapsed() > limit) => {
                     return Ok(Heard::Silence);
@@ -249,21 +304,47 @@ impl Proof {
 }
 
 /// Writes and prints what came of each job.
-fn report(works: &[Work], folder: &Path) -> Result<Exit, FullError> {
-    let mut exit = Exit::Ok;
+fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result<Exit, FullError> {
     for work in works {
-        let folder = folder.join("kvm").join(&work.job.name);
-        fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
-        work.write(&folder)?;
-        let alike = match work.job.kind {
-            Kind::Cases => told(work, &work.compared()),
-            Kind::Walks => work.walked(),
-        };
-        if !alike {
-            exit = Exit::Failed;
-        }
+        tell(work);
     }
-    Ok(exit)
+    let seconds = took.as_secs();
+    println!(
+        "emulated hosts: {hosts}; {} min {} s",
+        seconds / 60,
+        seconds % 60
+    );
+    let jobs: Vec<_> = works.iter().map(Work::summary).collect();
+    let report = json!({"jobs": jobs, "hosts": hosts, "seconds": seconds});
+    let path = folder.join("report.json");
+    let text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    fs::write(&path, text).map_err(failed("writing", &path))?;
+    Ok(match works.iter().all(Work::is_proved) {
+        true => Exit::Ok,
+        false => Exit::Failed,
+    })
+}
+
+/// Prints what came of a job.
+fn tell(work: &Work) {
+    let name = &work.job.name;
+    for (what, why) in work.again() {
+        println!("{name}: {what} was run again: {why}");
+    }
+    if work.job.kind == Kind::Walks {
+        println!("{name}: {}", work.result());
+        return;
+    }
+    let compared = work.compared();
+    for difference in &compared.differences {
+        println!("{difference}");
+    }
+    println!(
+        "{name}: {} cases under KVM as under TCG, {} of them PASS; {} differ",
+        compared.alike,
+        compared.passed,
+        compared.differences.len()
+    );
 }
 
 /// What a process said, within a limit.
@@ -278,28 +359,9 @@ fn left(works: &[Work]) -> usize {
     works.iter().map(Work::left).sum()
 }
 
-/// Prints how the runs of some cases compare; whether they are alike.
-fn told(work: &Work, compared: &Compared) -> bool {
-    for difference in &compared.differences {
-        println!("{difference}");
-    }
-    let name = &work.job.name;
-    for (id, why) in work.again() {
-        println!("{name}: {id} was run again: {why}");
-    }
-    println!(
-        "{name}: {} cases under KVM as under TCG, {} of them PASS; {} differ",
-        compared.alike,
-        compared.passed,
-        compared.differences.len()
-    );
-    compared.differences.is_empty() && compared.alike > 0
-}
-
-fn status_text(status: ExitStatus) -> String {
-    status
-        .code()
-        .map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+/// How much was tried without a verdict.
+fn tries(works: &[Work]) -> usize {
+    works.iter().map(Work::tries).sum()
 }
 
 /// Progress of a run.

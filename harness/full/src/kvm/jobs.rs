@@ -1,5 +1,7 @@
 //! Which cases and walks are run.
 
+use std::collections::BTreeSet;
+
 use runner::{options::root, platform::names};
 
 use crate::{FullError, options::KvmOptions};
@@ -49,7 +51,7 @@ const REFERENCE: &str = "intel";
 const WORLDS: &[&str] = &["group path"];
 const WALKS: u64 = 40;
 /// Platforms of the smoke set, and of --all.
-const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio"];
+const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio", "amd"];
 /// Of --all: the others differ from these in what the IOMMU does, not in what KVM does.
 const ALL_PLATFORMS: &[&str] = &["intel", "virtio", "intel-scalable"];
 
@@ -67,6 +69,8 @@ pub enum Kind {
 pub struct Job {
     /// Names its record.
     pub name: String,
+    /// The platform.
+    pub platform: String,
     /// What it runs.
     pub kind: Kind,
     /// Arguments of xtask.
@@ -81,6 +85,7 @@ impl Job {
         arguments.push(platform.to_owned());
         Self {
             name: platform.to_owned(),
+            platform: platform.to_owned(),
             kind: Kind::Cases,
             arguments,
             filters: filters.iter().map(|it| it.as_ref().to_owned()).collect(),
@@ -93,6 +98,7 @@ impl Job {
         arguments.push(platform.to_owned());
         Self {
             name: format!("{platform}-two-processors"),
+            platform: platform.to_owned(),
             kind: Kind::Cases,
             arguments,
             filters: words("race"),
@@ -104,6 +110,7 @@ impl Job {
         arguments.push(platform.to_owned());
         Self {
             name: format!("{platform}-{kind}"),
+            platform: platform.to_owned(),
             kind: Kind::Walks,
             arguments,
             filters: what.to_vec(),
@@ -136,15 +143,18 @@ pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
 }
 
 fn platforms(options: &KvmOptions) -> Vec<String> {
+    let mut chosen = options.platform.clone();
+    let mut seen = BTreeSet::new();
+    chosen.retain(|name| seen.insert(name.clone()));
     let usual: &[&str] = match options {
         KvmOptions { brief: true, .. } => &[REFERENCE],
         KvmOptions { all: true, .. } => ALL_PLATFORMS,
         KvmOptions { cases, .. } if !cases.is_empty() => &[REFERENCE],
         _ => PLATFORMS,
     };
-    match options.platform.as_slice() {
+    match chosen.as_slice() {
         [] => usual.iter().map(|name| (*name).to_owned()).collect(),
-        chosen => chosen.to_vec(),
+        _ => chosen,
     }
 }
 
@@ -201,7 +211,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::smoke(options(|_| {}), &["intel", "intel-two-processors", "intel-scalable", "intel-flts", "virtio"])]
+    #[case::smoke(options(|_| {}), &["intel", "intel-two-processors", "intel-scalable", "intel-flts", "virtio", "amd"])]
+    #[case::a_platform_twice(
+        options(|it| it.platform = vec!["virtio".to_owned(), "virtio".to_owned()]),
+        &["virtio"]
+    )]
     #[case::brief(options(|it| it.brief = true), &["intel"])]
     #[case::all(
         KvmOptions::whole(),

@@ -34,8 +34,8 @@ pub enum Next {
 }
 
 impl Process {
-    /// Starts a program; what it says on standard output is copied to `log` and read here, what it
-    /// says on standard error goes to the log as well.
+    /// Starts a program; what it says, on standard output and error, is copied to `log` and read
+    /// here, line by line.
     ///
     /// # Errors
     /// When it does not start, or there is no place for the log.
@@ -46,11 +46,12 @@ impl Process {
             error,
         };
         let file = File::create(log).map_err(failed)?;
-        let errors = file.try_clone().map_err(failed)?;
         command
             .stdin(Stdio::null())
+            // Ctrl-C is for this program, which ends the other one.
+            .process_group(0)
             .stdout(Stdio::piped())
-            .stderr(errors);
+            .stderr(Stdio::piped());
         // SAFETY: one system call between fork and exec.
         unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
         let program = command.get_program().to_string_lossy().into_owned();
@@ -58,6 +59,10 @@ impl Process {
             .spawn()
             .map_err(|error| FullError::Start { program, error })?;
         let (to, lines) = channel();
+        if let Some(errors) = child.stderr.take() {
+            let (to, file) = (to.clone(), file.try_clone().map_err(failed)?);
+            thread::spawn(move || each_line(errors, file, &|line| to.send(line).is_ok()));
+        }
         if let Some(output) = child.stdout.take() {
             thread::spawn(move || each_line(output, file, &|line| to.send(line).is_ok()));
         }

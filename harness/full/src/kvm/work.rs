@@ -6,9 +6,14 @@
 //! and so is a case whose guest was lost with it. Each is named in the report. What fails is not run
 //! again.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Write,
+};
 
 use runner::{record::Record, verdict::Verdict};
+use serde_json::{Value, json};
 
 use crate::{
     FullError,
@@ -19,10 +24,8 @@ use crate::{
     },
 };
 
-/// A case that never came to a verdict in so many tries has to be looked at.
+/// A case, or all walks of a job, that never came to a verdict in so many tries has to be looked at.
 const TRIES: usize = 4;
-/// Walks have no verdict before the last one is taken.
-const WALKS_TRIES: usize = 4;
 
 /// How it goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,10 @@ pub enum Go {
 pub struct Work {
     /// What is run.
     pub job: Job,
+    /// Receives what came of it under KVM as it is heard: records, or what walks say.
+    log: File,
+    /// Cases whose transcript is another one each time.
+    volatile: BTreeSet<String>,
     /// Under TCG.
     here: BTreeMap<String, Record>,
     /// Under KVM.
@@ -48,30 +55,42 @@ pub struct Work {
     begun: Option<String>,
     /// Of walks: how they ended.
     code: Option<i32>,
-    tries: usize,
+    /// Of walks: whether the last try says that it is on KVM.
+    on_kvm: bool,
+    /// Of walks: why each try but the last did not count.
+    lost: Vec<String>,
+    /// What the last try said.
     said: Vec<String>,
 }
 
 impl Work {
     /// Cases, with their records under TCG.
     #[must_use]
-    pub fn cases(job: Job, here: BTreeMap<String, Record>) -> Self {
+    pub fn cases(
+        job: Job,
+        here: BTreeMap<String, Record>,
+        volatile: BTreeSet<String>,
+        log: File,
+    ) -> Self {
         Self {
             job,
+            log,
+            volatile,
             here,
             there: BTreeMap::new(),
             again: BTreeMap::new(),
             begun: None,
             code: None,
-            tries: 0,
+            on_kvm: false,
+            lost: Vec::new(),
             said: Vec::new(),
         }
     }
 
     /// Walks.
     #[must_use]
-    pub fn walks(job: Job) -> Self {
-        Self::cases(job, BTreeMap::new())
+    pub fn walks(job: Job, log: File) -> Self {
+        Self::cases(job, BTreeMap::new(), BTreeSet::new(), log)
     }
 
     /// Cases that have no verdict yet and are not given up.
@@ -90,6 +109,13 @@ impl Work {
             Kind::Cases => self.open().count(),
             Kind::Walks => usize::from(self.code.is_none()),
         }
+    }
+
+    /// How often something was tried that came to nothing: a host in which that was done was not in
+    /// vain.
+    #[must_use]
+    pub fn tries(&self) -> usize {
+        self.lost.len() + self.again.values().map(Vec::len).sum::<usize>()
     }
 
     /// The job's name and arguments for what is left; none where nothing is.
@@ -113,6 +139,11 @@ impl Work {
     /// When the job can do nothing in any host.
     pub fn take(&mut self, line: Line) -> Result<Go, FullError> {
         match line {
+            Line::Begins(_) => {
+                self.begun = None;
+                self.on_kvm = false;
+                self.said.clear();
+            }
             Line::Cases { accel, why, .. } if accel != "kvm" => {
                 let why = why.unwrap_or_else(|| "it does not say why".to_owned());
                 let name = &self.job.name;
@@ -121,28 +152,55 @@ impl Work {
                 )));
             }
             Line::CaseBegins(id) => self.begun = Some(id),
-            Line::Judged(record) => self.judged(*record),
+            Line::Judged(record) => self.judged(*record)?,
             Line::Ended(name, code) => return self.ended(&name, code),
-            Line::Text(text) => self.said.push(text),
+            Line::Text(text) => return self.says(text),
             _ => {}
         }
         Ok(Go::On)
     }
 
-    fn judged(&mut self, record: Record) {
+    /// Walks say in words what they run on.
+    fn says(&mut self, text: String) -> Result<Go, FullError> {
+        let accel = text.strip_prefix("accelerator: ");
+        self.on_kvm |= accel == Some("kvm");
+        let elsewhere = accel.is_some_and(|accel| accel != "kvm");
+        if self.job.kind == Kind::Walks {
+            self.keep(&text)?;
+        }
+        self.said.push(text.clone());
+        Ok(match elsewhere {
+            true => Go::Elsewhere(format!("`{}`, {text}", self.job.name)),
+            false => Go::On,
+        })
+    }
+
+    fn keep(&mut self, line: &str) -> Result<(), FullError> {
+        let kept = writeln!(self.log, "{line}");
+        kept.map_err(|error| FullError::File {
+            doing: "writing what came of",
+            path: self.job.name.clone().into(),
+            error,
+        })
+    }
+
+    fn judged(&mut self, record: Record) -> Result<(), FullError> {
         self.begun = None;
         // A filter takes what it is a part of, too.
         if !self.here.contains_key(&record.id) || self.there.contains_key(&record.id) {
-            return;
+            return Ok(());
         }
         if self.is_lost(&record) && self.tries_of(&record.id) + 1 < TRIES {
             let why = record.reason.clone().unwrap_or_default();
             let first = why.lines().next().unwrap_or_default();
             let first = format!("{}, {first}", record.verdict);
             self.again.entry(record.id).or_default().push(first);
-        } else {
-            self.there.insert(record.id.clone(), record);
+            return Ok(());
         }
+        let line = serde_json::to_string(&record).unwrap_or_default();
+        self.keep(&line)?;
+        self.there.insert(record.id.clone(), record);
+        Ok(())
     }
 
     /// Whether the guest was lost with the case, other than under TCG.
@@ -173,72 +231,101 @@ impl Work {
                 });
             }
         }
-        self.tries += 1;
+        if self.job.kind == Kind::Cases {
+            return Ok(Go::On);
+        }
+        if !self.on_kvm {
+            return Ok(Go::Elsewhere(format!(
+                "`{name}` does not say that it ran on KVM"
+            )));
+        }
         // Walks that were lost with a guest of the emulated host are no divergence yet.
-        let settled = code == 0 || self.tries >= WALKS_TRIES || self.diverged();
-        if self.job.kind == Kind::Walks && settled {
+        if code == 0 || self.diverged() || self.lost.len() + 1 >= TRIES {
             self.code = Some(code);
+        } else {
+            self.lost.push(said());
         }
         Ok(Go::On)
     }
 
-    /// Whether the last try of walks named a transition.
+    /// Whether the walks name a transition: `walk 3 diverges: ...`, `3 of world diverge: ...`.
     fn diverged(&self) -> bool {
-        self.said.iter().any(|line| line.contains("diverges"))
+        let word = |line: &String| line.contains(" diverges: ") || line.contains(" diverge: ");
+        self.said.iter().any(word)
     }
 
     /// The host was lost: the case at hand was tried.
     pub fn host_lost(&mut self) {
+        const WHY: &str = "the emulated host was lost with it";
         if let Some(id) = self.begun.take() {
-            let tries = self.again.entry(id).or_default();
-            tries.push("the emulated host was lost with it".to_owned());
+            self.again.entry(id).or_default().push(WHY.to_owned());
+        }
+        let walking = self.job.kind == Kind::Walks && self.on_kvm && self.code.is_none();
+        if walking {
+            self.lost.push(WHY.to_owned());
+            self.on_kvm = false;
         }
     }
 
-    /// Cases that were run more than once, with the reasons.
+    /// What was run more than once, with the reasons.
     pub fn again(&self) -> impl Iterator<Item = (&str, String)> {
-        let again = self.again.iter();
-        again.map(|(id, why)| (id.as_str(), why.join("; ")))
+        let cases = self.again.iter().map(|(id, why)| (id.as_str(), why));
+        let walks = (!self.lost.is_empty()).then_some(("all walks", &self.lost));
+        cases.chain(walks).map(|(what, why)| (what, why.join("; ")))
     }
 
     /// How both runs of the cases compare.
     #[must_use]
     pub fn compared(&self) -> Compared {
-        compare(&self.here, &self.there)
+        compare(&self.here, &self.there, &self.volatile)
     }
 
-    /// Prints how walks ended; whether they are as the model says.
+    /// The line in which walks say what they came to.
     #[must_use]
-    pub fn walked(&self) -> bool {
-        let name = &self.job.name;
+    pub fn result(&self) -> &str {
         let last = self.said.iter().rev().find(|line| line.contains(" / "));
-        let last = last.map_or("no result", String::as_str);
-        println!("{name}: {last}");
-        self.code == Some(0)
+        last.map_or("no result", String::as_str)
     }
 
-    /// Writes what came of it under KVM: a record for each case, or what the walks said.
-    ///
-    /// # Errors
-    /// When the disk does not take it.
-    pub fn write(&self, folder: &Path) -> Result<(), FullError> {
-        let (name, lines) = match self.job.kind {
+    /// Whether all is as it has to be: nothing differs, and something ran.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        match self.job.kind {
+            Kind::Walks => self.code == Some(0),
             Kind::Cases => {
-                let lines = self
-                    .there
-                    .values()
-                    .filter_map(|it| serde_json::to_string(it).ok());
-                ("records.jsonl", lines.collect())
+                let compared = self.compared();
+                compared.differences.is_empty() && compared.passed > 0
             }
-            Kind::Walks => ("output.log", self.said.clone()),
+        }
+    }
+
+    /// For `report.json`.
+    #[must_use]
+    pub fn summary(&self) -> Value {
+        let again: BTreeMap<_, _> = self.again().collect();
+        let heard = !self.there.is_empty() || self.on_kvm;
+        let mut summary = json!({
+            "job": self.job.name,
+            "accel": heard.then_some("kvm"),
+            "proved": self.is_proved(),
+            "again": again,
+        });
+        let more = match self.job.kind {
+            Kind::Walks => json!({"result": self.result()}),
+            Kind::Cases => {
+                let compared = self.compared();
+                let told = compared.differences.iter().map(ToString::to_string);
+                json!({
+                    "alike": compared.alike,
+                    "passed": compared.passed,
+                    "differences": told.collect::<Vec<_>>(),
+                })
+            }
         };
-        let path = folder.join(name);
-        let written = fs::write(&path, lines.join("\n") + "\n");
-        written.map_err(|error| FullError::File {
-            doing: "writing",
-            path,
-            error,
-        })
+        if let (Some(summary), Some(more)) = (summary.as_object_mut(), more.as_object()) {
+            summary.extend(more.clone());
+        }
+        summary
     }
 }
 
@@ -251,6 +338,7 @@ mod tests {
     fn job(kind: Kind) -> Job {
         Job {
             name: "intel".to_owned(),
+            platform: "intel".to_owned(),
             kind,
             arguments: vec!["run-conformance".to_owned()],
             filters: vec!["stage1".to_owned()],
@@ -269,7 +357,12 @@ mod tests {
             Line::Judged(record) => ((*id).to_owned(), *record),
             other => panic!("{other:?}"),
         });
-        Work::cases(job(Kind::Cases), records.collect())
+        let log = tempfile::tempfile().unwrap();
+        Work::cases(job(Kind::Cases), records.collect(), BTreeSet::new(), log)
+    }
+
+    fn walks() -> Work {
+        Work::walks(job(Kind::Walks), tempfile::tempfile().unwrap())
     }
 
     fn what_is_left(work: &Work) -> Vec<String> {
@@ -337,15 +430,34 @@ mod tests {
     }
 
     #[rstest]
-    #[case::as_the_model_says(&["@end intel 0"], 0)]
-    #[case::lost(&["@end intel 1"], 1)]
-    #[case::diverges(&["walk 3 diverges: x", "@end intel 1"], 0)]
-    fn walks_that_were_lost_are_taken_again(#[case] lines: &[&str], #[case] left: usize) {
-        let mut work = Work::walks(job(Kind::Walks));
-        for line in lines {
-            work.take(Line::read(line)).unwrap();
+    #[case::as_the_model_says(&["transitions on intel: 4 / 4 (kvm)", "@end intel 0"], 0, true)]
+    #[case::lost(&["transitions on intel: 3 / 4 (kvm)", "@end intel 1"], 1, false)]
+    #[case::a_walk_diverges(&["walk 3 diverges: x", "@end intel 1"], 0, false)]
+    #[case::transitions_diverge(&["3 of resettable diverge: x", "@end intel 1"], 0, false)]
+    fn walks_that_were_lost_are_taken_again(
+        #[case] lines: &[&str],
+        #[case] left: usize,
+        #[case] proved: bool,
+    ) {
+        let mut work = walks();
+        for line in [&["@begin intel", "accelerator: kvm"], lines].concat() {
+            assert_eq!(work.take(Line::read(line)).unwrap(), Go::On);
         }
-        assert_eq!(work.left(), left);
+        assert_eq!((work.left(), work.is_proved()), (left, proved));
+        assert_eq!(work.again().count(), left);
+    }
+
+    #[rstest]
+    #[case::on_tcg(&["accelerator: tcg, not KVM: no device"])]
+    #[case::on_what(&["transitions on intel: 4 / 4 (kvm)", "@end intel 0"])]
+    fn walks_that_are_not_on_kvm_prove_nothing(#[case] lines: &[&str]) {
+        let mut work = walks();
+        let goes: Vec<_> = lines
+            .iter()
+            .map(|line| work.take(Line::read(line)).unwrap())
+            .collect();
+        assert!(matches!(goes.last(), Some(Go::Elsewhere(_))), "{goes:?}");
+        assert_eq!(work.left(), 1);
     }
 
     #[test]
