@@ -1,6 +1,9 @@
 //! Which cases and walks are run.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use runner::{options::root, platform::names};
 
@@ -49,7 +52,9 @@ const STAGES: &[&str] = &[
 const REFERENCE: &str = "intel";
 /// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
 const WORLDS: &[&str] = &["group path"];
-const WALKS: u64 = 40;
+const WALKS: u64 = 12;
+/// A guest of two processors does not live long in the emulated host: few walks make a job.
+const WALKS_OF_A_JOB: u64 = 2;
 /// Platforms of the smoke set, and of --all.
 const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio", "amd"];
 /// Of --all: the others differ from these in what the IOMMU does, not in what KVM does.
@@ -183,10 +188,26 @@ fn on_platform(options: &KvmOptions, platform: &str) -> Vec<Job> {
         jobs.push(Job::walks(platform, "explore", &worlds));
     }
     if let Some(walks) = options.random.or(whole.then_some(WALKS)) {
-        let walks = ["--random".to_owned(), walks.to_string()];
-        jobs.push(Job::walks(platform, "random", &walks));
+        jobs.extend(random(platform, walks, seed_of_now()));
     }
     jobs
+}
+
+/// Random walks, a few in each job.
+fn random(platform: &str, walks: u64, seed: u64) -> Vec<Job> {
+    let firsts = (0..walks).step_by(WALKS_OF_A_JOB as usize);
+    let job = |first: u64| {
+        let count = WALKS_OF_A_JOB.min(walks - first);
+        let walks = format!("--random {count} --seed {seed} --walk {first}");
+        Job::walks(platform, &format!("random-{first}"), &words(&walks))
+    };
+    firsts.map(job).collect()
+}
+
+fn seed_of_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // Short enough to be typed.
+    now.map_or(1, |since| since.as_secs() % 1_000_000)
 }
 
 #[cfg(test)]
@@ -219,7 +240,11 @@ mod tests {
     #[case::brief(options(|it| it.brief = true), &["intel"])]
     #[case::all(
         KvmOptions::whole(),
-        &["intel", "intel-two-processors", "intel-explore", "intel-random", "virtio", "intel-scalable"]
+        &[
+            "intel", "intel-two-processors", "intel-explore", "intel-random-0", "intel-random-2",
+            "intel-random-4", "intel-random-6", "intel-random-8", "intel-random-10", "virtio",
+            "intel-scalable",
+        ]
     )]
     #[case::cases(options(|it| it.cases = vec!["stage1".to_owned()]), &["intel"])]
     #[case::a_platform(options(|it| it.platform = vec!["virtio".to_owned()]), &["virtio"])]
@@ -229,10 +254,23 @@ mod tests {
             it.explore = vec!["mdev".to_owned()];
             it.random = Some(3);
         }),
-        &["intel", "intel-explore", "intel-random"]
+        &["intel", "intel-explore", "intel-random-0", "intel-random-2"]
     )]
     fn options_say_what_is_done(#[case] options: KvmOptions, #[case] names: &[&str]) {
         assert_eq!(named(&options), names);
+    }
+
+    #[test]
+    fn random_walks_are_told_apart_by_their_numbers() {
+        let jobs: Vec<_> = random("intel", 3, 7)
+            .into_iter()
+            .map(|job| job.filters.join(" "))
+            .collect();
+        let wanted = [
+            "--random 2 --seed 7 --walk 0",
+            "--random 1 --seed 7 --walk 2",
+        ];
+        assert_eq!(jobs, wanted);
     }
 
     #[test]

@@ -24,8 +24,10 @@ use crate::{
     },
 };
 
-/// A case, or all walks of a job, that never came to a verdict in so many tries has to be looked at.
+/// A case that never came to a verdict in so many tries has to be looked at.
 const TRIES: usize = 4;
+/// The same of a job that has no verdict before its end, as walks have none.
+const JOB_TRIES: usize = 8;
 
 /// How it goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub struct Work {
     code: Option<i32>,
     /// Of walks: whether the last try says that it is on KVM.
     on_kvm: bool,
-    /// Of walks: why each try but the last did not count.
+    /// Why a try of the whole job did not count.
     lost: Vec<String>,
     /// What the last try said.
     said: Vec<String>,
@@ -221,8 +223,11 @@ impl Work {
         let said = || self.said.last().cloned().unwrap_or_default();
         match code {
             0 | 1 => {}
-            // No guest came up.
-            4 => return Ok(Go::Elsewhere(format!("`{name}` had no guest: {}", said()))),
+            // A guest that did not come up ends the run: the next one may.
+            4 if self.lost.len() + 1 < JOB_TRIES => {
+                self.lost.push(said());
+                return Ok(Go::On);
+            }
             code => {
                 return Err(FullError::Job {
                     name: name.to_owned(),
@@ -240,7 +245,7 @@ impl Work {
             )));
         }
         // Walks that were lost with a guest of the emulated host are no divergence yet.
-        if code == 0 || self.diverged() || self.lost.len() + 1 >= TRIES {
+        if code == 0 || self.diverged() || self.lost.len() + 1 >= JOB_TRIES {
             self.code = Some(code);
         } else {
             self.lost.push(said());
@@ -270,7 +275,7 @@ impl Work {
     /// What was run more than once, with the reasons.
     pub fn again(&self) -> impl Iterator<Item = (&str, String)> {
         let cases = self.again.iter().map(|(id, why)| (id.as_str(), why));
-        let walks = (!self.lost.is_empty()).then_some(("all walks", &self.lost));
+        let walks = (!self.lost.is_empty()).then_some(("the job", &self.lost));
         cases.chain(walks).map(|(what, why)| (what, why.join("; ")))
     }
 
@@ -458,6 +463,16 @@ mod tests {
             .collect();
         assert!(matches!(goes.last(), Some(Go::Elsewhere(_))), "{goes:?}");
         assert_eq!(work.left(), 1);
+    }
+
+    #[test]
+    fn a_job_without_a_guest_is_done_again_but_not_for_ever() {
+        let mut work = cases(&["a"]);
+        for tries in 1..JOB_TRIES {
+            assert_eq!(work.take(Line::read("@end intel 4")).unwrap(), Go::On);
+            assert_eq!((work.left(), work.tries()), (1, tries));
+        }
+        work.take(Line::read("@end intel 4")).unwrap_err();
     }
 
     #[test]
