@@ -47,7 +47,12 @@ pub fn await_file(path: &str, text: &str, timeout_ms: u64) -> io::Result<Vec<u8>
     }
 }
 
-/// Reads so many bytes, or gives up with ETIMEDOUT.
+/// What `/dev/hwrng` may still have from before: a cache line of the core, which it keeps when the
+/// device goes, and one of virtio-rng.
+const LEFT_OVER: usize = 2 * 64;
+
+/// Reads so many bytes that the device gives now, or gives up with ETIMEDOUT. What may be left over
+/// from before, and shows nothing of the device's DMA, is read and dropped.
 ///
 /// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
 /// ends that.
@@ -60,20 +65,24 @@ pub fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGALRM, &interrupt)? };
     alarm::set(timeout_ms.div_ceil(1000) as u32);
-    let read = read_until(path, length, timeout_ms);
+    let read = read_until(path, LEFT_OVER + length as usize, timeout_ms);
     alarm::cancel();
-    read
+    read.map(fresh)
+}
+
+fn fresh(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.split_off(LEFT_OVER.min(bytes.len()))
 }
 
 extern "C" fn interrupted(_: i32) {}
 
-fn read_until(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+fn read_until(path: &str, length: usize, timeout_ms: u64) -> io::Result<Vec<u8>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    let mut bytes = vec![0; length as usize];
+    let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < bytes.len() {
         match file.read(&mut bytes[filled..]) {
@@ -115,6 +124,15 @@ pub fn await_path(path: &str, there: bool, timeout_ms: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_over_shows_nothing() {
+        let read = read_device("/dev/zero", 16, 60_000).unwrap();
+        assert_eq!(read, [0; 16]);
+        let short: Vec<u8> = (0..=LEFT_OVER as u8).collect();
+        assert_eq!(fresh(short), [LEFT_OVER as u8]);
+        assert!(fresh(vec![1; LEFT_OVER]).is_empty());
+    }
 
     #[test]
     fn a_file_is_awaited_up_to_the_deadline() {
