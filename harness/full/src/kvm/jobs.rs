@@ -32,7 +32,7 @@ const SMOKE: &[&str] = &[
     "vfio-pci/unplug*",
     "vfio-pci/vf-*",
     "vfio-device/ioeventfd-*",
-    "mdev",
+    "mdev/*",
     "mock/dirty-bitmap",
     "fail-nth/ioas-*",
 ];
