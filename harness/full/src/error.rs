@@ -1,6 +1,10 @@
 //! What can go wrong, and how the command ends then.
 
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 use runner::{exit::Exit, platform::PlatformError, qemu::QemuError};
 use vm_images::ImageError;
@@ -94,6 +98,12 @@ pub enum FullError {
 }
 
 impl FullError {
+    /// For what was being done with a file when it failed.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { doing, path, error }
+    }
+
     /// How the command ends.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -46,8 +46,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 /// When cargo, or a file, fails.
 pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
-    let target = folder();
-    let agent = build(&target)?;
+    let agent = build()?;
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| AgentError::Io { path, error }
@@ -62,10 +61,10 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
         .take(8)
         .map(|b| format!("{b:02x}"))
         .collect();
-    let path = target.join(format!("initramfs-{hash}.cpio"));
+    let path = folder().join(format!("initramfs-{hash}.cpio"));
     if !path.exists() {
         // Another run may write the same file: rename makes one of them win, whole.
-        let temporary = target.join(format!(".initramfs-{}", std::process::id()));
+        let temporary = folder().join(format!(".initramfs-{}", std::process::id()));
         fs::write(&temporary, archive).map_err(failed(&temporary))?;
         fs::rename(&temporary, &path).map_err(failed(&path))?;
     }
@@ -97,7 +96,7 @@ pub fn newest() -> Option<PathBuf> {
 
 /// The agent's program. It is built where that can be done; else the one is taken that was built
 /// before: the handshake tells whether it fits this runner.
-fn build(target: &Path) -> Result<PathBuf, AgentError> {
+fn build() -> Result<PathBuf, AgentError> {
     let program = program();
     let Some(cargo) = cargo() else {
         let there = program.exists();
@@ -111,7 +110,7 @@ fn build(target: &Path) -> Result<PathBuf, AgentError> {
         shell,
         "{cargo} build --quiet --release --package agent --target {TARGET}"
     )
-    .args(["--target-dir".as_ref(), target.as_os_str()])
+    .args(["--target-dir".as_ref(), folder().as_os_str()])
     .env("RUSTFLAGS", "-C target-feature=+crt-static")
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .quiet()

@@ -57,7 +57,11 @@ impl Archive {
     /// When it cannot be read.
     pub fn file(&mut self, from: &Path, at: &Path, mode: u32) -> Result<(), FullError> {
         if !self.there.contains(at) {
-            self.bytes(at, mode, fs::read(from).map_err(failed(from))?);
+            self.bytes(
+                at,
+                mode,
+                fs::read(from).map_err(FullError::file("reading", from))?,
+            );
         }
         Ok(())
     }
@@ -72,9 +76,9 @@ impl Archive {
         at: &Path,
         wanted: &dyn Fn(&fs::Metadata) -> bool,
     ) -> Result<(), FullError> {
-        let entries = fs::read_dir(from).map_err(failed(from))?;
+        let entries = fs::read_dir(from).map_err(FullError::file("reading", from))?;
         for entry in entries {
-            let path = entry.map_err(failed(from))?.path();
+            let path = entry.map_err(FullError::file("reading", from))?.path();
             let at = at.join(path.file_name().unwrap_or_default());
             // A link to nothing is nothing.
             let Ok(metadata) = fs::metadata(&path) else {
@@ -99,14 +103,6 @@ impl Archive {
 fn name_of(path: &Path) -> String {
     let name = path.to_string_lossy();
     name.trim_start_matches('/').to_owned()
-}
-
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> FullError {
-    move |error| FullError::File {
-        doing: "reading",
-        path: path.to_owned(),
-        error,
-    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let cancelled = cancelled_by_signal()?;
     let progress = Terminal::new();
     let folder = folder(options)?;
-    let copies = tempfile::tempdir_in(&folder).map_err(failed("creating", &folder))?;
+    let copies = tempfile::tempdir_in(&folder).map_err(FullError::file("creating", &folder))?;
     let kernel = options.kernel.as_deref();
     let suite = host::suite(kernel, &options.qemu, copies.path(), &progress)?;
     let parts = vm_images::host_parts(&progress)?;
@@ -99,13 +99,8 @@ fn folder(options: &KvmOptions) -> Result<PathBuf, FullError> {
         runs.join(format!("{}-kvm", timestamp()))
     };
     let path = options.record.clone().unwrap_or_else(usual);
-    fs::create_dir_all(&path).map_err(failed("creating", &path))?;
+    fs::create_dir_all(&path).map_err(FullError::file("creating", &path))?;
     Ok(path)
-}
-
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FullError {
-    let path = path.to_owned();
-    move |error| FullError::File { doing, path, error }
 }
 
 fn cancelled_by_signal() -> Result<Arc<AtomicBool>, FullError> {
@@ -151,17 +146,17 @@ impl Proof {
     /// Runs the cases of a job under TCG, which says what there is to do under KVM.
     fn begin(&self, job: Job, volatile: &BTreeSet<String>) -> Result<Work, FullError> {
         let log = self.folder.join("kvm").join(&job.name);
-        fs::create_dir_all(&log).map_err(failed("creating", &log))?;
+        fs::create_dir_all(&log).map_err(FullError::file("creating", &log))?;
         let made = |name| {
             let path = log.join(name);
-            File::create(&path).map_err(failed("creating", &path))
+            File::create(&path).map_err(FullError::file("creating", &path))
         };
         if job.kind == Kind::Walks {
             return Ok(Work::walks(job, made("output.log")?));
         }
         let log = made("records.jsonl")?;
         let record = self.folder.join("tcg").join(&job.name);
-        fs::create_dir_all(&record).map_err(failed("creating", &record))?;
+        fs::create_dir_all(&record).map_err(FullError::file("creating", &record))?;
         self.under_tcg(&job, &record)?;
         let here = compare::records(&record)?;
         Ok(Work::cases(job, here, volatile.clone(), log))
@@ -190,7 +185,9 @@ impl Proof {
                 said = text;
             }
         }
-        let status = process.end().map_err(failed("waiting for", &log))?;
+        let status = process
+            .end()
+            .map_err(FullError::file("waiting for", &log))?;
         // A case that fails under TCG has to fail under KVM, too.
         match status.code() {
             Some(0 | 1) => Ok(()),
@@ -209,7 +206,7 @@ impl Proof {
         while left(works) > 0 {
             *hosts += 1;
             let folder = self.folder.join("kvm").join(format!("host-{hosts}"));
-            fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
+            fs::create_dir_all(&folder).map_err(FullError::file("creating", &folder))?;
             let before = (left(works), tries(works));
             let lost = self.host_once(works, &folder)?;
             works.iter_mut().for_each(Work::host_lost);
@@ -231,7 +228,7 @@ impl Proof {
 
     /// Boots the host once; how it was lost, if it was.
     fn host_once(&self, works: &mut [Work], folder: &Path) -> Result<Option<String>, FullError> {
-        let scratch = tempfile::tempdir_in(folder).map_err(failed("creating", folder))?;
+        let scratch = tempfile::tempdir_in(folder).map_err(FullError::file("creating", folder))?;
         let commands: Vec<_> = works.iter().filter_map(Work::command).collect();
         let host = Host::new(
             &self.parts,
@@ -318,7 +315,7 @@ fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result
     let report = json!({"jobs": jobs, "hosts": hosts, "seconds": seconds});
     let path = folder.join("report.json");
     let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    fs::write(&path, text).map_err(failed("writing", &path))?;
+    fs::write(&path, text).map_err(FullError::file("writing", &path))?;
     Ok(match works.iter().all(Work::is_proved) {
         true => Exit::Ok,
         false => Exit::Failed,

@@ -73,10 +73,10 @@ impl<'a> Host<'a> {
         let archive = archive(parts, suite, jobs)?;
         let bytes = vm_images::initramfs(INIT.as_bytes().to_vec(), archive.into_entries());
         let initramfs = folder.join("host.cpio");
-        fs::write(&initramfs, bytes).map_err(failed("writing", &initramfs))?;
+        fs::write(&initramfs, bytes).map_err(FullError::file("writing", &initramfs))?;
         let disk = folder.join("records.tar");
         let made = File::create(&disk).and_then(|file| file.set_len(ROOM));
-        made.map_err(failed("writing", &disk))?;
+        made.map_err(FullError::file("writing", &disk))?;
         Ok(Self {
             parts,
             suite,
@@ -115,7 +115,7 @@ impl<'a> Host<'a> {
     /// # Errors
     /// When that is no archive.
     pub fn records(&self, into: &Path) -> Result<(), FullError> {
-        fs::create_dir_all(into).map_err(failed("creating", into))?;
+        fs::create_dir_all(into).map_err(FullError::file("creating", into))?;
         let shell = Shell::new()?;
         let disk = &self.disk;
         cmd!(shell, "tar -xf {disk} -C {into} --no-same-owner")
@@ -251,7 +251,7 @@ pub fn suite(
 
 fn copied(file: &Path, folder: &Path) -> Result<PathBuf, FullError> {
     let to = folder.join(file.file_name().unwrap_or_default());
-    fs::copy(file, &to).map_err(failed("copying", file))?;
+    fs::copy(file, &to).map_err(FullError::file("copying", file))?;
     Ok(to)
 }
 
@@ -259,7 +259,7 @@ fn copied(file: &Path, folder: &Path) -> Result<PathBuf, FullError> {
 fn xtask() -> Result<PathBuf, FullError> {
     let Some(cargo) = runner::agent::cargo() else {
         let own = Path::new("/proc/self/exe");
-        return own.canonicalize().map_err(failed("finding", own));
+        return own.canonicalize().map_err(FullError::file("finding", own));
     };
     let shell = Shell::new()?;
     shell.change_dir(root());
@@ -271,11 +271,6 @@ fn xtask() -> Result<PathBuf, FullError> {
     .quiet()
     .run()?;
     Ok(target.join("release/xtask"))
-}
-
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FullError {
-    let path = path.to_owned();
-    move |error| FullError::File { doing, path, error }
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
 //! Which cases and walks are run.
 
-use std::{
-    collections::BTreeSet,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeSet;
 
-use runner::{options::root, platform::names};
+use runner::{explore::seed_of_now, options::root, platform::names};
 
 use crate::{FullError, options::KvmOptions};
 
@@ -53,7 +50,7 @@ const REFERENCE: &str = "intel";
 /// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
 const WORLDS: &[&str] = &["group path"];
 const WALKS: u64 = 12;
-/// A guest of two processors does not live long in the emulated host: few walks make a job.
+/// A guest of two processors is lost more often in the emulated host: few walks make a job.
 const WALKS_OF_A_JOB: u64 = 2;
 /// Platforms of the smoke set, and of --all.
 const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio", "amd"];
@@ -85,41 +82,38 @@ pub struct Job {
 }
 
 impl Job {
-    fn cases(platform: &str, filters: &[impl AsRef<str>]) -> Self {
-        let mut arguments = words("run-conformance --format json --jobs 1 --platform");
-        arguments.push(platform.to_owned());
+    /// `arguments` are those before the platform; `suffix` tells the jobs of a platform apart.
+    fn new(
+        platform: &str,
+        suffix: &str,
+        kind: Kind,
+        arguments: &str,
+        filters: &[impl AsRef<str>],
+    ) -> Self {
+        let mut arguments = words(arguments);
+        arguments.extend(["--platform", platform].map(str::to_owned));
         Self {
-            name: platform.to_owned(),
+            name: format!("{platform}{suffix}"),
             platform: platform.to_owned(),
-            kind: Kind::Cases,
+            kind,
             arguments,
             filters: filters.iter().map(|it| it.as_ref().to_owned()).collect(),
         }
     }
 
-    fn races(platform: &str) -> Self {
-        let mut arguments =
-            words("run-conformance --format json --jobs 1 --processors 2 --platform");
-        arguments.push(platform.to_owned());
-        Self {
-            name: format!("{platform}-two-processors"),
-            platform: platform.to_owned(),
-            kind: Kind::Cases,
-            arguments,
-            filters: words("race"),
-        }
+    fn cases(platform: &str, filters: &[impl AsRef<str>]) -> Self {
+        let command = "run-conformance --format json --jobs 1";
+        Self::new(platform, "", Kind::Cases, command, filters)
     }
 
-    fn walks(platform: &str, kind: &str, what: &[String]) -> Self {
-        let mut arguments = words("explore --jobs 1 --platform");
-        arguments.push(platform.to_owned());
-        Self {
-            name: format!("{platform}-{kind}"),
-            platform: platform.to_owned(),
-            kind: Kind::Walks,
-            arguments,
-            filters: what.to_vec(),
-        }
+    fn races(platform: &str) -> Self {
+        let command = "run-conformance --format json --jobs 1 --processors 2";
+        Self::new(platform, "-two-processors", Kind::Cases, command, &["race"])
+    }
+
+    fn walks(platform: &str, what: &str, filters: &[String]) -> Self {
+        let suffix = format!("-{what}");
+        Self::new(platform, &suffix, Kind::Walks, "explore --jobs 1", filters)
     }
 }
 
@@ -202,12 +196,6 @@ fn random(platform: &str, walks: u64, seed: u64) -> Vec<Job> {
         Job::walks(platform, &format!("random-{first}"), &words(&walks))
     };
     firsts.map(job).collect()
-}
-
-fn seed_of_now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    // Short enough to be typed.
-    now.map_or(1, |since| since.as_secs() % 1_000_000)
 }
 
 #[cfg(test)]

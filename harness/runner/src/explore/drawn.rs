@@ -188,7 +188,9 @@ fn world(options: &ExploreOptions) -> Result<World, ExploreError> {
         .ok_or_else(|| ExploreError::NoWorld(options.worlds.join(" ")))
 }
 
-fn seed_of_now() -> u64 {
+/// A seed for walks that are to be other ones each time.
+#[must_use]
+pub fn seed_of_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // Short enough to be typed.
     now.map_or(1, |since| since.as_millis() as u64 % 1_000_000)

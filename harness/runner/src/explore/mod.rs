@@ -21,7 +21,7 @@ mod words;
 
 pub use cli::main;
 pub use course::{Course, Move};
-pub use drawn::Hand;
+pub use drawn::{Hand, seed_of_now};
 pub use options::ExploreOptions;
 pub use plan::{Plan, Walked, scripts, take_records, write};
 pub use random::{Divergence, Ended, Tester, WalkError, Walker};
