@@ -16,11 +16,11 @@ use nix::{
     },
     unistd::{ForkResult, Pid, fork, pipe, setpgid},
 };
-use wire::{End, HostAction, Observed, Op, Outcome, Plan, frame};
+use wire::{End, HostAction, Observed, Op, Outcome, PciOp, Plan, frame};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{exec::Machine, guard, leak, pidfd::pidfd, sysfs};
+use crate::{exec::Executor, guard, leak, pidfd::pidfd, sysfs};
 
 /// What a child sends through its pipe.
 #[derive(Serialize, Deserialize)]
@@ -216,21 +216,23 @@ fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
     if guard::install().is_err() || heed_stop().is_err() {
         return 3;
     }
-    let mut machine = Machine::default();
+    let mut executor = Executor::default();
     for (index, op) in ops.iter().enumerate() {
         if TOLD_TO_STOP.load(Ordering::Relaxed) {
             return STOPPED;
         }
         let outcome = match op {
-            Op::Host(action) => ask_host(&mut to, &mut from, action),
-            op if matches!(ops.get(index + 1), Some(Op::Dma { .. })) => machine.execute_awake(op),
-            op => machine.execute(op),
+            Op::Pci(PciOp::Host { action }) => ask_host(&mut to, &mut from, action),
+            op if matches!(ops.get(index + 1), Some(Op::Dma(_))) => {
+                executor.execute_keeping_bus_master(op)
+            }
+            op => executor.execute(op),
         };
         if frame::write_frame(&mut to, &Told::Step(index, outcome)).is_err() {
             return 4;
         }
     }
-    drop(machine); // the processes it forked have copies of every descriptor
+    drop(executor); // the processes it forked have copies of every descriptor
     let leaked = leak::let_go(&to);
     match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
         Ok(()) => 0,

@@ -11,7 +11,7 @@ use wire::Fault;
 
 use crate::{
     memory::{PAGE, anonymous, pointer},
-    stop::{Done, ok},
+    op_error::{Done, ok},
     sysfs,
 };
 

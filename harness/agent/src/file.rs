@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     unistd::alarm,
 };
-use wire::OpenFlags;
+use wire::{OpenFlags, Timeout};
 
 use crate::memory::PAGE;
 
@@ -36,8 +36,8 @@ pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
 }
 
 /// What a file says once it says this, or at the deadline.
-pub fn await_file(path: &str, text: &str, timeout_ms: u64) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+pub fn await_file(path: &str, text: &str, timeout: Timeout) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + timeout.duration();
     loop {
         let bytes = read_file(path)?;
         if bytes.trim_ascii() == text.as_bytes() || Instant::now() >= deadline {
@@ -56,7 +56,7 @@ const LEFT_OVER: usize = 2 * 64;
 ///
 /// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
 /// ends that.
-pub fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u8>> {
+pub fn read_device(path: &str, length: u64, timeout: Timeout) -> io::Result<Vec<u8>> {
     let interrupt = SigAction::new(
         SigHandler::Handler(interrupted),
         SaFlags::empty(),
@@ -64,8 +64,8 @@ pub fn read_device(path: &str, length: u64, timeout_ms: u64) -> io::Result<Vec<u
     );
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGALRM, &interrupt)? };
-    alarm::set(timeout_ms.div_ceil(1000) as u32);
-    let read = read_until(path, LEFT_OVER + length as usize, timeout_ms);
+    alarm::set(timeout.0.div_ceil(1000) as u32);
+    let read = read_until(path, LEFT_OVER + length as usize, timeout);
     alarm::cancel();
     read.map(fresh)
 }
@@ -76,12 +76,12 @@ fn fresh(mut bytes: Vec<u8>) -> Vec<u8> {
 
 extern "C" fn interrupted(_: i32) {}
 
-fn read_until(path: &str, length: usize, timeout_ms: u64) -> io::Result<Vec<u8>> {
+fn read_until(path: &str, length: usize, timeout: Timeout) -> io::Result<Vec<u8>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let deadline = Instant::now() + timeout.duration();
     let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -109,8 +109,8 @@ fn read_until(path: &str, length: usize, timeout_ms: u64) -> io::Result<Vec<u8>>
 }
 
 /// Waits until a path is there, or is gone.
-pub fn await_path(path: &str, there: bool, timeout_ms: u64) -> io::Result<()> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+pub fn await_path(path: &str, there: bool, timeout: Timeout) -> io::Result<()> {
+    let deadline = Instant::now() + timeout.duration();
     // sysfs tells nobody who watches a directory of it.
     while std::path::Path::new(path).exists() != there {
         if Instant::now() >= deadline {
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_left_over_shows_nothing() {
-        let read = read_device("/dev/zero", 16, 60_000).unwrap();
+        let read = read_device("/dev/zero", 16, Timeout(60_000)).unwrap();
         assert_eq!(read, [0; 16]);
         let short: Vec<u8> = (0..=LEFT_OVER as u8).collect();
         assert_eq!(fresh(short), [LEFT_OVER as u8]);
@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn a_file_is_awaited_up_to_the_deadline() {
         let path = "/proc/sys/kernel/ostype";
-        assert_eq!(await_file(path, "Linux", 60_000).unwrap(), b"Linux\n");
-        assert_eq!(await_file(path, "gone", 1).unwrap(), b"Linux\n");
+        assert_eq!(
+            await_file(path, "Linux", Timeout(60_000)).unwrap(),
+            b"Linux\n"
+        );
+        assert_eq!(await_file(path, "gone", Timeout(1)).unwrap(), b"Linux\n");
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use nix::fcntl::{FcntlArg, fcntl};
 use wire::{Attempt, FailNth, Failure, Injected, Observed};
 
-use crate::{exec::Machine, sysfs};
+use crate::{exec::Executor, sysfs};
 
 /// Descriptors of a case are below.
 const OUT_OF_THE_WAY: i32 = 512;
@@ -175,25 +175,25 @@ fn parse(text: &[u8]) -> io::Result<u32> {
 }
 
 /// Executes the op with its 1st, 2nd, ... failure until it has fewer.
-pub fn run(machine: &mut Machine, plan: &FailNth) -> Observed {
+pub fn run(executor: &mut Executor, plan: &FailNth) -> Observed {
     match Injection::open() {
-        Ok(injection) => machine.inject = Some(injection),
+        Ok(injection) => executor.inject = Some(injection),
         Err(error) => return broken(&format!("preparing the injection of failures: {error}")),
     }
-    let observed = attempts(machine, plan);
-    machine.inject = None;
+    let observed = attempts(executor, plan);
+    executor.inject = None;
     observed
 }
 
-fn attempts(machine: &mut Machine, plan: &FailNth) -> Observed {
+fn attempts(executor: &mut Executor, plan: &FailNth) -> Observed {
     let mut attempts = Vec::new();
     for nth in 1..=plan.limit {
-        if let Some(injection) = &mut machine.inject {
+        if let Some(injection) = &mut executor.inject {
             injection.nth = nth;
             injection.hit = None;
         }
-        let outcome = machine.execute(&plan.op);
-        let injection = machine.inject.take();
+        let outcome = executor.execute(&plan.op);
+        let injection = executor.inject.take();
         let failure = match injection.as_ref().and_then(|it| it.hit.as_ref()) {
             Some(Ok(failure)) => *failure,
             Some(Err(error)) => return broken(&format!("injecting failure {nth}: {error}")),
@@ -209,8 +209,8 @@ fn attempts(machine: &mut Machine, plan: &FailNth) -> Observed {
             _ if failure == Failure::Copy => &plan.failed_copy,
             _ => &plan.failed,
         };
-        let after = after.iter().map(|op| machine.execute(op)).collect();
-        machine.inject = injection;
+        let after = after.iter().map(|op| executor.execute(op)).collect();
+        executor.inject = injection;
         attempts.push(Attempt {
             nth,
             failure,

@@ -7,26 +7,27 @@ mod binary;
 mod case;
 mod config;
 mod counters;
-mod engine;
+mod dma_engine;
 mod exec;
 mod facts;
 mod fault;
 mod file;
 mod guard;
 mod guest;
-mod hold;
 mod injection;
 mod kmsg;
 mod leak;
 mod memory;
 mod memory_file;
+mod op;
+mod op_error;
+mod page_faults;
 mod pidfd;
 mod process;
 mod rights;
 mod serve;
-mod stop;
 mod sysfs;
-mod touch;
+mod uffd;
 
 fn main() {
     if let Err(why) = serve::run() {

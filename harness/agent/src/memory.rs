@@ -10,7 +10,7 @@ use wire::Width;
 
 use crate::{
     guard::{self, Raised},
-    stop::Stop,
+    op_error::OpError,
 };
 
 /// Bytes of a page.
@@ -31,17 +31,17 @@ pub fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
 }
 
 /// A length that mmap can have.
-pub fn nonzero(length: u64) -> Result<NonZeroUsize, Stop> {
-    NonZeroUsize::new(length as usize).ok_or(Stop::Failed(Errno::EINVAL.into()))
+pub fn nonzero(length: u64) -> Result<NonZeroUsize, OpError> {
+    NonZeroUsize::new(length as usize).ok_or(OpError::Failed(Errno::EINVAL.into()))
 }
 
 /// An address that is not null.
-pub fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, Stop> {
-    std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(Stop::Failed(Errno::EINVAL.into()))
+pub fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, OpError> {
+    std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(OpError::Failed(Errno::EINVAL.into()))
 }
 
 /// A new mapping of so many bytes.
-pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, Stop> {
+pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, OpError> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice.
     let at = unsafe { mmap_anonymous(None, nonzero(length)?, access, kind)? };
@@ -49,7 +49,7 @@ pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, Stop> {
 }
 
 /// Changes the rights of a mapping.
-pub fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), Stop> {
+pub fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), OpError> {
     // SAFETY: only changes the rights of a mapping that was made by the caller.
     unsafe { nix::sys::mman::mprotect(pointer(at)?, length as usize, access)? };
     Ok(())
@@ -66,7 +66,7 @@ pub struct EdgeBuffer {
 
 impl EdgeBuffer {
     /// One that holds these bytes.
-    pub fn new(bytes: &[u8], read_only: bool) -> Result<Self, Stop> {
+    pub fn new(bytes: &[u8], read_only: bool) -> Result<Self, OpError> {
         let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
         let span = usable + PAGE;
         let base = anonymous(span, MapFlags::MAP_PRIVATE)?;

@@ -41,14 +41,6 @@ struct Task {
     op: Op,
 }
 
-/// What it answers.
-#[derive(Serialize, Deserialize)]
-struct Done {
-    /// Those that the op changed.
-    slots: Slots,
-    outcome: Outcome,
-}
-
 /// Which side of a fork this is.
 pub enum Side {
     /// The process that forked.
@@ -84,9 +76,9 @@ impl Processes {
     }
 
     /// Lets a process execute an op. None when there is no process of that name.
-    pub fn execute(&mut self, name: &str, slots: &mut Slots, op: &Op) -> Option<Outcome> {
+    pub fn execute(&mut self, name: &str, slots: &Slots, op: &Op) -> Option<Outcome> {
         match self.start(name, slots, op)? {
-            Ok(()) => self.finish(name, slots),
+            Ok(()) => self.finish(name),
             Err(why) => Some(broken(name, &why)),
         }
     }
@@ -103,15 +95,9 @@ impl Processes {
 
     /// Waits for the outcome of what a process was told. None when there is no process of
     /// that name.
-    pub fn finish(&mut self, name: &str, slots: &mut Slots) -> Option<Outcome> {
-        let done = self.0.get_mut(name)?.finish();
-        Some(match done {
-            Ok(done) => {
-                slots.extend(done.slots);
-                done.outcome
-            }
-            Err(why) => broken(name, &why),
-        })
+    pub fn finish(&mut self, name: &str) -> Option<Outcome> {
+        let outcome = self.0.get_mut(name)?.finish();
+        Some(outcome.unwrap_or_else(|why| broken(name, &why)))
     }
 
     /// A copy of a descriptor of another process. None when there is no such process.
@@ -120,8 +106,8 @@ impl Processes {
     }
 
     /// Waits until a process is blocked. None when there is no process of that name.
-    pub fn blocked(&self, name: &str, timeout: Duration) -> Option<io::Result<()>> {
-        Some(self.0.get(name)?.blocked(timeout))
+    pub fn wait_blocked(&self, name: &str, timeout: Duration) -> Option<io::Result<()>> {
+        Some(self.0.get(name)?.wait_blocked(timeout))
     }
 
     /// Lets a process end and waits for it. None when there is no process of that name.
@@ -139,7 +125,7 @@ impl Process {
         write_frame(&mut self.link, &task)
     }
 
-    fn finish(&mut self) -> Result<Done, wire::FrameError> {
+    fn finish(&mut self) -> Result<Outcome, wire::FrameError> {
         read_frame(&mut self.link)
     }
 
@@ -154,7 +140,7 @@ impl Process {
 
     /// A process may sleep for a moment on its way, so it is blocked when it has not run
     /// between two looks.
-    fn blocked(&self, timeout: Duration) -> io::Result<()> {
+    fn wait_blocked(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         let path = format!("/proc/{}/status", self.pid);
         let mut before = None;
@@ -213,13 +199,9 @@ impl Drop for Process {
 }
 
 /// Executes what comes through the link until its other end is closed.
-pub fn serve(mut link: UnixStream, mut execute: impl FnMut(&mut Slots, &Op) -> Outcome) {
-    while let Ok(Task { slots: before, op }) = read_frame::<Task>(&mut link) {
-        let mut slots = before.clone();
-        let outcome = execute(&mut slots, &op);
-        // While this process was busy others may have changed what it did not.
-        slots.retain(|name, value| before.get(name) != Some(value));
-        if write_frame(&mut link, &Done { slots, outcome }).is_err() {
+pub fn serve(mut link: UnixStream, mut execute: impl FnMut(Slots, &Op) -> Outcome) {
+    while let Ok(Task { slots, op }) = read_frame::<Task>(&mut link) {
+        if write_frame(&mut link, &execute(slots, &op)).is_err() {
             break;
         }
     }

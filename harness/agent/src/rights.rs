@@ -1,4 +1,4 @@
-//! What a process may do and what it is charged for: capabilities, limits, accounts.
+//! What a process may do and what it is charged for: capabilities, limits, counters.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use nix::{
     errno::Errno,
     sys::resource::{self, getrlimit, setrlimit},
 };
-use wire::{Account, Resource};
+use wire::{LockedVm, Resource};
 
 use crate::sysfs;
 
@@ -62,12 +62,12 @@ pub fn set_limit(resource: Resource, limit: u64) -> nix::Result<()> {
 
 /// Bytes that the kernel has counted for this process; a negative count, which a kernel's
 /// mistake can leave, comes as its two's complement.
-pub fn account(account: Account) -> io::Result<u64> {
+pub fn locked_vm(counter: LockedVm) -> io::Result<u64> {
     let status = sysfs::read("/proc/self/status");
-    kilobytes(&status, account.name())
+    kilobytes(&status, counter.name())
         .map(|kilobytes| kilobytes.wrapping_mul(1024))
         .ok_or_else(|| {
-            io::Error::other(format!("/proc/self/status has no line {}", account.name()))
+            io::Error::other(format!("/proc/self/status has no line {}", counter.name()))
         })
 }
 

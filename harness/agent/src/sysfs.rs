@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wire::Timeout;
+
 /// Contents without the trailing newline; empty when unreadable.
 pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path)
@@ -91,8 +93,8 @@ pub fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
 
 /// Gives a driver a device that has just come: it is in sysfs some time before the kernel lets
 /// a driver have it.
-pub fn arrive(device: &str, driver: Option<&str>, timeout_ms: u64) -> io::Result<()> {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+pub fn wait_hotplug(device: &str, driver: Option<&str>, timeout: Timeout) -> io::Result<()> {
+    let deadline = Instant::now() + timeout.duration();
     loop {
         match set_driver_anew(device, driver) {
             Ok(()) => return Ok(()),

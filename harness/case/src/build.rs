@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, mem};
 
-use wire::{Location, Op, Plan};
+use wire::{ControlOp, Counter, FileOp, Location, Op, PciOp, Plan};
 
 use crate::{
     At,
@@ -105,14 +105,21 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// When it is not one for another process.
     pub fn start_op(&mut self, process: &str) -> Result<(), String> {
-        let (Some(Op::In { op, .. }), Some(check)) = (self.ops.pop(), self.checks.pop()) else {
+        let (Some(Op::Control(ControlOp::In { op, .. })), Some(check)) =
+            (self.ops.pop(), self.checks.pop())
+        else {
             return Err(format!("a call that {process} can begin"));
         };
         self.started
             .insert(process.to_owned(), ((*op).clone(), check));
         let process = process.to_owned();
-        self.prepare(Op::Start { process, op });
+        self.prepare(ControlOp::Start { process, op });
         Ok(())
+    }
+
+    /// Index of the step at hand.
+    pub const fn step(&self) -> usize {
+        self.step
     }
 
     /// Where the step at hand stands.
@@ -128,10 +135,11 @@ impl<'a> Builder<'a> {
     pub fn finish_op(&mut self, process: &str) -> Result<(), String> {
         let started = self.started.remove(process);
         let (op, check) = started.ok_or_else(|| format!("something that {process} has begun"))?;
-        self.ops.push(Op::Finish {
+        let finish = ControlOp::Finish {
             process: process.to_owned(),
             op: Box::new(op),
-        });
+        };
+        self.ops.push(finish.into());
         self.checks.push(Check {
             step: self.step,
             at: self.at,
@@ -146,12 +154,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds an op whose outcome is worth a line in the snapshot.
-    pub fn push(&mut self, op: Op, expect: Expect, layout: Layout) {
-        self.add(op, expect, layout, true);
+    pub fn push(&mut self, op: impl Into<Op>, expect: Expect, layout: Layout) {
+        self.add(op.into(), expect, layout, true);
     }
 
     /// Adds an op that succeeds only if DMA lands.
-    pub fn push_dma(&mut self, op: Op, expect: Expect, layout: Layout) {
+    pub fn push_dma(&mut self, op: impl Into<Op>, expect: Expect, layout: Layout) {
         self.push(op, expect, layout);
         if let Some(check) = self.checks.last_mut() {
             check.needs_dma = true;
@@ -159,8 +167,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds an op that only prepares: it has to succeed, and nobody wants to read about it.
-    pub fn prepare(&mut self, op: Op) {
-        self.add(op, Expect::SUCCESS, Layout::Nothing, false);
+    pub fn prepare(&mut self, op: impl Into<Op>) {
+        self.add(op.into(), Expect::SUCCESS, Layout::Nothing, false);
     }
 
     /// What `work` adds, kept apart from the plan.
@@ -179,8 +187,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds an op into which failures are injected, with the check of the plain op.
-    pub fn push_injected(&mut self, op: Op, check: Check, injection: Injection) {
-        self.ops.push(op);
+    pub fn push_injected(&mut self, op: ControlOp, check: Check, injection: Injection) {
+        self.ops.push(op.into());
         self.checks.push(Check {
             parts: Parts::Injected(injection),
             ..check
@@ -189,7 +197,11 @@ impl<'a> Builder<'a> {
 
     /// Adds ops that are executed at once.
     pub fn push_together(&mut self, ops: Vec<Op>, race: Race) {
-        self.push(Op::Together(ops), Expect::SUCCESS, Layout::Nothing);
+        self.push(
+            ControlOp::Together { ops },
+            Expect::SUCCESS,
+            Layout::Nothing,
+        );
         if let Some(check) = self.checks.last_mut() {
             check.parts = Parts::Together(race);
         }
@@ -197,17 +209,18 @@ impl<'a> Builder<'a> {
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {
         let op = match &self.repeat {
-            Some((times, counter)) => Op::Repeat {
+            Some((times, counter)) => ControlOp::Repeat {
                 times: *times,
-                counter: counter.clone(),
+                counter: Counter(counter.clone()),
                 op: Box::new(op),
-            },
+            }
+            .into(),
             None => op,
         };
         let within = self.processes.iter().rev();
-        self.ops.push(within.fold(op, |op, process| Op::In {
-            process: process.clone(),
-            op: Box::new(op),
+        self.ops.push(within.fold(op, |op, process| {
+            let (process, op) = (process.clone(), Box::new(op));
+            ControlOp::In { process, op }.into()
         }));
         self.checks.push(Check {
             step: self.step,
@@ -255,7 +268,8 @@ impl<'a> Builder<'a> {
     /// This file changes: it gets that text after the case.
     pub fn touch_file(&mut self, at: Location, text: &str) {
         let text = text.to_owned();
-        self.touched_files.push(Op::WriteFile { at, text });
+        self.touched_files
+            .push(FileOp::WriteFile { at, text }.into());
     }
 
     /// Ends the plan.
@@ -284,16 +298,12 @@ impl<'a> Builder<'a> {
             ops.push(pci::allow_functions(false));
         }
         for which in &self.touched_groups {
-            ops.extend(crate::steps::driver::change_domain(
-                self.cast, *which, None,
-            )?);
+            ops.extend(pci::change_domain(self.cast, *which, None)?);
         }
         for name in &self.touched_devices {
             let home = self.cast.home_of(name);
-            ops.push(Op::Driver {
-                device: name.clone(),
-                driver: home,
-            });
+            let (device, driver) = (name.clone(), home);
+            ops.push(PciOp::Driver { device, driver }.into());
         }
         let resets = self.touched_resets.iter();
         ops.extend(resets.map(|name| pci::set_method(name, "\n")));

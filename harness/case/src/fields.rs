@@ -54,6 +54,11 @@ impl<'a> Fields<'a> {
         self.take(key).ok_or(missing)
     }
 
+    /// The complaint that a key is not there.
+    pub fn missing(&self, key: &str) -> Problem {
+        Problem::missing(self.at, key, &self.what)
+    }
+
     /// A text that may be missing.
     ///
     /// # Errors

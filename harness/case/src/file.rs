@@ -10,7 +10,7 @@ use crate::{
     node::{Name, Node},
     problem::Problem,
     role::{Cast, Guest, Shape},
-    steps::{Step, process::check_calls, registers::check_accesses},
+    steps::{Step, control::process::check_calls, registers::check_accesses},
 };
 
 /// One test: a row of a case file on one group shape.

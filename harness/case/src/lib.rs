@@ -12,12 +12,14 @@ mod expand;
 mod expect;
 mod fields;
 mod file;
+mod input;
 mod needs;
 mod node;
 mod overview;
 mod problem;
 mod role;
 mod schema;
+mod spec;
 pub mod steps;
 mod value;
 
@@ -35,6 +37,8 @@ pub use overview::overview;
 pub use problem::{Problem, ProblemKind, Sources};
 pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
 pub use schema::{schema, schema_text};
+pub use steps::table::step_keys;
+pub use value::show;
 
 // For other lists that are read as case files are: key by key, with the place of each mistake.
 pub use fields::Fields;

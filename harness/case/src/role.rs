@@ -239,7 +239,7 @@ pub struct OfferedDevice {
     /// What the machine calls it; none where the guest made it.
     pub machine_id: Option<String>,
     /// Whether and how it does DMA on demand.
-    pub engine: Option<wire::Engine>,
+    pub engine: Option<wire::DmaEngine>,
     /// What its DMA leaves in memory.
     pub signature: String,
     /// Its native kernel driver, where it has one.

@@ -4,9 +4,13 @@
 //! completion knows every field of every ioctl.
 
 use serde_json::{Map, Value, json};
-use uapi::{Arg, Ioctl, Kind};
+use uapi::{Ioctl, Struct};
 
-use crate::{role::Shape, steps::step::KEYS};
+use crate::{
+    role::Shape,
+    spec::{Key, Presence, Spec},
+    steps::{ioctl::keys::keys, table::TABLE},
+};
 
 /// The schema of a case file.
 #[must_use]
@@ -21,17 +25,40 @@ pub fn schema() -> Value {
         "$defs": {
             "step": { "type": "object", "minProperties": 1, "maxProperties": 1,
                 "additionalProperties": false, "properties": steps() },
+            "steps": { "anyOf": [defined("row"), defined("step"),
+                { "type": "array", "items": { "anyOf": [defined("step"), defined("row")] } }] },
             "texts": { "type": ["string", "array"], "items": { "type": "string" } },
-            "errno": { "type": "string", "description": "errno name; `none` for success" },
+            "number": { "anyOf": [{ "type": "integer" }, defined("row")] },
+            "flag": { "anyOf": [{ "type": "boolean" }, defined("row")] },
+            "name": { "type": "string", "pattern": NAME_OR_SLOT },
+            "errno": { "anyOf": [{ "enum": errnos() }, defined("row")],
+                "description": "Name of an errno; `none` for success." },
+            "row": { "type": "string", "pattern": r"^(row|arg)\." ,
+                "description": "A value of the row, or an argument of the prelude." },
             "value": {
-                "description": "number, name of a constant, $saved, or row.NAME of the table",
-                "type": ["integer", "string", "array", "object"],
+                "description": "Number, name of a constant, list of constants for all of their bits, or $NAME of something saved.",
+                "type": ["integer", "string", "array"],
+                "items": { "type": ["integer", "string"] },
             },
+            "expected": { "anyOf": [
+                { "$ref": "#/$defs/value" },
+                { "type": "object", "minProperties": 1, "additionalProperties": false,
+                    "properties": { "not": { "$ref": "#/$defs/value" },
+                        "has": { "$ref": "#/$defs/value" }, "lacks": { "$ref": "#/$defs/value" } } } ] },
+            "device": { "type": "string", "description": "A device of the case: group.0, group.native, other.0." },
+            "group": { "type": "string", "description": "A group of the case: group, other, or a shape." },
+            "elements": { "type": ["array", "integer", "object", "string"] },
+            "struct": structure(),
             "condition": { "type": "object", "additionalProperties": false, "properties": {
                 "platforms": { "$ref": "#/$defs/texts" }, "shapes": shapes(),
                 "since": { "type": "string" }, "until": { "type": "string" } } },
         }
     })
+}
+
+fn errnos() -> Vec<&'static str> {
+    let errnos = uapi::ERRNOS.iter().map(|(name, _)| *name);
+    std::iter::once("none").chain(errnos).collect()
 }
 
 fn header() -> Value {
@@ -91,10 +118,12 @@ fn steps() -> Value {
     let mut steps = Map::new();
     steps.insert(
         "use".to_owned(),
-        json!({ "description": "the steps of a prelude of preludes.yaml" }),
+        json!({ "description": "The steps of a prelude of preludes.yaml." }),
     );
-    for (key, description) in KEYS {
-        steps.insert((*key).to_owned(), json!({ "description": description }));
+    for entry in TABLE {
+        let mut body = anywhere(&(entry.spec)());
+        describe(&mut body, entry.help);
+        steps.insert(entry.key.to_owned(), body);
     }
     for ioctl in uapi::ioctls() {
         steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));
@@ -102,85 +131,176 @@ fn steps() -> Value {
     Value::Object(steps)
 }
 
+/// The body of an ioctl. What its struct has is known of `expect` and `save`, too.
 fn ioctl_body(ioctl: &Ioctl) -> Value {
-    let mut keys = Map::new();
-    for (key, body) in common_keys() {
-        keys.insert(key.to_owned(), body);
-    }
-    match ioctl.arg {
-        Arg::None => {}
-        Arg::Value => drop(keys.insert("value".to_owned(), value())),
-        Arg::IntPtr => drop(keys.insert("fd".to_owned(), value())),
-        Arg::StrPtr => drop(keys.insert("string".to_owned(), json!({ "type": "string" }))),
-        Arg::Struct(layout) => {
-            for field in layout.fields {
-                keys.insert(field.name.to_owned(), described(&field.kind));
-            }
-            if let Some(tail) = layout.tail {
-                keys.insert(tail.name.to_owned(), json!({ "type": ["array", "string"] }));
-            }
+    let mut body = mapping(&keys(ioctl));
+    let Some(layout) = ioctl.layout() else {
+        return body;
+    };
+    for (key, of) in [("expect", Spec::Expected), ("save", Spec::Name)] {
+        if let Some(place) = body.pointer_mut(&format!("/properties/{key}")) {
+            let help = place.get("description").cloned();
+            *place = or_row(fields_of(layout, &of, key == "expect"));
+            place["description"] = help.unwrap_or_default();
         }
     }
-    json!({ "type": "object", "required": ["on"], "additionalProperties": false,
-        "properties": keys })
+    body
 }
 
-fn common_keys() -> [(&'static str, Value); 12] {
-    [
-        (
-            "on",
-            json!({ "type": "string", "description": "name of an opened descriptor" }),
-        ),
-        ("errno", json!({ "$ref": "#/$defs/errno" })),
-        ("plan", json!({ "$ref": "#/$defs/errno" })),
-        (
-            "expect",
-            json!({ "type": ["object", "string"], "description": "fields after the call" }),
-        ),
-        (
-            "save",
-            json!({ "type": ["object", "string"], "description": "field: name to save it under" }),
-        ),
-        ("returns", value()),
-        ("save_return", json!({ "type": "string" })),
-        (
-            "pointer",
-            json!({ "description": "null, unmapped, read_only, or $NAME of memory", "type": "string" }),
-        ),
-        (
-            "trailing",
-            json!({ "description": "zeros or garbage behind the struct", "type": "string" }),
-        ),
-        (
-            "mapped",
-            json!({ "description": "bytes of the struct that are there, whatever its size says",
-                "type": "integer" }),
-        ),
-        (
-            "request",
-            json!({ "description": "another number for the call", "type": "integer" }),
-        ),
-        (
-            "..",
-            json!({ "type": "string", "pattern": r"^row(\.|$)",
-                "description": "every key of the row, or of a mapping in it" }),
-        ),
-    ]
-}
-
-fn value() -> Value {
-    json!({ "$ref": "#/$defs/value" })
-}
-
-fn described(kind: &Kind) -> Value {
-    let names = match kind {
-        Kind::Flags(names) | Kind::Enum(names) => names.iter().map(|c| c.short()).collect(),
-        _ => Vec::new(),
-    };
-    if names.is_empty() {
-        return value();
+/// Fields of a struct, and of what is behind it.
+fn fields_of(layout: &Struct, of: &Spec, behind: bool) -> Value {
+    let of = anywhere(of);
+    let mut properties = Map::new();
+    for field in layout.fields {
+        properties.insert(field.name.to_owned(), of.clone());
     }
-    json!({ "$ref": "#/$defs/value", "description": names.join(", ") })
+    if behind {
+        properties.insert(
+            "capabilities".to_owned(),
+            json!({ "type": ["array", "object", "string"] }),
+        );
+    }
+    let mut patterns = Map::new();
+    if let Some(tail) = layout.tail {
+        patterns.insert(format!(r"^{}\.", tail.name), of);
+        if behind {
+            properties.insert(
+                tail.name.to_owned(),
+                json!({ "type": ["array", "object", "string"] }),
+            );
+        }
+    }
+    properties.insert(SPREAD.to_owned(), spread());
+    json!({ "type": "object", "additionalProperties": false, "properties": properties,
+        "patternProperties": patterns })
+}
+
+/// What may stand at a node.
+fn node(spec: &Spec) -> Value {
+    match spec {
+        Spec::Number => defined("number"),
+        Spec::Flag => defined("flag"),
+        Spec::Text => json!({ "type": "string" }),
+        Spec::Name => defined("name"),
+        Spec::Value => defined("value"),
+        Spec::Expected => defined("expected"),
+        Spec::Errno => defined("errno"),
+        Spec::Device => defined("device"),
+        Spec::Group => defined("group"),
+        Spec::Words(words) => json!({ "enum": words }),
+        Spec::List(of) => {
+            let of = anywhere(of);
+            json!({ "anyOf": [{ "type": "array", "items": of }, of] })
+        }
+        Spec::Mapping(keys) => mapping(keys),
+        Spec::Named(of) => named(anywhere(of)),
+        Spec::Process(of) => {
+            let mut named = named(anywhere(of));
+            named["minProperties"] = json!(1);
+            named["maxProperties"] = json!(1);
+            named
+        }
+        Spec::Either(specs) => {
+            let specs: Vec<_> = specs.iter().map(node).collect();
+            json!({ "anyOf": specs })
+        }
+        Spec::Struct => defined("struct"),
+        Spec::Fields(of) => json!({ "type": "object", "propertyNames": { "pattern": FIELD },
+            "additionalProperties": anywhere(of) }),
+        Spec::Elements => defined("elements"),
+        Spec::Step => defined("step"),
+        Spec::Steps => defined("steps"),
+    }
+}
+
+/// A name that a case chooses.
+const NAME: &str = "^[A-Za-z][A-Za-z0-9_]*$";
+/// The same, where the `$` of what is saved may stand before it, or a value of a row.
+const NAME_OR_SLOT: &str = r"^(\$?[A-Za-z][A-Za-z0-9_]*|(row|arg)\..*)$";
+/// The name of a field, or of one in a flexible array.
+const FIELD: &str = r"^([a-z_0-9]+(\.[a-z_0-9]+)*|\.\.)$";
+/// Key that spreads a row, or a mapping in it, into a mapping.
+const SPREAD: &str = "..";
+
+fn named(of: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": false,
+        "patternProperties": { NAME: of }, "properties": { SPREAD: spread() } })
+}
+
+fn spread() -> Value {
+    json!({ "type": "string", "pattern": r"^(row|arg)(\.|$)",
+        "description": "Every key of the row, or of a mapping in it." })
+}
+
+fn mapping(keys: &[Key]) -> Value {
+    let mut properties = Map::new();
+    for key in keys {
+        let mut value = anywhere(&key.spec);
+        let help = match &key.presence {
+            Presence::Default(default) if !default.is_empty() => {
+                format!("{} Default: {default}", key.help)
+            }
+            _ => key.help.clone(),
+        };
+        describe(&mut value, &help);
+        properties.insert(key.name.clone(), value);
+    }
+    properties.insert(SPREAD.to_owned(), spread());
+    let required = keys.iter().filter(|key| key.presence == Presence::Required);
+    let required: Vec<_> = required.map(|key| key.name.as_str()).collect();
+    // A row may bring what is required.
+    json!({ "type": "object", "additionalProperties": false, "properties": properties,
+        "anyOf": [{ "required": required }, { "required": [SPREAD] }] })
+}
+
+fn defined(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// What may stand at a node, which may come from the row of a table or be the argument of a
+/// prelude. Most definitions allow for that.
+fn anywhere(spec: &Spec) -> Value {
+    match spec {
+        Spec::Number
+        | Spec::Flag
+        | Spec::Text
+        | Spec::Name
+        | Spec::Value
+        | Spec::Expected
+        | Spec::Errno
+        | Spec::Device
+        | Spec::Group
+        | Spec::Steps => node(spec),
+        _ => or_row(node(spec)),
+    }
+}
+
+fn or_row(value: Value) -> Value {
+    json!({ "anyOf": [value, defined("row")] })
+}
+
+fn describe(value: &mut Value, help: &str) {
+    if !help.is_empty() {
+        value["description"] = json!(help);
+    }
+}
+
+/// A struct of the uAPI in memory: its fields are known by its name.
+fn structure() -> Value {
+    let names: Vec<_> = uapi::structs().iter().map(|layout| layout.name).collect();
+    let known = uapi::structs().iter().map(|layout| {
+        let mut fields = Map::new();
+        fields.insert("struct".to_owned(), json!(true));
+        for field in layout.fields {
+            fields.insert(field.name.to_owned(), json!(true));
+        }
+        fields.insert(SPREAD.to_owned(), json!(true));
+        json!({ "if": { "properties": { "struct": { "const": layout.name } } },
+            "then": { "additionalProperties": false, "properties": fields } })
+    });
+    json!({ "type": "object", "required": ["struct"],
+        "properties": { "struct": or_row(json!({ "enum": names })) },
+        "allOf": known.collect::<Vec<_>>() })
 }
 
 /// The schema as it is stored.

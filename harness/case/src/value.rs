@@ -3,7 +3,8 @@
 use wire::Value;
 
 use crate::{
-    node::{Node, Tree},
+    expect::{Want, WantEnd},
+    node::{At, Name, Node, Tree},
     problem::Problem,
 };
 
@@ -99,7 +100,7 @@ fn slot(node: &Node, text: &str) -> Result<Value, Problem> {
             (&text[..at], add)
         }
     };
-    check_name(node, name)?;
+    check_name(node.at, name)?;
     Ok(Value::Slot {
         name: name.to_owned(),
         add,
@@ -107,29 +108,16 @@ fn slot(node: &Node, text: &str) -> Result<Value, Problem> {
 }
 
 /// Names of slots are identifiers.
-///
-/// # Errors
-/// When it is none.
-pub fn check_name(node: &Node, name: &str) -> Result<(), Problem> {
+pub fn check_name(at: At, name: &str) -> Result<(), Problem> {
     let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if fine && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Ok(());
     }
     Err(Problem::expected(
-        node.at,
+        at,
         "a name of letters, digits and _",
         &format!("`{name}`"),
     ))
-}
-
-/// Reads the name of something to be saved.
-///
-/// # Errors
-/// When it is none.
-pub fn name(node: &Node) -> Result<String, Problem> {
-    let name = node.text()?;
-    check_name(node, name)?;
-    Ok(name.to_owned())
 }
 
 /// A decimal or hexadecimal number.
@@ -153,19 +141,51 @@ pub fn errno(node: &Node) -> Result<i32, Problem> {
     })
 }
 
-/// Number of the signals that an access can raise.
-///
-/// # Errors
-/// When it is another one.
-pub fn signal(node: &Node) -> Result<i32, Problem> {
+/// Reads the name of an errno, or `none` for success.
+pub fn end(node: &Node) -> Result<WantEnd, Problem> {
     match node.text()? {
-        "SIGBUS" => Ok(7),
-        "SIGSEGV" => Ok(11),
-        name => Err(Problem::unknown_name(
-            node.at,
-            "signal",
-            name,
-            ["SIGBUS", "SIGSEGV"],
+        "none" => Ok(WantEnd::Success),
+        _ => errno(node).map(WantEnd::Errno),
+    }
+}
+
+/// Reads one expected value: bare, or `{not: ..}`, `{has: ..}`, `{lacks: ..}`.
+pub fn want(node: &Node, read: impl Fn(&Node) -> Result<Value, Problem>) -> Result<Want, Problem> {
+    match &node.tree {
+        Tree::Map(_) => {
+            let (key, node) = node.single()?;
+            relation(key, node, read)
+        }
+        _ => read(node).map(Want::Is),
+    }
+}
+
+/// Reads the entry of `{not: ..}`, `{has: ..}`, `{lacks: ..}`.
+pub fn relation(
+    key: &Name,
+    node: &Node,
+    read: impl Fn(&Node) -> Result<Value, Problem>,
+) -> Result<Want, Problem> {
+    let value = read(node)?;
+    match (key.text.as_str(), value) {
+        ("not", value) => Ok(Want::Not(value)),
+        ("has", Value::Const(bits)) => Ok(Want::Has(bits)),
+        ("lacks", Value::Const(bits)) => Ok(Want::Lacks(bits)),
+        ("has" | "lacks", _) => Err(node.not("bits that are known before the run")),
+        (other, _) => Err(Problem::unknown_name(
+            key.at,
+            "relation",
+            other,
+            ["not", "has", "lacks"],
         )),
+    }
+}
+
+/// A value as a case writes it.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Const(number) => format!("{number:#x}"),
+        Value::Slot { name, add: 0 } => format!("${name}"),
+        Value::Slot { name, add } => format!("${name}+{add:#x}"),
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -41,23 +42,91 @@ fn the_stored_overview_is_current() {
 #[test]
 fn the_corpus_keeps_to_the_schema() {
     let validator = jsonschema::validator_for(&case::schema()).unwrap();
-    let mut seen = 0;
-    for path in yaml_files(&cases()) {
+    let files = yaml_files(&cases());
+    assert!(!files.is_empty());
+    let mut wrong = Vec::new();
+    for path in files {
         let text = fs::read_to_string(&path).unwrap();
         let value = to_json(&Node::parse(&text, 0).unwrap());
-        let errors: Vec<_> = validator
-            .iter_errors(&value)
-            .map(|error| format!("{} at {}", error, error.instance_path))
-            .collect();
-        assert!(
-            errors.is_empty(),
-            "{}: {}",
-            path.display(),
-            errors.join("; ")
-        );
-        seen += 1;
+        let errors = validator.iter_errors(&value);
+        wrong.extend(errors.map(|error| format!("{}: {}", path.display(), error.instance_path)));
     }
-    assert!(seen > 0);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_step_of_the_corpus_may_have_another_key() {
+    let mut schema = case::schema();
+    let step = json!({ "$ref": "#/$defs/step", "$defs": schema["$defs"].take() });
+    let validator = jsonschema::validator_for(&step).unwrap();
+    let keys: HashSet<_> = case::step_keys().collect();
+    let (mut seen, mut taken) = (0, Vec::new());
+    for path in yaml_files(&cases()) {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut steps = Vec::new();
+        let case = to_json(&Node::parse(&text, 0).unwrap());
+        steps_within(&case, &keys, &mut steps);
+        for step in steps {
+            seen += 1;
+            let spoiled = with_another_key(&step);
+            if validator.is_valid(&spoiled) {
+                taken.push(format!("{}: {spoiled}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 4000, "{seen} steps");
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
+}
+
+/// The steps that a case is made of, wherever they are; `use` has arguments of any name.
+fn steps_within(value: &Value, known: &HashSet<&str>, steps: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| steps_within(item, known, steps)),
+        Value::Object(entries) => {
+            let is_step = entries.len() == 1;
+            if is_step && entries.keys().all(|key| known.contains(key.as_str())) {
+                steps.push(value.clone());
+            }
+            entries
+                .values()
+                .for_each(|value| steps_within(value, known, steps));
+        }
+        _ => {}
+    }
+}
+
+/// A body that is no mapping becomes one.
+fn with_another_key(step: &Value) -> Value {
+    let mut step = step.clone();
+    for body in step.as_object_mut().unwrap().values_mut() {
+        if !body.is_object() {
+            *body = json!({});
+        }
+        body["made up"] = json!("by a test");
+    }
+    step
+}
+
+#[test]
+fn every_key_of_the_schema_is_read() {
+    let schema = case::schema();
+    for ioctl in uapi::ioctls() {
+        let body = &schema["$defs"]["step"]["properties"][ioctl.name]["properties"];
+        let keys = body.as_object().unwrap().keys();
+        for key in keys.filter(|key| !["..", "on"].contains(&key.as_str())) {
+            let text = format!(
+                "summary: x\nsteps:\n- {}: {{on: a, {key}: {{}}}}\n",
+                ioctl.name
+            );
+            let node = Node::parse(&text, 0).unwrap();
+            if let Err(problem) = case::read_file("x", &node, &case::Preludes::default()) {
+                let unknown = matches!(problem.kind, case::ProblemKind::UnknownKey { .. });
+                assert!(!unknown, "{}: {key}: {problem:?}", ioctl.name);
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 use case::{Compiled, Corpus, Guest};
 use rstest::rstest;
-use wire::{Arg, Op, Value};
+use wire::{Arg, ControlOp, FileOp, IoctlOp, Op, Value};
 
 fn compile(steps: &str) -> Compiled {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +23,7 @@ fn compile(steps: &str) -> Compiled {
 
 fn argument(steps: &str) -> Arg {
     match compile(steps).plan.ops.pop() {
-        Some(Op::Ioctl { arg, .. }) => arg,
+        Some(Op::Ioctl(IoctlOp { arg, .. })) => arg,
         other => panic!("{other:?} is no ioctl"),
     }
 }
@@ -66,7 +66,7 @@ fn a_file_of_the_guest_is_written_back() {
     let steps = "  - write_file: {path: /sys/module/vfio/parameters/x, text: \"1\", after: \"0\"}";
     let restore = compile(steps).plan.restore;
     assert!(
-        matches!(&restore[..], [Op::WriteFile { text, .. }] if text == "0"),
+        matches!(&restore[..], [Op::File(FileOp::WriteFile { text, .. })] if text == "0"),
         "{restore:?}"
     );
 }
@@ -109,9 +109,13 @@ fn a_step_is_repeated_with_a_counter() {
     let step = "VFIO_DEVICE_IOEVENTFD: {on: a, data: $n, fd: 3}";
     let steps = format!("  - repeat: {{times: 7, count: n, step: {{{step}}}}}\n  - close: a");
     let ops = compile(&steps).plan.ops;
-    let [Op::Repeat { times, counter, op }, Op::Close { .. }] = &ops[..] else {
+    let [
+        Op::Control(ControlOp::Repeat { times, counter, op }),
+        Op::File(FileOp::Close { .. }),
+    ] = &ops[..]
+    else {
         panic!("{ops:?}");
     };
-    assert_eq!((*times, counter.as_str()), (7, "n"));
-    assert!(matches!(**op, Op::Ioctl { .. }), "{op:?}");
+    assert_eq!((*times, counter.0.as_str()), (7, "n"));
+    assert!(matches!(**op, Op::Ioctl(_)), "{op:?}");
 }

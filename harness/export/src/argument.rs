@@ -7,7 +7,7 @@ use wire::{Arg, Patch, Value};
 use crate::{
     buffer::{Buffer, Words},
     number::plain,
-    stage::Stage,
+    placeholders::Placeholders,
     text,
 };
 
@@ -37,7 +37,7 @@ pub struct Argument {
 pub fn argument(
     arg: &Arg,
     layout: Layout,
-    stage: &Stage,
+    placeholders: &Placeholders,
     words: Words<'_>,
 ) -> Result<Argument, String> {
     match (arg, layout) {
@@ -65,7 +65,7 @@ pub fn argument(
                 return Err("a string without an end".to_owned());
             };
             let string = String::from_utf8_lossy(characters);
-            Ok(bare(stage.text(&string)))
+            Ok(bare(placeholders.text(&string)))
         }
         (Arg::Buffer { .. }, _) => Err("an argument of unknown layout".to_owned()),
     }
@@ -94,7 +94,7 @@ fn integer(
         },
         _ => return Err("an integer of several values".to_owned()),
     };
-    let name = words.slots.fresh("given");
+    let name = words.variables.fresh("given");
     let expression = match read_only {
         false => format!("&{name}"),
         true => format!("read_only(at_edge(&{name}, 4, 4, 0), 4)"),
@@ -136,7 +136,7 @@ fn structure(
         {
             return Err("a value behind the struct".to_owned());
         }
-        let edge = words.slots.fresh("edge");
+        let edge = words.variables.fresh("edge");
         let name = &buffer.name;
         let size = match copied == buffer.length {
             true => format!("sizeof({name})"),

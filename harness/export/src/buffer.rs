@@ -5,8 +5,8 @@ use wire::{Patch, Value};
 
 use crate::{
     number::{Numbers, plain},
-    slots::Slots,
     text::indented,
+    variables::Variables,
 };
 
 /// What names and numbers may be used.
@@ -15,7 +15,7 @@ pub struct Words<'a> {
     /// Names of numbers.
     pub numbers: Numbers,
     /// Variables.
-    pub slots: &'a Slots,
+    pub variables: &'a Variables,
 }
 
 impl Words<'_> {
@@ -28,7 +28,7 @@ impl Words<'_> {
             Value::Const(number) => Ok(plain(*number)),
             Value::Slot { name, add } => {
                 let name = self
-                    .slots
+                    .variables
                     .name(name)
                     .ok_or_else(|| format!("no step saves `{name}`"))?;
                 Ok(match *add {
@@ -111,7 +111,7 @@ impl Buffer {
         let short = short_name(layout.name);
         let parts = parts(layout, bytes, patches, &short);
         let wish = if parts.len() == 1 { &short } else { "arg" };
-        let name = words.slots.fresh(wish);
+        let name = words.variables.fresh(wish);
         let length = parts.last().map_or(0, Part::end);
         let mut padded = bytes.to_vec();
         padded.resize(length.max(bytes.len()), 0);
@@ -129,8 +129,8 @@ impl Buffer {
 
     /// The struct itself, without anything in it.
     #[must_use]
-    pub fn empty(layout: &'static Struct, wish: &str, slots: &Slots) -> Self {
-        let name = slots.fresh(wish);
+    pub fn empty(layout: &'static Struct, wish: &str, variables: &Variables) -> Self {
+        let name = variables.fresh(wish);
         Self {
             declaration: format!("struct {} {name};", layout.name),
             statements: Vec::new(),

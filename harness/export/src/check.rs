@@ -7,7 +7,7 @@ use crate::{
     buffer::{Buffer, Words},
     call::{Call, Data, End},
     number::{errno, plain},
-    stage::Stage,
+    placeholders::Placeholders,
     text,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Checker<'a> {
     /// What names stand for.
-    pub stage: &'a Stage,
+    pub placeholders: &'a Placeholders,
     /// Names of numbers and variables.
     pub words: Words<'a>,
 }
@@ -48,7 +48,7 @@ impl Checker<'_> {
         match want {
             WantEnd::Lands { signature } => {
                 let device = self
-                    .stage
+                    .placeholders
                     .signs(signature)
                     .ok_or("a device of unknown signature")?;
                 Ok(format!("landed({seen}, {}_serial)", device.variable))
@@ -133,7 +133,7 @@ impl Checker<'_> {
     ) -> Result<String, String> {
         let name = text::literal(name);
         let value = |value: &Value| match value {
-            Value::Const(number) => match self.stage.group_number(*number) {
+            Value::Const(number) => match self.placeholders.group_number(*number) {
                 Some(variable) => Ok(variable.to_owned()),
                 None => Ok(shown(*number)),
             },
@@ -206,11 +206,14 @@ impl Checker<'_> {
                 self.want("value", &seen, want, plain)?
             }
             WantData::Text(wanted) => {
-                let wanted = self.stage.text(wanted.trim());
+                let wanted = self.placeholders.text(wanted.trim());
                 format!("want_text({pointer}, {length}, {wanted});")
             }
             WantData::Word(word) => {
-                format!("want_word({pointer}, {length}, {});", self.stage.text(word))
+                format!(
+                    "want_word({pointer}, {length}, {});",
+                    self.placeholders.text(word)
+                )
             }
             WantData::Length(wanted) => {
                 format!("want_equal(\"number of bytes\", {length}, {wanted});")

@@ -12,11 +12,12 @@ mod check;
 mod error;
 mod helper;
 mod number;
+mod op;
+mod placeholders;
 mod program;
-mod slots;
-mod stage;
 mod step;
 mod text;
+mod variables;
 
 pub use error::ExportError;
 pub use program::{Argument, Program, program};

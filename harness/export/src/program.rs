@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use case::{Case, Check, Clause, Guest};
-use wire::{Op, Plan};
+use wire::{ControlOp, FileOp, Op, PciOp, Plan, ProcessOp};
 
 use crate::{
     buffer::Words,
@@ -12,10 +12,10 @@ use crate::{
     error::ExportError,
     helper,
     number::Numbers,
-    slots::Slots,
-    stage::{Device, Stage},
+    placeholders::{Device, Placeholders},
     step::Writer,
     text::{self, format_literal, indented, names},
+    variables::Variables,
 };
 
 /// Option of the kernel's configuration that gives the mock.
@@ -44,23 +44,23 @@ pub struct Argument {
 /// # Errors
 /// When the machine cannot run the case, or a step has no counterpart in C.
 pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program, ExportError> {
-    let stage = Stage::set(case, offer)?;
-    let Plan { ops, restore, .. } = &stage.compiled.plan;
-    let checks = &stage.compiled.checks;
-    let slots = Slots::of(ops, checks, &own_names(&stage, ops));
+    let placeholders = Placeholders::set(case, offer)?;
+    let Plan { ops, restore, .. } = &placeholders.compiled.plan;
+    let checks = &placeholders.compiled.checks;
+    let variables = Variables::of(ops, checks, &own_names(&placeholders, ops));
     let mock = case.needs.config().iter().any(|option| option == MOCK) || uses_mock(checks);
     let numbers = Numbers { mock };
     let words = Words {
         numbers,
-        slots: &slots,
+        variables: &variables,
     };
-    let stage_ref = &stage;
+    let stage_ref = &placeholders;
     let caller = Caller {
-        stage: stage_ref,
+        placeholders: stage_ref,
         words,
     };
     let checker = Checker {
-        stage: stage_ref,
+        placeholders: stage_ref,
         words,
     };
     let mut writer = Writer::new(caller, checker);
@@ -70,8 +70,8 @@ pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program
         case,
         offer,
         clauses,
-        stage: stage_ref,
-        slots: &slots,
+        placeholders: stage_ref,
+        variables: &variables,
         writer: &writer,
         body,
         restore,
@@ -81,18 +81,18 @@ pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program
 }
 
 /// Names that the program has besides its variables.
-fn own_names(stage: &Stage, ops: &[Op]) -> BTreeSet<String> {
+fn own_names(placeholders: &Placeholders, ops: &[Op]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for device in stage.devices() {
+    for device in placeholders.devices() {
         names.insert(device.variable.clone());
         names.insert(format!("{}_serial", device.variable));
     }
-    for group in stage.groups() {
+    for group in placeholders.groups() {
         names.insert(group.number.clone());
         names.insert(group.kind.clone());
     }
     let forks = ops.iter().filter_map(|op| match op.innermost() {
-        Op::Fork { process } => Some(variable(process)),
+        Op::Process(ProcessOp::Fork { process }) => Some(variable(process)),
         _ => None,
     });
     names.extend(forks);
@@ -127,7 +127,7 @@ fn steps(
             what,
         };
         let block = match op {
-            Op::Start { process, op } => {
+            Op::Control(ControlOp::Start { process, op }) => {
                 let finish = finish_of(process, &ops[index..]).map(|after| index + after);
                 let finish = finish.ok_or_else(|| failed("a start without a finish".to_owned()))?;
                 let between = checks[index..finish].iter().filter(|check| check.shown);
@@ -145,7 +145,7 @@ fn steps(
 
 fn finish_of(process: &str, ops: &[Op]) -> Option<usize> {
     ops.iter()
-        .position(|op| matches!(op, Op::Finish { process: other, .. } if other == process))
+        .position(|op| matches!(op, Op::Control(ControlOp::Finish { process: other, .. }) if other == process))
 }
 
 /// A file that is put back to what it said before, in a variable.
@@ -167,11 +167,11 @@ fn restored(case: &Case, ops: &[Op], caller: &Caller<'_>) -> Result<Restore, Exp
     for op in ops {
         let call = match op {
             // Between cases the suite switches resets off; elsewhere they stay as they were.
-            Op::WriteFile {
+            Op::File(FileOp::WriteFile {
                 at: wire::Location::Path(path),
                 text,
-            } if path.ends_with("/reset_method") && text == "\n" => {
-                let path = caller.stage.text(path);
+            }) if path.ends_with("/reset_method") && text == "\n" => {
+                let path = caller.placeholders.text(path);
                 let known = restore.before.iter().find(|before| before.path == path);
                 let variable = known.map_or_else(
                     || format!("reset_method_{}", restore.before.len()),
@@ -196,8 +196,13 @@ fn restored(case: &Case, ops: &[Op], caller: &Caller<'_>) -> Result<Restore, Exp
         };
         let words = text::literal(&what(op));
         let mut line = format!("restored({call}, {words});\n");
-        if let Op::Host(wire::HostAction::Plug(device)) = op {
-            let path = caller.stage.text(&format!("/sys/bus/pci/devices/{device}"));
+        if let Op::Pci(PciOp::Host {
+            action: wire::HostAction::Plug(device),
+        }) = op
+        {
+            let path = caller
+                .placeholders
+                .text(&format!("/sys/bus/pci/devices/{device}"));
             line = format!("if (access({path}, F_OK))\n\t{line}");
         }
         // A case may have changed the same thing several times.
@@ -225,14 +230,14 @@ fn unchecked() -> Check {
 /// What an op puts back, in words.
 fn what(op: &Op) -> String {
     match op {
-        Op::Driver { driver, .. } => match driver {
+        Op::Pci(PciOp::Driver { driver, .. }) => match driver {
             Some(driver) => format!("driver {driver}"),
             None => "no driver".to_owned(),
         },
-        Op::WriteFile {
+        Op::File(FileOp::WriteFile {
             at: wire::Location::Path(path),
             ..
-        } => {
+        }) => {
             let name = path.rsplit('/').next().unwrap_or_default();
             format!("file {name}")
         }
@@ -244,8 +249,8 @@ struct Parts<'a> {
     case: &'a Case,
     offer: &'a Guest,
     clauses: &'a [Clause],
-    stage: &'a Stage,
-    slots: &'a Slots,
+    placeholders: &'a Placeholders,
+    variables: &'a Variables,
     writer: &'a Writer<'a>,
     body: String,
     restore: Restore,
@@ -310,7 +315,7 @@ impl Parts<'_> {
         {
             body.push_str("catch_faults();\n");
         }
-        if self.slots.shared && self.slots.variables().next().is_some() {
+        if self.variables.shared && self.variables.variables().next().is_some() {
             body.push_str(
                 "shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,\n\
                  \t      MAP_SHARED | MAP_ANONYMOUS, -1, 0);\n\
@@ -325,27 +330,27 @@ impl Parts<'_> {
     }
 
     fn waits_for_somebody(&self) -> bool {
-        let host = |op: &Op| matches!(op.innermost(), Op::Host(_));
-        self.stage.compiled.plan.ops.iter().any(host)
+        let host = |op: &Op| matches!(op.innermost(), Op::Pci(PciOp::Host { .. }));
+        self.placeholders.compiled.plan.ops.iter().any(host)
     }
 
     /// The devices that the program takes, in the order of its arguments.
     fn used_devices(&self, code: &str) -> Vec<&Device> {
         let used = names(code);
         let mut taken: Vec<_> = self
-            .stage
+            .placeholders
             .devices()
             .filter(|device| used.contains(device.variable.as_str()))
             .collect();
-        for group in self.stage.groups() {
+        for group in self.placeholders.groups() {
             let named = [&group.number, &group.kind];
             if named.iter().any(|name| used.contains(name.as_str()))
                 && !self
-                    .stage
+                    .placeholders
                     .members(group)
                     .any(|own| taken.iter().any(|device| device.variable == own.variable))
             {
-                taken.extend(self.stage.members(group).next());
+                taken.extend(self.placeholders.members(group).next());
             }
         }
         taken.sort_by(|one, other| {
@@ -364,7 +369,7 @@ impl Parts<'_> {
         let mut body = self.usage(devices);
         body.push_str(&arguments(devices, &used));
         body.push_str(&self.needs(devices));
-        for group in self.stage.groups() {
+        for group in self.placeholders.groups() {
             body.push_str(&self.group(group, devices, &used));
         }
         for before in &self.restore.before {
@@ -391,7 +396,7 @@ impl Parts<'_> {
     /// What a machine lacks skips the program.
     fn needs(&self, devices: &[&Device]) -> String {
         let mut body = String::new();
-        for (name, path, why) in &self.stage.features {
+        for (name, path, why) in &self.placeholders.features {
             let words = text::literal(&format!("feature {name}: {why}"));
             body.push_str(&format!("need_file({}, {words});\n", text::literal(path)));
         }
@@ -426,12 +431,12 @@ impl Parts<'_> {
     /// The number of a group, and that its devices are in it.
     fn group(
         &self,
-        group: &crate::stage::Group,
+        group: &crate::placeholders::Group,
         devices: &[&Device],
         used: &BTreeSet<&str>,
     ) -> String {
         let members: Vec<_> = self
-            .stage
+            .placeholders
             .members(group)
             .filter(|own| devices.iter().any(|device| device.variable == own.variable))
             .collect();
@@ -487,7 +492,7 @@ impl Parts<'_> {
                 text.push_str(&format!("static const char *{name}_serial;\n"));
             }
         }
-        for group in self.stage.groups() {
+        for group in self.placeholders.groups() {
             if used.contains(group.number.as_str()) {
                 text.push_str(&format!("static int {};\n", group.number));
             }
@@ -508,9 +513,9 @@ impl Parts<'_> {
     /// What steps keep for later ones.
     fn values(&self) -> String {
         let declared =
-            |variable: &crate::slots::Variable| format!("{} {};\n", variable.of, variable.name);
-        if self.slots.shared {
-            let members: String = self.slots.variables().map(declared).collect();
+            |variable: &crate::variables::Variable| format!("{} {};\n", variable.of, variable.name);
+        if self.variables.shared {
+            let members: String = self.variables.variables().map(declared).collect();
             if members.is_empty() {
                 return String::new();
             }
@@ -519,7 +524,7 @@ impl Parts<'_> {
                 indented(&members)
             );
         }
-        let variables = self.slots.variables();
+        let variables = self.variables.variables();
         variables
             .map(|variable| format!("static {}", declared(variable)))
             .collect()

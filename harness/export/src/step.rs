@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use case::{Check, Injection, Parts, Race, WantEnd};
-use wire::{FailNth, Op};
+use wire::{ControlOp, FailNth, FileOp, Op, ProcessOp};
 
 use crate::{
     call::{Call, Caller, Data, End, looks_at, variable},
@@ -71,13 +71,13 @@ impl<'a> Writer<'a> {
 
     fn told(&mut self, op: &Op, check: &Check, told: Told) -> Result<String, String> {
         match op {
-            Op::In { process, op } => {
+            Op::Control(ControlOp::In { process, op }) => {
                 let name = self.function(process, op, check, told)?;
                 Ok(format!("in(&{}, {name});\n", variable(process)))
             }
             // What is begun is told when it has ended: its check comes with `finish`.
-            Op::Start { .. } => Err("a start without its finish".to_owned()),
-            Op::Finish { process, .. } => {
+            Op::Control(ControlOp::Start { .. }) => Err("a start without its finish".to_owned()),
+            Op::Control(ControlOp::Finish { process, .. }) => {
                 self.results += usize::from(told == Told::Whole);
                 Ok(format!("finish_in(&{});\n", variable(process)))
             }
@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
 
     /// An op that this process executes.
     fn here(&mut self, op: &Op, check: &Check, told: Told) -> Result<String, String> {
-        if let Op::Fork { process } = op {
+        if let Op::Process(ProcessOp::Fork { process }) = op {
             self.processes.insert(process.clone());
         }
         let number = match self.reserved.take() {
@@ -132,14 +132,16 @@ impl<'a> Writer<'a> {
         };
         let head = format!("step({number}, {});\n", text::literal(&check.label));
         let body = match op {
-            Op::Repeat { times, counter, op } => self.repeated(*times, counter, op, check)?,
-            Op::FailNth(plan) => {
+            Op::Control(ControlOp::Repeat { times, counter, op }) => {
+                self.repeated(*times, &counter.0, op, check)?
+            }
+            Op::Control(ControlOp::FailNth(plan)) => {
                 let Parts::Injected(injection) = &check.parts else {
                     return Err("injected failures without a check".to_owned());
                 };
                 self.injected(plan, injection, check, number)?
             }
-            Op::Together(ops) => {
+            Op::Control(ControlOp::Together { ops }) => {
                 let Parts::Together(race) = &check.parts else {
                     return Err("a race without a check".to_owned());
                 };
@@ -199,11 +201,11 @@ impl<'a> Writer<'a> {
         if !simple {
             return Ok(None);
         }
-        let slots = self.caller.words.slots;
+        let variables = self.caller.words.variables;
         let slot = call
             .returns_slot
             .as_deref()
-            .and_then(|slot| slots.name(slot));
+            .and_then(|slot| variables.name(slot));
         let line = match (&check.expect.end, slot) {
             (WantEnd::Success, Some(name)) => {
                 let check = self.checker.end(&WantEnd::Success, call.end, &name)?;
@@ -234,11 +236,11 @@ impl<'a> Writer<'a> {
             return Vec::new();
         }
         let mut lines = Vec::new();
-        let slots = self.caller.words.slots;
+        let variables = self.caller.words.variables;
         if let Some(name) = call
             .returns_slot
             .as_deref()
-            .and_then(|slot| slots.name(slot))
+            .and_then(|slot| variables.name(slot))
         {
             lines.push(format!("{name} = ret;"));
         }
@@ -266,8 +268,10 @@ impl<'a> Writer<'a> {
         if call.end == End::Dma {
             return Err("DMA many times in a row".to_owned());
         }
-        let slots = self.caller.words.slots;
-        let turn = slots.name(counter).unwrap_or_else(|| slots.fresh("turn"));
+        let variables = self.caller.words.variables;
+        let turn = variables
+            .name(counter)
+            .unwrap_or_else(|| variables.fresh("turn"));
         let mut block = Block::of(&call);
         block.declare("long ret;".to_owned());
         let mut lines = call.statements.clone();
@@ -290,7 +294,7 @@ impl<'a> Writer<'a> {
         lines.extend(self.verdict(&call, check, "ret")?);
         lines.extend(self.checker.rest(&check.expect, &call)?);
         lines.push("break;".to_owned());
-        let declared = match slots.name(counter) {
+        let declared = match variables.name(counter) {
             Some(_) => "",
             None => "__u64 ",
         };
@@ -306,7 +310,7 @@ impl<'a> Writer<'a> {
         for (op, check) in ops.iter().zip(&race.checks) {
             racers.push(format!("{{ .run = {} }}", self.racer(op, check)?));
         }
-        let name = self.caller.words.slots.fresh("racers");
+        let name = self.caller.words.variables.fresh("racers");
         let mut conditions = Vec::new();
         for way in &race.ends {
             let mut ends = Vec::new();
@@ -374,7 +378,7 @@ impl<'a> Writer<'a> {
         if call.end != End::Errno {
             return Err("failures in something that is no system call".to_owned());
         }
-        let nth = self.caller.words.slots.fresh("nth");
+        let nth = self.caller.words.variables.fresh("nth");
         let mut block = Block::of(&call);
         block.declare("enum failure failed;".to_owned());
         block.declare("int error;".to_owned());
@@ -415,21 +419,21 @@ impl<'a> Writer<'a> {
 
     /// Nothing but the system call itself may happen between its first and its last point of failure.
     fn injected_call(&self, plan: &FailNth, check: &Check) -> Result<Call, String> {
-        let slots = self.caller.words.slots;
+        let variables = self.caller.words.variables;
         let mut call = self.caller.call(&plan.op, check)?;
-        let path = slots.fresh("path");
+        let path = variables.fresh("path");
         match &plan.op {
-            Op::Open { at, .. } => {
+            Op::File(FileOp::Open { at, .. }) => {
                 let at = self.caller.location(at)?;
                 call.expression = call.expression.replacen(&at, &path, 1);
                 call.declarations
                     .push(format!("const char *{path} = {at};"));
             }
-            Op::WriteFile { at, text } => {
+            Op::File(FileOp::WriteFile { at, text }) => {
                 let at = self.caller.location(at)?;
-                let text = self.caller.stage.text(text);
-                let value = slots.fresh("value");
-                let target = slots.fresh("target");
+                let text = self.caller.placeholders.text(text);
+                let value = variables.fresh("value");
+                let target = variables.fresh("target");
                 call.declarations
                     .push(format!("int {target} = open({at}, O_WRONLY | O_CLOEXEC);"));
                 call.declarations
@@ -438,7 +442,7 @@ impl<'a> Writer<'a> {
                     .push(format!("size_t length = strlen({value});"));
                 call.expression = format!("write({target}, {value}, length)");
             }
-            Op::Ioctl { .. } if matches!(check.layout, case::Layout::Text) => {
+            Op::Ioctl(_) if matches!(check.layout, case::Layout::Text) => {
                 let argument = call
                     .expression
                     .rsplit_once(", ")

@@ -16,7 +16,7 @@ fn device(name: &str, engine: bool, native: bool) -> OfferedDevice {
     OfferedDevice {
         name: name.to_owned(),
         machine_id: Some(name.to_owned()),
-        engine: engine.then_some(wire::Engine::Nvme),
+        engine: engine.then_some(wire::DmaEngine::Nvme),
         signature: format!("nqn.2019-08.org.qemu:{name}"),
         native: native.then(|| "virtio-pci".to_owned()),
         home: (!native).then(|| "vfio-pci".to_owned()),

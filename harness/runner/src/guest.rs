@@ -8,7 +8,7 @@ use std::{
 };
 
 use case::Compiled;
-use wire::{End, Facts, FrameError, Observed, Outcome, Reply, Request, World, frame};
+use wire::{End, Facts, FileOp, FrameError, Observed, Op, Outcome, Reply, Request, World, frame};
 
 use crate::{
     counters::{CountersError, GuestCounters},
@@ -279,7 +279,7 @@ impl Guest {
         }
         for (op, outcome) in compiled.plan.ops.iter().zip(&observation.outcomes) {
             // A device without reset methods has no such file.
-            let optional = matches!(op, wire::Op::WriteFile { .. });
+            let optional = matches!(op, Op::File(FileOp::WriteFile { .. }));
             match outcome.as_ref().map(|outcome| &outcome.observed) {
                 Some(Observed::Ok { .. }) => {}
                 Some(Observed::Errno { .. }) if optional => {}

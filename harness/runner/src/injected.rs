@@ -2,7 +2,7 @@
 //! and has to leave the state as the case says.
 
 use case::{Check, Injection};
-use wire::{Attempt, FailNth, Failure, Injected, Observed, Op, Outcome};
+use wire::{Attempt, ControlOp, FailNth, Failure, Injected, Observed, Op, Outcome};
 
 use crate::judge::{Mismatch, Slots, compare, errno_text, observed_end};
 
@@ -25,7 +25,9 @@ pub fn compare_all(
     outcome: &Outcome,
     slots: &mut Slots,
 ) -> Result<(), Mismatch> {
-    let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) else {
+    let (Op::Control(ControlOp::FailNth(plan)), Observed::Injected(injected)) =
+        (op, &outcome.observed)
+    else {
         return compare(&check.expect, outcome, slots);
     };
     let parts = Parts {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use case::{Check, Compiled, Expect, FieldWant, Parts, Sources, Want, WantData, WantEnd, Xfail};
-use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Save, Value};
+use wire::{Dma, DmaEnd, End, Observed, Op, Outcome, Value};
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
@@ -343,53 +343,10 @@ pub struct Mismatch {
 pub struct Slots(HashMap<String, u64>);
 
 impl Slots {
-    /// Takes over what the op saved.
+    /// Takes over what the op left.
     pub fn learn(&mut self, op: &Op, outcome: &Outcome) {
-        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
-            return self.learn(&plan.op, &injected.last);
-        }
-        if let (Op::Together(ops), Observed::Together(outcomes)) = (op, &outcome.observed) {
-            for (op, outcome) in ops.iter().zip(outcomes) {
-                self.learn(op, outcome);
-            }
-        }
-        let Observed::Ok { ret, data } = &outcome.observed else {
-            return;
-        };
-        match op.innermost() {
-            Op::Open { save, .. }
-            | Op::Memfd { save, .. }
-            | Op::Udmabuf { save, .. }
-            | Op::Alloc { save, .. }
-            | Op::Mmap { save, .. }
-            | Op::Phys { save, .. }
-            | Op::Hold { save, .. }
-            | Op::Held { save, .. }
-            | Op::PciCapability { save, .. }
-            | Op::Eventfd { save } => {
-                self.0.insert(save.clone(), *ret);
-            }
-            Op::Pread {
-                save: Some(save), ..
-            } => {
-                self.0.insert(save.clone(), wire::little_endian(data));
-            }
-            Op::Ioctl { save, save_ret, .. } => {
-                self.save(save, data);
-                if let Some(slot) = save_ret {
-                    self.0.insert(slot.clone(), *ret);
-                }
-            }
-            Op::Peek { save, .. } => self.save(save, data),
-            _ => {}
-        }
-    }
-
-    fn save(&mut self, save: &[Save], data: &[u8]) {
-        for one in save {
-            let end = one.offset + one.width.bytes();
-            let bytes = data.get(one.offset..end).unwrap_or_default();
-            self.0.insert(one.slot.clone(), wire::little_endian(bytes));
+        for left in op.leaves(outcome) {
+            self.0.insert(left.target.slot().to_owned(), left.value);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use case::{Compiled, Shape};
 use vm_images::{Entry, Terminal};
-use wire::{Location, Observed, Op, Plan};
+use wire::{FileOp, Limit, Location, Observed, Op, Plan, ProcessOp};
 
 use crate::{
     agent::AgentError,
@@ -312,19 +312,19 @@ fn run_one(program: &Program, guest: &mut Guest) -> (Ran, Option<Vec<u8>>) {
 }
 
 fn plan(program: &Program, guest: &Guest) -> Plan {
-    let settings = SETTINGS.map(|(path, text)| Op::WriteFile {
-        at: Location::Path(path.to_owned()),
-        text: text.to_owned(),
+    let settings = SETTINGS.map(|(path, text)| {
+        let (at, text) = (Location::Path(path.to_owned()), text.to_owned());
+        Op::from(FileOp::WriteFile { at, text })
     });
     let limit = LIMIT.as_millis() as u64;
-    let program = Op::Program {
+    let program = ProcessOp::Program {
         path: format!("/{PLACE}/{}", program.name),
         args: arguments(program, guest),
-        timeout_ms: limit,
+        limit: Limit(limit),
     };
     Plan {
         name: "kselftest".to_owned(),
-        ops: settings.into_iter().chain([program]).collect(),
+        ops: settings.into_iter().chain([program.into()]).collect(),
         restore: Vec::new(),
         timeout_ms: limit + 30_000,
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use case::{OfferedDevice, OfferedGroup, Shape};
-use wire::{Device, Facts, Location, Op, Plan};
+use wire::{Device, Facts, FileOp, Location, PciOp, Plan};
 
 use crate::{
     platform::{EngineName, GroupSpec, Model, Platform},
@@ -102,7 +102,7 @@ fn imagined_group(platform: &Platform, number: u32, name: &str, spec: &GroupSpec
 fn device(model: &Model, id: String, name: String) -> OfferedDevice {
     OfferedDevice {
         name,
-        engine: model.engine.map(|EngineName::Nvme| wire::Engine::Nvme),
+        engine: model.engine.map(|EngineName::Nvme| wire::DmaEngine::Nvme),
         signature: model.signature.replace("{id}", &id),
         native: model.native.clone(),
         home: model.home.clone(),
@@ -196,23 +196,32 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
                 // A function-level reset takes 100 ms at each open and close. Cases about
                 // resets switch it on again for themselves.
                 let path = format!("/sys/bus/pci/devices/{}/reset_method", found.name);
-                ops.push(Op::WriteFile {
-                    at: Location::Path(path),
-                    text: "\n".to_owned(),
-                });
+                ops.push(
+                    FileOp::WriteFile {
+                        at: Location::Path(path),
+                        text: "\n".to_owned(),
+                    }
+                    .into(),
+                );
             }
-            ops.push(Op::Driver {
-                device: found.name.clone(),
-                driver: model.home.clone(),
-            });
+            ops.push(
+                PciOp::Driver {
+                    device: found.name.clone(),
+                    driver: model.home.clone(),
+                }
+                .into(),
+            );
         }
         if let Some(mdev) = &spec.mdev {
             let types = format!("/sys/class/mdev_bus/{0}/mdev_supported_types", mdev.parent);
             let path = format!("{types}/{}/create", mdev.kind);
-            ops.push(Op::WriteFile {
-                at: Location::Path(path),
-                text: mdev.uuid.clone(),
-            });
+            ops.push(
+                FileOp::WriteFile {
+                    at: Location::Path(path),
+                    text: mdev.uuid.clone(),
+                }
+                .into(),
+            );
         }
     }
     Plan {

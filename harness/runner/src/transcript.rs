@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
-use wire::{Arg, Observed, Op, Outcome, Patch, Value};
+use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
 use crate::{
     judge::{observed_end, shown_bytes},
@@ -155,17 +155,26 @@ impl Given<'_> {
             return None;
         };
         let base = self.names.values.get(name)?;
-        (base.wrapping_add(*add) == value).then(|| case::steps::ioctl::show(given))
+        (base.wrapping_add(*add) == value).then(|| case::show(given))
+    }
+}
+
+/// What a call that succeeded has left in memory.
+fn succeeded(observed: &Observed) -> Option<&[u8]> {
+    match observed {
+        Observed::Ok { data, .. } => Some(data),
+        Observed::Injected(injected) => succeeded(&injected.last.observed),
+        _ => None,
     }
 }
 
 impl Names {
     fn given<'a>(&'a self, op: &'a Op) -> Given<'a> {
         let patches = match op.innermost() {
-            Op::Ioctl {
+            Op::Ioctl(IoctlOp {
                 arg: Arg::Buffer { patches, .. },
                 ..
-            } => patches.as_slice(),
+            }) => patches.as_slice(),
             _ => &[],
         };
         Given {
@@ -175,43 +184,30 @@ impl Names {
     }
 
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
-        if let (Op::FailNth(plan), Observed::Injected(injected)) = (op, &outcome.observed) {
-            return self.learn(&plan.op, layout, &injected.last);
-        }
-        if let (Op::Together(ops), Observed::Together(outcomes)) = (op, &outcome.observed) {
-            for (op, outcome) in ops.iter().zip(outcomes) {
-                self.learn(op, Layout::Nothing, outcome);
-            }
-        }
-        let Observed::Ok { ret, data } = &outcome.observed else {
-            return;
+        // The layout is that of one op: a race has several.
+        let layout = match &outcome.observed {
+            Observed::Together(_) => Layout::Nothing,
+            _ => layout,
         };
-        match op.innermost() {
-            Op::Open { save, .. }
-            | Op::Memfd { save, .. }
-            | Op::Udmabuf { save, .. }
-            | Op::Hold { save, .. }
-            | Op::Eventfd { save } => {
-                self.values.insert(save.clone(), *ret);
-                self.fds.insert(*ret, save.clone());
-            }
-            Op::Alloc { save, length, .. } | Op::Mmap { save, length, .. } => {
-                self.areas.push((*ret, *length, save.clone()));
-            }
-            Op::Ioctl { save, .. } | Op::Peek { save, .. } => {
-                for one in save {
-                    let end = one.offset + one.width.bytes();
-                    let bytes = data.get(one.offset..end).unwrap_or_default();
-                    let value = wire::little_endian(bytes);
-                    self.values.insert(one.slot.clone(), value);
-                    let names = match is_fd(layout, data, one.offset) {
+        let data = succeeded(&outcome.observed).unwrap_or_default();
+        for Left { target, value } in op.leaves(outcome) {
+            let slot = target.slot().to_owned();
+            match target {
+                Target::Fd(_) => {
+                    self.values.insert(slot.clone(), value);
+                    self.fds.insert(value, slot);
+                }
+                Target::Mapping { length, .. } => self.areas.push((value, length, slot)),
+                Target::Field(save) => {
+                    self.values.insert(slot.clone(), value);
+                    let names = match is_fd(layout, data, save.offset) {
                         true => &mut self.fds,
                         false => &mut self.ids,
                     };
-                    names.insert(value, one.slot.clone());
+                    names.insert(value, slot);
                 }
+                Target::Returned(_) | Target::Number(_) | Target::Counter(_) => {}
             }
-            _ => {}
         }
     }
 

@@ -31,7 +31,7 @@ use runner::{
     verdict::Verdict,
 };
 use vm_images::{Entry, Flavour, Image, Silent, Source};
-use wire::{Observed, Op, Plan};
+use wire::{Limit, Observed, Op, PciOp, Plan, ProcessOp};
 
 /// Cases of different kinds; what each is here for.
 const SAMPLE: [&str; 30] = [
@@ -191,14 +191,14 @@ fn arguments(ready: &Ready, guest: &Guest) -> Vec<String> {
 
 /// Exit code of a program in the guest, and what it said.
 fn run(ready: &Ready, name: usize, guest: &mut Guest) -> (u64, String) {
-    let program = Op::Program {
+    let program = ProcessOp::Program {
         path: format!("/exported/{name}"),
         args: arguments(ready, guest),
-        timeout_ms: 60_000,
+        limit: Limit(60_000),
     };
     let plan = Plan {
         name: format!("exported {}", ready.case.id),
-        ops: vec![program],
+        ops: vec![program.into()],
         restore: Vec::new(),
         timeout_ms: 90_000,
     };
@@ -332,6 +332,6 @@ fn waits_for_somebody(case: &Case, guest: &Guest) -> bool {
     let compiled = case.compile(&guest.offer);
     compiled.is_ok_and(|compiled| {
         let mut ops = compiled.plan.ops.iter();
-        ops.any(|op| matches!(op, Op::Host(_)))
+        ops.any(|op| matches!(op, Op::Pci(PciOp::Host { .. })))
     })
 }

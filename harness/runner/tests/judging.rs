@@ -15,7 +15,8 @@ use runner::{
     verdict::Verdict,
 };
 use wire::{
-    Attempt, Dma, DmaEnd, End, FailNth, Failure, Fault, Injected, Observed, Op, Outcome, Plan,
+    Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Injected, Observed, Op, Outcome,
+    Plan, ProcessOp,
 };
 
 const SIGNATURE: &str = "nqn:solo-0";
@@ -34,8 +35,13 @@ fn check(end: WantEnd, plan: Option<WantEnd>) -> Check {
     }
 }
 
+fn nothing() -> Op {
+    let fault = Fault::None;
+    ProcessOp::Fault { fault }.into()
+}
+
 fn compiled(checks: Vec<Check>) -> Compiled {
-    let ops = checks.iter().map(|_| Op::Fault(Fault::None)).collect();
+    let ops = checks.iter().map(|_| nothing()).collect();
     let plan = Plan {
         name: "case".to_owned(),
         ops,
@@ -339,14 +345,15 @@ fn a_failure_that_is_injected_is_judged(
     #[case] why: Option<&str>,
 ) {
     let mut compiled = compiled(vec![check(WantEnd::Success, None)]);
-    let plan = || Op::Fault(Fault::None);
-    compiled.plan.ops[0] = Op::FailNth(Box::new(FailNth {
+    let plan = nothing;
+    let fail_nth = FailNth {
         op: plan(),
         failed: vec![plan()],
         failed_copy: vec![plan()],
         survived: vec![plan()],
         limit: 9,
-    }));
+    };
+    compiled.plan.ops[0] = ControlOp::FailNth(Box::new(fail_nth)).into();
     compiled.checks[0].parts = Parts::Injected(Injection {
         allocations: vec![12],
         copies: vec![14],
@@ -372,8 +379,11 @@ fn a_failure_that_is_injected_is_judged(
 fn a_race_ends_in_a_way_that_is_allowed(#[case] ends: &[i32], #[case] why: Option<&str>) {
     let success = || check(WantEnd::Success, None);
     let mut compiled = compiled(vec![success()]);
-    let op = || Op::Fault(Fault::None);
-    compiled.plan.ops[0] = Op::Together(vec![op(), op()]);
+    let op = nothing;
+    compiled.plan.ops[0] = ControlOp::Together {
+        ops: vec![op(), op()],
+    }
+    .into();
     compiled.checks[0].parts = Parts::Together(Race {
         checks: vec![success(), success()],
         ends: vec![

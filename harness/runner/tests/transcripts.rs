@@ -4,15 +4,15 @@
 
 use case::{At, Check, Compiled, Expect, Layout, Parts, WantEnd};
 use runner::transcript::render;
-use wire::{Arg, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
+use wire::{Arg, Fd, IoctlOp, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
 
 /// Offsets in `struct iommu_test_cmd`.
 const ID: usize = 8;
 const OUT_ACCESS_FD: usize = 16;
 
 fn call(patches: Vec<Patch>, save: Vec<Save>) -> Op {
-    Op::Ioctl {
-        fd: Value::Const(3),
+    IoctlOp {
+        fd: Fd(Value::Const(3)),
         request: 0,
         arg: Arg::Buffer {
             bytes: vec![0; 72],
@@ -22,6 +22,7 @@ fn call(patches: Vec<Patch>, save: Vec<Save>) -> Op {
         save,
         save_ret: None,
     }
+    .into()
 }
 
 fn check() -> Check {

@@ -17,6 +17,16 @@ pub struct Ioctl {
     pub min_size: Option<u32>,
 }
 
+impl Ioctl {
+    /// The structure that the third argument points to.
+    pub const fn layout(&self) -> Option<&'static Struct> {
+        match self.arg {
+            Arg::Struct(layout) => Some(layout),
+            _ => None,
+        }
+    }
+}
+
 /// What a file descriptor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FdKind {

@@ -7,16 +7,32 @@
 pub mod facts;
 pub mod frame;
 pub mod message;
+pub mod op;
+pub mod operand;
 pub mod outcome;
 pub mod plan;
+pub mod value;
 
 pub use facts::{Device, FEATURES, Facts, Group, World};
 pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{End, Reply, Request};
+pub use op::{
+    Op,
+    control::{ControlOp, FailNth},
+    dma::{DmaEngine, DmaOp},
+    event::EventOp,
+    file::{FileOp, OpenFlags},
+    ioctl::{Arg, IoctlOp},
+    memory::{Access, MemoryKind, MemoryOp},
+    pci::{Chain, HostAction, PciOp},
+    process::{Fault, Limit, LockedVm, ProcessOp, Resource},
+};
+pub use operand::{Left, Target, Use};
 pub use outcome::{Attempt, Dma, DmaEnd, Failure, Injected, Observed, Outcome};
-pub use plan::{
-    Access, Account, Arg, Chain, Engine, FailNth, Fault, HostAction, Location, Memory, Op,
-    OpenFlags, Patch, Plan, Resource, Save, Slot, Value, Width,
+pub use plan::Plan;
+pub use value::{
+    Counter, Fd, Location, NewFd, NewMapping, Number, Patch, Returned, Save, Slot, Timeout, Value,
+    Width,
 };
 
 /// Revision of everything in this crate; both ends compare it in the handshake.

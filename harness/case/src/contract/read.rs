@@ -10,7 +10,8 @@ use crate::{
     fields::Fields,
     node::{Name, Node, Tree},
     problem::Problem,
-    steps::{Step, step::read_end},
+    steps::Step,
+    value,
 };
 
 /// The contract of one ioctl.
@@ -278,7 +279,7 @@ fn read_all(steps: &[Node], preludes: &Preludes) -> Result<Vec<Step>, Problem> {
 fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
     let entries = body.entries()?;
     let errno = entries.iter().find(|(key, _)| key.text == "errno");
-    let end = errno.map(|(_, node)| read_end(node)).transpose()?;
+    let end = errno.map(|(_, node)| value::end(node)).transpose()?;
     let rest = entries.iter().filter(|(key, _)| key.text != "errno");
     let body = Node {
         at: body.at,
@@ -297,7 +298,7 @@ fn read_exceptions(node: &Node) -> Result<Vec<(Name, Exception)>, Problem> {
 impl Exception {
     fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "exception")?;
-        let end = fields.take("errno").map(read_end).transpose()?;
+        let end = fields.take("errno").map(value::end).transpose()?;
         let done = fields.take("done").map_or(Ok(false), read_done)?;
         let xfail = fields.text("xfail")?.map(|text| text.trim().to_owned());
         let reason = fields.text("reason")?;

@@ -8,7 +8,7 @@ use crate::{
     contract::family::Defect,
     node::{Node, Tree},
     problem::Problem,
-    steps::ioctl::{element_of, payload_of},
+    steps::ioctl::payload::{element_of, payload_of},
     value,
 };
 

@@ -1,145 +1,133 @@
-//! `dma` and `phys`: what a device can reach.
+//! What a device can reach.
 
-use wire::{Op, Value};
+use wire::{DmaOp, Returned, Value};
 
 use crate::{
     build::Builder,
     expect::{Expect, Layout, WantEnd},
-    fields::Fields,
-    node::Node,
+    input::{SlotName, Word, body, words},
+    node::At,
     problem::Problem,
     role::Role,
-    steps::ioctl::show,
-    value,
+    steps::Action,
+    value::show,
 };
 
-/// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
-///
-/// The page is filled before, so both outcomes are seen in memory as well as in the device.
-/// `plan: lands` or `plan: blocked` says what a kernel that conforms to the plan would show.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dma {
-    from: Role,
-    iova: Value,
-    page: Value,
-    lands: bool,
-    plan_lands: Option<bool>,
+words!(DmaEnding);
+
+body! {
+    /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
+    ///
+    /// The page is filled before, so both outcomes are seen in memory as well as in the device.
+    pub struct Dma in "dma" if Dma::check {
+        /// The device.
+        from: Role,
+        /// The address that it writes to.
+        iova: Value,
+        /// A page of the process, which has to receive what the device writes.
+        lands: Option<Value>,
+        /// A page of the process, which has to stay as it is: the DMA is refused.
+        blocked: Option<Value>,
+        /// What a kernel that conforms to the plan of 2021 would show.
+        plan: Option<DmaEnding>,
+    }
+}
+
+/// How a DMA ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DmaEnding {
+    /// It arrives.
+    Lands,
+    /// It is refused.
+    Blocked,
+}
+
+impl Word for DmaEnding {
+    const WHAT: &'static str = "end of a DMA";
+    const ALL: &'static [(&'static str, Self)] =
+        &[("lands", Self::Lands), ("blocked", Self::Blocked)];
 }
 
 impl Dma {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "dma")?;
-        let from = Role::read_device(fields.need("from")?)?;
-        let iova = value::value(fields.need("iova")?)?;
-        let (page, lands) = match (fields.take("lands"), fields.take("blocked")) {
-            (Some(page), None) => (value::value(page)?, true),
-            (None, Some(page)) => (value::value(page)?, false),
-            _ => return Err(Problem::other(body.at, "give one of `lands` and `blocked`")),
-        };
-        let plan_lands = fields.take("plan").map(read_plan).transpose()?;
-        fields.finish()?;
-        Ok(Self {
-            from,
-            iova,
-            page,
-            lands,
-            plan_lands,
-        })
+    fn check(&self, at: At) -> Result<(), Problem> {
+        self.end()
+            .map(drop)
+            .ok_or_else(|| Problem::other(at, "give one of `lands` and `blocked`"))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        let end = if self.lands { "lands" } else { "is blocked" };
+    fn end(&self) -> Option<(&Value, DmaEnding)> {
+        match (&self.lands, &self.blocked) {
+            (Some(page), None) => Some((page, DmaEnding::Lands)),
+            (None, Some(page)) => Some((page, DmaEnding::Blocked)),
+            _ => None,
+        }
+    }
+}
+
+impl Action for Dma {
+    fn label(&self) -> String {
+        let end = if self.lands.is_some() {
+            "lands"
+        } else {
+            "is blocked"
+        };
         format!("DMA from {} to {} {end}", self.from, show(&self.iova))
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let device = to.cast.device(self.from)?;
         let engine = device
             .engine
             .ok_or_else(|| format!("{} to do DMA on demand", self.from))?;
-        let end = |lands| match lands {
-            true => WantEnd::Lands {
+        let (page, ending) = self.end().ok_or("a page to look at")?;
+        let end = |ending| match ending {
+            DmaEnding::Lands => WantEnd::Lands {
                 signature: device.signature.clone(),
             },
-            false => WantEnd::Blocked,
+            DmaEnding::Blocked => WantEnd::Blocked,
         };
-        if let Some(lands) = self.plan_lands {
-            to.plan(end(lands));
+        if let Some(planned) = self.plan {
+            to.plan(end(planned));
         }
-        let op = Op::Dma {
+        let op = DmaOp::Dma {
             device: device.name.clone(),
             engine,
             iova: self.iova.clone(),
-            watch: self.page.clone(),
+            watch: page.clone(),
         };
-        let expect = Expect::ending(end(self.lands));
-        if self.lands {
-            to.push_dma(op, expect, Layout::Nothing);
-        } else {
-            to.push(op, expect, Layout::Nothing);
+        let expect = Expect::ending(end(ending));
+        match ending {
+            DmaEnding::Lands => to.push_dma(op, expect, Layout::Nothing),
+            DmaEnding::Blocked => to.push(op, expect, Layout::Nothing),
         }
         Ok(())
     }
 }
 
-fn read_plan(node: &Node) -> Result<bool, Problem> {
-    match node.text()? {
-        "lands" => Ok(true),
-        "blocked" => Ok(false),
-        other => {
-            let known = ["lands", "blocked"];
-            Err(Problem::unknown_name(node.at, "end of a DMA", other, known))
-        }
+body! {
+    /// `phys: {of: $page, save: pa}`
+    pub struct Phys in "phys" {
+        /// The page.
+        of: Value,
+        /// The name for its physical address.
+        save: SlotName,
     }
 }
 
-/// `phys: {of: $page, save: pa}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Phys {
-    of: Value,
-    save: String,
-}
-
-impl Phys {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "phys")?;
-        let of = value::value(fields.need("of")?)?;
-        let node = fields.need("save")?;
-        let save = node.text()?.to_owned();
-        value::check_name(node, &save)?;
-        fields.finish()?;
-        Ok(Self { of, save })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for Phys {
+    fn label(&self) -> String {
         format!("physical address of {}", show(&self.of))
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.prepare(Op::Phys {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(DmaOp::Phys {
             at: self.of.clone(),
-            save: self.save.clone(),
+            save: Returned(self.save.0.clone()),
         });
         Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
     }
 }

@@ -1,68 +1,107 @@
-//! `events` and `signal`: both ends of an eventfd.
+//! Both ends of an eventfd.
 
-use wire::{Op, Value};
+use wire::{EventOp, NewFd, Timeout, Value};
 
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
-    fields::Fields,
+    input::{Input, SlotName, body},
     node::Node,
     problem::Problem,
-    steps::ioctl::read_want,
-    value,
+    spec::Spec,
+    steps::Action,
 };
 
-/// How long an event may take that is to come.
+/// How long an event may take that has to come.
 const COMING_MS: u64 = 2000;
-/// How long is waited for an event that is not to come: those of an emulated device are
-/// there within microseconds, as the control in the same case shows.
+/// How long to wait for an event that must not come: those of an emulated device are there
+/// within microseconds, as the control in the same case shows.
 const ABSENT_MS: u64 = 5;
 
-/// `events: {on: irq, count: 1}`: waits until the eventfd was signalled, and takes the count;
-/// `count: 0` says that nothing comes.
+/// `eventfd: irq`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Events {
-    on: String,
-    count: Want,
-    timeout_ms: u64,
-}
+pub struct Eventfd(SlotName);
 
-impl Events {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "events")?;
-        let on = read_name(fields.need("on")?)?;
-        let count = read_want(fields.need("count")?, value::value)?;
-        let none = count == Want::Is(Value::Const(0));
-        let usual = if none { ABSENT_MS } else { COMING_MS };
-        let timeout_ms = fields.number("ms")?.unwrap_or(usual);
-        fields.finish()?;
-        Ok(Self {
-            on,
-            count,
-            timeout_ms,
-        })
+impl Input for Eventfd {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        SlotName::read(node).map(Self)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+    fn spec() -> Spec {
+        SlotName::spec()
+    }
+}
+
+impl Action for Eventfd {
+    fn label(&self) -> String {
+        format!("eventfd {}", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let save = NewFd(self.0.0.clone());
+        to.prepare(EventOp::Eventfd { save });
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+body! {
+    /// `wait: {on: irq, ms: 1000, ready: true}`
+    pub struct Wait in "wait" {
+        /// The descriptor.
+        on: SlotName,
+        /// How long to wait, in milliseconds.
+        ms: u64 = 2000,
+        /// Whether it has to become readable.
+        ready: bool = true,
+    }
+}
+
+impl Action for Wait {
+    fn label(&self) -> String {
+        format!("wait for {}", self.on)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let mut expect = Expect::SUCCESS;
+        expect.returns = Some(Want::Is(Value::Const(u64::from(self.ready))));
+        let op = EventOp::Wait {
+            fd: self.on.fd(),
+            timeout: Timeout(self.ms),
+        };
+        to.push(op, expect, Layout::Nothing);
+        Ok(())
+    }
+}
+
+body! {
+    /// `events: {on: irq, count: 1}`
+    pub struct Events in "events" {
+        /// The eventfd.
+        on: SlotName,
+        /// The count to take from it; 0 says that no event comes.
+        count: Want,
+        /// How long to wait, in milliseconds: 2000, or 5 where no event has to come.
+        ms: Option<u64>,
+    }
+}
+
+impl Action for Events {
+    fn label(&self) -> String {
         format!("events on {}", self.on)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let mut expect = Expect::SUCCESS;
         expect.returns = Some(self.count.clone());
-        let op = Op::Events {
-            fd: slot(&self.on),
-            timeout_ms: self.timeout_ms,
+        let none = self.count == Want::Is(Value::Const(0));
+        let usual = if none { ABSENT_MS } else { COMING_MS };
+        let op = EventOp::Events {
+            fd: self.on.fd(),
+            timeout: Timeout(self.ms.unwrap_or(usual)),
         };
         to.push(op, expect, Layout::Nothing);
         Ok(())
@@ -71,42 +110,29 @@ impl Events {
 
 /// `signal: irq`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Signal(String);
+pub struct Signal(SlotName);
 
-impl Signal {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        read_name(body).map(Self)
+impl Input for Signal {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        SlotName::read(node).map(Self)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+    fn spec() -> Spec {
+        SlotName::spec()
+    }
+}
+
+impl Action for Signal {
+    fn label(&self) -> String {
         format!("signal {}", self.0)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.prepare(Op::Signal { fd: slot(&self.0) });
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(EventOp::Signal { fd: self.0.fd() });
         Ok(())
     }
-}
 
-fn read_name(node: &Node) -> Result<String, Problem> {
-    let name = node.text()?;
-    value::check_name(node, name)?;
-    Ok(name.to_owned())
-}
-
-fn slot(name: &str) -> Value {
-    Value::Slot {
-        name: name.to_owned(),
-        add: 0,
+    fn asserts(&self) -> bool {
+        false
     }
 }

@@ -1,110 +1,643 @@
-//! `read_file`, `write_file`, `random`, `fault`.
+//! Files: device nodes, the regions of a device through its descriptor, queues of events, sysfs
+//! and procfs.
 
-use wire::{Location, Op};
+use wire::{FileOp, Location, NewFd, Number, OpenFlags, Patch, Timeout, Value, Width};
 
 use crate::{
     build::Builder,
-    expect::{Expect, Layout, WantData, WantEnd},
-    fields::Fields,
-    node::Node,
+    expect::{Expect, Layout, Want, WantData, WantEnd},
+    input::{Ends, Input, Named, SlotName, Word, body, words},
+    node::{At, Node, Tree},
     problem::Problem,
-    steps::step::read_errno,
+    role::{Function, Member, Role, Shape},
+    spec::Spec,
+    steps::{
+        Action,
+        registers::{Offset, Region, check_number, check_run},
+    },
+    value::{self, show},
 };
 
-/// `read_file: {path: "/sys/kernel/iommu_groups/{group}/type", text: identity}`
+words!(OpenFlags);
+
+/// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
+///
+/// `group.0@10.0` is a function on the bus of group.0, such as one that the case creates, and
+/// `group of group.0@10.0` its group. `$g` is the file that a descriptor is of, also when its name
+/// is gone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReadFile {
-    path: String,
-    data: WantData,
-    end: WantEnd,
+pub struct Open(Named<Opened>);
+
+body! {
+    /// One thing to open.
+    pub struct Opened in "open", or(Opened::short, Spec::Text) {
+        /// What to open.
+        at: OpenTarget,
+        /// For which access.
+        flags: OpenFlags = OpenFlags::ReadWrite,
+        /// How the name of the node begins: `noiommu-` for a device without an IOMMU.
+        starts: String = String::new(),
+        /// How the call ends.
+        errno: Ends,
+    }
 }
 
-impl ReadFile {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "read_file")?;
-        let path = fields.need("path")?.text()?.to_owned();
-        let text = fields
-            .text("text")?
-            .map(|text| WantData::Text(text.to_owned()));
-        let word = fields
-            .text("word")?
-            .map(|word| WantData::Word(word.to_owned()));
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            path,
-            data: text.or(word).unwrap_or(WantData::Anything),
-            end,
+impl Word for OpenFlags {
+    const WHAT: &'static str = "open flag";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("O_RDWR", Self::ReadWrite),
+        ("O_RDONLY", Self::ReadOnly),
+        ("O_WRONLY", Self::WriteOnly),
+    ];
+}
+
+impl Opened {
+    fn short(node: &Node) -> Result<Option<Self>, Problem> {
+        if !matches!(node.tree, Tree::Text(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            at: OpenTarget::read(node)?,
+            flags: OpenFlags::ReadWrite,
+            starts: String::new(),
+            errno: Ends(WantEnd::Success),
+        }))
+    }
+}
+
+/// What to open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OpenTarget {
+    /// A device or a group of the case.
+    Role(Role),
+    /// A path.
+    Path(String),
+    /// A function that the case creates.
+    Function(Function),
+    /// Its group.
+    GroupOf(Function),
+    /// The file of a descriptor.
+    Descriptor(Value),
+}
+
+impl Input for Open {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Named::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Named::<Opened>::spec()
+    }
+}
+
+impl Action for Open {
+    fn label(&self) -> String {
+        let targets = self.0.0.iter().map(|(_, one)| one.at.to_string());
+        format!("open {}", targets.collect::<Vec<_>>().join(", "))
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (name, one) in &self.0.0 {
+            // An open that has to fail may be about the very absence.
+            if one.errno.succeeds() {
+                to.cast.need_feature(one.at.feature())?;
+            }
+            let op = FileOp::Open {
+                at: one.at.location(&one.starts, to)?,
+                flags: one.flags,
+                save: NewFd(name.0.clone()),
+            };
+            to.push(op, Expect::ending(one.errno.0.clone()), Layout::Nothing);
+        }
+        Ok(())
+    }
+
+    fn is_one_call(&self) -> bool {
+        self.0.0.len() == 1
+    }
+}
+
+impl Input for OpenTarget {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let text = node.text()?;
+        if text.starts_with('$') {
+            return value::value(node).map(Self::Descriptor);
+        }
+        if text.starts_with('/') {
+            return Ok(Self::Path(text.to_owned()));
+        }
+        let group_of = text.strip_prefix("group of ").and_then(Function::named);
+        let created = group_of.map(Self::GroupOf);
+        let created = created.or_else(|| Function::named(text).map(Self::Function));
+        let known = created.or_else(|| Role::named(text).map(Self::Role));
+        known.ok_or_else(|| {
+            let known = [
+                "group",
+                "group.0",
+                "group.1",
+                "group.native",
+                "other.0",
+                "mdev.0",
+            ];
+            Problem::unknown_name(node.at, "thing to open", text, known)
         })
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("read {}", self.path)
+    fn spec() -> Spec {
+        Spec::Text
+    }
+}
+
+impl OpenTarget {
+    /// The feature of a kernel that has it.
+    fn feature(&self) -> Option<&'static str> {
+        match self {
+            Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
+            Self::Path(path) if path == "/dev/vfio/vfio" => Some("vfio_group"),
+            Self::Path(_) | Self::Descriptor(_) => None,
+            Self::GroupOf(_)
+            | Self::Role(Role {
+                member: Member::Whole,
+                ..
+            }) => Some("vfio_group"),
+            Self::Role(_) | Self::Function(_) => Some("vfio_cdev"),
+        }
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let at = Location::Path(to.cast.fill(&self.path)?);
-        let mut expect = Expect::ending(self.end.clone());
-        expect.data = self.data.clone();
-        to.push(Op::ReadFile { at }, expect, Layout::Text);
+    fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
+        match self {
+            Self::Path(path) => Ok(Location::Path(to.cast.fill(path)?)),
+            Self::Descriptor(fd) => Ok(Location::Descriptor(wire::Fd(fd.clone()))),
+            // A group made up for a device without an IOMMU has no number before it is there.
+            Self::Role(Role {
+                member: Member::Whole,
+                ..
+            }) if !starts.is_empty() => Ok(Location::Entry {
+                directory: "/sys/class/vfio".to_owned(),
+                starts: starts.to_owned(),
+                prefix: "/dev/vfio/".to_owned(),
+            }),
+            Self::Role(Role {
+                which,
+                member: Member::Whole,
+            }) => Ok(Location::Path(format!(
+                "/dev/vfio/{}",
+                to.cast.group(*which)?.number()?
+            ))),
+            Self::Role(role) => {
+                let bus = match to.cast.group(role.which)?.shape {
+                    Shape::Mdev => "mdev",
+                    _ => "pci",
+                };
+                Ok(node_of(bus, &to.cast.device(*role)?.name, starts))
+            }
+            Self::Function(function) => Ok(node_of("pci", &to.cast.function(function)?, starts)),
+            Self::GroupOf(function) => {
+                let name = to.cast.function(function)?;
+                Ok(Location::Link {
+                    link: format!("/sys/bus/pci/devices/{name}/iommu_group"),
+                    prefix: format!("/dev/vfio/{starts}"),
+                })
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for OpenTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Role(role) => write!(f, "{role}"),
+            Self::Path(path) => f.write_str(path),
+            Self::Descriptor(Value::Slot { name, .. }) => write!(f, "the file of {name}"),
+            Self::Descriptor(Value::Const(fd)) => write!(f, "the file of {fd}"),
+            Self::Function(function) => write!(f, "{function}"),
+            Self::GroupOf(function) => write!(f, "group of {function}"),
+        }
+    }
+}
+
+/// The device node of a device, whose number changes with each driver.
+fn node_of(bus: &str, name: &str, starts: &str) -> Location {
+    Location::Entry {
+        directory: format!("/sys/bus/{bus}/devices/{name}/vfio-dev"),
+        starts: starts.to_owned(),
+        prefix: "/dev/vfio/devices/".to_owned(),
+    }
+}
+
+/// `close: a`, `close: [a, b]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Close(Vec<SlotName>);
+
+impl Input for Close {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Vec::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Vec::<SlotName>::spec()
+    }
+}
+
+impl Action for Close {
+    fn label(&self) -> String {
+        let names: Vec<_> = self.0.iter().map(|name| name.0.as_str()).collect();
+        format!("close {}", names.join(", "))
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for name in &self.0 {
+            to.push(
+                FileOp::Close { fd: name.fd() },
+                Expect::SUCCESS,
+                Layout::Nothing,
+            );
+        }
         Ok(())
     }
 }
 
-/// How long a file may take to say what is waited for.
-const DEADLINE_MS: u64 = 2000;
+/// Address that no process has mapped.
+const UNMAPPED: u64 = 0x10;
 
-/// `await_file: {path: "/sys/bus/pci/devices/{group.0}/power/runtime_status", text: suspended}`
+/// The buffer of a transfer, where the case chooses it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AwaitFile {
-    path: String,
-    text: String,
-    timeout_ms: u64,
+pub struct Pointer(Value);
+
+impl Input for Pointer {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        match &node.tree {
+            Tree::Text(text) if text == "unmapped" => Ok(Self(Value::Const(UNMAPPED))),
+            _ => value::value(node).map(Self),
+        }
+    }
+
+    fn spec() -> Spec {
+        Spec::Either(vec![Spec::Words(vec!["unmapped"]), Spec::Value])
+    }
 }
 
-impl AwaitFile {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "await_file")?;
-        let path = fields.need("path")?.text()?.to_owned();
-        let text = fields.need("text")?.text()?.to_owned();
-        let timeout_ms = fields.number("ms")?.unwrap_or(DEADLINE_MS);
-        fields.finish()?;
+body! {
+    /// `pread: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, length: 2, expect: [0x36, 0x1b]}`, or
+    /// with `width: 2` for a number: `expect: {has: PCI_COMMAND_MEMORY}`, `save: command`.
+    pub struct Pread in "pread" if Pread::check {
+        /// The descriptor.
+        on: SlotName,
+        /// The region of the device.
+        region: Option<Region>,
+        /// Where in the region, or in the file.
+        offset: Option<Value>,
+        /// The address of the buffer.
+        pointer: Option<Pointer>,
+        /// How many bytes are read, where that is not all.
+        returns: Option<u64>,
+        /// How the call ends.
+        errno: Ends,
+        /// How many bytes the number has that is read.
+        width: Option<Width>,
+        /// How many bytes to read.
+        length: u64 = 4,
+        /// What every byte is.
+        all: Option<u64>,
+        /// The number, or the bytes.
+        expect: Option<Box<Contents>>,
+        /// The name for the number.
+        save: Option<SlotName>,
+        /// Whether a run of more than 4 bytes of a BAR is memory and no register.
+        memory: bool,
+    }
+}
+
+/// A number, or bytes: which of them the rest of the step says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contents {
+    number: Result<Want, Problem>,
+    bytes: Result<Vec<u8>, Problem>,
+}
+
+impl Input for Contents {
+    fn read(node: &Node) -> Result<Self, Problem> {
         Ok(Self {
-            path,
-            text,
-            timeout_ms,
+            number: Want::read(node),
+            bytes: Vec::read(node),
         })
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+    fn spec() -> Spec {
+        Spec::Either(vec![Spec::Expected, Spec::list(Spec::Number)])
+    }
+}
+
+impl Pread {
+    fn check(&self, at: At) -> Result<(), Problem> {
+        let place = self.place();
+        self.data()?;
+        // A call that is refused reaches no register.
+        match self.width {
+            _ if !self.errno.succeeds() => Ok(()),
+            Some(width) => check_number(&place, width, at),
+            None => check_run(&place, self.length, self.memory, at),
+        }
+    }
+
+    fn place(&self) -> Offset {
+        Offset::new(self.region, self.offset.as_ref())
+    }
+
+    fn length(&self) -> u64 {
+        self.width.map_or(self.length, |width| width.bytes() as u64)
+    }
+
+    fn data(&self) -> Result<WantData, Problem> {
+        match (&self.expect, self.width) {
+            (Some(expect), Some(_)) => expect.number.clone().map(WantData::Number),
+            (Some(expect), None) => expect.bytes.clone().map(WantData::Bytes),
+            (None, _) => Ok(self
+                .all
+                .map_or(WantData::Anything, |byte| WantData::All(byte as u8))),
+        }
+    }
+
+    /// What is saved, and what is compared with it, is another one on another machine.
+    fn layout(&self, data: &WantData) -> Layout {
+        let saved = matches!(data, WantData::Number(Want::Is(Value::Slot { .. })));
+        match saved || self.save.is_some() {
+            true => Layout::Volatile,
+            false => Layout::Bytes,
+        }
+    }
+}
+
+/// A transfer that succeeds is whole, unless the case says how much of it is done.
+fn transferred(ends: &Ends, returns: Option<u64>, length: u64) -> Expect {
+    let mut expect = Expect::ending(ends.0.clone());
+    if ends.succeeds() {
+        expect.returns = Some(Want::Is(Value::Const(returns.unwrap_or(length))));
+    }
+    expect
+}
+
+impl Action for Pread {
+    fn label(&self) -> String {
+        format!("pread of {}", self.on)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let (fd, offset, length) = (self.on.fd(), self.place().value, self.length());
+        let op = match &self.pointer {
+            Some(Pointer(at)) => FileOp::Transfer {
+                fd,
+                write: false,
+                offset,
+                length,
+                at: at.clone(),
+            },
+            None => FileOp::Pread {
+                fd,
+                offset,
+                length,
+                save: self.save.as_ref().map(|save| Number(save.0.clone())),
+            },
+        };
+        let mut expect = transferred(&self.errno, self.returns, length);
+        expect.data = self.data().unwrap_or(WantData::Anything);
+        let layout = self.layout(&expect.data);
+        to.push(op, expect, layout);
+        Ok(())
+    }
+}
+
+body! {
+    /// `pwrite: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, offset: 4, bytes: [6, 0]}`, or
+    /// `width: 2, value: [PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER]`.
+    pub struct Pwrite in "pwrite" if Pwrite::check {
+        /// The descriptor.
+        on: SlotName,
+        /// The region of the device.
+        region: Option<Region>,
+        /// Where in the region, or in the file.
+        offset: Option<Value>,
+        /// The address of the bytes.
+        pointer: Option<Pointer>,
+        /// How many bytes are written, where that is not all.
+        returns: Option<u64>,
+        /// How the call ends.
+        errno: Ends,
+        /// How many bytes the number has that is written.
+        width: Option<Width>,
+        /// The number to write.
+        value: Option<Value>,
+        /// The bytes to write.
+        bytes: Option<Vec<u8>>,
+        /// Whether a run of more than 4 bytes of a BAR is memory and no register.
+        memory: bool,
+    }
+}
+
+impl Pwrite {
+    fn check(&self, at: At) -> Result<(), Problem> {
+        let place = self.place();
+        let (bytes, _) = self.bytes(at)?;
+        match self.width {
+            _ if !self.errno.succeeds() => Ok(()),
+            Some(width) => check_number(&place, width, at),
+            None => check_run(&place, bytes.len() as u64, self.memory, at),
+        }
+    }
+
+    fn place(&self) -> Offset {
+        Offset::new(self.region, self.offset.as_ref())
+    }
+
+    fn bytes(&self, at: At) -> Result<(Vec<u8>, Vec<Patch>), Problem> {
+        let missing = |key| Problem::missing(at, key, "pwrite");
+        match (self.width, &self.value, &self.bytes) {
+            (None, None, Some(bytes)) => Ok((bytes.clone(), Vec::new())),
+            (None, Some(_), _) => Err(missing("width")),
+            (None, None, None) => Err(missing("bytes")),
+            (Some(_), None, _) => Err(missing("value")),
+            (Some(_), Some(_), Some(_)) => {
+                Err(Problem::other(at, "give one of `value` and `bytes`"))
+            }
+            (Some(width), Some(value), None) => number_bytes(value, width, at),
+        }
+    }
+}
+
+fn number_bytes(value: &Value, width: Width, at: At) -> Result<(Vec<u8>, Vec<Patch>), Problem> {
+    match value {
+        Value::Const(number) if width != Width::W8 && number >> (width.bytes() * 8) != 0 => {
+            let what = format!("a number of {} bytes", width.bytes());
+            Err(Problem::expected(at, &what, &format!("{number:#x}")))
+        }
+        Value::Const(number) => Ok((number.to_le_bytes()[..width.bytes()].to_vec(), Vec::new())),
+        value => {
+            let patch = Patch {
+                offset: 0,
+                width,
+                value: value.clone(),
+            };
+            Ok((vec![0; width.bytes()], vec![patch]))
+        }
+    }
+}
+
+impl Action for Pwrite {
+    fn label(&self) -> String {
+        format!("pwrite to {} at {}", self.on, show(&self.place().value))
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let (fd, offset) = (self.on.fd(), self.place().value);
+        let (bytes, patches) = self.bytes(to.place()).unwrap_or_default();
+        let length = bytes.len() as u64;
+        let op = match &self.pointer {
+            Some(Pointer(at)) => FileOp::Transfer {
+                fd,
+                write: true,
+                offset,
+                length,
+                at: at.clone(),
+            },
+            None => FileOp::Pwrite {
+                fd,
+                offset,
+                bytes,
+                patches,
+            },
+        };
+        let expect = transferred(&self.errno, self.returns, length);
+        to.push(op, expect, Layout::Nothing);
+        Ok(())
+    }
+}
+
+body! {
+    /// `read: {on: faults, into: $buffer, length: 0x30, returns: 0x30, errno: EINVAL}`
+    pub struct Read in "read" {
+        /// The descriptor.
+        on: SlotName,
+        /// The address of the buffer.
+        into: Value,
+        /// How many bytes to read.
+        length: u64,
+        /// How many bytes are read, where that is not all.
+        returns: Option<u64>,
+        /// How the call ends.
+        errno: Ends,
+    }
+}
+
+impl Action for Read {
+    fn label(&self) -> String {
+        format!("read of {}", self.on)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = FileOp::Read {
+            fd: self.on.fd(),
+            into: self.into.clone(),
+            length: self.length,
+        };
+        let expect = transferred(&self.errno, self.returns, self.length);
+        to.push(op, expect, Layout::Nothing);
+        Ok(())
+    }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
+}
+
+body! {
+    /// `write: {on: faults, from: $buffer, length: 0x10, returns: 0x10, errno: EINVAL}`
+    pub struct Write in "write" {
+        /// The descriptor.
+        on: SlotName,
+        /// The address of the bytes.
+        from: Value,
+        /// How many bytes to write.
+        length: u64,
+        /// How many bytes are written, where that is not all.
+        returns: Option<u64>,
+        /// How the call ends.
+        errno: Ends,
+    }
+}
+
+impl Action for Write {
+    fn label(&self) -> String {
+        format!("write to {}", self.on)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = FileOp::Write {
+            fd: self.on.fd(),
+            from: self.from.clone(),
+            length: self.length,
+        };
+        let expect = transferred(&self.errno, self.returns, self.length);
+        to.push(op, expect, Layout::Nothing);
+        Ok(())
+    }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
+}
+
+body! {
+    /// `read_file: {path: "/sys/kernel/iommu_groups/{group}/type", text: identity}`
+    pub struct ReadFile in "read_file" {
+        /// The path.
+        path: String,
+        /// What the file says.
+        text: Option<String>,
+        /// A word that the file says among others.
+        word: Option<String>,
+        /// How reading it ends.
+        errno: Ends,
+    }
+}
+
+impl Action for ReadFile {
+    fn label(&self) -> String {
+        format!("read {}", self.path)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let at = Location::Path(to.cast.fill(&self.path)?);
+        let mut expect = Expect::ending(self.errno.0.clone());
+        let text = self.text.clone().map(WantData::Text);
+        let word = self.word.clone().map(WantData::Word);
+        expect.data = text.or(word).unwrap_or(WantData::Anything);
+        to.push(FileOp::ReadFile { at }, expect, Layout::Text);
+        Ok(())
+    }
+}
+
+body! {
+    /// `await_file: {path: "/sys/bus/pci/devices/{group.0}/power/runtime_status", text: suspended}`
+    pub struct AwaitFile in "await_file" {
+        /// The path.
+        path: String,
+        /// What the file has to say.
+        text: String,
+        /// How long to wait, in milliseconds.
+        ms: u64 = 2000,
+    }
+}
+
+impl Action for AwaitFile {
+    fn label(&self) -> String {
         format!("wait for {} in {}", self.text, self.path)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::AwaitFile {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = FileOp::AwaitFile {
             at: Location::Path(to.cast.fill(&self.path)?),
             text: self.text.clone(),
-            timeout_ms: self.timeout_ms,
+            timeout: Timeout(self.ms),
         };
         let mut expect = Expect::SUCCESS;
         expect.data = WantData::Text(self.text.clone());
@@ -113,150 +646,71 @@ impl AwaitFile {
     }
 }
 
-/// `write_file: {path: /sys/..., text: "1", after: "0", errno: EBUSY}`
-///
-/// `after` is written when the case is over, however it ends: the file is of the whole guest.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WriteFile {
-    path: String,
-    text: String,
-    after: Option<String>,
-    end: WantEnd,
+body! {
+    /// `write_file: {path: /sys/..., text: "1", after: "0", errno: EBUSY}`
+    pub struct WriteFile in "write_file" {
+        /// The path.
+        path: String,
+        /// What to write.
+        text: String,
+        /// What to write when the case is over, however it ends: the file is of the whole guest.
+        after: Option<String>,
+        /// How writing it ends.
+        errno: Ends,
+    }
 }
 
-impl WriteFile {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "write_file")?;
-        let path = fields.need("path")?.text()?.to_owned();
-        let text = fields.need("text")?.text()?.to_owned();
-        let after = fields.text("after")?.map(str::to_owned);
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            path,
-            text,
-            after,
-            end,
-        })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for WriteFile {
+    fn label(&self) -> String {
         format!("write {} to {}", self.text, self.path)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let at = Location::Path(to.cast.fill(&self.path)?);
         let text = to.cast.fill(&self.text)?;
         if let Some(after) = &self.after {
             to.touch_file(at.clone(), after);
         }
-        to.push(
-            Op::WriteFile { at, text },
-            Expect::ending(self.end.clone()),
-            Layout::Nothing,
-        );
+        let expect = Expect::ending(self.errno.0.clone());
+        to.push(FileOp::WriteFile { at, text }, expect, Layout::Nothing);
         Ok(())
     }
-}
 
-/// `random: {bytes: 16}`: the native driver of the only bound random number device fetches
-/// them by DMA. `errno: ENODEV` where no such device is bound.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Random {
-    bytes: u64,
-    end: WantEnd,
-}
-
-impl Random {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "random")?;
-        let bytes = fields.number("bytes")?.unwrap_or(16);
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self { bytes, end })
+    fn is_one_call(&self) -> bool {
+        true
     }
+}
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+body! {
+    /// `random: {bytes: 16}`
+    ///
+    /// The driver of the only bound random number device fetches them by DMA.
+    pub struct Random in "random" {
+        /// How many.
+        bytes: u64 = 16,
+        /// How reading them ends: ENODEV where no such device is bound.
+        errno: Ends,
+    }
+}
+
+impl Action for Random {
+    fn label(&self) -> String {
         "random bytes through the native driver".to_owned()
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::ReadDevice {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = FileOp::ReadDevice {
             path: "/dev/hwrng".to_owned(),
             length: self.bytes,
-            timeout_ms: 2000,
+            timeout: Timeout(2000),
         };
-        let mut expect = Expect::ending(self.end.clone());
-        if self.end == WantEnd::Success {
+        let mut expect = Expect::ending(self.errno.0.clone());
+        if self.errno.succeeds() {
             expect.data = WantData::Length(usize::try_from(self.bytes).unwrap_or(usize::MAX));
             to.push_dma(op, expect, Layout::Volatile);
         } else {
             to.push(op, expect, Layout::Volatile);
         }
-        Ok(())
-    }
-}
-
-/// `fault: panic`: only for the tests of the harness.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault(wire::Fault);
-
-const FAULTS: [(&str, wire::Fault); 8] = [
-    ("none", wire::Fault::None),
-    ("panic", wire::Fault::PanicKernel),
-    ("hang", wire::Fault::Hang),
-    ("kill_agent", wire::Fault::KillAgent),
-    ("warn", wire::Fault::Warn),
-    ("die", wire::Fault::Die),
-    ("garbage", wire::Fault::Garbage),
-    ("lock_memory", wire::Fault::LockMemory),
-];
-
-impl Fault {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let name = body.text()?;
-        let found = FAULTS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, fault)| Self(*fault)).ok_or_else(|| {
-            Problem::unknown_name(body.at, "fault", name, FAULTS.map(|(name, _)| name))
-        })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("fault {:?}", self.0)
-    }
-
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.push(Op::Fault(self.0), Expect::SUCCESS, Layout::Nothing);
         Ok(())
     }
 }

@@ -1,346 +1,247 @@
-//! `memory`, `mmap`, `munmap`, `load`, `store`, `touch`, `peek`.
+//! Memory of the process, regions of devices, and files that are memory.
 
-use wire::{Access, Memory as Kind, Op, Value, Width};
+use wire::{Access, MemoryKind, MemoryOp, NewFd, NewMapping, Value, Width};
 
 use crate::{
     build::Builder,
-    expect::{Expect, FieldWant, Layout, Want, WantData, WantEnd},
-    fields::Fields,
-    node::{Node, Tree},
+    expect::{Expect, FieldWant, Layout, Want, WantData},
+    input::{Ends, Input, Named, Raises, SlotName, Word, body, words},
+    node::{At, Node, Tree},
     problem::Problem,
-    steps::{ioctl, registers::Registers, step::read_errno},
-    value,
+    spec::{Key, Presence, Spec},
+    steps::{
+        Action,
+        ioctl::fields::{FieldWants, Saves, read_struct, width_of},
+        registers::{Offset, Region, Registers},
+    },
+    value::{self, show},
 };
 
+words!(MemoryKind, Access, Seal);
+
 /// Byte that fills memory unless a case says otherwise: an untouched page is recognised.
-pub const FILL: u8 = 0xa5;
+const FILL: u8 = 0xa5;
 
 /// `memory: {page: 0x1000, ranges: {size: 0x1000, fill: 0, kind: shared, put: [...]}}`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Memory(Vec<Area>);
+pub struct Memory(Named<Area>);
 
-#[derive(Debug, Clone, PartialEq)]
-struct Area {
-    slot: String,
-    kind: Kind,
-    length: u64,
-    fill: u8,
-    put: Vec<(u64, Width, Value)>,
-}
-
-impl Memory {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut areas = Vec::new();
-        for (name, node) in body.entries()? {
-            value::check_name(
-                &Node {
-                    at: name.at,
-                    tree: Tree::Null,
-                },
-                &name.text,
-            )?;
-            areas.push(Area::read(&name.text, node)?);
-        }
-        Ok(Self(areas))
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|area| area.slot.as_str()).collect();
-        format!("memory {}", names.join(", "))
-    }
-
-    /// Adds its ops.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        for area in &self.0 {
-            if area.kind == Kind::Huge {
-                to.cast.need_feature(Some("hugepages"))?;
-            }
-            to.prepare(Op::Alloc {
-                memory: area.kind,
-                length: area.length,
-                fill: area.fill,
-                save: area.slot.clone(),
-            });
-            for (offset, width, put) in &area.put {
-                let at = Value::Slot {
-                    name: area.slot.clone(),
-                    add: *offset,
-                };
-                to.prepare(Op::Store {
-                    at,
-                    width: *width,
-                    value: put.clone(),
-                });
-            }
-        }
-        Ok(())
+body! {
+    /// An area of memory.
+    pub struct Area in "memory", or(Area::short, Spec::Number) {
+        /// Its size in bytes.
+        size: u64 = 0x1000,
+        /// What kind of memory it is.
+        kind: MemoryKind = MemoryKind::Anonymous,
+        /// Structs that it holds, one after the other.
+        put: Vec<Put>,
+        /// Every other byte of it: 0xa5, or 0 where something is put.
+        fill: Option<u64>,
     }
 }
 
 impl Area {
-    fn read(slot: &str, node: &Node) -> Result<Self, Problem> {
-        let slot = slot.to_owned();
-        if let Tree::Int(length) = node.tree {
-            return Ok(Self {
-                slot,
-                kind: Kind::Anonymous,
-                length,
-                fill: FILL,
+    fn short(node: &Node) -> Result<Option<Self>, Problem> {
+        Ok(match node.tree {
+            Tree::Int(size) => Some(Self {
+                size,
+                kind: MemoryKind::Anonymous,
                 put: Vec::new(),
-            });
-        }
-        let mut fields = Fields::of(node, "memory")?;
-        let length = fields.number("size")?.unwrap_or(0x1000);
-        let kind = fields.take("kind").map_or(Ok(Kind::Anonymous), read_kind)?;
-        let put = fields.take("put").map_or(Ok(Vec::new()), read_put)?;
-        let fill = if put.is_empty() { u64::from(FILL) } else { 0 };
-        let fill = fields.number("fill")?.unwrap_or(fill) as u8;
-        fields.finish()?;
-        Ok(Self {
-            slot,
-            kind,
-            length,
-            fill,
-            put,
+                fill: None,
+            }),
+            _ => None,
         })
     }
-}
 
-fn read_kind(node: &Node) -> Result<Kind, Problem> {
-    match node.text()? {
-        "anonymous" => Ok(Kind::Anonymous),
-        "shared" => Ok(Kind::Shared),
-        "read_only" => Ok(Kind::ReadOnly),
-        "no_access" => Ok(Kind::NoAccess),
-        "huge" => Ok(Kind::Huge),
-        other => {
-            let known = ["anonymous", "shared", "read_only", "no_access", "huge"];
-            Err(Problem::unknown_name(
-                node.at,
-                "kind of memory",
-                other,
-                known,
-            ))
-        }
+    fn fill(&self) -> u8 {
+        let usual = if self.put.is_empty() { FILL } else { 0 };
+        self.fill.map_or(usual, |fill| fill as u8)
     }
 }
 
-/// `put: [{struct: iommu_iova_range, start: 0, last: 0xfff}, ...]`, one after the other.
-fn read_put(node: &Node) -> Result<Vec<(u64, Width, Value)>, Problem> {
-    let mut puts = Vec::new();
-    let mut base = 0;
-    for item in node.items() {
-        let layout = read_struct(item)?;
-        for (key, value_node) in item
-            .entries()?
-            .iter()
-            .filter(|(key, _)| key.text != "struct")
-        {
+impl Word for MemoryKind {
+    const WHAT: &'static str = "kind of memory";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("anonymous", Self::Anonymous),
+        ("shared", Self::Shared),
+        ("read_only", Self::ReadOnly),
+        ("no_access", Self::NoAccess),
+        ("huge", Self::Huge),
+    ];
+}
+
+/// `{struct: iommu_iova_range, start: 0, last: 0xfff}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Put {
+    size: u64,
+    values: Vec<(u64, Width, Value)>,
+}
+
+impl Input for Put {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let entries = node.entries()?;
+        let named = entries.iter().find(|(key, _)| key.text == "struct");
+        let missing = || Problem::missing(node.at, "struct", "a struct in memory");
+        let layout = read_struct(&named.ok_or_else(missing)?.1)?;
+        let mut values = Vec::new();
+        for (key, node) in entries.iter().filter(|(key, _)| key.text != "struct") {
             let field = layout.field(&key.text).ok_or_else(|| {
                 let known = layout.fields.iter().map(|field| field.name);
                 Problem::unknown_key(key.at, &key.text, layout.name, known)
             })?;
-            let width = ioctl::width_of(field);
-            let put = value::field_value(value_node, field)?;
-            puts.push((base + u64::from(field.offset), width, put));
+            let value = value::field_value(node, field)?;
+            values.push((u64::from(field.offset), width_of(field), value));
         }
-        base += u64::from(layout.size);
+        let size = layout.size.into();
+        Ok(Self { size, values })
     }
-    Ok(puts)
+
+    fn spec() -> Spec {
+        Spec::Struct
+    }
 }
 
-fn read_struct(item: &Node) -> Result<&'static uapi::Struct, Problem> {
-    let entries = item.entries()?;
-    let node = entries
-        .iter()
-        .find(|(key, _)| key.text == "struct")
-        .map(|(_, node)| node);
-    let node = node.ok_or_else(|| Problem::missing(item.at, "struct", "a struct in memory"))?;
-    ioctl::read_struct(node)
+impl Input for Memory {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Named::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Named::<Area>::spec()
+    }
 }
 
-/// `mmap: {on: a, region: VFIO_PCI_BAR0_REGION_INDEX, length: 0x1000, save: bar, errno: EINVAL}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mmap {
-    on: String,
-    offset: Offset,
-    length: u64,
-    access: Access,
-    save: String,
-    end: WantEnd,
+impl Action for Memory {
+    fn label(&self) -> String {
+        format!("memory {}", self.0.names())
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (name, area) in &self.0.0 {
+            if area.kind == MemoryKind::Huge {
+                to.cast.need_feature(Some("hugepages"))?;
+            }
+            to.prepare(MemoryOp::Alloc {
+                kind: area.kind,
+                fill: area.fill(),
+                save: mapping(name, area.size),
+            });
+            area.compile_puts(name, to);
+        }
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+impl Area {
+    fn compile_puts(&self, name: &SlotName, to: &mut Builder<'_>) {
+        let mut base = 0;
+        for put in &self.put {
+            for (offset, width, value) in &put.values {
+                let at = Value::Slot {
+                    name: name.0.clone(),
+                    add: base + offset,
+                };
+                to.prepare(MemoryOp::Store {
+                    at,
+                    width: *width,
+                    value: value.clone(),
+                });
+            }
+            base += put.size;
+        }
+    }
+}
+
+fn mapping(name: &SlotName, length: u64) -> NewMapping {
+    let slot = name.0.clone();
+    NewMapping { length, slot }
+}
+
+body! {
+    /// `mmap: {on: a, region: VFIO_PCI_BAR0_REGION_INDEX, length: 0x1000, save: bar, errno: EINVAL}`
+    pub struct Mmap in "mmap" {
+        /// The descriptor.
+        on: SlotName,
+        /// The region of the device.
+        region: Option<Region>,
+        /// Where in the region, or in the file.
+        offset: Option<Value>,
+        /// How many bytes.
+        length: u64 = 0x1000,
+        /// What may be done with them.
+        access: Access = Access::ReadWrite,
+        /// The name for the address.
+        save: SlotName = SlotName("mapping".to_owned()),
+        /// How the call ends.
+        errno: Ends,
+    }
+}
+
+impl Word for Access {
+    const WHAT: &'static str = "access";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("read_write", Self::ReadWrite),
+        ("read_only", Self::ReadOnly),
+        ("copy_on_write", Self::CopyOnWrite),
+        ("execute", Self::Execute),
+    ];
 }
 
 impl Mmap {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "mmap")?;
-        let on = fields.need("on")?.text()?.to_owned();
-        let offset = read_offset(&mut fields)?;
-        let length = fields.number("length")?.unwrap_or(0x1000);
-        let access = match fields.take("access") {
-            None => Access::ReadWrite,
-            Some(node) => match node.text()? {
-                "read_write" => Access::ReadWrite,
-                "read_only" => Access::ReadOnly,
-                "copy_on_write" => Access::CopyOnWrite,
-                "execute" => Access::Execute,
-                other => {
-                    let known = ["read_write", "read_only", "copy_on_write", "execute"];
-                    return Err(Problem::unknown_name(node.at, "access", other, known));
-                }
-            },
-        };
-        let save = fields.text("save")?.unwrap_or("mapping").to_owned();
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            on,
-            offset,
-            length,
-            access,
-            save,
-            end,
-        })
+    fn place(&self) -> Offset {
+        Offset::new(self.region, self.offset.as_ref())
     }
+}
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for Mmap {
+    fn label(&self) -> String {
         format!("mmap of {}", self.on)
     }
 
-    /// What it has to do with registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers<'_> {
-        match self.offset.region() {
-            Some(_) => Registers::Mapped(&self.save),
+    fn registers(&self) -> Registers<'_> {
+        match self.place().region() {
+            Some(_) => Registers::Mapped(&self.save.0),
             None => Registers::Untouched,
         }
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Mmap {
-            fd: Value::Slot {
-                name: self.on.clone(),
-                add: 0,
-            },
-            offset: self.offset.value.clone(),
-            length: self.length,
+    fn is_one_call(&self) -> bool {
+        true
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = MemoryOp::Mmap {
+            fd: self.on.fd(),
+            offset: self.place().value,
             access: self.access,
-            save: self.save.clone(),
+            save: mapping(&self.save, self.length),
         };
-        to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
+        to.push(op, Expect::ending(self.errno.0.clone()), Layout::Nothing);
         Ok(())
     }
 }
 
-/// vfio-pci gives each region the file offset `index << 40`.
-const REGION_SHIFT: u32 = 40;
-
-/// A place in a file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offset {
-    /// From the start of the file.
-    pub value: Value,
-    /// The region of a device, where one is named.
-    region: Option<u64>,
-}
-
-impl Offset {
-    /// The region of a device: the one that is named, or the one in which the offset lies. Before
-    /// the first one ends it may be any file.
-    #[must_use]
-    pub fn region(&self) -> Option<u64> {
-        let (Value::Const(offset) | Value::Slot { add: offset, .. }) = &self.value;
-        let within = offset >> REGION_SHIFT;
-        self.region.or((within != 0).then_some(within))
-    }
-
-    /// How far it is behind an address that is aligned to a page, as far as that is known.
-    #[must_use]
-    pub fn known(&self) -> Option<u64> {
-        match self.value {
-            Value::Const(offset) => Some(offset),
-            Value::Slot { .. } => None,
-        }
+body! {
+    /// `munmap: {at: $bar, length: 0x1000}`
+    pub struct Munmap in "munmap" {
+        /// Where the mapping begins.
+        at: Value,
+        /// How many bytes.
+        length: u64 = 0x1000,
     }
 }
 
-/// Reads `region: INDEX` (plus `offset:` within it), or a bare `offset:`.
-///
-/// # Errors
-/// With the first thing that is wrong.
-pub fn read_offset(fields: &mut Fields<'_>) -> Result<Offset, Problem> {
-    let region = match fields.take("region").map(value::value).transpose()? {
-        None => None,
-        Some(Value::Const(index)) => Some(index),
-        Some(Value::Slot { .. }) => {
-            return Err(Problem::other(
-                fields.at(),
-                "a region is known before the run",
-            ));
-        }
-    };
-    let base = region.unwrap_or(0) << REGION_SHIFT;
-    let value = match fields.take("offset").map(value::value).transpose()? {
-        None => Value::Const(base),
-        Some(Value::Const(offset)) => Value::Const(base.wrapping_add(offset)),
-        Some(Value::Slot { name, add }) => Value::Slot {
-            name,
-            add: add.wrapping_add(base),
-        },
-    };
-    Ok(Offset { value, region })
-}
-
-/// `munmap: {at: $bar, length: 0x1000}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Munmap {
-    at: Value,
-    length: u64,
-}
-
-impl Munmap {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "munmap")?;
-        let at = value::value(fields.need("at")?)?;
-        let length = fields.number("length")?.unwrap_or(0x1000);
-        fields.finish()?;
-        Ok(Self { at, length })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for Munmap {
+    fn label(&self) -> String {
         "munmap".to_owned()
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Munmap {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = MemoryOp::Munmap {
             at: self.at.clone(),
             length: self.length,
         };
@@ -349,180 +250,109 @@ impl Munmap {
     }
 }
 
-fn read_width(fields: &mut Fields<'_>) -> Result<Width, Problem> {
-    let at = fields.at();
-    let bytes = fields.number("width")?.unwrap_or(4);
-    Width::of(bytes).ok_or_else(|| Problem::expected(at, "width 1, 2, 4 or 8", &bytes.to_string()))
+body! {
+    /// `load: {at: $bar, width: 4, expect: 0x1, signal: SIGBUS}`
+    pub struct Load in "load" {
+        /// The address.
+        at: Value,
+        /// How many bytes at once.
+        width: Width = Width::W4,
+        /// What is there.
+        expect: Option<Want>,
+        /// The signal that the load raises.
+        signal: Raises,
+    }
 }
 
-fn read_signal(fields: &mut Fields<'_>) -> Result<WantEnd, Problem> {
-    let signal = fields.take("signal").map(value::signal).transpose()?;
-    Ok(signal.map_or(WantEnd::Success, WantEnd::Signal))
-}
-
-/// `load: {at: $bar, width: 4, expect: 0x1, signal: SIGBUS}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Load {
-    at: Value,
-    width: Width,
-    expect: Option<crate::expect::Want>,
-    end: WantEnd,
-}
-
-impl Load {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "load")?;
-        let at = value::value(fields.need("at")?)?;
-        let width = read_width(&mut fields)?;
-        let expect = fields
-            .take("expect")
-            .map(|node| ioctl::read_want(node, value::value));
-        let expect = expect.transpose()?;
-        let end = read_signal(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            at,
-            width,
-            expect,
-            end,
-        })
+impl Action for Load {
+    fn label(&self) -> String {
+        format!("load from {}", show(&self.at))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("load from {}", ioctl::show(&self.at))
-    }
-
-    /// What it has to do with registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers<'_> {
+    fn registers(&self) -> Registers<'_> {
         Registers::reached(&self.at, self.width)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let mut expect = Expect::ending(self.end.clone());
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let mut expect = Expect::ending(self.signal.0.clone());
         expect.returns.clone_from(&self.expect);
-        to.push(
-            Op::Load {
-                at: self.at.clone(),
-                width: self.width,
-            },
-            expect,
-            Layout::Bytes,
-        );
+        let op = MemoryOp::Load {
+            at: self.at.clone(),
+            width: self.width,
+        };
+        to.push(op, expect, Layout::Bytes);
         Ok(())
     }
 }
 
-/// `store: {at: $bar, width: 4, value: 1, signal: SIGBUS}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Store {
-    at: Value,
-    width: Width,
-    value: Value,
-    end: WantEnd,
+body! {
+    /// `store: {at: $bar, width: 4, value: 1, signal: SIGBUS}`
+    pub struct Store in "store" {
+        /// The address.
+        at: Value,
+        /// How many bytes at once.
+        width: Width = Width::W4,
+        /// What to store.
+        value: Value,
+        /// The signal that the store raises.
+        signal: Raises,
+    }
 }
 
-impl Store {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "store")?;
-        let at = value::value(fields.need("at")?)?;
-        let width = read_width(&mut fields)?;
-        let value = value::value(fields.need("value")?)?;
-        let end = read_signal(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            at,
-            width,
-            value,
-            end,
-        })
+impl Action for Store {
+    fn label(&self) -> String {
+        format!("store to {}", show(&self.at))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("store to {}", ioctl::show(&self.at))
-    }
-
-    /// What it has to do with registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers<'_> {
+    fn registers(&self) -> Registers<'_> {
         Registers::reached(&self.at, self.width)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Store {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = MemoryOp::Store {
             at: self.at.clone(),
             width: self.width,
             value: self.value.clone(),
         };
-        to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
+        to.push(op, Expect::ending(self.signal.0.clone()), Layout::Nothing);
         Ok(())
     }
 }
 
-/// `touch: {at: $bar, faults: 1}`: whether the page was there (0), or the kernel had to put it into
-/// the page table (1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Touch {
-    at: Value,
-    faults: u64,
+body! {
+    /// `count_faults: {at: $bar, faults: 1}`
+    ///
+    /// A mapping of a region is filled page by page as it is touched. That a page was taken away
+    /// shows by the fault that puts it back.
+    pub struct CountFaults in "count_faults" if CountFaults::check {
+        /// The address of the load.
+        at: Value,
+        /// 0 where the page is there, 1 where the kernel has to put it into the page table.
+        faults: u64,
+    }
 }
 
-impl Touch {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "touch")?;
-        let at = value::value(fields.need("at")?)?;
-        let node = fields.need("faults")?;
-        let faults = node.number()?;
-        if faults > 1 {
-            let known = "0, where the page is there, or 1, where it is not";
-            return Err(Problem::expected(node.at, known, &faults.to_string()));
+impl CountFaults {
+    fn check(&self, at: At) -> Result<(), Problem> {
+        if self.faults <= 1 {
+            return Ok(());
         }
-        fields.finish()?;
-        Ok(Self { at, faults })
+        let known = "0, where the page is there, or 1, where it is not";
+        Err(Problem::expected(at, known, &self.faults.to_string()))
     }
+}
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for CountFaults {
+    fn label(&self) -> String {
         let page = if self.faults == 0 { "there" } else { "absent" };
-        format!("touch {}, {page}", ioctl::show(&self.at))
+        format!("touch {}, {page}", show(&self.at))
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let mut expect = Expect::SUCCESS;
         expect.returns = Some(Want::Is(Value::Const(self.faults)));
-        let op = Op::Touch {
-            at: self.at.clone(),
-        };
-        to.push(op, expect, Layout::Nothing);
+        let at = self.at.clone();
+        to.push(MemoryOp::CountFaults { at }, expect, Layout::Nothing);
         Ok(())
     }
 }
@@ -530,89 +360,270 @@ impl Touch {
 /// `peek: {at: $page, length: 0x1000, all: 0xa5}` or
 /// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Peek {
+pub enum Peek {
+    /// Bytes.
+    Bytes(PeekBytes),
+    /// A struct.
+    Struct(PeekStruct),
+}
+
+body! {
+    /// Bytes of memory.
+    pub struct PeekBytes in "peek" if PeekBytes::check {
+        /// The address.
+        at: Value,
+        /// How many bytes.
+        length: u64 = 0x1000,
+        /// What every byte is.
+        all: Option<u64>,
+        /// What some byte is not any more.
+        changed: Option<u64>,
+    }
+}
+
+impl PeekBytes {
+    fn check(&self, at: At) -> Result<(), Problem> {
+        let missing = || Problem::missing(at, "all`, `changed` or `struct", "peek");
+        self.data().map(drop).ok_or_else(missing)
+    }
+
+    fn data(&self) -> Option<WantData> {
+        let all = self.all.map(|byte| WantData::All(byte as u8));
+        all.or(self.changed.map(|byte| WantData::Changed(byte as u8)))
+    }
+}
+
+/// A struct of the uAPI in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeekStruct {
     at: Value,
-    length: u64,
-    data: WantData,
-    fields: Vec<FieldWant>,
-    saves: Vec<wire::Save>,
-    layout: Layout,
+    layout: &'static uapi::Struct,
+    expect: Vec<FieldWant>,
+    save: Vec<wire::Save>,
+}
+
+impl PeekStruct {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let mut fields = crate::fields::Fields::of(node, "peek")?;
+        let at = value::value(fields.need("at")?)?;
+        let layout = read_struct(fields.need("struct")?)?;
+        let expect = FieldWants::read(fields.need("expect")?, layout)?;
+        let save = Saves::read(&mut fields, Some(layout), None, "peek")?;
+        fields.finish()?;
+        Ok(Self {
+            at,
+            layout,
+            expect,
+            save,
+        })
+    }
+
+    fn spec() -> Spec {
+        let key = |name: &str, help: &str, spec, presence| Key {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            spec,
+            presence,
+        };
+        let names = uapi::structs().iter().map(|layout| layout.name).collect();
+        let required = Presence::Required;
+        Spec::Mapping(vec![
+            key("at", "The address.", Spec::Value, required.clone()),
+            key(
+                "struct",
+                "The struct.",
+                Spec::Words(names),
+                required.clone(),
+            ),
+            key(
+                "expect",
+                "What its fields hold.",
+                Spec::Fields(Box::new(Spec::Expected)),
+                required,
+            ),
+            key(
+                "save",
+                "Fields to save, each under a name.",
+                Spec::Fields(Box::new(Spec::Name)),
+                Presence::Optional,
+            ),
+        ])
+    }
+}
+
+impl Input for Peek {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let is_struct = node.entries()?.iter().any(|(key, _)| key.text == "struct");
+        match is_struct {
+            true => PeekStruct::read(node).map(Self::Struct),
+            false => PeekBytes::read(node).map(Self::Bytes),
+        }
+    }
+
+    fn spec() -> Spec {
+        Spec::Either(vec![PeekBytes::spec(), PeekStruct::spec()])
+    }
 }
 
 impl Peek {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "peek")?;
-        let at = value::value(fields.need("at")?)?;
-        if let Some(node) = fields.take("struct") {
-            return Self::read_struct(at, node, fields);
+    fn at(&self) -> &Value {
+        match self {
+            Self::Bytes(bytes) => &bytes.at,
+            Self::Struct(of) => &of.at,
         }
-        let length = fields.number("length")?.unwrap_or(0x1000);
-        let all = fields.number("all")?.map(|byte| WantData::All(byte as u8));
-        let changed = fields
-            .number("changed")?
-            .map(|byte| WantData::Changed(byte as u8));
-        let missing = Problem::missing(fields.at(), "all`, `changed` or `struct", "peek");
-        let data = all.or(changed).ok_or(missing)?;
-        fields.finish()?;
-        Ok(Self {
-            at,
-            length,
-            data,
-            fields: Vec::new(),
-            saves: Vec::new(),
-            layout: Layout::Nothing,
-        })
+    }
+}
+
+impl Action for Peek {
+    fn label(&self) -> String {
+        format!("peek at {}", show(self.at()))
     }
 
-    fn read_struct(at: Value, node: &Node, mut fields: Fields<'_>) -> Result<Self, Problem> {
-        let layout = ioctl::read_struct(node)?;
-        let wants = ioctl::read_field_wants(fields.need("expect")?, layout, 0)?;
-        let saves = ioctl::read_saves(&mut fields, Some(layout), None, "peek")?;
-        fields.finish()?;
-        let (length, data) = (u64::from(layout.size), WantData::Anything);
-        Ok(Self {
-            at,
-            length,
-            data,
-            fields: wants,
-            saves,
-            layout: Layout::Struct(layout),
-        })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("peek at {}", ioctl::show(&self.at))
-    }
-
-    /// What it has to do with registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers<'_> {
-        match &self.at {
+    fn registers(&self) -> Registers<'_> {
+        match self.at() {
             Value::Slot { name, .. } => Registers::Copied(name),
             Value::Const(_) => Registers::Untouched,
         }
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let mut expect = Expect::SUCCESS;
-        expect.data = self.data.clone();
-        expect.fields.clone_from(&self.fields);
-        let op = Op::Peek {
-            at: self.at.clone(),
-            length: self.length,
-            save: self.saves.clone(),
+        let (length, save, layout) = match self {
+            Self::Bytes(bytes) => {
+                expect.data = bytes.data().unwrap_or(WantData::Anything);
+                (bytes.length, Vec::new(), Layout::Nothing)
+            }
+            Self::Struct(of) => {
+                expect.fields.clone_from(&of.expect);
+                (
+                    of.layout.size.into(),
+                    of.save.clone(),
+                    Layout::Struct(of.layout),
+                )
+            }
         };
-        to.push(op, expect, self.layout);
+        let at = self.at().clone();
+        to.push(MemoryOp::Peek { at, length, save }, expect, layout);
+        Ok(())
+    }
+}
+
+/// `memfd: {file: 0x4000, other: {size: 0x4000, hole: true, seals: [SHRINK], huge: true}}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Memfd(Named<MemoryFile>);
+
+body! {
+    /// A file that is memory.
+    pub struct MemoryFile in "memfd", or(MemoryFile::short, Spec::Number) {
+        /// Its size in bytes.
+        size: u64 = 0x1000,
+        /// Every byte of it.
+        fill: u64 = u64::from(FILL),
+        /// Whether it is one hole.
+        hole: bool,
+        /// Whether it is made of huge pages.
+        huge: bool,
+        /// What may not be done with it any more.
+        seals: Vec<Seal>,
+    }
+}
+
+/// `F_SEAL_*` of `linux/fcntl.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal(u32);
+
+impl Word for Seal {
+    const WHAT: &'static str = "seal";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("SEAL", Self(0x1)),
+        ("SHRINK", Self(0x2)),
+        ("GROW", Self(0x4)),
+        ("WRITE", Self(0x8)),
+        ("FUTURE_WRITE", Self(0x10)),
+    ];
+}
+
+impl MemoryFile {
+    fn short(node: &Node) -> Result<Option<Self>, Problem> {
+        Ok(match node.tree {
+            Tree::Int(size) => Some(Self {
+                size,
+                fill: FILL.into(),
+                hole: false,
+                huge: false,
+                seals: Vec::new(),
+            }),
+            _ => None,
+        })
+    }
+}
+
+impl Input for Memfd {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Named::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Named::<MemoryFile>::spec()
+    }
+}
+
+impl Action for Memfd {
+    fn label(&self) -> String {
+        format!("memfd {}", self.0.names())
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (name, file) in &self.0.0 {
+            if file.huge {
+                to.cast.need_feature(Some("hugepages"))?;
+            }
+            to.prepare(MemoryOp::Memfd {
+                size: file.size,
+                fill: (!file.hole).then_some(file.fill as u8),
+                seals: file.seals.iter().fold(0, |bits, seal| bits | seal.0),
+                huge: file.huge,
+                save: NewFd(name.0.clone()),
+            });
+        }
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+body! {
+    /// `udmabuf: {save: buffer, of: $file, offset: 0, size: 0x1000, errno: EINVAL}`
+    pub struct Udmabuf in "udmabuf" {
+        /// The name for the descriptor.
+        save: SlotName,
+        /// The memfd; it has to be sealed against shrinking.
+        of: SlotName,
+        /// Where in the file.
+        offset: u64 = 0,
+        /// How many bytes.
+        size: u64 = 0x1000,
+        /// How the call ends.
+        errno: Ends,
+    }
+}
+
+impl Action for Udmabuf {
+    fn label(&self) -> String {
+        format!("udmabuf {}", self.save)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.cast.need_feature(Some("udmabuf"))?;
+        let op = MemoryOp::Udmabuf {
+            file: self.of.fd(),
+            offset: self.offset,
+            size: self.size,
+            save: NewFd(self.save.0.clone()),
+        };
+        to.push(op, Expect::ending(self.errno.0.clone()), Layout::Nothing);
         Ok(())
     }
 }

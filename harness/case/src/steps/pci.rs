@@ -1,133 +1,211 @@
-//! `pci_capability`, `reset_method`, `virtual_functions`, `module_parameter`: what is there in a PCI
-//! device, how the kernel resets it, what it creates, and how vfio-pci treats it.
+//! PCI devices: what configuration space has, the drivers and groups that the kernel gives them,
+//! how they are reset, what they create, and how they come and go.
 
-use wire::{Chain, Location, Op, Value};
+use wire::{Chain, FileOp, HostAction, Location, Op, PciOp, Returned, Timeout, Value};
 
 use crate::{
     build::Builder,
-    expect::{Expect, Layout, WantEnd},
-    fields::Fields,
-    node::Node,
+    expect::{Expect, Layout},
+    input::{Ends, Input, SlotName, Word, body, words},
+    node::{At, Node, Tree},
     problem::Problem,
-    role::Role,
-    steps::step::read_errno,
-    value,
+    role::{Cast, OfferedDevice, Role, Which},
+    spec::Spec,
+    steps::Action,
 };
 
-/// `pci_capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`, or `chain: extended`; ENOENT says
-/// that the device does not show it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Capability {
-    on: String,
-    id: u16,
-    chain: Chain,
-    save: String,
-    end: WantEnd,
+words!(Chain);
+
+body! {
+    /// `pci_capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`
+    ///
+    /// ENOENT says that the device does not show it.
+    pub struct Capability in "pci_capability" {
+        /// The descriptor of the device.
+        on: SlotName,
+        /// The id.
+        id: CapabilityId,
+        /// Which of the two chains.
+        chain: Chain = Chain::Standard,
+        /// The name for its offset in configuration space.
+        save: SlotName = SlotName("capability".to_owned()),
+        /// How the search ends.
+        errno: Ends,
+    }
 }
 
-impl Capability {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "pci_capability")?;
-        let on = fields.need("on")?.text()?.to_owned();
-        let id = read_id(fields.need("id")?)?;
-        let chain = fields
-            .take("chain")
-            .map_or(Ok(Chain::Standard), read_chain)?;
-        let save = fields.text("save")?.unwrap_or("capability").to_owned();
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self {
-            on,
-            id,
-            chain,
-            save,
-            end,
-        })
+impl Word for Chain {
+    const WHAT: &'static str = "chain of capabilities";
+    const ALL: &'static [(&'static str, Self)] =
+        &[("standard", Self::Standard), ("extended", Self::Extended)];
+}
+
+/// The id of a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapabilityId(u16);
+
+impl Input for CapabilityId {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        match Value::read(node)? {
+            Value::Const(id) => u16::try_from(id).ok().map(Self),
+            Value::Slot { .. } => None,
+        }
+        .ok_or_else(|| node.not("the id of a capability, of 16 bits"))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("capability {:#x} of {}", self.id, self.on)
+    fn spec() -> Spec {
+        Spec::Value
+    }
+}
+
+impl Action for Capability {
+    fn label(&self) -> String {
+        format!("capability {:#x} of {}", self.id.0, self.on)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::PciCapability {
-            fd: Value::Slot {
-                name: self.on.clone(),
-                add: 0,
-            },
-            id: self.id,
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = PciOp::Capability {
+            fd: self.on.fd(),
+            id: self.id.0,
             chain: self.chain,
-            save: self.save.clone(),
+            save: Returned(self.save.0.clone()),
         };
-        to.push(op, Expect::ending(self.end.clone()), Layout::Nothing);
+        to.push(op, Expect::ending(self.errno.0.clone()), Layout::Nothing);
         Ok(())
     }
 }
 
-fn read_id(node: &Node) -> Result<u16, Problem> {
-    let known = match value::value(node)? {
-        Value::Const(number) => u16::try_from(number).ok(),
-        Value::Slot { .. } => None,
-    };
-    known.ok_or_else(|| node.not("the id of a capability, of 16 bits"))
-}
-
-fn read_chain(node: &Node) -> Result<Chain, Problem> {
-    match node.text()? {
-        "standard" => Ok(Chain::Standard),
-        "extended" => Ok(Chain::Extended),
-        other => {
-            let known = ["standard", "extended"];
-            let what = "chain of capabilities";
-            Err(Problem::unknown_name(node.at, what, other, known))
-        }
-    }
-}
-
-/// `reset_method: {of: group.0, to: flr}`
-///
-/// Between cases the devices have none: a reset takes a tenth of a second at each open and
-/// close.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResetMethod {
-    of: Role,
-    to: String,
-}
-
-impl ResetMethod {
-    /// Reads the step.
+body! {
+    /// `driver: {of: group.native, to: native, errno: EBUSY}`
     ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "reset_method")?;
-        let of = Role::read_device(fields.need("of")?)?;
-        let to = fields.need("to")?.text()?.to_owned();
-        fields.finish()?;
-        Ok(Self { of, to })
+    /// The device has its default driver again after the case.
+    pub struct Driver in "driver" {
+        /// The device.
+        of: Role,
+        /// The name of a driver, `native` for the host's own driver of the device, or `none`.
+        to: String,
+        /// How the binding ends.
+        errno: Ends,
+    }
+}
+
+impl Action for Driver {
+    fn label(&self) -> String {
+        format!("driver {} for {}", self.to, self.of)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.of)?;
+        let driver = match self.to.as_str() {
+            "none" => None,
+            "native" => {
+                let native = device.native.clone();
+                Some(native.ok_or_else(|| format!("a native driver for {}", self.of))?)
+            }
+            name => Some(name.to_owned()),
+        };
+        to.touch_device(&device.name);
+        let op = set_driver(&device.name, driver);
+        to.push(op, Expect::ending(self.errno.0.clone()), Layout::Nothing);
+        Ok(())
+    }
+}
+
+fn set_driver(device: &str, driver: Option<String>) -> Op {
+    let device = device.to_owned();
+    PciOp::Driver { device, driver }.into()
+}
+
+body! {
+    /// `group_type: identity` or `group_type: {of: other, to: identity}`
+    ///
+    /// Takes every device of the group from its driver, changes the type of the default domain
+    /// and gives the devices back: the kernel allows the change only in between. The type is
+    /// put back after the case.
+    pub struct GroupType in "group_type", or(GroupType::short, Spec::Text) {
+        /// The group.
+        of: Which = Which::Group,
+        /// The type, as the file of sysfs has it.
+        to: String,
+    }
+}
+
+impl GroupType {
+    fn short(node: &Node) -> Result<Option<Self>, Problem> {
+        Ok(match &node.tree {
+            Tree::Text(to) => Some(Self {
+                of: Which::Group,
+                to: to.clone(),
+            }),
+            _ => None,
+        })
+    }
+}
+
+impl Action for GroupType {
+    fn label(&self) -> String {
+        format!("default domain becomes {}", self.to)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.touch_group(self.of);
+        for op in change_domain(to.cast, self.of, Some(&self.to))? {
+            to.prepare(op);
+        }
+        Ok(())
+    }
+
+    fn uses_identity(&self) -> bool {
+        self.to == "identity"
+    }
+}
+
+/// Ops that change the default domain of a group to `kind`, or back to what it is between
+/// cases.
+pub fn change_domain(cast: &Cast<'_>, which: Which, kind: Option<&str>) -> Result<Vec<Op>, String> {
+    let group = cast.group(which)?;
+    let kind = kind
+        .or_else(|| cast.default_domain(group))
+        .ok_or_else(|| format!("the default domain type of group {}", group.name))?;
+    let drivers = |home: bool| {
+        let devices = group.devices.iter();
+        devices.map(move |device| set_driver(&device.name, device.home.clone().filter(|_| home)))
+    };
+    let path = format!("/sys/kernel/iommu_groups/{}/type", group.number()?);
+    let change = write_file(path, kind);
+    Ok(drivers(false)
+        .chain([change])
+        .chain(drivers(true))
+        .collect())
+}
+
+fn write_file(path: String, text: &str) -> Op {
+    FileOp::WriteFile {
+        at: Location::Path(path),
+        text: text.to_owned(),
+    }
+    .into()
+}
+
+body! {
+    /// `reset_method: {of: group.0, to: flr}`
+    ///
+    /// Between cases the devices have no method: a reset takes a tenth of a second at each open
+    /// and close.
+    pub struct ResetMethod in "reset_method" {
+        /// The device.
+        of: Role,
+        /// The methods, as the file of sysfs has them.
+        to: String,
+    }
+}
+
+impl Action for ResetMethod {
+    fn label(&self) -> String {
         format!("reset method {} for {}", self.to, self.of)
     }
 
-    /// Adds its op; the method is taken away after the case.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let device = &to.cast.device(self.of)?.name;
         to.touch_reset_method(device);
         to.push(
@@ -137,144 +215,266 @@ impl ResetMethod {
         );
         Ok(())
     }
-}
 
-/// `virtual_functions: {of: group.0, count: 2, errno: EBUSY}`; there are none after the case.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VirtualFunctions {
-    of: Role,
-    count: u64,
-    end: WantEnd,
-}
-
-impl VirtualFunctions {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "virtual_functions")?;
-        let of = Role::read_device(fields.need("of")?)?;
-        let count = fields.need("count")?.number()?;
-        let end = read_errno(&mut fields)?;
-        fields.finish()?;
-        Ok(Self { of, count, end })
+    fn asserts(&self) -> bool {
+        false
     }
+}
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+body! {
+    /// `virtual_functions: {of: group.0, count: 2, errno: EBUSY}`
+    ///
+    /// There are none after the case.
+    pub struct VirtualFunctions in "virtual_functions" {
+        /// The physical function.
+        of: Role,
+        /// How many.
+        count: u64,
+        /// How the creation ends.
+        errno: Ends,
+    }
+}
+
+impl Action for VirtualFunctions {
+    fn label(&self) -> String {
         format!("{} virtual functions of {}", self.count, self.of)
     }
 
-    /// Adds its op; the functions go after the case.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let device = &to.cast.device(self.of)?.name;
         to.create_functions(device);
         to.prepare(allow_functions(true));
-        let expect = Expect::ending(self.end.clone());
+        let expect = Expect::ending(self.errno.0.clone());
         to.push(set_functions(device, self.count), expect, Layout::Nothing);
         Ok(())
     }
 }
 
 /// Lets vfio-pci create virtual functions, which it does not unless it is told so.
-#[must_use]
 pub fn allow_functions(allow: bool) -> Op {
     let path = "/sys/module/vfio_pci/parameters/enable_sriov";
-    Op::WriteFile {
-        at: Location::Path(path.to_owned()),
-        text: if allow { "Y" } else { "N" }.to_owned(),
-    }
+    write_file(path.to_owned(), if allow { "Y" } else { "N" })
 }
 
 /// Creates virtual functions, or takes them away.
-#[must_use]
 pub fn set_functions(device: &str, count: u64) -> Op {
-    Op::WriteFile {
-        at: Location::Path(format!("/sys/bus/pci/devices/{device}/sriov_numvfs")),
-        text: count.to_string(),
-    }
+    let path = format!("/sys/bus/pci/devices/{device}/sriov_numvfs");
+    write_file(path, &count.to_string())
 }
 
 /// Names the ways in which the kernel may reset a device; an empty line is none.
-#[must_use]
 pub fn set_method(device: &str, method: &str) -> Op {
-    Op::WriteFile {
-        at: Location::Path(format!("/sys/bus/pci/devices/{device}/reset_method")),
-        text: method.to_owned(),
-    }
+    write_file(
+        format!("/sys/bus/pci/devices/{device}/reset_method"),
+        method,
+    )
 }
 
-/// Parameters of vfio-pci that each device keeps from when it was given to the driver, and what
-/// they are between cases.
-const PARAMETERS: [(&str, &str); 2] = [("nointxmask", "N"), ("disable_idle_d3", "Y")];
-
-/// `module_parameter: {nointxmask: "Y", of: group.0}`: the device is given to vfio-pci anew, with
-/// another parameter. Both are undone after the case.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModuleParameter {
-    name: &'static str,
-    usual: &'static str,
-    value: String,
-    of: Role,
+body! {
+    /// `module_parameter: {nointxmask: "Y", of: group.0}`
+    ///
+    /// vfio-pci keeps some of its parameters for each device from when the driver was bound: the
+    /// device is bound anew, with another parameter. Both are undone after the case.
+    pub struct ModuleParameter in "module_parameter" if ModuleParameter::check {
+        /// The parameter of that name.
+        nointxmask: Option<String>,
+        /// The parameter of that name.
+        disable_idle_d3: Option<String>,
+        /// The device.
+        of: Role,
+    }
 }
 
 impl ModuleParameter {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "module_parameter")?;
-        let of = Role::read_device(fields.need("of")?)?;
-        let given = PARAMETERS
-            .iter()
-            .find_map(|(name, usual)| Some((*name, *usual, fields.take(name)?)));
-        let missing = Problem::missing(fields.at(), PARAMETERS[0].0, "module_parameter");
-        let (name, usual, value) = given.ok_or(missing)?;
-        let value = value.text()?.to_owned();
-        fields.finish()?;
-        Ok(Self {
-            name,
-            usual,
-            value,
-            of,
-        })
+    fn check(&self, at: At) -> Result<(), Problem> {
+        let given = self.parameter().map(drop);
+        given.ok_or_else(|| Problem::missing(at, "nointxmask", "module_parameter"))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("{} {} for {}", self.name, self.value, self.of)
+    /// Its name, its value between cases, and the one that is wanted.
+    fn parameter(&self) -> Option<(&'static str, &'static str, &str)> {
+        match (&self.nointxmask, &self.disable_idle_d3) {
+            (Some(value), None) => Some(("nointxmask", "N", value)),
+            (None, Some(value)) => Some(("disable_idle_d3", "Y", value)),
+            _ => None,
+        }
+    }
+}
+
+impl Action for ModuleParameter {
+    fn label(&self) -> String {
+        let (name, _, value) = self.parameter().unwrap_or_default();
+        format!("{name} {value} for {}", self.of)
     }
 
-    /// Adds its ops.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let (name, usual, value) = self.parameter().ok_or("one parameter")?;
         let device = to.cast.device(self.of)?;
-        to.restore_by(self.anew(&device.name, self.usual, device.home.as_deref()));
-        for op in self.anew(&device.name, &self.value, Some("vfio-pci")) {
+        to.restore_by(bind_anew(&device.name, name, usual, device.home.as_deref()));
+        for op in bind_anew(&device.name, name, value, Some("vfio-pci")) {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
         }
         Ok(())
     }
+}
 
-    fn anew(&self, device: &str, value: &str, driver: Option<&str>) -> Vec<Op> {
-        let path = format!("/sys/module/vfio_pci/parameters/{}", self.name);
-        let drivers = [None, driver].map(|driver| Op::Driver {
-            device: device.to_owned(),
-            driver: driver.map(str::to_owned),
-        });
-        let parameter = Op::WriteFile {
-            at: Location::Path(path),
-            text: value.to_owned(),
-        };
-        std::iter::once(parameter).chain(drivers).collect()
+fn bind_anew(device: &str, parameter: &str, value: &str, driver: Option<&str>) -> Vec<Op> {
+    let path = format!("/sys/module/vfio_pci/parameters/{parameter}");
+    let drivers = [None, driver].map(|driver| set_driver(device, driver.map(str::to_owned)));
+    std::iter::once(write_file(path, value))
+        .chain(drivers)
+        .collect()
+}
+
+/// The kernel has this long to let a device go, or to find one.
+const HOTPLUG_TIMEOUT: Timeout = Timeout(5000);
+
+/// `unplug: group.0`
+///
+/// The guest is asked to let the device go, which it does once nobody uses it. After the case
+/// the device is back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unplug(Role);
+
+impl Input for Unplug {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Role::read_device(node).map(Self)
     }
+
+    fn spec() -> Spec {
+        Spec::Device
+    }
+}
+
+impl Action for Unplug {
+    fn label(&self) -> String {
+        format!("unplug {}", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.0)?;
+        let back = plug(device, self.0)?;
+        to.restore_by(back);
+        let action = HostAction::Unplug(machine_id(device, self.0)?);
+        to.push(PciOp::Host { action }, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
+/// `wait_gone: group.0` or `wait_gone: {node: group.0}`
+///
+/// Waits until an unplugged device is gone, or until its node is, from which on it only waits for
+/// its user.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WaitGone {
+    /// The device.
+    Device(Role),
+    /// Its node.
+    Node(NodeOf),
+}
+
+body! {
+    /// The node of a device.
+    pub struct NodeOf in "wait_gone" {
+        /// The device whose node has to be gone.
+        node: Role,
+    }
+}
+
+impl Input for WaitGone {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        match node.tree {
+            Tree::Text(_) => Role::read_device(node).map(Self::Device),
+            _ => NodeOf::read(node).map(Self::Node),
+        }
+    }
+
+    fn spec() -> Spec {
+        Spec::Either(vec![Spec::Device, NodeOf::spec()])
+    }
+}
+
+impl Action for WaitGone {
+    fn label(&self) -> String {
+        match self {
+            Self::Device(role) => format!("{role} is gone"),
+            Self::Node(of) => format!("the node of {} is gone", of.node),
+        }
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let (role, below) = match self {
+            Self::Device(role) => (*role, ""),
+            Self::Node(of) => (of.node, "/vfio-dev"),
+        };
+        let gone = gone(to.cast.device(role)?, below);
+        to.push(gone, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
+/// `plug: group.0`
+///
+/// Waits until an unplugged device is gone, plugs it in again, and gives it the driver that it has
+/// between cases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plug(Role);
+
+impl Input for Plug {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Role::read_device(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Spec::Device
+    }
+}
+
+impl Action for Plug {
+    fn label(&self) -> String {
+        format!("plug in {}", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.cast.device(self.0)?;
+        to.push(gone(device, ""), Expect::SUCCESS, Layout::Nothing);
+        for op in plug(device, self.0)? {
+            to.push(op, Expect::SUCCESS, Layout::Nothing);
+        }
+        Ok(())
+    }
+}
+
+fn gone(device: &OfferedDevice, below: &str) -> Op {
+    await_path(format!("{}{below}", device.name), false)
+}
+
+fn await_path(below: String, there: bool) -> Op {
+    FileOp::AwaitPath {
+        path: format!("/sys/bus/pci/devices/{below}"),
+        there,
+        timeout: HOTPLUG_TIMEOUT,
+    }
+    .into()
+}
+
+fn machine_id(device: &OfferedDevice, role: Role) -> Result<String, String> {
+    let id = device.machine_id.clone();
+    id.ok_or_else(|| format!("a device of the machine: {role} is made by the guest"))
+}
+
+/// Plugs a device in, and makes it what it is between cases.
+fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
+    let action = HostAction::Plug(machine_id(device, role)?);
+    let hotplug = PciOp::WaitHotplug {
+        device: device.name.clone(),
+        driver: device.home.clone(),
+        timeout: HOTPLUG_TIMEOUT,
+    };
+    Ok(vec![
+        PciOp::Host { action }.into(),
+        await_path(format!("{}/reset_method", device.name), true),
+        set_method(&device.name, "\n"),
+        hotplug.into(),
+    ])
 }

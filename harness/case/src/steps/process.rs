@@ -1,403 +1,425 @@
-//! `fork`, `in`, `exit`: steps that another process executes.
+//! Processes, their rights and limits, and what makes them wait.
 
-use std::collections::BTreeMap;
-
-use wire::{Op, Value};
+use wire::{
+    Fault as WireFault, LockedVm as Counter, NewFd, ProcessOp, Resource, Returned, Timeout, Value,
+};
 
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
-    fields::Fields,
-    node::Node,
+    input::{Input, OfProcess, PerWord, SlotName, Word, body, words},
+    node::{At, Node},
     problem::Problem,
-    steps::step::Step,
-    value,
+    spec::Spec,
+    steps::Action,
 };
 
-/// `fork: child`
-///
-/// The copy has the memory and the descriptors that the case has at this point, and waits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fork(String);
+words!(Cap, Resource, Counter, WireFault);
 
-impl Fork {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        value::name(body).map(Self)
+/// The name of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessName(pub String);
+
+impl Input for ProcessName {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        SlotName::read(node).map(|name| Self(name.0))
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("fork {}", self.0)
-    }
-
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.prepare(Op::Fork {
-            process: self.0.clone(),
-        });
-        Ok(())
+    fn spec() -> Spec {
+        Spec::Name
     }
 }
 
-/// `in: {child: [steps]}`
-///
-/// Names that the steps save are good in every process. What they stand for may not be: a
-/// descriptor or an address belongs to the process that made it and to those it forks later.
-#[derive(Debug, Clone, PartialEq)]
-pub struct In {
-    process: String,
-    steps: Vec<Step>,
+/// Steps whose body is the name of a process.
+macro_rules! of_process {
+    ($($(#[doc = $doc:literal])+ $name:ident;)+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $name(pub ProcessName);
+
+            impl Input for $name {
+                fn read(node: &Node) -> Result<Self, Problem> {
+                    ProcessName::read(node).map(Self)
+                }
+
+                fn spec() -> Spec {
+                    ProcessName::spec()
+                }
+            }
+        )+
+    };
 }
 
-impl In {
-    /// Reads the step.
+of_process! {
+    /// `fork: child`
     ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let (name, steps) = body.single()?;
-        let steps: Result<Vec<_>, _> = steps.items().iter().map(Step::read).collect();
-        Ok(Self {
-            process: name.text.clone(),
-            steps: steps?,
-        })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("in {}", self.process)
-    }
-
-    /// What the process makes.
-    #[must_use]
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// Adds the ops of its steps, each to be executed in that process.
+    /// The copy has the memory and the descriptors that the case has at this point, and waits.
+    Fork;
+    /// `exit: child`
     ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
-        to.enter(&self.process);
-        for step in &self.steps {
-            step.compile(index, to)?;
-        }
-        to.leave();
+    /// When the process is over, its memory is gone.
+    Exit;
+    /// `wait_blocked: child`
+    ///
+    /// Waits until the process sleeps in the call that it has begun: it waits for a lock, say,
+    /// that a process has which waits for a page.
+    WaitBlocked;
+}
+
+impl Action for Fork {
+    fn label(&self) -> String {
+        format!("fork {}", self.0.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let process = self.0.0.clone();
+        to.prepare(ProcessOp::Fork { process });
         Ok(())
     }
 
-    /// Whether a step of it can fail for a reason that lies in the kernel under test.
-    #[must_use]
-    pub fn asserts(&self) -> bool {
-        self.steps.iter().any(Step::asserts)
-    }
-
-    /// Whether a step of it makes a default domain an identity domain.
-    #[must_use]
-    pub fn uses_identity(&self) -> bool {
-        self.steps.iter().any(Step::uses_identity)
+    fn asserts(&self) -> bool {
+        false
     }
 }
 
-/// `start: {child: step}`
-///
-/// The process begins a call that may take its time; `finish: child` waits for it, and what
-/// the step expects is looked at then.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Start(In);
-
-impl Start {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let within = In::read(body)?;
-        match within.steps.as_slice() {
-            [step] if step.is_ioctl() => Ok(Self(within)),
-            _ => Err(Problem::other(
-                body.at,
-                "a process begins one ioctl at a time",
-            )),
-        }
+impl Action for Exit {
+    fn label(&self) -> String {
+        format!("exit of {}", self.0.0)
     }
 
-    /// Who begins.
-    #[must_use]
-    pub fn process(&self) -> &str {
-        &self.0.process
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let mut expect = Expect::SUCCESS;
+        expect.returns = Some(Want::Is(Value::Const(0)));
+        let process = self.0.0.clone();
+        to.push(ProcessOp::Exit { process }, expect, Layout::Nothing);
+        Ok(())
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("start in {}", self.0.process)
-    }
-
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
-    pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
-        self.0.compile(index, to)?;
-        to.start_op(&self.0.process)
+    fn asserts(&self) -> bool {
+        false
     }
 }
 
-/// Checks that each call that a process begins is waited for before it begins another one.
-///
-/// # Errors
-/// At the first step that is out of place.
-pub fn check_calls(steps: &[Step]) -> Result<(), Problem> {
-    let mut begun = BTreeMap::new();
-    for step in steps {
-        let earlier = match (step.begins(), step.finishes()) {
-            (Some(process), _) => begun.insert(process, step.at).map(|_| "has not finished"),
-            (_, Some(process)) => begun
-                .remove(process)
-                .is_none()
-                .then_some("has begun nothing"),
-            _ => None,
+/// Longest wait for a process to wait.
+const BLOCK_TIMEOUT: Timeout = Timeout(5000);
+
+impl Action for WaitBlocked {
+    fn label(&self) -> String {
+        format!("{} is blocked", self.0.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = ProcessOp::WaitBlocked {
+            process: self.0.0.clone(),
+            timeout: BLOCK_TIMEOUT,
         };
-        if let Some(why) = earlier {
-            return Err(Problem::other(step.at, format!("the process {why}")));
-        }
+        to.push(op, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
     }
-    match begun.into_values().next() {
-        None => Ok(()),
-        Some(at) => Err(Problem::other(
-            at,
-            "no step waits for this: `finish` is missing",
-        )),
+
+    fn asserts(&self) -> bool {
+        false
     }
 }
 
-/// `finish: child`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finish(String);
-
-impl Finish {
-    /// Reads the step.
+body! {
+    /// `uffd_block: {memory: $page, length: 0x1000, save: gate}`
     ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        value::name(body).map(Self)
-    }
-
-    /// Who finishes.
-    #[must_use]
-    pub fn process(&self) -> &str {
-        &self.0
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("finish of {}", self.0)
-    }
-
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// When nothing was started.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.finish_op(&self.0)
+    /// Who touches a page of it first, the kernel too, waits until another process resumes it.
+    pub struct UffdBlock in "uffd_block" {
+        /// Memory that nobody has touched.
+        memory: Value,
+        /// How many bytes.
+        length: u64 = 0x1000,
+        /// The name for the userfaultfd.
+        save: SlotName,
     }
 }
 
-/// `hold: {memory: $page, length: 0x1000, save: gate}`
-///
-/// Who touches a page of it first waits until another process releases it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hold {
-    memory: Value,
-    length: u64,
-    save: String,
-}
-
-impl Hold {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let mut fields = Fields::of(body, "hold")?;
-        let memory = value::value(fields.need("memory")?)?;
-        let length = fields.number("length")?.unwrap_or(0x1000);
-        let save = value::name(fields.need("save")?)?;
-        fields.finish()?;
-        Ok(Self {
-            memory,
-            length,
-            save,
-        })
-    }
-
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
+impl Action for UffdBlock {
+    fn label(&self) -> String {
         format!("hold {}", self.save)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.prepare(Op::Hold {
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(ProcessOp::UffdBlock {
             at: self.memory.clone(),
             length: self.length,
-            save: self.save.clone(),
+            save: NewFd(self.save.0.clone()),
         });
         Ok(())
     }
+
+    fn asserts(&self) -> bool {
+        false
+    }
 }
 
-/// `held: {child: gate}` waits until the process is held; `release: {child: gate}` lets it go.
+/// `wait_fault: {child: gate}`
+///
+/// Waits until the process waits for a page of such memory.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gate {
-    process: String,
-    hold: String,
+pub struct WaitFault(Gate);
+
+/// `uffd_resume: {child: gate}`
+///
+/// Lets a process go on that waits for a page of such memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UffdResume(Gate);
+
+/// A process, and the memory at which it waits.
+type Gate = OfProcess<SlotName>;
+
+fn touched(gate: &Gate) -> String {
+    format!("{}_touched", gate.of)
 }
 
-/// Longest wait for a process to be held.
-const HELD_MS: u64 = 5_000;
-
-impl Gate {
-    /// Reads either step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        let (process, hold) = body.single()?;
-        Ok(Self {
-            process: process.text.clone(),
-            hold: value::name(hold)?,
-        })
+impl Input for WaitFault {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Gate::read(node).map(Self)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("{} at {}", self.process, self.hold)
+    fn spec() -> Spec {
+        Gate::spec()
+    }
+}
+
+impl Action for WaitFault {
+    fn label(&self) -> String {
+        format!("{} at {}", self.0.process, self.0.of)
     }
 
-    fn slot(name: String) -> Value {
-        Value::Slot { name, add: 0 }
-    }
-
-    fn touched(&self) -> String {
-        format!("{}_touched", self.hold)
-    }
-
-    /// Adds the op that waits.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile_held(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Held {
-            process: self.process.clone(),
-            hold: Self::slot(self.hold.clone()),
-            timeout_ms: HELD_MS,
-            save: self.touched(),
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = ProcessOp::WaitFault {
+            process: self.0.process.clone(),
+            uffd: self.0.of.fd(),
+            timeout: BLOCK_TIMEOUT,
+            save: Returned(touched(&self.0)),
         };
         to.push(op, Expect::SUCCESS, Layout::Nothing);
         Ok(())
     }
 
-    /// Adds the op that lets go.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile_release(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.prepare(Op::Release {
-            process: self.process.clone(),
-            hold: Self::slot(self.hold.clone()),
-            at: Self::slot(self.touched()),
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+impl Input for UffdResume {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        Gate::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        Gate::spec()
+    }
+}
+
+impl Action for UffdResume {
+    fn label(&self) -> String {
+        format!("{} at {}", self.0.process, self.0.of)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(ProcessOp::UffdResume {
+            process: self.0.process.clone(),
+            uffd: self.0.of.fd(),
+            at: Value::slot(touched(&self.0)),
         });
         Ok(())
     }
+
+    fn asserts(&self) -> bool {
+        false
+    }
 }
 
-/// `blocked: child`
+/// Capabilities that iommufd and vfio ask for, by their numbers in `linux/capability.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cap(u8);
+
+impl Word for Cap {
+    const WHAT: &'static str = "capability";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("CAP_IPC_LOCK", Self(14)),
+        ("CAP_SYS_RAWIO", Self(17)),
+        ("CAP_SYS_ADMIN", Self(21)),
+        ("CAP_SYS_RESOURCE", Self(24)),
+    ];
+}
+
+body! {
+    /// `capability: {drop: CAP_IPC_LOCK}`, `capability: {regain: [CAP_IPC_LOCK, CAP_SYS_ADMIN]}`
+    ///
+    /// For the rest of the case, which is a process of its own.
+    pub struct Capability in "capability" if Capability::check {
+        /// Capabilities that the process gives up for a time.
+        drop: Vec<Cap>,
+        /// Capabilities that it takes back.
+        regain: Vec<Cap>,
+    }
+}
+
+impl Capability {
+    fn check(&self, at: At) -> Result<(), Problem> {
+        match self.changes().next() {
+            Some(_) => Ok(()),
+            None => Err(Problem::missing(at, "drop` or `regain", "capability")),
+        }
+    }
+
+    fn changes(&self) -> impl Iterator<Item = (Cap, bool)> {
+        let dropped = self.drop.iter().map(|cap| (*cap, false));
+        dropped.chain(self.regain.iter().map(|cap| (*cap, true)))
+    }
+}
+
+impl Action for Capability {
+    fn label(&self) -> String {
+        let changes = self.changes().map(|(cap, effective)| {
+            let verb = if effective { "regain" } else { "drop" };
+            format!("{verb} {}", cap.shown())
+        });
+        changes.collect::<Vec<_>>().join(", ")
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (cap, effective) in self.changes() {
+            let number = cap.0;
+            to.prepare(ProcessOp::Capability { number, effective });
+        }
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+impl Word for Resource {
+    const WHAT: &'static str = "limit";
+    const ALL: &'static [(&'static str, Self)] =
+        &[("MEMLOCK", Self::Memlock), ("NOFILE", Self::Nofile)];
+}
+
+/// `rlimit: {MEMLOCK: 0x1000}`
 ///
-/// Waits until the process sleeps in the call that it has begun: it waits for a lock, say,
-/// that a process has which is held.
+/// Soft limits, for the rest of the case.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Blocked(String);
+pub struct Rlimit(PerWord<Resource, u64>);
 
-impl Blocked {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        value::name(body).map(Self)
+impl Input for Rlimit {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        PerWord::read(node).map(Self)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("{} is blocked", self.0)
+    fn spec() -> Spec {
+        PerWord::<Resource, u64>::spec()
+    }
+}
+
+impl Action for Rlimit {
+    fn label(&self) -> String {
+        let limits = self.0.0.iter();
+        let limits = limits.map(|(resource, limit)| format!("{resource:?} {limit:#x}"));
+        format!("limit {}", limits.collect::<Vec<_>>().join(", "))
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let op = Op::Blocked {
-            process: self.0.clone(),
-            timeout_ms: HELD_MS,
-        };
-        to.push(op, Expect::SUCCESS, Layout::Nothing);
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (resource, limit) in &self.0.0 {
+            let (resource, limit) = (*resource, *limit);
+            to.prepare(ProcessOp::Rlimit { resource, limit });
+        }
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+impl Word for Counter {
+    const WHAT: &'static str = "account";
+    const ALL: &'static [(&'static str, Self)] = &[("VmPin", Self::VmPin), ("VmLck", Self::VmLck)];
+}
+
+/// `locked_vm: {VmPin: 0x1000, VmLck: 0}`
+///
+/// Bytes that the kernel has counted for the process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockedVm(PerWord<Counter, u64>);
+
+impl Input for LockedVm {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        PerWord::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        PerWord::<Counter, u64>::spec()
+    }
+}
+
+impl Action for LockedVm {
+    fn label(&self) -> String {
+        let counters = self.0.0.iter();
+        let counters = counters.map(|(counter, bytes)| format!("{} {bytes:#x}", counter.name()));
+        format!("accounted: {}", counters.collect::<Vec<_>>().join(", "))
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        for (counter, bytes) in &self.0.0 {
+            let mut expect = Expect::SUCCESS;
+            expect.returns = Some(Want::Is(Value::Const(*bytes)));
+            let counter = *counter;
+            to.push(ProcessOp::LockedVm { counter }, expect, Layout::Nothing);
+        }
         Ok(())
     }
 }
 
-/// `exit: child`
+impl Word for WireFault {
+    const WHAT: &'static str = "fault";
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("panic", Self::PanicKernel),
+        ("hang", Self::Hang),
+        ("kill_agent", Self::KillAgent),
+        ("warn", Self::Warn),
+        ("die", Self::Die),
+        ("garbage", Self::Garbage),
+        ("lock_memory", Self::LockMemory),
+    ];
+}
+
+/// `fault: panic`
 ///
-/// When it is over, the memory of the process is gone.
+/// Only for the tests of the harness.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Exit(String);
+pub struct Fault(WireFault);
 
-impl Exit {
-    /// Reads the step.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
-    pub fn read(body: &Node) -> Result<Self, Problem> {
-        value::name(body).map(Self)
+impl Input for Fault {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        WireFault::read(node).map(Self)
     }
 
-    /// What it does.
-    #[must_use]
-    pub fn label(&self) -> String {
-        format!("exit of {}", self.0)
+    fn spec() -> Spec {
+        WireFault::spec()
+    }
+}
+
+impl Action for Fault {
+    fn label(&self) -> String {
+        format!("fault {:?}", self.0)
     }
 
-    /// Adds its op.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let mut expect = Expect::SUCCESS;
-        expect.returns = Some(Want::Is(Value::Const(0)));
-        let op = Op::Exit {
-            process: self.0.clone(),
-        };
-        to.push(op, expect, Layout::Nothing);
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let fault = self.0;
+        to.push(ProcessOp::Fault { fault }, Expect::SUCCESS, Layout::Nothing);
         Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
     }
 }

@@ -11,11 +11,10 @@ use std::collections::BTreeSet;
 
 use wire::{Value, Width};
 
-use crate::{
-    At,
-    problem::Problem,
-    steps::{Step, memory::Offset},
-};
+use crate::{At, input::Input, node::Node, problem::Problem, spec::Spec, steps::Step, value};
+
+/// vfio-pci gives each region the file offset `index << 40`.
+const REGION_SHIFT: u32 = 40;
 
 /// BARs are the regions 0 to 5 of a vfio-pci device.
 const LAST_BAR: u64 = 5;
@@ -25,6 +24,65 @@ const VGA: u64 = 8;
 const WIDEST: u64 = 4;
 const TWICE: &str = "access two words of 4 bytes, in the order that the device asks for";
 const ALIGNED: &str = "access what is aligned, byte by byte if need be";
+
+/// The index of a region, known before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region(u64);
+
+impl Input for Region {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        match value::value(node)? {
+            Value::Const(index) => Ok(Self(index)),
+            Value::Slot { .. } => Err(Problem::other(node.at, "a region is known before the run")),
+        }
+    }
+
+    fn spec() -> Spec {
+        Spec::Value
+    }
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offset {
+    /// From the start of the file.
+    pub value: Value,
+    /// The region of a device, where one is named.
+    region: Option<u64>,
+}
+
+impl Offset {
+    /// A place in a region, or in a file.
+    pub fn new(region: Option<Region>, offset: Option<&Value>) -> Self {
+        let region = region.map(|region| region.0);
+        let base = region.unwrap_or(0) << REGION_SHIFT;
+        let value = match offset {
+            None => Value::Const(base),
+            Some(Value::Const(offset)) => Value::Const(base.wrapping_add(*offset)),
+            Some(Value::Slot { name, add }) => Value::Slot {
+                name: name.clone(),
+                add: add.wrapping_add(base),
+            },
+        };
+        Self { value, region }
+    }
+
+    /// The region of a device: the one that is named, or the one in which the offset lies. Before
+    /// the first one ends it may be any file.
+    pub fn region(&self) -> Option<u64> {
+        let (Value::Const(offset) | Value::Slot { add: offset, .. }) = &self.value;
+        let within = offset >> REGION_SHIFT;
+        self.region.or((within != 0).then_some(within))
+    }
+
+    /// How far it is behind an address that is aligned to a page, as far as that is known.
+    fn known(&self) -> Option<u64> {
+        match self.value {
+            Value::Const(offset) => Some(offset),
+            Value::Slot { .. } => None,
+        }
+    }
+}
 
 /// What a step has to do with registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,266 @@
+//! Devices that do DMA on demand.
+//!
+//! QEMU's `nvme` with a controller memory buffer: the submission queue lives in the
+//! device's own memory, so a command reaches the device in any security context, and all
+//! that crosses the IOMMU is what the command writes: the Identify data and its completion
+//! entry, both into the target page. A refused completion write raises CSTS.CFS within
+//! microseconds, a completed one asserts INTx; neither needs the host's memory to be told.
+//!
+//! The device is driven through its sysfs resource files. That needs no vfio descriptor, so
+//! the same probe works before bind, while bound, and after the last close.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io,
+    num::NonZeroUsize,
+    os::unix::fs::FileExt,
+    time::{Duration, Instant},
+};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use wire::{DmaEnd, Width};
+
+use crate::{guard, sysfs};
+
+const PCI_COMMAND: u64 = 4;
+const PCI_STATUS: u64 = 6;
+const COMMAND_MEMORY: u16 = 1 << 1;
+const COMMAND_MASTER: u16 = 1 << 2;
+const COMMAND_INTX_DISABLE: u16 = 1 << 10;
+const STATUS_INTERRUPT: u16 = 1 << 3;
+
+// NVM Express base specification, controller registers.
+const CC: u64 = 0x14;
+const CSTS: u64 = 0x1c;
+const AQA: u64 = 0x24;
+const ASQ: u64 = 0x28;
+const ACQ: u64 = 0x30;
+const CMBMSC: u64 = 0x50;
+const SQ0_TAIL: u64 = 0x1000;
+const CQ0_HEAD: u64 = 0x1004;
+const CC_ENABLE: u64 = 1 | (6 << 16) | (4 << 20); // EN, 64-byte SQEs, 16-byte CQEs
+const CSTS_READY: u64 = 1;
+const CSTS_FATAL: u64 = 2;
+/// Where the device sees its own memory buffer: out of reach of every IOVA a case uses,
+/// since an address in this window never leaves the device.
+const CMB_BASE: u64 = 0xfff0_0000_0000_0000;
+const CMBMSC_ENABLE: u64 = 3;
+const IDENTIFY: u64 = 0x06;
+const IDENTIFY_CONTROLLER: u64 = 1;
+
+/// The low half of a register of 64 bits.
+const HALF: u64 = 0xffff_ffff;
+const ALL_ONES: u64 = 0xffff_ffff;
+const DEADLINE: Duration = Duration::from_secs(3);
+/// A device is asked so often at least: where the whole guest stood still meanwhile, the
+/// deadline has passed and the device had no time at all.
+const ASKED: u32 = 5000;
+
+/// Devices that this process has mapped.
+#[derive(Default)]
+pub struct DmaEngines(HashMap<String, Nvme>);
+
+impl DmaEngines {
+    /// Lets `device` write its Identify page to `iova`.
+    pub fn write_page(&mut self, device: &str, iova: u64) -> io::Result<DmaEnd> {
+        if !self.0.contains_key(device) {
+            self.0.insert(device.to_owned(), Nvme::open(device)?);
+        }
+        match self.0.get_mut(device) {
+            Some(engine) => engine.identify(iova),
+            None => Err(io::Error::other("the device vanished from the table")),
+        }
+    }
+
+    /// Gives the devices back their command registers.
+    pub fn restore_command(&mut self) {
+        for (device, engine) in &mut self.0 {
+            if let Err(error) = engine.restore_command() {
+                eprintln!("conformance agent: the command register of {device}: {error}");
+            }
+        }
+    }
+
+    /// The device was taken out of the machine: what was mapped of it is no more.
+    pub fn forget(&mut self, device: &str) {
+        self.0.remove(device);
+    }
+}
+
+/// A case may end between two DMAs.
+impl Drop for DmaEngines {
+    fn drop(&mut self) {
+        self.restore_command();
+    }
+}
+
+struct Nvme {
+    config: File,
+    registers: u64,
+    buffer: u64,
+    /// What the command register was before the device was made fit for DMA; none while it is
+    /// as it was.
+    command: Option<u16>,
+}
+
+impl Nvme {
+    fn open(device: &str) -> io::Result<Self> {
+        let sysfs = sysfs::pci(device);
+        let config = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(sysfs.join("config"))?;
+        Ok(Self {
+            config,
+            registers: map(&sysfs.join("resource0"), 0x2000)?,
+            buffer: map(&sysfs.join("resource2"), 0x1000)?,
+            command: None,
+        })
+    }
+
+    fn identify(&mut self, iova: u64) -> io::Result<DmaEnd> {
+        if self.command.is_none() {
+            let command = self.config_u16(PCI_COMMAND)?;
+            self.command = Some(command);
+            self.set_command(command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE)?;
+        }
+        self.identify_enabled(iova)
+    }
+
+    fn restore_command(&mut self) -> io::Result<()> {
+        self.command
+            .take()
+            .map_or(Ok(()), |command| self.set_command(command))
+    }
+
+    fn identify_enabled(&self, iova: u64) -> io::Result<DmaEnd> {
+        if self.get(CSTS)? == ALL_ONES {
+            return Ok(DmaEnd::Absent);
+        }
+        self.set(CC, 0)?;
+        self.await_status(CSTS_READY, 0)?;
+        // The controller takes the address when the enable bits are set, which are in the low half.
+        self.set(CMBMSC + 4, (CMB_BASE | CMBMSC_ENABLE) >> 32)?;
+        self.set(CMBMSC, (CMB_BASE | CMBMSC_ENABLE) & HALF)?;
+        self.set(AQA, 0x0001_0001)?; // two entries each
+        self.set_address(ASQ, CMB_BASE)?;
+        self.set_address(ACQ, iova)?;
+        self.set(CC, CC_ENABLE)?;
+        self.await_status(CSTS_READY, CSTS_READY)?;
+        self.submit(iova)?;
+        let end = self.await_end()?;
+        if end == DmaEnd::TimedOut {
+            self.complain()?;
+        }
+        if end == DmaEnd::Completed {
+            // Of a completion that is not there the controller would make an interrupt.
+            self.set(CQ0_HEAD, 1)?;
+        }
+        self.set(CC, 0)?;
+        Ok(end)
+    }
+
+    fn submit(&self, iova: u64) -> io::Result<()> {
+        // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS; here as 64-bit words, since this
+        // is memory, which does not care in how many pieces it is written.
+        let entry = [IDENTIFY, 0, 0, iova, 0, IDENTIFY_CONTROLLER, 0, 0];
+        for (at, word) in (self.buffer..).step_by(8).zip(entry) {
+            check(guard::store(at, Width::W8, word))?;
+        }
+        self.set(SQ0_TAIL, 1)
+    }
+
+    /// The completion entry was written (INTx) or was refused (CFS).
+    fn await_end(&self) -> io::Result<DmaEnd> {
+        let start = Instant::now();
+        for asked in 0_u32.. {
+            match self.get(CSTS)? {
+                ALL_ONES => return Ok(DmaEnd::Absent),
+                status if status & CSTS_FATAL != 0 => return Ok(DmaEnd::Faulted),
+                _ if self.config_u16(PCI_STATUS)? & STATUS_INTERRUPT != 0 => {
+                    return Ok(DmaEnd::Completed);
+                }
+                _ if asked > ASKED && start.elapsed() > DEADLINE => break,
+                _ => std::thread::yield_now(),
+            }
+        }
+        Ok(DmaEnd::TimedOut)
+    }
+
+    /// For the console: what a controller that neither ends nor fails says of itself.
+    fn complain(&self) -> io::Result<()> {
+        eprintln!(
+            "conformance agent: nvme does not end: CSTS {:#x} CC {:#x} CMBMSC {:#x} PCI command {:#x} status {:#x}",
+            self.get(CSTS)?,
+            self.get(CC)?,
+            self.get(CMBMSC)?,
+            self.config_u16(PCI_COMMAND)?,
+            self.config_u16(PCI_STATUS)?,
+        );
+        Ok(())
+    }
+
+    fn await_status(&self, mask: u64, wanted: u64) -> io::Result<()> {
+        let start = Instant::now();
+        for asked in 0_u32.. {
+            let status = self.get(CSTS)?;
+            if status & mask == wanted {
+                break;
+            }
+            if asked > ASKED && start.elapsed() > DEADLINE {
+                return Err(io::Error::other(format!("nvme stays at CSTS {status:#x}")));
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn get(&self, register: u64) -> io::Result<u64> {
+        guard::load(self.registers + register, Width::W4).map_err(|guard::Raised(signal)| {
+            io::Error::other(format!("MMIO load: signal {signal}"))
+        })
+    }
+
+    /// Stores to a register, always 4 bytes at once: under KVM QEMU cuts 8 bytes in two, low
+    /// half first, and a controller may act on the first of them.
+    fn set(&self, register: u64, value: u64) -> io::Result<()> {
+        check(guard::store(self.registers + register, Width::W4, value))
+    }
+
+    /// An address that the controller takes when CC.EN is set, and not before.
+    fn set_address(&self, register: u64, address: u64) -> io::Result<()> {
+        self.set(register, address & HALF)?;
+        self.set(register + 4, address >> 32)
+    }
+
+    fn config_u16(&self, at: u64) -> io::Result<u16> {
+        let mut bytes = [0; 2];
+        self.config.read_exact_at(&mut bytes, at)?;
+        Ok(u16::from_le_bytes(bytes))
+    }
+
+    fn set_command(&self, value: u16) -> io::Result<()> {
+        self.config.write_all_at(&value.to_le_bytes(), PCI_COMMAND)
+    }
+}
+
+fn check(stored: Result<(), guard::Raised>) -> io::Result<()> {
+    stored.map_err(|guard::Raised(signal)| io::Error::other(format!("MMIO store: signal {signal}")))
+}
+
+fn map(path: &std::path::Path, length: usize) -> io::Result<u64> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| {
+            io::Error::new(error.kind(), format!("opening {}: {error}", path.display()))
+        })?;
+    let length = NonZeroUsize::new(length).ok_or_else(|| io::Error::other("empty mapping"))?;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping, only ever touched through `guard`.
+    let at = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }
+        .map_err(|error| io::Error::other(format!("mapping {}: {error}", path.display())))?;
+    Ok(at.as_ptr() as u64)
+}

@@ -1,0 +1,38 @@
+//! PCI devices and their drivers.
+
+use std::io;
+
+use wire::PciOp;
+
+use crate::{
+    config,
+    exec::Executor,
+    op_error::{Done, broken, ok},
+    sysfs,
+};
+
+impl Executor {
+    pub fn pci(&mut self, op: &PciOp) -> Done {
+        match op {
+            PciOp::Capability { fd, id, chain, .. } => {
+                ok(self.with_file(fd, |file| config::capability(file, *id, *chain))?)
+            }
+            PciOp::Driver { device, driver } => {
+                sysfs::set_driver(device, driver.as_deref())?;
+                ok(0)
+            }
+            PciOp::Host { action } => Err(broken(&io::Error::other(format!(
+                "{action:?} is not for this process to do"
+            )))),
+            PciOp::WaitHotplug {
+                device,
+                driver,
+                timeout,
+            } => {
+                self.engines.forget(device);
+                sysfs::wait_hotplug(device, driver.as_deref(), *timeout)?;
+                ok(0)
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What may stand in the body of a step: one description, from which the reader's complaints,
+//! the JSON Schema for editors and the reference come.
+
+/// What a node may be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spec {
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// Any text.
+    Text,
+    /// The name of something that earlier steps opened or saved, or that this one saves.
+    Name,
+    /// A number, the name of a constant, a list of constants for all of their bits, or `$NAME` of
+    /// something saved, with an offset behind it.
+    Value,
+    /// A value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
+    Expected,
+    /// The name of an errno; `none` for success.
+    Errno,
+    /// A device of the case: `group.0`, `other.0`.
+    Device,
+    /// A group of the case: `group`, `other`, or the name of a shape.
+    Group,
+    /// One of these words.
+    Words(Vec<&'static str>),
+    /// One of these, or a list of them.
+    List(Box<Spec>),
+    /// A mapping with these keys.
+    Mapping(Vec<Key>),
+    /// A mapping from names that the case chooses.
+    Named(Box<Spec>),
+    /// A mapping from one process of the case.
+    Process(Box<Spec>),
+    /// Any of these.
+    Either(Vec<Spec>),
+    /// A struct of the uAPI with values for some of its fields: `struct: NAME` among them, where
+    /// nothing else names it.
+    Struct,
+    /// Fields of a struct, with what is to be done with each.
+    Fields(Box<Spec>),
+    /// Elements of a flexible array.
+    Elements,
+    /// A step.
+    Step,
+    /// Steps.
+    Steps,
+}
+
+impl Spec {
+    /// One of these, or a list of them.
+    pub fn list(of: Self) -> Self {
+        Self::List(Box::new(of))
+    }
+}
+
+/// A key of a mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// The key.
+    pub name: String,
+    /// What it says.
+    pub help: String,
+    /// What may stand under it.
+    pub spec: Spec,
+    /// Whether it may be missing.
+    pub presence: Presence,
+}
+
+/// Whether a key may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It may not.
+    Required,
+    /// It may.
+    Optional,
+    /// It may, and this stands for it then.
+    Default(String),
+}

@@ -1,0 +1,158 @@
+//! Steps that another process executes.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    build::Builder,
+    input::{Input, OfProcess},
+    node::Node,
+    problem::Problem,
+    spec::Spec,
+    steps::{Action, Step, process::ProcessName},
+};
+
+/// `in: {child: [steps]}`
+///
+/// Names that the steps save are good in every process. What they stand for may not be: a
+/// descriptor or an address belongs to the process that made it and to those it forks later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct In(OfProcess<Vec<Step>>);
+
+impl Input for In {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        OfProcess::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        OfProcess::<Vec<Step>>::spec()
+    }
+}
+
+impl Action for In {
+    fn label(&self) -> String {
+        format!("in {}", self.0.process)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.enter(&self.0.process);
+        for step in &self.0.of {
+            step.compile(to.step(), to)?;
+        }
+        to.leave();
+        Ok(())
+    }
+
+    fn inner(&self) -> Vec<&Step> {
+        self.0.of.iter().collect()
+    }
+
+    fn determined(&self) -> &[Step] {
+        &self.0.of
+    }
+
+    fn asserts(&self) -> bool {
+        self.0.of.iter().any(Step::asserts)
+    }
+}
+
+/// `start: {child: step}`
+///
+/// The process begins a call that may take its time; `finish: child` waits for it, and what
+/// the step expects is looked at then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start(OfProcess<Box<Step>>);
+
+impl Input for Start {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        let of = OfProcess::<Vec<Step>>::read(node)?;
+        let text = "a process begins one ioctl at a time";
+        let wrong = || Problem::other(node.at, text);
+        let [step] = <[Step; 1]>::try_from(of.of).map_err(|_| wrong())?;
+        if !step.is_ioctl() {
+            return Err(wrong());
+        }
+        Ok(Self(OfProcess {
+            process: of.process,
+            at: of.at,
+            of: Box::new(step),
+        }))
+    }
+
+    fn spec() -> Spec {
+        OfProcess::<Vec<Step>>::spec()
+    }
+}
+
+impl Action for Start {
+    fn label(&self) -> String {
+        format!("start in {}", self.0.process)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.enter(&self.0.process);
+        self.0.of.compile(to.step(), to)?;
+        to.leave();
+        to.start_op(&self.0.process)
+    }
+
+    fn begins(&self) -> Option<&str> {
+        Some(&self.0.process)
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+/// `finish: child`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish(ProcessName);
+
+impl Input for Finish {
+    fn read(node: &Node) -> Result<Self, Problem> {
+        ProcessName::read(node).map(Self)
+    }
+
+    fn spec() -> Spec {
+        ProcessName::spec()
+    }
+}
+
+impl Action for Finish {
+    fn label(&self) -> String {
+        format!("finish of {}", self.0.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.finish_op(&self.0.0)
+    }
+
+    fn finishes(&self) -> Option<&str> {
+        Some(&self.0.0)
+    }
+}
+
+/// Checks that each call that a process begins is waited for before it begins another one.
+pub fn check_calls(steps: &[Step]) -> Result<(), Problem> {
+    let mut begun = BTreeMap::new();
+    for step in steps {
+        let earlier = match (step.begins(), step.finishes()) {
+            (Some(process), _) => begun.insert(process, step.at).map(|_| "has not finished"),
+            (_, Some(process)) => begun
+                .remove(process)
+                .is_none()
+                .then_some("has begun nothing"),
+            _ => None,
+        };
+        if let Some(why) = earlier {
+            return Err(Problem::other(step.at, format!("the process {why}")));
+        }
+    }
+    match begun.into_values().next() {
+        None => Ok(()),
+        Some(at) => Err(Problem::other(
+            at,
+            "no step waits for this: `finish` is missing",
+        )),
+    }
+}

@@ -1,0 +1,164 @@
+//! One ioctl.
+
+use uapi::{Arg as ArgKind, Field, Kind};
+use wire::{IoctlOp, Returned, Save, Value};
+
+use crate::{
+    build::Builder,
+    expect::{Expect, FieldWant, Want, WantData, WantEnd},
+    fields::Fields,
+    input::{Input, SlotName},
+    node::{Name, Node},
+    problem::Problem,
+    steps::{
+        Action,
+        ioctl::{
+            argument::Argument,
+            fields::Saves,
+            payload::Payload,
+            wants::{GroupWant, Wants},
+        },
+    },
+    value,
+};
+
+/// One ioctl.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ioctl {
+    ioctl: &'static uapi::Ioctl,
+    /// The number to call, where it is not the ioctl's own.
+    request: Option<u32>,
+    on: SlotName,
+    argument: Argument,
+    expect: Expect,
+    groups: Vec<GroupWant>,
+    saves: Vec<Save>,
+    save_return: Option<SlotName>,
+    /// What a kernel that conforms to the plan of 2021 would answer instead.
+    pub plan: Option<WantEnd>,
+}
+
+impl Ioctl {
+    /// Reads the step.
+    pub fn read(name: &Name, body: &Node) -> Result<Self, Problem> {
+        let ioctl = uapi::ioctl(&name.text).ok_or_else(|| {
+            let known = uapi::ioctls().iter().map(|ioctl| ioctl.name);
+            Problem::unknown_name(name.at, "ioctl", &name.text, known)
+        })?;
+        let mut fields = Fields::of(body, ioctl.name)?;
+        let layout = ioctl.layout();
+        let on = SlotName::read(fields.need("on")?)?;
+        let end = fields
+            .take("errno")
+            .map_or(Ok(WantEnd::Success), value::end)?;
+        let plan = fields.take("plan").map(value::end).transpose()?;
+        let payload = layout.map(|layout| Payload::of(layout, body));
+        let payload = payload.transpose()?.flatten();
+        let wants = read_wants(fields.take("expect"), ioctl, payload)?;
+        let returns = fields.take("returns").map(Want::read).transpose()?;
+        let saves = Saves::read(&mut fields, layout, payload, ioctl.name)?;
+        let save_return = fields.take("save_return").map(SlotName::read).transpose()?;
+        let request = fields.take("request").map(u32::read).transpose()?;
+        let argument = Argument::read(fields, ioctl)?;
+        Ok(Self {
+            ioctl,
+            request,
+            on,
+            argument,
+            expect: Expect {
+                end,
+                returns,
+                fields: wants.fields,
+                data: WantData::Anything,
+            },
+            groups: wants.groups,
+            saves,
+            save_return,
+            plan,
+        })
+    }
+
+    /// Which one.
+    pub fn made(&self) -> &'static uapi::Ioctl {
+        self.ioctl
+    }
+
+    /// Which part of it, where an index among the flags says so: a feature of a device.
+    pub fn part(&self) -> Option<&'static uapi::Constant> {
+        let (ArgKind::Struct(layout), Argument::Buffer { bytes, .. }) =
+            (self.ioctl.arg, &self.argument)
+        else {
+            return None;
+        };
+        let by_index = |field: &'static Field| match field.kind {
+            Kind::IndexAndFlags { mask, index, .. } => Some((field.get(bytes)? & mask, index)),
+            _ => None,
+        };
+        let (number, index) = layout.fields.iter().find_map(by_index)?;
+        index.iter().find(|constant| constant.value == number)
+    }
+
+    /// How it is expected to end.
+    pub fn wanted(&self) -> &WantEnd {
+        &self.expect.end
+    }
+
+    /// It is to end like this.
+    pub fn want(&mut self, end: WantEnd) {
+        self.expect.end = end;
+    }
+}
+
+fn read_wants(
+    node: Option<&Node>,
+    ioctl: &'static uapi::Ioctl,
+    payload: Option<Payload>,
+) -> Result<Wants, Problem> {
+    match (node, ioctl.layout()) {
+        (None, _) => Ok(Wants::default()),
+        (Some(node), Some(layout)) => Wants::read(node, layout, payload),
+        (Some(node), None) => {
+            let text = format!("{} has no struct", ioctl.name);
+            Err(Problem::other(node.at, text))
+        }
+    }
+}
+
+impl Action for Ioctl {
+    fn label(&self) -> String {
+        format!("{} on {}", self.ioctl.name, self.on)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        if self.ioctl.source == uapi::MOCK_H {
+            to.cast.need_config("CONFIG_IOMMUFD_TEST")?;
+        }
+        let (arg, layout) = self.argument.resolve(to)?;
+        let op = IoctlOp {
+            fd: self.on.fd(),
+            request: self.request.unwrap_or(self.ioctl.request),
+            arg,
+            save: self.saves.clone(),
+            save_ret: self.save_return.clone().map(|slot| Returned(slot.0)),
+        };
+        let mut expect = self.expect.clone();
+        for (field, base, which) in &self.groups {
+            let number = to.cast.group(*which)?.number()?;
+            expect.fields.push(FieldWant {
+                field,
+                base: *base,
+                want: Want::Is(Value::Const(number.into())),
+            });
+        }
+        to.push(op, expect, layout);
+        Ok(())
+    }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
+
+    fn ioctl(&self) -> Option<&Ioctl> {
+        Some(self)
+    }
+}

@@ -1,0 +1,133 @@
+//! The keys that every ioctl step may have.
+
+use uapi::{Arg, Ioctl, Kind};
+
+use crate::spec::{Key, Presence, Spec};
+
+/// The keys of a step that makes this ioctl.
+pub fn keys(ioctl: &Ioctl) -> Vec<Key> {
+    let of_struct = ioctl.layout().map_or(&[][..], |_| OF_STRUCT);
+    let common = COMMON.iter().chain(of_struct);
+    let mut keys: Vec<_> = common.map(Common::key).collect();
+    let mut add = |name: &str, help: String, spec, presence| {
+        keys.push(Key {
+            name: name.to_owned(),
+            help,
+            spec,
+            presence,
+        });
+    };
+    match ioctl.arg {
+        Arg::None => {}
+        Arg::Value => add(
+            "value",
+            "The argument.".to_owned(),
+            Spec::Value,
+            Presence::Optional,
+        ),
+        Arg::IntPtr => add(
+            "fd",
+            "What the argument points to.".to_owned(),
+            Spec::Value,
+            Presence::Optional,
+        ),
+        Arg::StrPtr => add(
+            "string",
+            "What the argument points to; `{group.0}` is the name of a device.".to_owned(),
+            Spec::Text,
+            Presence::Optional,
+        ),
+        Arg::Struct(layout) => {
+            for field in layout.fields {
+                add(
+                    field.name,
+                    names_of(&field.kind),
+                    field_spec(&field.kind),
+                    Presence::Optional,
+                );
+            }
+            if let Some(tail) = layout.tail {
+                let help = "Elements of the array behind the struct.".to_owned();
+                add(tail.name, help, Spec::Elements, Presence::Optional);
+            }
+        }
+    }
+    keys
+}
+
+fn field_spec(kind: &Kind) -> Spec {
+    match kind {
+        Kind::Size => Spec::Either(vec![Spec::Number, Spec::Words(vec!["short", "long"])]),
+        _ => Spec::Value,
+    }
+}
+
+fn names_of(kind: &Kind) -> String {
+    match kind {
+        Kind::Flags(names) | Kind::Enum(names) => {
+            let names: Vec<_> = names.iter().map(|constant| constant.short()).collect();
+            names.join(", ")
+        }
+        _ => String::new(),
+    }
+}
+
+/// A key that every ioctl step may have.
+#[derive(Debug)]
+pub struct Common {
+    name: &'static str,
+    help: &'static str,
+    spec: fn() -> Spec,
+    required: bool,
+}
+
+impl Common {
+    fn key(&self) -> Key {
+        Key {
+            name: self.name.to_owned(),
+            help: self.help.to_owned(),
+            spec: (self.spec)(),
+            presence: match self.required {
+                true => Presence::Required,
+                false => Presence::Optional,
+            },
+        }
+    }
+}
+
+macro_rules! common {
+    ($(#[doc = $doc:literal] $table:ident {$($name:literal: $spec:expr, $required:literal, $help:literal;)*})*) => {
+        $(#[doc = $doc]
+        const $table: &[Common] = &[$(Common {
+            name: $name,
+            help: $help,
+            spec: || $spec,
+            required: $required,
+        }),*];)*
+    };
+}
+
+common! {
+    /// The keys that every ioctl step may have.
+    COMMON {
+        "on": Spec::Name, true, "The descriptor.";
+        "errno": Spec::Errno, false, "How the call ends; without it, it succeeds.";
+        "plan": Spec::Errno, false, "How it would end on a kernel that conforms to the plan of 2021.";
+        "returns": Spec::Expected, false, "What a call that succeeds returns.";
+        "save_return": Spec::Name, false, "The name for what it returns.";
+        "pointer": pointer(), false, "A bad pointer, or `$NAME` of memory, in place of the argument.";
+        "request": Spec::Number, false, "Another number for the call.";
+    }
+    /// Those that it may have if its argument is a struct.
+    OF_STRUCT {
+        "expect": Spec::Fields(Box::new(Spec::Expected)), false, "What fields of the struct hold after the call.";
+        "save": Spec::Fields(Box::new(Spec::Name)), false, "Fields to save after the call, each under a name.";
+        "trailing": Spec::Words(vec!["zeros", "garbage"]), false, "What is behind a struct that is longer than the kernel's.";
+        "mapped": Spec::Number, false, "How many bytes of the struct are there, whatever its size says.";
+    }
+}
+
+fn pointer() -> Spec {
+    let bad = Spec::Words(vec!["null", "unmapped", "read_only"]);
+    Spec::Either(vec![bad, Spec::Value])
+}

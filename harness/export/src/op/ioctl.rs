@@ -1,0 +1,77 @@
+//! `ioctl(2)`.
+
+use case::Check;
+use wire::{IoctlOp, Save};
+
+use crate::{
+    argument::{self, argument},
+    buffer::Buffer,
+    call::{Call, Caller, Data},
+};
+
+impl Caller<'_> {
+    pub fn ioctl(&self, op: &IoctlOp, check: &Check) -> Result<Call, String> {
+        let IoctlOp {
+            fd,
+            request,
+            arg,
+            save,
+            save_ret,
+        } = op;
+        let request = argument::request(*request, check.layout, &check.label);
+        let mut given = argument(arg, check.layout, self.placeholders, self.words)?;
+        let takes_value = uapi::ioctl(&request)
+            .is_some_and(|ioctl| matches!(ioctl.arg, uapi::Arg::None | uapi::Arg::Value));
+        if takes_value && given.expression == "NULL" {
+            "0UL".clone_into(&mut given.expression);
+        }
+        let mut call = Call::new(format!(
+            "ioctl({}, {request}, {})",
+            self.fd(fd)?,
+            given.expression
+        ));
+        call.declarations = given.declarations;
+        call.statements = given.statements;
+        call.returns_slot = save_ret.as_ref().map(|slot| slot.0.clone());
+        if let Some(buffer) = given.buffer {
+            call.saves = self.saves(&buffer, &given.memory, given.length, save)?;
+            call.data = Data::Struct {
+                buffer,
+                memory: given.memory,
+                length: given.length,
+                fetch: given.fetch,
+            };
+        } else if !save.is_empty() {
+            return Err("fields of no struct that are to be kept".to_owned());
+        }
+        Ok(call)
+    }
+
+    /// Statements that keep fields.
+    pub fn saves(
+        &self,
+        buffer: &Buffer,
+        memory: &str,
+        length: usize,
+        save: &[Save],
+    ) -> Result<Vec<String>, String> {
+        let mut statements = Vec::new();
+        for one in save {
+            let Some(variable) = self.words.variables.name(&one.slot) else {
+                continue;
+            };
+            let width = one.width.bytes();
+            if one.offset + width > length {
+                return Err(format!(
+                    "`{variable}`, which lies behind the end of the struct"
+                ));
+            }
+            let from = buffer.number(one.offset, width).unwrap_or_else(|| {
+                let offset = one.offset;
+                format!("little_endian((unsigned char *){memory} + {offset}, {width})")
+            });
+            statements.push(format!("{variable} = {from};"));
+        }
+        Ok(statements)
+    }
+}

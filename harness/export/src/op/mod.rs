@@ -1,0 +1,9 @@
+//! How each family of ops is written in C.
+
+mod dma;
+mod event;
+mod file;
+mod ioctl;
+mod memory;
+mod pci;
+mod process;

@@ -1,0 +1,58 @@
+//! `ioctl(2)`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fd, Patch, Returned, Save, Value,
+    operand::{Operand, Use},
+};
+
+/// `ioctl(2)`; the outcome carries the argument buffer after the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoctlOp {
+    /// On which descriptor.
+    pub fd: Fd,
+    /// Request number.
+    pub request: u32,
+    /// Third argument.
+    pub arg: Arg,
+    /// Values to take out of the buffer on success.
+    pub save: Vec<Save>,
+    /// Receives the return value on success.
+    pub save_ret: Option<Returned>,
+}
+
+impl Operand for IoctlOp {
+    fn visit<'a>(&'a self, uses: &mut Vec<Use<'a>>) {
+        self.fd.visit(uses);
+        match &self.arg {
+            Arg::Value(value) => value.visit(uses),
+            Arg::Buffer { patches, .. } => patches.visit(uses),
+        }
+        self.save.visit(uses);
+        self.save_ret.visit(uses);
+    }
+}
+
+impl From<IoctlOp> for crate::Op {
+    fn from(op: IoctlOp) -> Self {
+        Self::Ioctl(op)
+    }
+}
+
+/// Third argument of an ioctl.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arg {
+    /// As it is: an integer, no argument, or a bad pointer.
+    Value(Value),
+    /// Pointer to a buffer whose end is the end of a mapping: a kernel that reads or
+    /// writes further meets EFAULT instead of silence.
+    Buffer {
+        /// Initial contents.
+        bytes: Vec<u8>,
+        /// Values only the guest knows.
+        patches: Vec<Patch>,
+        /// Map the buffer without write permission: copy-out faults.
+        read_only: bool,
+    },
+}

@@ -1,0 +1,126 @@
+//! Memory of the process, and files that are memory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fd, NewFd, NewMapping, Save, Value, Width,
+    operand::{constants, ops},
+};
+
+ops! {
+    /// Memory of the process, and files that are memory.
+    pub enum MemoryOp in Op::Memory {
+        /// Map anonymous memory.
+        Alloc {
+            /// Kind.
+            kind: MemoryKind,
+            /// Every byte of it.
+            fill: u8,
+            /// Receives the address; the length is rounded up to pages.
+            save: NewMapping,
+        },
+        /// `mmap(2)` of a descriptor.
+        Mmap {
+            /// Which descriptor.
+            fd: Fd,
+            /// File offset.
+            offset: Value,
+            /// Access rights.
+            access: Access,
+            /// Receives the address.
+            save: NewMapping,
+        },
+        /// `munmap(2)`.
+        Munmap {
+            /// Start.
+            at: Value,
+            /// Bytes.
+            length: u64,
+        },
+        /// One load; a fault is an outcome.
+        Load {
+            /// Address.
+            at: Value,
+            /// Width.
+            width: Width,
+        },
+        /// One store; a fault is an outcome.
+        Store {
+            /// Address.
+            at: Value,
+            /// Width.
+            width: Width,
+            /// What.
+            value: Value,
+        },
+        /// One load of four bytes; `ret` is how many times the kernel had to fill the page table
+        /// for it. A fault that it cannot fill is an outcome.
+        CountFaults {
+            /// Address.
+            at: Value,
+        },
+        /// Read memory of the process; bytes are in the outcome.
+        Peek {
+            /// Address.
+            at: Value,
+            /// Bytes.
+            length: u64,
+            /// Values to take out of the bytes.
+            save: Vec<Save>,
+        },
+        /// `memfd_create(2)`, a size, contents, seals.
+        Memfd {
+            /// Bytes.
+            size: u64,
+            /// Every byte of it; none leaves the file one hole.
+            fill: Option<u8>,
+            /// `F_SEAL_*` bits.
+            seals: u32,
+            /// Made of huge pages.
+            huge: bool,
+            /// Receives the descriptor.
+            save: NewFd,
+        },
+        /// A dma-buf made of part of a memfd, by `/dev/udmabuf`.
+        Udmabuf {
+            /// The memfd; it has to be sealed against shrinking.
+            file: Fd,
+            /// Start in the file.
+            offset: u64,
+            /// Bytes.
+            size: u64,
+            /// Receives the descriptor.
+            save: NewFd,
+        },
+    }
+}
+
+constants!(MemoryKind, Access, Width);
+
+/// Kind of memory for user pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemoryKind {
+    /// Private anonymous memory.
+    Anonymous,
+    /// Shared anonymous memory.
+    Shared,
+    /// Private anonymous memory without write permission.
+    ReadOnly,
+    /// Address space without any access.
+    NoAccess,
+    /// Private anonymous memory in huge pages of the pool that the agent reserves at boot.
+    Huge,
+}
+
+/// Access rights of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Loads and stores.
+    ReadWrite,
+    /// Loads only.
+    ReadOnly,
+    /// Loads and stores, where stores do not reach the file: a private mapping.
+    CopyOnWrite,
+    /// Loads and execution.
+    Execute,
+}
