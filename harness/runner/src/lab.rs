@@ -19,14 +19,13 @@ use crate::{
     agent::{self, AgentError},
     counters::{Counters, Kept},
     guest::{BootError, Guest, Limits},
-    judge::{Judgement, Known, Lookout, judge},
+    judge::{Judgement, Known, StepJudge, judge},
     options::{Options, root},
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     record::{Record, RunDir, RunFacts, timestamp},
     snapshot::{Compared, Mode, Store},
     transcript,
-    verdict::Verdict,
 };
 
 /// Why there is no lab. Each kind has its own exit code.
@@ -302,9 +301,10 @@ impl Lab {
                 };
             }
         };
-        let mut lookout = Lookout::new(&compiled);
+        let mut steps = StepJudge::new(&compiled, sources);
         let observation = guest.run_until(&compiled, |index, outcome| {
-            case.fail_fast && lookout.sees_failure(index, outcome)
+            steps.take(index, outcome);
+            case.fail_fast && steps.has_failed()
         });
         let transcript = transcript::render(&compiled, &observation.outcomes);
         let never = self
@@ -314,15 +314,15 @@ impl Lab {
             xfail: case.xfail(&guest.offer),
             dma_never_lands: never,
         };
-        // Only a transcript of a case that met its expectations is worth comparing.
-        let plain = judge(&compiled, &observation, known, None, sources);
-        let (snapshot, blessed) = match plain.verdict {
-            Verdict::Pass if case.snapshot && !plain.conforms_to_plan => {
-                self.compare(case, guest, &transcript)
-            }
-            _ => (None, None),
-        };
-        let judgement = judge(&compiled, &observation, known, snapshot, sources);
+        let mut blessed = None;
+        let judgement = judge(&compiled, &observation, steps.finish(), known, || {
+            let (difference, stored) = match case.snapshot {
+                true => self.compare(case, guest, &transcript),
+                false => (None, None),
+            };
+            blessed = stored;
+            difference
+        });
         let guest_spoiled = judgement.verdict.spoils_guest() || observation.spoils_guest();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {

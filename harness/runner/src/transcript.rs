@@ -9,10 +9,7 @@ use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
-use crate::{
-    judge::{observed_end, shown_bytes},
-    race,
-};
+use crate::judge::description::{observed_end, shown_bytes, ways};
 
 /// One line for each op that is worth one.
 #[must_use]
@@ -35,7 +32,7 @@ fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
     let end = match &outcome.observed {
         // Who wins is no matter of the kernel's behaviour; what comes of it is.
         Observed::Together(_) => match &check.parts {
-            Parts::Together(race) => race::expected(race),
+            Parts::Together(race) => ways(race),
             _ => observed_end(outcome),
         },
         // How many bytes change depends on the bytes; that some do is what counts.

@@ -24,7 +24,7 @@ use runner::{
     agent, explore,
     export_c::{Platforms, find},
     guest::Guest,
-    judge::{Judgement, Known, judge},
+    judge::{Judgement, Known, Steps, judge},
     lab::{Lab, load_corpus},
     options::{self, Options},
     platform::Platform,
@@ -224,7 +224,8 @@ fn judged(lab: &Lab, case: &Case, guest: &mut Guest) -> (Judgement, Option<Compi
     };
     let observation = guest.run(&compiled);
     let known = Known::default();
-    let judgement = judge(&compiled, &observation, known, None, &lab.corpus.sources);
+    let steps = Steps::of(&compiled, &observation.outcomes, &lab.corpus.sources);
+    let judgement = judge(&compiled, &observation, steps, known, || None);
     (judgement, Some(compiled))
 }
 

@@ -10,7 +10,7 @@ use case::{
 use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
-    judge::{Judgement, Known, judge},
+    judge::{Judgement, Known, Steps, judge},
     snapshot::{Compared, Mode, Store},
     verdict::Verdict,
 };
@@ -90,7 +90,8 @@ fn seen(observed: Vec<Observed>) -> Observation {
 }
 
 fn verdict(compiled: &Compiled, seen: &Observation, known: Known<'_>) -> Judgement {
-    judge(compiled, seen, known, None, &Sources::default())
+    let steps = Steps::of(compiled, &seen.outcomes, &Sources::default());
+    judge(compiled, seen, steps, known, || None)
 }
 
 fn lands() -> WantEnd {

@@ -14,7 +14,7 @@ use case::{Compiled, Expect, Parts, Want, WantData, WantEnd};
 use common::lab;
 use runner::{
     guest::Observation,
-    judge::{Judgement, Known, judge},
+    judge::{Judgement, Known, Steps, judge},
     lab::Lab,
     options::Options,
     verdict::Verdict,
@@ -53,13 +53,8 @@ fn a_wrong_expectation_fails_at_its_step() {
 }
 
 fn verdict(lab: &Lab, compiled: &Compiled, observation: &Observation) -> Judgement {
-    judge(
-        compiled,
-        observation,
-        Known::default(),
-        None,
-        &lab.corpus.sources,
-    )
+    let steps = Steps::of(compiled, &observation.outcomes, &lab.corpus.sources);
+    judge(compiled, observation, steps, Known::default(), || None)
 }
 
 /// The plan with one expectation turned into its opposite, once for each expectation; the

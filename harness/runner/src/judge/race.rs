@@ -3,13 +3,14 @@
 use case::{Expect, Race, WantEnd};
 use wire::{Observed, Outcome};
 
-use crate::judge::{Mismatch, Slots, compare, ends_as, observed_end, want_end};
+use crate::judge::{
+    comparison::{Mismatch, compare, ends_as},
+    description::{ends_at_once, observed_end, ways},
+    values::Values,
+};
 
 /// Compares what was seen with the ways in which the race may end.
-///
-/// # Errors
-/// When it is none of them, or an op shows something else that was not expected.
-pub fn compare_all(race: &Race, outcome: &Outcome, slots: &Slots) -> Result<(), Mismatch> {
+pub fn compare_all(race: &Race, outcome: &Outcome, values: &Values) -> Result<(), Mismatch> {
     let outcomes = match &outcome.observed {
         Observed::Together(outcomes) if outcomes.len() == race.checks.len() => outcomes,
         _ => {
@@ -25,8 +26,8 @@ pub fn compare_all(race: &Race, outcome: &Outcome, slots: &Slots) -> Result<(), 
     };
     let Some(way) = race.ends.iter().find(seen) else {
         return Err(Mismatch {
-            expected: expected(race),
-            observed: text(outcomes.iter().map(observed_end)),
+            expected: ways(race),
+            observed: ends_at_once(outcomes.iter().map(observed_end)),
         });
     };
     for ((check, end), outcome) in race.checks.iter().zip(way).zip(outcomes) {
@@ -34,19 +35,7 @@ pub fn compare_all(race: &Race, outcome: &Outcome, slots: &Slots) -> Result<(), 
             end: end.clone(),
             ..check.expect.clone()
         };
-        compare(&expect, outcome, slots)?;
+        compare(&expect, outcome, values)?;
     }
     Ok(())
-}
-
-/// The ways in which it may end, in words.
-#[must_use]
-pub fn expected(race: &Race) -> String {
-    let ways = race.ends.iter().map(|way| text(way.iter().map(want_end)));
-    ways.collect::<Vec<_>>().join("; or ")
-}
-
-/// The ends of ops that were executed at once, in their order.
-pub fn text(ends: impl Iterator<Item = String>) -> String {
-    ends.collect::<Vec<_>>().join(" | ")
 }

@@ -2,9 +2,13 @@
 //! and has to leave the state as the case says.
 
 use case::{Check, Injection};
-use wire::{Attempt, ControlOp, FailNth, Failure, Injected, Observed, Op, Outcome};
+use wire::{Attempt, ControlOp, FailNth, Failure, Observed, Op, Outcome};
 
-use crate::judge::{Mismatch, Slots, compare, errno_text, observed_end};
+use crate::judge::{
+    comparison::{Mismatch, compare},
+    description::{errno_text, observed_end},
+    values::Values,
+};
 
 /// What was done, and what was expected of it.
 #[derive(Debug, Clone, Copy)]
@@ -14,21 +18,18 @@ struct Parts<'a> {
     injection: &'a Injection,
 }
 
-/// Compares every execution with what was expected.
-///
-/// # Errors
-/// With the first difference.
+/// Compares every execution with what was expected; an error is the first difference.
 pub fn compare_all(
     op: &Op,
     check: &Check,
     injection: &Injection,
     outcome: &Outcome,
-    slots: &mut Slots,
+    values: &mut Values,
 ) -> Result<(), Mismatch> {
     let (Op::Control(ControlOp::FailNth(plan)), Observed::Injected(injected)) =
         (op, &outcome.observed)
     else {
-        return compare(&check.expect, outcome, slots);
+        return compare(&check.expect, outcome, values);
     };
     let parts = Parts {
         plan,
@@ -42,9 +43,9 @@ pub fn compare_all(
         });
     }
     for attempt in &injected.attempts {
-        compare_attempt(&parts, attempt, slots).map_err(|mismatch| within(attempt, mismatch))?;
+        compare_attempt(&parts, attempt, values).map_err(|mismatch| within(attempt, mismatch))?;
     }
-    compare(&check.expect, &injected.last, slots).map_err(|mismatch| Mismatch {
+    compare(&check.expect, &injected.last, values).map_err(|mismatch| Mismatch {
         expected: format!("{}, after every failure", mismatch.expected),
         observed: mismatch.observed,
     })
@@ -53,7 +54,7 @@ pub fn compare_all(
 fn compare_attempt(
     parts: &Parts<'_>,
     attempt: &Attempt,
-    slots: &mut Slots,
+    values: &mut Values,
 ) -> Result<(), Mismatch> {
     let Parts {
         plan, injection, ..
@@ -64,12 +65,12 @@ fn compare_attempt(
                 Failure::Copy => (&plan.failed_copy, &injection.failed_copy),
                 _ => (&plan.failed, &injection.failed),
             };
-            compare_after(ops, checks, &attempt.after, slots)
+            compare_after(ops, checks, &attempt.after, values)
         }
         Observed::Ok { .. } => {
-            compare(&parts.check.expect, &attempt.outcome, slots)?;
-            slots.learn(&plan.op, &attempt.outcome);
-            compare_after(&plan.survived, &injection.survived, &attempt.after, slots)
+            compare(&parts.check.expect, &attempt.outcome, values)?;
+            values.learn(&plan.op, &attempt.outcome);
+            compare_after(&plan.survived, &injection.survived, &attempt.after, values)
         }
         _ => Err(Mismatch {
             expected: format!("success or {}", names(allowed(injection, attempt))),
@@ -90,14 +91,14 @@ fn compare_after(
     ops: &[Op],
     checks: &[Check],
     outcomes: &[Outcome],
-    slots: &mut Slots,
+    values: &mut Values,
 ) -> Result<(), Mismatch> {
     for ((op, check), outcome) in ops.iter().zip(checks).zip(outcomes) {
-        compare(&check.expect, outcome, slots).map_err(|mismatch| Mismatch {
+        compare(&check.expect, outcome, values).map_err(|mismatch| Mismatch {
             expected: format!("{} of {} thereafter", mismatch.expected, check.label),
             observed: mismatch.observed,
         })?;
-        slots.learn(op, outcome);
+        values.learn(op, outcome);
     }
     Ok(())
 }
@@ -126,11 +127,4 @@ fn what(failure: Failure) -> &'static str {
 fn names(errnos: &[i32]) -> String {
     let names: Vec<_> = errnos.iter().map(|errno| errno_text(*errno)).collect();
     names.join(" or ")
-}
-
-/// How it ended, in words that are the same in every run: which points of failure there are,
-/// and so with what they end, depends on what the kernel has in its caches.
-#[must_use]
-pub fn text(injected: &Injected) -> String {
-    format!("at last {}", observed_end(&injected.last))
 }

@@ -1,0 +1,151 @@
+//! Compares the outcome of each op with what was expected of it, in their order, once.
+
+use case::{Check, Compiled, Parts, Sources};
+use wire::{Observed, Op, Outcome};
+
+use crate::judge::{
+    comparison::{Mismatch, compare, ends_as},
+    injected, race,
+    values::Values,
+};
+
+/// What the steps of a case showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Steps {
+    /// What was expected.
+    AsExpected,
+    /// What the plan of 2021 demands, where Linux is known to deviate.
+    AsPlanned,
+    /// Something else.
+    Failed {
+        /// What was expected and observed, and where.
+        why: String,
+        /// The step, from 0.
+        step: usize,
+        /// Whether it was to show that DMA lands.
+        landing: bool,
+    },
+    /// Nothing about the kernel: the agent could not do its part.
+    Broken(String),
+}
+
+impl Steps {
+    /// Of a case that is over.
+    pub fn of(compiled: &Compiled, outcomes: &[Option<Outcome>], sources: &Sources) -> Self {
+        let mut judge = StepJudge::new(compiled, sources);
+        for (index, outcome) in outcomes.iter().enumerate() {
+            if let Some(outcome) = outcome {
+                judge.take(index, outcome);
+            }
+        }
+        judge.finish()
+    }
+}
+
+/// Compares outcomes as they come.
+#[derive(Debug)]
+pub struct StepJudge<'a> {
+    compiled: &'a Compiled,
+    sources: &'a Sources,
+    values: Values,
+    /// The op whose outcome comes next.
+    next: usize,
+    /// What decides about the steps; later outcomes do not count then.
+    found: Option<Steps>,
+}
+
+impl<'a> StepJudge<'a> {
+    /// Of a case that begins.
+    pub fn new(compiled: &'a Compiled, sources: &'a Sources) -> Self {
+        Self {
+            compiled,
+            sources,
+            values: Values::default(),
+            next: 0,
+            found: None,
+        }
+    }
+
+    /// Takes the outcome of the op at this position.
+    pub fn take(&mut self, index: usize, outcome: &Outcome) {
+        let ops = &self.compiled.plan.ops;
+        let op = ops.get(index).zip(self.compiled.checks.get(index));
+        let (None, Some((op, check))) = (&self.found, op) else {
+            return;
+        };
+        self.found = match index == self.next {
+            true => self.compare(op, check, outcome),
+            false => self.unreported(),
+        };
+        self.values.learn(op, outcome);
+        self.next += 1;
+    }
+
+    /// Whether a step has failed.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.found, Some(Steps::Failed { .. }))
+    }
+
+    /// What the steps showed.
+    pub fn finish(self) -> Steps {
+        let unreported = self.unreported();
+        self.found.or(unreported).unwrap_or(Steps::AsExpected)
+    }
+
+    fn unreported(&self) -> Option<Steps> {
+        let check = self.compiled.checks.get(self.next)?;
+        let why = format!("{}: no outcome was reported", check.label);
+        Some(Steps::Broken(why))
+    }
+
+    fn compare(&mut self, op: &Op, check: &Check, outcome: &Outcome) -> Option<Steps> {
+        if let Some(why) = broken(outcome) {
+            let place = self.sources.place(check.at);
+            return Some(Steps::Broken(format!("{place}: {}: {why}", check.label)));
+        }
+        let planned = check.plan.as_ref();
+        let planned = planned.is_some_and(|plan| ends_as(plan, outcome));
+        if planned && !ends_as(&check.expect.end, outcome) {
+            return Some(Steps::AsPlanned);
+        }
+        let mismatch = compare_op(op, check, outcome, &mut self.values).err()?;
+        Some(Steps::Failed {
+            why: describe(check, &mismatch, self.sources),
+            step: check.step,
+            landing: check.needs_dma,
+        })
+    }
+}
+
+fn compare_op(
+    op: &Op,
+    check: &Check,
+    outcome: &Outcome,
+    values: &mut Values,
+) -> Result<(), Mismatch> {
+    match &check.parts {
+        Parts::Whole => compare(&check.expect, outcome, values),
+        Parts::Injected(injection) => injected::compare_all(op, check, injection, outcome, values),
+        Parts::Together(race) => race::compare_all(race, outcome, values),
+    }
+}
+
+/// Why the agent could not carry an op out, or a part of it.
+fn broken(outcome: &Outcome) -> Option<&str> {
+    match &outcome.observed {
+        Observed::Broken { why } => Some(why),
+        Observed::Together(outcomes) => outcomes.iter().find_map(broken),
+        _ => None,
+    }
+}
+
+fn describe(check: &Check, mismatch: &Mismatch, sources: &Sources) -> String {
+    format!(
+        "step {} ({}) at {}\n  expected: {}\n  observed: {}",
+        check.step + 1,
+        check.label,
+        sources.place(check.at),
+        mismatch.expected,
+        mismatch.observed
+    )
+}

@@ -1,0 +1,26 @@
+//! Values that ops left.
+
+use std::collections::HashMap;
+
+use wire::{Op, Outcome, Value};
+
+/// Values that ops left, told from their outcomes.
+#[derive(Debug, Default)]
+pub struct Values(HashMap<String, u64>);
+
+impl Values {
+    /// Takes over what the op left.
+    pub fn learn(&mut self, op: &Op, outcome: &Outcome) {
+        for left in op.leaves(outcome) {
+            self.0.insert(left.target.slot().to_owned(), left.value);
+        }
+    }
+
+    /// The value, if it is known.
+    pub fn value(&self, value: &Value) -> Option<u64> {
+        match value {
+            Value::Const(number) => Some(*number),
+            Value::Slot { name, add } => Some(self.0.get(name)?.wrapping_add(*add)),
+        }
+    }
+}

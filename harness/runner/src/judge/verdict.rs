@@ -1,0 +1,256 @@
+//! Judges an observation: one total function from what was seen to a verdict.
+
+use case::{Compiled, Xfail};
+use wire::End;
+
+use crate::{
+    guest::{CaseEnd, Lost, Observation},
+    judge::steps::Steps,
+    splat,
+    verdict::Verdict,
+};
+
+/// A verdict and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, for every verdict but a plain PASS.
+    pub reason: Option<String>,
+    /// Whether a step showed what the plan demands where Linux is known to deviate.
+    pub conforms_to_plan: bool,
+    /// The first step that is not as expected, counted from 0.
+    pub failed_step: Option<usize>,
+}
+
+impl Judgement {
+    fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            reason: Some(reason.into()),
+            conforms_to_plan: false,
+            failed_step: None,
+        }
+    }
+
+    /// A known failure that did not show.
+    fn stale(reason: &str) -> Self {
+        let text = format!("passes, although known to fail: {reason}");
+        Self::new(Verdict::Xpass, text)
+    }
+
+    /// With what the kernel had complained about before, as the likely cause.
+    fn after(self, splat: Option<String>) -> Self {
+        let Some(splat) = splat else { return self };
+        let reason = self.reason.unwrap_or_default();
+        let text = format!("{reason}\nbefore, the kernel complained:\n{splat}");
+        Self::new(self.verdict, text)
+    }
+
+    /// With how the guest or the case's process ended thereafter.
+    fn ended(self, lost: Option<Self>) -> Self {
+        let Some(how) = lost.and_then(|lost| lost.reason) else {
+            return self;
+        };
+        let splat = self.reason.unwrap_or_default();
+        Self::new(self.verdict, format!("{how}\n{splat}"))
+    }
+
+    /// At a step.
+    fn at(self, failed_step: Option<usize>) -> Self {
+        Self {
+            failed_step,
+            ..self
+        }
+    }
+
+    /// A case whose need is not met.
+    #[must_use]
+    pub fn skip(need: &str) -> Self {
+        Self::new(Verdict::Skip, format!("needs {need}"))
+    }
+
+    /// Infrastructure failed before the case could run.
+    #[must_use]
+    pub fn error(why: &str) -> Self {
+        Self::new(Verdict::Error, why)
+    }
+}
+
+/// Failures that are known, with their reasons.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Of the case, on this guest.
+    pub xfail: Option<&'a Xfail>,
+    /// Of the platform: DMA that should land never does.
+    pub dma_never_lands: Option<&'a str>,
+}
+
+fn is_known(splat: &str, xfail: &Xfail) -> bool {
+    xfail
+        .splat
+        .as_deref()
+        .is_some_and(|text| splat.contains(text))
+}
+
+/// Judges what was seen. `snapshot` compares the transcript, where it is worth it: only one of a
+/// case that met its expectations is. It gives the difference, if there is one.
+pub fn judge(
+    compiled: &Compiled,
+    observation: &Observation,
+    steps: Steps,
+    known: Known<'_>,
+    snapshot: impl FnOnce() -> Option<String>,
+) -> Judgement {
+    match judge_guest(compiled, observation, &steps, known) {
+        Some(judgement) => judgement,
+        None => judge_steps(compiled, observation, steps, known, snapshot),
+    }
+}
+
+/// What the end of the case and the kernel's log decide, whatever the steps showed.
+fn judge_guest(
+    compiled: &Compiled,
+    observation: &Observation,
+    steps: &Steps,
+    known: Known<'_>,
+) -> Option<Judgement> {
+    let splat = splat::find(&observation.kmsg);
+    let place = || lost_at(compiled, observation, steps);
+    let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
+    Some(match (splat, known_splat, lost(observation)) {
+        // An excuse for a complaint excuses no guest that panics or hangs.
+        (splat, _, Some(lost)) if lost.verdict != Verdict::Error => lost.after(splat).at(place()),
+        (Some(splat), Some(known), _) if is_known(&splat, known) => {
+            Judgement::new(Verdict::Xfail, &known.reason)
+        }
+        // A process that the kernel ended in an Oops is no failure of the harness.
+        (Some(splat), _, lost) => {
+            let place = lost.is_some().then(place).flatten();
+            Judgement::new(Verdict::Splat, splat).ended(lost).at(place)
+        }
+        (None, _, Some(lost)) => lost.at(place()),
+        (None, Some(known), None) => Judgement::stale(&known.reason),
+        (None, None, None) => return None,
+    })
+}
+
+fn judge_steps(
+    compiled: &Compiled,
+    observation: &Observation,
+    steps: Steps,
+    known: Known<'_>,
+    snapshot: impl FnOnce() -> Option<String>,
+) -> Judgement {
+    let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
+    let needs_dma = compiled.checks.iter().any(|check| check.needs_dma);
+    let dma_never_lands = known.dma_never_lands.filter(|_| needs_dma);
+    let excuse = xfail.or(dma_never_lands);
+    match steps {
+        Steps::Broken(why) => Judgement::error(&why),
+        Steps::Failed { why, step, landing } => {
+            // What is known of DMA excuses no other failure.
+            let excuse = xfail.or(dma_never_lands.filter(|_| landing));
+            failed(why, excuse).at(Some(step))
+        }
+        Steps::AsPlanned => Judgement {
+            conforms_to_plan: true,
+            ..passed(left_behind(observation), excuse, || None)
+        },
+        Steps::AsExpected => passed(left_behind(observation), excuse, snapshot),
+    }
+}
+
+fn failed(why: String, excuse: Option<&str>) -> Judgement {
+    match excuse {
+        Some(reason) => Judgement::new(Verdict::Xfail, reason),
+        None => Judgement::new(Verdict::Fail, why),
+    }
+}
+
+/// Every step is as it should be; the guest or the snapshot may not be.
+fn passed(
+    left_behind: Option<String>,
+    excuse: Option<&str>,
+    snapshot: impl FnOnce() -> Option<String>,
+) -> Judgement {
+    match (left_behind, excuse) {
+        (Some(why), excuse) => failed(why, excuse),
+        (None, Some(reason)) => Judgement::stale(reason),
+        (None, None) => match snapshot() {
+            Some(why) => Judgement::new(Verdict::Fail, why),
+            None => Judgement {
+                verdict: Verdict::Pass,
+                reason: None,
+                conforms_to_plan: false,
+                failed_step: None,
+            },
+        },
+    }
+}
+
+fn lost(observation: &Observation) -> Option<Judgement> {
+    let (verdict, reason) = match &observation.end {
+        CaseEnd::Lost(lost @ Lost::Panic(_)) => (Verdict::Panic, lost.to_string()),
+        CaseEnd::Lost(lost @ Lost::Frozen) => (Verdict::Hang, lost.to_string()),
+        CaseEnd::Lost(lost) => (Verdict::Error, lost.to_string()),
+        CaseEnd::Done {
+            end: End::TimedOut { stack },
+            ..
+        } => (
+            Verdict::Hang,
+            format!("the case hangs and was killed\n{stack}"),
+        ),
+        CaseEnd::Done {
+            end: End::Unkillable { stack },
+            ..
+        } => (
+            Verdict::Hang,
+            format!("the case hangs in the kernel and cannot be killed\n{stack}"),
+        ),
+        CaseEnd::Done {
+            end: End::Killed { signal },
+            ..
+        } => (
+            Verdict::Error,
+            format!("the case's process died of signal {signal}"),
+        ),
+        CaseEnd::Done {
+            end: End::Exited { code },
+            ..
+        } => (
+            Verdict::Error,
+            format!("the case's process ended with code {code}"),
+        ),
+        CaseEnd::Done {
+            end: End::Finished | End::Stopped,
+            ..
+        } => return None,
+    };
+    let last = observation.outcomes.iter().rposition(Option::is_some);
+    let at = last.map_or("before the first op".to_owned(), |index| {
+        format!("after op {index}")
+    });
+    Some(Judgement::new(verdict, format!("{reason} ({at})")))
+}
+
+/// The step at which a case was lost: the first that went wrong before, or else the first of
+/// which nobody heard how it ended.
+fn lost_at(compiled: &Compiled, observation: &Observation, steps: &Steps) -> Option<usize> {
+    if let Steps::Failed { step, .. } = steps {
+        return Some(*step);
+    }
+    let ended = observation.outcomes.iter().take_while(|it| it.is_some());
+    Some(compiled.checks.get(ended.count())?.step)
+}
+
+fn left_behind(observation: &Observation) -> Option<String> {
+    let CaseEnd::Done { changes, .. } = &observation.end else {
+        return None;
+    };
+    let text = format!(
+        "the case leaves the guest changed:\n  {}",
+        changes.join("\n  ")
+    );
+    observation.left_changes().then_some(text)
+}
