@@ -24,6 +24,11 @@ pub trait Input: Sized {
         None
     }
 
+    /// What it is, at length: the documentation of its declaration.
+    fn doc() -> &'static str {
+        ""
+    }
+
     /// A default as a case would write it.
     fn shown(&self) -> String {
         String::new()
@@ -489,11 +494,10 @@ macro_rules! body {
                 $(let mapping = $crate::spec::Spec::Either(vec![$short_spec, mapping]);)?
                 mapping
             }
-        }
 
-        impl $name {
-            /// What it is, as its declaration says.
-            pub const DOC: &'static str = concat!($($doc, "\n"),+);
+            fn doc() -> &'static str {
+                concat!($($doc, "\n"),+)
+            }
         }
     };
     (@absent $fields:ident, $field:ident, $type:ty, $default:expr) => { $default };
@@ -515,6 +519,32 @@ macro_rules! body {
     };
 }
 pub(crate) use body;
+
+/// Declares a step whose body is something that can be read.
+macro_rules! newtype {
+    ($($(#[doc = $doc:literal])+ pub struct $name:ident($inner:ty);)+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $name(pub $inner);
+
+            impl $crate::input::Input for $name {
+                fn read(node: &$crate::node::Node) -> Result<Self, $crate::problem::Problem> {
+                    $crate::input::Input::read(node).map(Self)
+                }
+
+                fn spec() -> $crate::spec::Spec {
+                    <$inner as $crate::input::Input>::spec()
+                }
+
+                fn doc() -> &'static str {
+                    concat!($($doc, "\n"),+)
+                }
+            }
+        )+
+    };
+}
+pub(crate) use newtype;
 
 /// A key that is a word of Rust is written `r#KEY` there.
 pub fn key(field: &'static str) -> &'static str {

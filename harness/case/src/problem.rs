@@ -194,7 +194,8 @@ fn split_place(text: &str) -> (&str, Option<(u32, u32)>) {
     }
 }
 
-fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// What may have been meant by a name, or what is known here.
+pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<_> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();

@@ -30,6 +30,25 @@ fn the_stored_schema_is_current() {
 }
 
 #[test]
+fn the_stored_reference_is_current() {
+    let stored = fs::read_to_string(cases().join("REFERENCE.md")).unwrap_or_default();
+    assert!(
+        stored == case::reference(),
+        "`cargo xtask reference` writes it anew"
+    );
+}
+
+#[test]
+fn every_step_says_what_it_is() {
+    for key in case::step_keys() {
+        let text = case::describe_step(key).unwrap();
+        assert!(text.contains("\n- "), "{key}: {text}");
+    }
+    let wrong = case::describe_step("cuont_faults").unwrap_err();
+    assert!(wrong.to_string().contains("count_faults"), "{wrong}");
+}
+
+#[test]
 fn the_stored_overview_is_current() {
     let stored = fs::read_to_string(cases().join("README.md")).unwrap_or_default();
     let corpus = case::Corpus::load(&cases(), false).unwrap();

@@ -5,10 +5,7 @@ use wire::{EventOp, NewFd, Timeout, Value};
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
-    input::{Input, SlotName, body},
-    node::Node,
-    problem::Problem,
-    spec::Spec,
+    input::{SlotName, body, newtype},
     steps::Action,
 };
 
@@ -18,18 +15,9 @@ const COMING_MS: u64 = 2000;
 /// within microseconds, as the control in the same case shows.
 const ABSENT_MS: u64 = 5;
 
-/// `eventfd: irq`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Eventfd(SlotName);
-
-impl Input for Eventfd {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        SlotName::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        SlotName::spec()
-    }
+newtype! {
+    /// `eventfd: irq`
+    pub struct Eventfd(SlotName);
 }
 
 impl Action for Eventfd {
@@ -108,18 +96,9 @@ impl Action for Events {
     }
 }
 
-/// `signal: irq`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Signal(SlotName);
-
-impl Input for Signal {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        SlotName::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        SlotName::spec()
-    }
+newtype! {
+    /// `signal: irq`
+    pub struct Signal(SlotName);
 }
 
 impl Action for Signal {

@@ -6,7 +6,7 @@ use wire::{FileOp, Location, NewFd, Number, OpenFlags, Patch, Timeout, Value, Wi
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want, WantData, WantEnd},
-    input::{Ends, Input, Named, SlotName, Word, body, words},
+    input::{Ends, Input, Named, SlotName, Word, body, newtype, words},
     node::{At, Node, Tree},
     problem::Problem,
     role::{Function, Member, Role, Shape},
@@ -20,13 +20,14 @@ use crate::{
 
 words!(OpenFlags);
 
-/// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
-///
-/// `group.0@10.0` is a function on the bus of group.0, such as one that the case creates, and
-/// `group of group.0@10.0` its group. `$g` is the file that a descriptor is of, also when its name
-/// is gone.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Open(Named<Opened>);
+newtype! {
+    /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
+    ///
+    /// `group.0@10.0` is a function on the bus of group.0, such as one that the case creates, and
+    /// `group of group.0@10.0` its group. `$g` is the file that a descriptor is of, also when its name
+    /// is gone.
+    pub struct Open(Named<Opened>);
+}
 
 body! {
     /// One thing to open.
@@ -78,16 +79,6 @@ pub enum OpenTarget {
     GroupOf(Function),
     /// The file of a descriptor.
     Descriptor(Value),
-}
-
-impl Input for Open {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Named::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Named::<Opened>::spec()
-    }
 }
 
 impl Action for Open {
@@ -225,18 +216,9 @@ fn node_of(bus: &str, name: &str, starts: &str) -> Location {
     }
 }
 
-/// `close: a`, `close: [a, b]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Close(Vec<SlotName>);
-
-impl Input for Close {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Vec::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Vec::<SlotName>::spec()
-    }
+newtype! {
+    /// `close: a`, `close: [a, b]`
+    pub struct Close(Vec<SlotName>);
 }
 
 impl Action for Close {

@@ -5,7 +5,7 @@ use wire::{Access, MemoryKind, MemoryOp, NewFd, NewMapping, Value, Width};
 use crate::{
     build::Builder,
     expect::{Expect, FieldWant, Layout, Want, WantData},
-    input::{Ends, Input, Named, Raises, SlotName, Word, body, words},
+    input::{Ends, Input, Named, Raises, SlotName, Word, body, newtype, words},
     node::{At, Node, Tree},
     problem::Problem,
     spec::{Key, Presence, Spec},
@@ -22,9 +22,10 @@ words!(MemoryKind, Access, Seal);
 /// Byte that fills memory unless a case says otherwise: an untouched page is recognised.
 const FILL: u8 = 0xa5;
 
-/// `memory: {page: 0x1000, ranges: {size: 0x1000, fill: 0, kind: shared, put: [...]}}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Memory(Named<Area>);
+newtype! {
+    /// `memory: {page: 0x1000, ranges: {size: 0x1000, fill: 0, kind: shared, put: [...]}}`
+    pub struct Memory(Named<Area>);
+}
 
 body! {
     /// An area of memory.
@@ -98,16 +99,6 @@ impl Input for Put {
 
     fn spec() -> Spec {
         Spec::Struct
-    }
-}
-
-impl Input for Memory {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Named::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Named::<Area>::spec()
     }
 }
 
@@ -463,6 +454,11 @@ impl Input for Peek {
     fn spec() -> Spec {
         Spec::Either(vec![PeekBytes::spec(), PeekStruct::spec()])
     }
+
+    fn doc() -> &'static str {
+        "`peek: {at: $page, length: 0x1000, all: 0xa5}` or\n\
+         `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`"
+    }
 }
 
 impl Peek {
@@ -508,9 +504,10 @@ impl Action for Peek {
     }
 }
 
-/// `memfd: {file: 0x4000, other: {size: 0x4000, hole: true, seals: [SHRINK], huge: true}}`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Memfd(Named<MemoryFile>);
+newtype! {
+    /// `memfd: {file: 0x4000, other: {size: 0x4000, hole: true, seals: [SHRINK], huge: true}}`
+    pub struct Memfd(Named<MemoryFile>);
+}
 
 body! {
     /// A file that is memory.
@@ -555,16 +552,6 @@ impl MemoryFile {
             }),
             _ => None,
         })
-    }
-}
-
-impl Input for Memfd {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Named::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Named::<MemoryFile>::spec()
     }
 }
 

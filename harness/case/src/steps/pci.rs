@@ -6,7 +6,7 @@ use wire::{Chain, FileOp, HostAction, Location, Op, PciOp, Returned, Timeout, Va
 use crate::{
     build::Builder,
     expect::{Expect, Layout},
-    input::{Ends, Input, SlotName, Word, body, words},
+    input::{Ends, Input, SlotName, Word, body, newtype, words},
     node::{At, Node, Tree},
     problem::Problem,
     role::{Cast, OfferedDevice, Role, Which},
@@ -329,21 +329,12 @@ fn bind_anew(device: &str, parameter: &str, value: &str, driver: Option<&str>) -
 /// The kernel has this long to let a device go, or to find one.
 const HOTPLUG_TIMEOUT: Timeout = Timeout(5000);
 
-/// `unplug: group.0`
-///
-/// The guest is asked to let the device go, which it does once nobody uses it. After the case
-/// the device is back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unplug(Role);
-
-impl Input for Unplug {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Role::read_device(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Spec::Device
-    }
+newtype! {
+    /// `unplug: group.0`
+    ///
+    /// The guest is asked to let the device go, which it does once nobody uses it. After the case
+    /// the device is back.
+    pub struct Unplug(Role);
 }
 
 impl Action for Unplug {
@@ -392,6 +383,13 @@ impl Input for WaitGone {
     fn spec() -> Spec {
         Spec::Either(vec![Spec::Device, NodeOf::spec()])
     }
+
+    fn doc() -> &'static str {
+        "`wait_gone: group.0` or `wait_gone: {node: group.0}`\n\
+         \n\
+         Waits until an unplugged device is gone, or until its node is, from which on it only waits for\n\
+         its user."
+    }
 }
 
 impl Action for WaitGone {
@@ -413,21 +411,12 @@ impl Action for WaitGone {
     }
 }
 
-/// `plug: group.0`
-///
-/// Waits until an unplugged device is gone, plugs it in again, and gives it the driver that it has
-/// between cases.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plug(Role);
-
-impl Input for Plug {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Role::read_device(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Spec::Device
-    }
+newtype! {
+    /// `plug: group.0`
+    ///
+    /// Waits until an unplugged device is gone, plugs it in again, and gives it the driver that it has
+    /// between cases.
+    pub struct Plug(Role);
 }
 
 impl Action for Plug {

@@ -7,73 +7,37 @@ use wire::{
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
-    input::{Input, OfProcess, PerWord, SlotName, Word, body, words},
-    node::{At, Node},
+    input::{Input, OfProcess, PerWord, SlotName, Word, body, newtype, words},
+    node::At,
     problem::Problem,
-    spec::Spec,
     steps::Action,
 };
 
 words!(Cap, Resource, Counter, WireFault);
 
-/// The name of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessName(pub String);
-
-impl Input for ProcessName {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        SlotName::read(node).map(|name| Self(name.0))
-    }
-
-    fn spec() -> Spec {
-        Spec::Name
-    }
-}
-
-/// Steps whose body is the name of a process.
-macro_rules! of_process {
-    ($($(#[doc = $doc:literal])+ $name:ident;)+) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug, Clone, PartialEq)]
-            pub struct $name(pub ProcessName);
-
-            impl Input for $name {
-                fn read(node: &Node) -> Result<Self, Problem> {
-                    ProcessName::read(node).map(Self)
-                }
-
-                fn spec() -> Spec {
-                    ProcessName::spec()
-                }
-            }
-        )+
-    };
-}
-
-of_process! {
+newtype! {
     /// `fork: child`
     ///
     /// The copy has the memory and the descriptors that the case has at this point, and waits.
-    Fork;
+    pub struct Fork(SlotName);
     /// `exit: child`
     ///
     /// When the process is over, its memory is gone.
-    Exit;
+    pub struct Exit(SlotName);
     /// `wait_blocked: child`
     ///
     /// Waits until the process sleeps in the call that it has begun: it waits for a lock, say,
     /// that a process has which waits for a page.
-    WaitBlocked;
+    pub struct WaitBlocked(SlotName);
 }
 
 impl Action for Fork {
     fn label(&self) -> String {
-        format!("fork {}", self.0.0)
+        format!("fork {}", self.0)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let process = self.0.0.clone();
+        let process = self.0.to_string();
         to.prepare(ProcessOp::Fork { process });
         Ok(())
     }
@@ -85,13 +49,13 @@ impl Action for Fork {
 
 impl Action for Exit {
     fn label(&self) -> String {
-        format!("exit of {}", self.0.0)
+        format!("exit of {}", self.0)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let mut expect = Expect::SUCCESS;
         expect.returns = Some(Want::Is(Value::Const(0)));
-        let process = self.0.0.clone();
+        let process = self.0.to_string();
         to.push(ProcessOp::Exit { process }, expect, Layout::Nothing);
         Ok(())
     }
@@ -111,7 +75,7 @@ impl Action for WaitBlocked {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let op = ProcessOp::WaitBlocked {
-            process: self.0.0.clone(),
+            process: self.0.to_string(),
             timeout: BLOCK_TIMEOUT,
         };
         to.push(op, Expect::SUCCESS, Layout::Nothing);
@@ -156,33 +120,25 @@ impl Action for UffdBlock {
     }
 }
 
-/// `wait_fault: {child: gate}`
-///
-/// Waits until the process waits for a page of such memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WaitFault(Gate);
+newtype! {
+    /// `wait_fault: {child: gate}`
+    ///
+    /// Waits until the process waits for a page of such memory.
+    pub struct WaitFault(Gate);
+}
 
-/// `uffd_resume: {child: gate}`
-///
-/// Lets a process go on that waits for a page of such memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UffdResume(Gate);
+newtype! {
+    /// `uffd_resume: {child: gate}`
+    ///
+    /// Lets a process go on that waits for a page of such memory.
+    pub struct UffdResume(Gate);
+}
 
 /// A process, and the memory at which it waits.
 type Gate = OfProcess<SlotName>;
 
 fn touched(gate: &Gate) -> String {
     format!("{}_touched", gate.of)
-}
-
-impl Input for WaitFault {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Gate::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Gate::spec()
-    }
 }
 
 impl Action for WaitFault {
@@ -203,16 +159,6 @@ impl Action for WaitFault {
 
     fn asserts(&self) -> bool {
         false
-    }
-}
-
-impl Input for UffdResume {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        Gate::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        Gate::spec()
     }
 }
 
@@ -303,20 +249,11 @@ impl Word for Resource {
         &[("MEMLOCK", Self::Memlock), ("NOFILE", Self::Nofile)];
 }
 
-/// `rlimit: {MEMLOCK: 0x1000}`
-///
-/// Soft limits, for the rest of the case.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rlimit(PerWord<Resource, u64>);
-
-impl Input for Rlimit {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        PerWord::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        PerWord::<Resource, u64>::spec()
-    }
+newtype! {
+    /// `rlimit: {MEMLOCK: 0x1000}`
+    ///
+    /// Soft limits, for the rest of the case.
+    pub struct Rlimit(PerWord<Resource, u64>);
 }
 
 impl Action for Rlimit {
@@ -344,20 +281,11 @@ impl Word for Counter {
     const ALL: &'static [(&'static str, Self)] = &[("VmPin", Self::VmPin), ("VmLck", Self::VmLck)];
 }
 
-/// `locked_vm: {VmPin: 0x1000, VmLck: 0}`
-///
-/// Bytes that the kernel has counted for the process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LockedVm(PerWord<Counter, u64>);
-
-impl Input for LockedVm {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        PerWord::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        PerWord::<Counter, u64>::spec()
-    }
+newtype! {
+    /// `locked_vm: {VmPin: 0x1000, VmLck: 0}`
+    ///
+    /// Bytes that the kernel has counted for the process.
+    pub struct LockedVm(PerWord<Counter, u64>);
 }
 
 impl Action for LockedVm {
@@ -392,20 +320,11 @@ impl Word for WireFault {
     ];
 }
 
-/// `fault: panic`
-///
-/// Only for the tests of the harness.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault(WireFault);
-
-impl Input for Fault {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        WireFault::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        WireFault::spec()
-    }
+newtype! {
+    /// `fault: panic`
+    ///
+    /// Only for the tests of the harness.
+    pub struct Fault(WireFault);
 }
 
 impl Action for Fault {

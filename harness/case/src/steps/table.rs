@@ -20,6 +20,8 @@ pub struct Entry {
     pub family: &'static str,
     /// What may stand in its body.
     pub spec: fn() -> Spec,
+    /// What it does, at length, with an example.
+    pub doc: fn() -> &'static str,
 }
 
 /// The keys of all steps, those of the ioctls too.
@@ -45,6 +47,7 @@ macro_rules! steps {
                 help: $help,
                 family: $family,
                 spec: <$type as Input>::spec,
+                doc: <$type as Input>::doc,
             },)*)*
         ];
 

@@ -4,28 +4,19 @@ use std::collections::BTreeMap;
 
 use crate::{
     build::Builder,
-    input::{Input, OfProcess},
+    input::{Input, OfProcess, SlotName, newtype},
     node::Node,
     problem::Problem,
     spec::Spec,
-    steps::{Action, Step, process::ProcessName},
+    steps::{Action, Step},
 };
 
-/// `in: {child: [steps]}`
-///
-/// Names that the steps save are good in every process. What they stand for may not be: a
-/// descriptor or an address belongs to the process that made it and to those it forks later.
-#[derive(Debug, Clone, PartialEq)]
-pub struct In(OfProcess<Vec<Step>>);
-
-impl Input for In {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        OfProcess::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        OfProcess::<Vec<Step>>::spec()
-    }
+newtype! {
+    /// `in: {child: [steps]}`
+    ///
+    /// Names that the steps save are good in every process. What they stand for may not be: a
+    /// descriptor or an address belongs to the process that made it and to those it forks later.
+    pub struct In(OfProcess<Vec<Step>>);
 }
 
 impl Action for In {
@@ -81,6 +72,13 @@ impl Input for Start {
     fn spec() -> Spec {
         OfProcess::<Vec<Step>>::spec()
     }
+
+    fn doc() -> &'static str {
+        "`start: {child: step}`\n\
+         \n\
+         The process begins a call that may take its time; `finish: child` waits for it, and what\n\
+         the step expects is looked at then."
+    }
 }
 
 impl Action for Start {
@@ -104,23 +102,14 @@ impl Action for Start {
     }
 }
 
-/// `finish: child`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finish(ProcessName);
-
-impl Input for Finish {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        ProcessName::read(node).map(Self)
-    }
-
-    fn spec() -> Spec {
-        ProcessName::spec()
-    }
+newtype! {
+    /// `finish: child`
+    pub struct Finish(SlotName);
 }
 
 impl Action for Finish {
     fn label(&self) -> String {
-        format!("finish of {}", self.0.0)
+        format!("finish of {}", self.0)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {

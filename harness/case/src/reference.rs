@@ -1,0 +1,199 @@
+//! The reference of the case language, made from the table of steps.
+
+use std::fmt::Write;
+
+use crate::{
+    problem::suggest,
+    spec::{Key, Presence, Spec},
+    steps::{
+        ioctl::keys::keys,
+        table::{Entry, TABLE, step_keys},
+    },
+};
+
+/// Why a step is not described.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown step `{name}`: {help}")]
+pub struct UnknownStep {
+    /// What was asked for.
+    pub name: String,
+    /// What may have been meant.
+    pub help: String,
+}
+
+/// What one step does and what may stand in it, for a terminal.
+pub fn describe_step(name: &str) -> Result<String, UnknownStep> {
+    if let Some(entry) = TABLE.iter().find(|entry| entry.key == name) {
+        return Ok(described(entry));
+    }
+    if let Some(ioctl) = uapi::ioctl(name) {
+        let mut text = format!("{name}: make this ioctl; {} defines it\n\n", ioctl.source);
+        write_keys(&mut text, &keys(ioctl));
+        return Ok(text);
+    }
+    Err(UnknownStep {
+        name: name.to_owned(),
+        help: suggest(name, step_keys())
+            .unwrap_or_else(|| "`cargo xtask reference --list` lists all".to_owned()),
+    })
+}
+
+/// Every step with one line, for a terminal.
+pub fn list_steps() -> String {
+    let mut text = String::new();
+    for entry in TABLE {
+        let _ = writeln!(text, "{:<18} {}", entry.key, entry.help);
+    }
+    let ioctls = uapi::ioctls();
+    let _ = writeln!(text, "\nand an ioctl by its name, one of {}:", ioctls.len());
+    for ioctl in ioctls {
+        let _ = writeln!(text, "{}", ioctl.name);
+    }
+    text
+}
+
+fn described(entry: &Entry) -> String {
+    let mut text = format!("{}: {}\n\n", entry.key, entry.help);
+    for line in (entry.doc)().lines() {
+        let _ = writeln!(text, "{}", line.trim());
+    }
+    text.push('\n');
+    write_spec(&mut text, &(entry.spec)());
+    text
+}
+
+fn write_spec(text: &mut String, spec: &Spec) {
+    match spec {
+        Spec::Mapping(keys) => write_keys(text, keys),
+        Spec::Named(of) => {
+            text.push_str("A mapping from names; under each one:\n\n");
+            write_spec(text, of);
+        }
+        Spec::Process(of) => {
+            text.push_str("A mapping from the name of one process to:\n\n");
+            write_spec(text, of);
+        }
+        Spec::Either(specs) => {
+            for (index, spec) in specs.iter().enumerate() {
+                text.push_str(if index > 0 { "\nor\n\n" } else { "" });
+                write_spec(text, spec);
+            }
+        }
+        other => {
+            let _ = writeln!(text, "- {}", said(other));
+        }
+    }
+}
+
+fn write_keys(text: &mut String, keys: &[Key]) {
+    for key in keys {
+        let presence = match &key.presence {
+            Presence::Required => "; required".to_owned(),
+            Presence::Default(value) if !value.is_empty() => format!("; default {value}"),
+            Presence::Optional | Presence::Default(_) => String::new(),
+        };
+        let help = if key.help.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", key.help)
+        };
+        let _ = writeln!(
+            text,
+            "- `{}` ({}{presence}){help}",
+            key.name,
+            said(&key.spec)
+        );
+    }
+}
+
+/// What may stand there, in a few words.
+fn said(spec: &Spec) -> String {
+    match spec {
+        Spec::Number => "number".to_owned(),
+        Spec::Flag => "true or false".to_owned(),
+        Spec::Text => "text".to_owned(),
+        Spec::Name => "name".to_owned(),
+        Spec::Value => "value".to_owned(),
+        Spec::Expected => "expected value".to_owned(),
+        Spec::Errno => "errno".to_owned(),
+        Spec::Device => "device".to_owned(),
+        Spec::Group => "group".to_owned(),
+        Spec::Words(words) if words.len() > 12 => "name of a struct".to_owned(),
+        Spec::Words(words) => words.join(", "),
+        Spec::List(of) => format!("{}, or a list", said(of)),
+        Spec::Mapping(_) => "mapping".to_owned(),
+        Spec::Named(of) => format!("mapping from names to: {}", said(of)),
+        Spec::Process(of) => format!("mapping from a process to: {}", said(of)),
+        Spec::Either(specs) => {
+            let all: Vec<_> = specs.iter().map(said).collect();
+            all.join(" or ")
+        }
+        Spec::Struct => "struct with fields".to_owned(),
+        Spec::Fields(of) => format!("mapping from fields to: {}", said(of)),
+        Spec::Elements => "list of elements".to_owned(),
+        Spec::Step => "step".to_owned(),
+        Spec::Steps => "steps".to_owned(),
+    }
+}
+
+/// The reference as it is stored.
+pub fn reference() -> String {
+    let mut text = HEAD.to_owned();
+    let mut family = "";
+    for entry in TABLE {
+        if entry.family != family {
+            family = entry.family;
+            let _ = write!(text, "\n## Steps: {family}\n");
+        }
+        let _ = write!(text, "\n### `{}`\n\n{}\n\n", entry.key, entry.help);
+        for line in (entry.doc)().lines() {
+            let _ = writeln!(text, "{}", line.trim());
+        }
+        text.push('\n');
+        write_spec(&mut text, &(entry.spec)());
+    }
+    text.push_str("\n## Steps: ioctls\n\n");
+    text.push_str(IOCTLS);
+    if let Some(info) = uapi::ioctl("VFIO_DEVICE_GET_INFO") {
+        let own: Vec<_> = info
+            .layout()
+            .map_or(&[][..], |layout| layout.fields)
+            .iter()
+            .collect();
+        let common = keys(info).into_iter();
+        let common = common.filter(|key| !own.iter().any(|field| field.name == key.name));
+        write_keys(&mut text, &common.collect::<Vec<_>>());
+    }
+    text
+}
+
+const IOCTLS: &str = "\
+The key of the step is the name of the ioctl, the keys of its body are the fields of its struct and
+the name of the array behind it. Fields that are not given are zero; `size` and `argsz` are right.
+`cargo xtask reference NAME` shows those of one ioctl. An argument that is not a struct is `value`,
+`fd` or `string`. Besides these there are:
+
+";
+
+const HEAD: &str = "\
+# Reference of the case language
+
+`cargo xtask reference` writes this file from the table of steps; `cargo xtask reference NAME` shows
+one step. `cases/schema.json` is made from the same table.
+
+## Values
+
+- **value**: a number, the name of a constant of the uAPI, a list of constants for all of their bits,
+  or `$NAME` of something saved, with an offset behind it (`$NAME+0x1000`).
+- **expected value**: a value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
+- **errno**: the name of an errno, or `none` for success.
+- **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
+  second, `group.native` the one that the host has a driver for; `other.0` is in another group,
+  `mdev.0` in the group of that shape.
+- **group**: `group`, `other`, or the name of a shape.
+- `row.NAME` is the value of the row in a `table:`, `arg.NAME` that of the argument of a prelude. A key
+  whose value a row does not have is left out. `..: row` puts every key of the row into a mapping,
+  `..: row.NAME` every key of a mapping in it.
+- In paths and texts `{group}` is the number of the group, `{group.0}` the name of a device.
+- `use: NAME`, or `use: {NAME: {argument: value}}`, stands for the steps of a prelude.
+";
