@@ -8,7 +8,7 @@ use crate::{
     At,
     expect::{Check, Expect, Injection, Layout, Parts, Race, WantEnd},
     role::{Cast, Which},
-    steps::pci,
+    sysfs_ops,
 };
 
 /// A plan and what is expected of each of its ops, in the same order.
@@ -294,11 +294,11 @@ impl<'a> Builder<'a> {
     fn restore(&self) -> Result<Vec<Op>, String> {
         let mut ops = self.restore_ops.clone();
         for name in &self.created_functions {
-            ops.push(pci::set_functions(name, 0));
-            ops.push(pci::allow_functions(false));
+            ops.push(sysfs_ops::set_functions(name, 0));
+            ops.push(sysfs_ops::allow_functions(false));
         }
         for which in &self.touched_groups {
-            ops.extend(pci::change_domain(self.cast, *which, None)?);
+            ops.extend(sysfs_ops::change_domain(self.cast, *which, None)?);
         }
         for name in &self.touched_devices {
             let home = self.cast.home_of(name);
@@ -306,7 +306,7 @@ impl<'a> Builder<'a> {
             ops.push(PciOp::Driver { device, driver }.into());
         }
         let resets = self.touched_resets.iter();
-        ops.extend(resets.map(|name| pci::set_method(name, "\n")));
+        ops.extend(resets.map(|name| sysfs_ops::set_method(name, "\n")));
         ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }

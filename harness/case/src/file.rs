@@ -6,11 +6,12 @@ use crate::{
     contract::{Contract, Promise},
     expand::{Preludes, Row},
     fields::Fields,
+    input::Input,
     needs::{Condition, Needs},
     node::{Name, Node},
     problem::Problem,
     role::{Cast, Guest, Shape},
-    steps::{Step, control::process::check_calls, registers::check_accesses},
+    steps::{Step, accesses::check_accesses, control::process::check_calls},
 };
 
 /// One test: a row of a case file on one group shape.

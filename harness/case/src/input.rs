@@ -463,7 +463,7 @@ macro_rules! body {
         }
     ) => {
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Debug, Clone)]
         pub struct $name {
             $($(#[doc = $help])+ pub $field: $type,)*
         }
@@ -525,7 +525,7 @@ macro_rules! newtype {
     ($($(#[doc = $doc:literal])+ pub struct $name:ident($inner:ty);)+) => {
         $(
             $(#[doc = $doc])+
-            #[derive(Debug, Clone, PartialEq)]
+            #[derive(Debug, Clone)]
             pub struct $name(pub $inner);
 
             impl $crate::input::Input for $name {

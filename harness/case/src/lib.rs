@@ -22,6 +22,7 @@ mod role;
 mod schema;
 mod spec;
 pub mod steps;
+mod sysfs_ops;
 mod value;
 
 pub use build::{Builder, Compiled};

@@ -8,6 +8,7 @@ use crate::{
     expand::Preludes,
     expect::WantEnd,
     fields::Fields,
+    input::Input,
     node::{Name, Node, Tree},
     problem::Problem,
     steps::Step,

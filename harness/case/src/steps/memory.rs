@@ -350,7 +350,7 @@ impl Action for CountFaults {
 
 /// `peek: {at: $page, length: 0x1000, all: 0xa5}` or
 /// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Peek {
     /// Bytes.
     Bytes(PeekBytes),

@@ -1,6 +1,6 @@
 //! The steps of a case, family by family: each reads itself from YAML and turns itself into ops.
 
-pub mod action;
+pub mod accesses;
 pub mod control;
 pub mod dma;
 pub mod event;
@@ -13,5 +13,4 @@ pub mod registers;
 pub mod step;
 pub mod table;
 
-pub use action::Action;
-pub use step::Step;
+pub use step::{Action, Step};

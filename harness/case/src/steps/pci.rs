@@ -1,7 +1,7 @@
 //! PCI devices: what configuration space has, the drivers and groups that the kernel gives them,
 //! how they are reset, what they create, and how they come and go.
 
-use wire::{Chain, FileOp, HostAction, Location, Op, PciOp, Returned, Timeout, Value};
+use wire::{Chain, FileOp, HostAction, Op, PciOp, Returned, Timeout, Value};
 
 use crate::{
     build::Builder,
@@ -9,9 +9,12 @@ use crate::{
     input::{Ends, Input, SlotName, Word, body, newtype, words},
     node::{At, Node, Tree},
     problem::Problem,
-    role::{Cast, OfferedDevice, Role, Which},
+    role::{OfferedDevice, Role, Which},
     spec::Spec,
     steps::Action,
+    sysfs_ops::{
+        allow_functions, change_domain, set_driver, set_functions, set_method, write_file,
+    },
 };
 
 words!(Chain);
@@ -111,11 +114,6 @@ impl Action for Driver {
     }
 }
 
-fn set_driver(device: &str, driver: Option<String>) -> Op {
-    let device = device.to_owned();
-    PciOp::Driver { device, driver }.into()
-}
-
 body! {
     /// `group_type: identity` or `group_type: {of: other, to: identity}`
     ///
@@ -158,33 +156,6 @@ impl Action for GroupType {
     fn uses_identity(&self) -> bool {
         self.to == "identity"
     }
-}
-
-/// Ops that change the default domain of a group to `kind`, or back to what it is between
-/// cases.
-pub fn change_domain(cast: &Cast<'_>, which: Which, kind: Option<&str>) -> Result<Vec<Op>, String> {
-    let group = cast.group(which)?;
-    let kind = kind
-        .or_else(|| cast.default_domain(group))
-        .ok_or_else(|| format!("the default domain type of group {}", group.name))?;
-    let drivers = |home: bool| {
-        let devices = group.devices.iter();
-        devices.map(move |device| set_driver(&device.name, device.home.clone().filter(|_| home)))
-    };
-    let path = format!("/sys/kernel/iommu_groups/{}/type", group.number()?);
-    let change = write_file(path, kind);
-    Ok(drivers(false)
-        .chain([change])
-        .chain(drivers(true))
-        .collect())
-}
-
-fn write_file(path: String, text: &str) -> Op {
-    FileOp::WriteFile {
-        at: Location::Path(path),
-        text: text.to_owned(),
-    }
-    .into()
 }
 
 body! {
@@ -248,26 +219,6 @@ impl Action for VirtualFunctions {
         to.push(set_functions(device, self.count), expect, Layout::Nothing);
         Ok(())
     }
-}
-
-/// Lets vfio-pci create virtual functions, which it does not unless it is told so.
-pub fn allow_functions(allow: bool) -> Op {
-    let path = "/sys/module/vfio_pci/parameters/enable_sriov";
-    write_file(path.to_owned(), if allow { "Y" } else { "N" })
-}
-
-/// Creates virtual functions, or takes them away.
-pub fn set_functions(device: &str, count: u64) -> Op {
-    let path = format!("/sys/bus/pci/devices/{device}/sriov_numvfs");
-    write_file(path, &count.to_string())
-}
-
-/// Names the ways in which the kernel may reset a device; an empty line is none.
-pub fn set_method(device: &str, method: &str) -> Op {
-    write_file(
-        format!("/sys/bus/pci/devices/{device}/reset_method"),
-        method,
-    )
 }
 
 body! {
@@ -356,7 +307,7 @@ impl Action for Unplug {
 ///
 /// Waits until an unplugged device is gone, or until its node is, from which on it only waits for
 /// its user.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum WaitGone {
     /// The device.
     Device(Role),

@@ -7,11 +7,9 @@
 //! controller memory buffer, may be read and written as a run of bytes, where the case says that it
 //! is: `memory: true`.
 
-use std::collections::BTreeSet;
-
 use wire::{Value, Width};
 
-use crate::{At, input::Input, node::Node, problem::Problem, spec::Spec, steps::Step, value};
+use crate::{At, input::Input, node::Node, problem::Problem, spec::Spec, value};
 
 /// vfio-pci gives each region the file offset `index << 40`.
 const REGION_SHIFT: u32 = 40;
@@ -119,37 +117,8 @@ impl<'a> Registers<'a> {
     }
 }
 
-/// Checks that registers are accessed in ways that are the same everywhere.
-///
-/// # Errors
-/// At the first step that does otherwise.
-pub fn check_accesses(steps: &[Step]) -> Result<(), Problem> {
-    let mut mapped = BTreeSet::new();
-    for step in steps.iter().flat_map(Step::all) {
-        let problem = match step.registers() {
-            Registers::Mapped(name) => {
-                mapped.insert(name);
-                None
-            }
-            Registers::Reached {
-                name,
-                offset,
-                width,
-            } if mapped.contains(name) => wrong_access(offset, width),
-            Registers::Copied(name) if mapped.contains(name) => Some((
-                "`peek` is for memory: it copies in pieces of any width",
-                "use `load`",
-            )),
-            _ => None,
-        };
-        if let Some((text, help)) = problem {
-            return Err(Problem::other(step.at, text).help(help));
-        }
-    }
-    Ok(())
-}
-
-fn wrong_access(offset: u64, width: Width) -> Option<(&'static str, &'static str)> {
+/// What is wrong with an access to registers, and what helps.
+pub fn wrong_access(offset: u64, width: Width) -> Option<(&'static str, &'static str)> {
     if width == Width::W8 {
         return Some(("8 bytes of a device are not one access everywhere", TWICE));
     }

@@ -1,23 +1,16 @@
-//! One step of a case: its key says what it does.
+//! A step of a case, and what every kind of step can do.
+
+use std::{fmt::Debug, sync::Arc};
 
 use crate::{
     At,
     build::Builder,
     expect::WantEnd,
-    input::Input,
-    node::Node,
-    problem::Problem,
-    spec::Spec,
-    steps::{
-        Action,
-        ioctl::Ioctl,
-        registers::Registers,
-        table::{AnyAction, step_keys},
-    },
+    steps::{ioctl::Ioctl, registers::Registers},
 };
 
 /// One step of a case.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// Where it stands.
     pub at: At,
@@ -25,118 +18,155 @@ pub struct Step {
     pub label: String,
     /// What a kernel that conforms to the plan of 2021 would answer instead.
     pub plan: Option<WantEnd>,
-    action: AnyAction,
+    action: Arc<dyn Action>,
 }
 
-impl Input for Step {
-    fn read(node: &Node) -> Result<Self, Problem> {
-        let (name, body) = node.single()?;
-        let key = name.text.as_str();
-        if is_ioctl(key) {
-            let ioctl = Ioctl::read(name, body)?;
-            return Ok(Self {
-                at: name.at,
-                label: ioctl.label(),
-                plan: ioctl.plan.clone(),
-                action: AnyAction::Ioctl(Box::new(ioctl)),
-            });
-        }
-        let action = AnyAction::read(key, body)
-            .ok_or_else(|| Problem::unknown_name(name.at, "step", key, step_keys()))??;
-        Ok(Self {
-            at: name.at,
-            label: action.action().label(),
-            plan: None,
-            action,
-        })
+/// What every kind of step can do. Only the first two have no answer that most of them share.
+pub trait Action: Debug + Send + Sync {
+    /// What it does, in a few words: transcripts and failures show it.
+    fn label(&self) -> String;
+
+    /// Adds its ops and what is expected of them; an error names the need that the guest does not
+    /// meet.
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String>;
+
+    /// The steps that it is made of.
+    fn inner(&self) -> Vec<&Step> {
+        Vec::new()
     }
 
-    fn spec() -> Spec {
-        Spec::Step
+    /// The steps of which it is made, if each ends as it says itself.
+    fn determined(&self) -> &[Step] {
+        &[]
     }
-}
 
-/// The names of ioctls are in capitals, those of the other steps are not.
-fn is_ioctl(key: &str) -> bool {
-    let in_capitals = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    key.bytes().all(in_capitals)
+    /// Whether it makes one system call, into which failures can be injected.
+    fn is_one_call(&self) -> bool {
+        false
+    }
+
+    /// What it has to do with registers of a device.
+    fn registers(&self) -> Registers<'_> {
+        Registers::Untouched
+    }
+
+    /// The ioctl that it makes.
+    fn ioctl(&self) -> Option<&Ioctl> {
+        None
+    }
+
+    /// Whether it is an ioctl, and nothing around one.
+    fn is_ioctl(&self) -> bool {
+        false
+    }
+
+    /// The errno that each injected failure gives, where that is a single one.
+    fn injected(&self) -> Option<i32> {
+        None
+    }
+
+    /// The process that begins a call here.
+    fn begins(&self) -> Option<&str> {
+        None
+    }
+
+    /// The process whose call is waited for here.
+    fn finishes(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it makes a default domain an identity domain.
+    fn uses_identity(&self) -> bool {
+        self.inner().into_iter().any(Step::uses_identity)
+    }
+
+    /// Whether it can fail for a reason that lies in the kernel under test.
+    fn asserts(&self) -> bool {
+        true
+    }
 }
 
 impl Step {
-    /// Reads a step.
-    pub fn read(node: &Node) -> Result<Self, Problem> {
-        Input::read(node)
+    /// A step that does this.
+    pub fn new(at: At, plan: Option<WantEnd>, action: Arc<dyn Action>) -> Self {
+        let label = action.label();
+        Self {
+            at,
+            label,
+            plan,
+            action,
+        }
     }
 
     /// Adds the step's ops and checks; an error names the need that the guest does not meet.
     pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
         to.begin(index, self.label.clone(), self.at, self.plan.clone());
-        self.action.action().compile(to)
+        self.action.compile(to)
     }
 
     /// Whether it makes one system call, into which failures can be injected.
     pub fn is_one_call(&self) -> bool {
-        self.action.action().is_one_call()
+        self.action.is_one_call()
     }
 
     /// Itself, and before it the steps of which it is made, if each ends as it says itself.
     pub fn flattened(&self) -> Vec<&Self> {
-        let inner = self.action.action().determined();
-        let inner = inner.iter().flat_map(Self::flattened);
+        let inner = self.action.determined().iter().flat_map(Self::flattened);
         inner.chain([self]).collect()
     }
 
     /// Itself and every step that it makes, in order.
     pub fn all(&self) -> Vec<&Self> {
-        let inner = self.action.action().inner();
-        let inner = inner.into_iter().flat_map(Self::all);
+        let inner = self.action.inner().into_iter().flat_map(Self::all);
         std::iter::once(self).chain(inner).collect()
     }
 
     /// What it has to do with registers of a device.
     pub fn registers(&self) -> Registers<'_> {
-        self.action.action().registers()
+        self.action.registers()
     }
 
     /// The ioctl it makes.
     pub fn ioctl(&self) -> Option<&Ioctl> {
-        self.action.action().ioctl()
+        self.action.ioctl()
     }
 
     /// The errno that each injected failure gives, where that is a single one.
     pub fn injected(&self) -> Option<i32> {
-        self.action.action().injected()
+        self.action.injected()
     }
 
     /// An ioctl has to end like this; the other steps say it in their own words.
     pub fn want(&mut self, end: WantEnd) {
-        if let AnyAction::Ioctl(ioctl) = &mut self.action {
-            ioctl.want(end);
+        if self.is_ioctl()
+            && let Some(ioctl) = self.action.ioctl()
+        {
+            self.action = Arc::new(ioctl.ending(end));
         }
     }
 
     /// Whether it makes a default domain an identity domain.
     pub fn uses_identity(&self) -> bool {
-        self.action.action().uses_identity()
+        self.action.uses_identity()
     }
 
     /// Whether it is an ioctl.
     pub fn is_ioctl(&self) -> bool {
-        matches!(self.action, AnyAction::Ioctl(_))
+        self.action.is_ioctl()
     }
 
     /// The process that begins a call here.
     pub fn begins(&self) -> Option<&str> {
-        self.action.action().begins()
+        self.action.begins()
     }
 
     /// The process whose call is waited for here.
     pub fn finishes(&self) -> Option<&str> {
-        self.action.action().finishes()
+        self.action.finishes()
     }
 
     /// Whether it can fail for a reason that lies in the kernel under test.
     pub fn asserts(&self) -> bool {
-        self.action.action().asserts()
+        self.action.asserts()
     }
 }

@@ -50,7 +50,7 @@ impl Action for In {
 ///
 /// The process begins a call that may take its time; `finish: child` waits for it, and what
 /// the step expects is looked at then.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Start(OfProcess<Box<Step>>);
 
 impl Input for Start {

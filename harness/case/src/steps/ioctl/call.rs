@@ -103,9 +103,11 @@ impl Ioctl {
         &self.expect.end
     }
 
-    /// It is to end like this.
-    pub fn want(&mut self, end: WantEnd) {
-        self.expect.end = end;
+    /// The same ioctl, which has to end like this.
+    pub fn ending(&self, end: WantEnd) -> Self {
+        let mut ioctl = self.clone();
+        ioctl.expect.end = end;
+        ioctl
     }
 }
 
@@ -160,5 +162,9 @@ impl Action for Ioctl {
 
     fn ioctl(&self) -> Option<&Ioctl> {
         Some(self)
+    }
+
+    fn is_ioctl(&self) -> bool {
+        true
     }
 }

@@ -1,0 +1,60 @@
+//! Ops that change what sysfs says of devices and groups: steps make them, and so does what puts
+//! the guest back after a case.
+
+use wire::{FileOp, Location, Op, PciOp};
+
+use crate::role::{Cast, Which};
+
+/// Gives a device to a driver, or to none.
+pub fn set_driver(device: &str, driver: Option<String>) -> Op {
+    let device = device.to_owned();
+    PciOp::Driver { device, driver }.into()
+}
+
+/// Ops that change the default domain of a group to `kind`, or back to what it is between
+/// cases.
+pub fn change_domain(cast: &Cast<'_>, which: Which, kind: Option<&str>) -> Result<Vec<Op>, String> {
+    let group = cast.group(which)?;
+    let kind = kind
+        .or_else(|| cast.default_domain(group))
+        .ok_or_else(|| format!("the default domain type of group {}", group.name))?;
+    let drivers = |home: bool| {
+        let devices = group.devices.iter();
+        devices.map(move |device| set_driver(&device.name, device.home.clone().filter(|_| home)))
+    };
+    let path = format!("/sys/kernel/iommu_groups/{}/type", group.number()?);
+    let change = write_file(path, kind);
+    Ok(drivers(false)
+        .chain([change])
+        .chain(drivers(true))
+        .collect())
+}
+
+/// Writes to a file.
+pub fn write_file(path: String, text: &str) -> Op {
+    FileOp::WriteFile {
+        at: Location::Path(path),
+        text: text.to_owned(),
+    }
+    .into()
+}
+
+/// Lets vfio-pci create virtual functions, which it does not unless it is told so.
+pub fn allow_functions(allow: bool) -> Op {
+    let path = "/sys/module/vfio_pci/parameters/enable_sriov";
+    write_file(path.to_owned(), if allow { "Y" } else { "N" })
+}
+
+/// Creates virtual functions, or takes them away.
+pub fn set_functions(device: &str, count: u64) -> Op {
+    let path = format!("/sys/bus/pci/devices/{device}/sriov_numvfs");
+    write_file(path, &count.to_string())
+}
+
+/// Names the ways in which the kernel may reset a device; an empty line is none.
+pub fn set_method(device: &str, method: &str) -> Op {
+    write_file(
+        format!("/sys/bus/pci/devices/{device}/reset_method"),
+        method,
+    )
+}
