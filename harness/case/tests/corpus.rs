@@ -50,7 +50,7 @@ fn every_step_says_what_it_is() {
 
 #[test]
 fn the_stored_overview_is_current() {
-    let stored = fs::read_to_string(cases().join("README.md")).unwrap_or_default();
+    let stored = fs::read_to_string(cases().join("OVERVIEW.md")).unwrap_or_default();
     let corpus = case::Corpus::load(&cases(), false).unwrap();
     assert!(
         stored == case::overview(&corpus, &cases()),

@@ -192,12 +192,12 @@ pub fn write_schema() -> ExitCode {
     write(&path, &case::schema_text())
 }
 
-/// Writes `cases/README.md`.
+/// Writes `cases/OVERVIEW.md`.
 #[must_use]
 pub fn write_overview() -> ExitCode {
     let root = crate::options::root().join("cases");
     match case::Corpus::load(&root, false) {
-        Ok(corpus) => write(&root.join("README.md"), &case::overview(&corpus, &root)),
+        Ok(corpus) => write(&root.join("OVERVIEW.md"), &case::overview(&corpus, &root)),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -33,7 +33,7 @@ enum Command {
     Full(full::options::FullOptions),
     /// Write cases/schema.json anew: what editors know of the case language.
     Schema,
-    /// Write cases/README.md anew: every ioctl with every errno, and the cases that prove it.
+    /// Write cases/OVERVIEW.md: every ioctl with every errno, and the cases that state it.
     Overview,
 }
 

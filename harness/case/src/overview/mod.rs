@@ -1,4 +1,4 @@
-//! `cases/README.md`: every ioctl with every errno, and the cases that prove it.
+//! `cases/OVERVIEW.md`: every ioctl with every errno, and the cases that prove it.
 
 mod documented;
 mod proof;

@@ -13,11 +13,11 @@ use crate::{
 };
 
 const HEAD: &str = "\
-# Cases
+# Every ioctl with every errno
 
-Every ioctl with the ways it ends, and the number of tests that say so explicitly. `gap`: the header names the errno for this
-ioctl, and no test shows it. Tests that are known to fail do not count. Below, the files by ioctl and errno.
-Generated: `cargo xtask overview` writes it anew.
+How many tests state explicitly that an ioctl ends in this way. `gap`: the header names the errno for this ioctl, and no test
+shows it. Tests with a known failure do not count. The files that state each of them follow below.
+`cargo xtask overview` generates this file.
 ";
 
 const KINDS: [(FdKind, &str); 5] = [
@@ -28,7 +28,7 @@ const KINDS: [(FdKind, &str); 5] = [
     (FdKind::Migration, "Migration data"),
 ];
 
-/// The text of `cases/README.md`; `root` is the folder of the cases.
+/// The text of `cases/OVERVIEW.md`; `root` is the folder of the cases.
 #[must_use]
 pub fn overview(corpus: &Corpus, root: &Path) -> String {
     let proofs = Proofs::of(corpus);
