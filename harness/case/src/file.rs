@@ -3,7 +3,7 @@
 use crate::{
     At,
     build::{Builder, Compiled},
-    contract::{Contract, Promise},
+    contract::{Contract, ContractCase},
     expand::{Preludes, Row},
     fields::Fields,
     input::Input,
@@ -99,8 +99,8 @@ pub fn read(stem: &str, node: &Node, preludes: &Preludes) -> Result<Vec<Case>, P
             return Err(Problem::other(node.at, text));
         }
         let setup = expand_steps(steps, preludes)?;
-        let promises = Contract::read(node)?.promises(preludes)?;
-        return Ok(header.promises(stem, &shapes, &setup, &promises));
+        let rows = Contract::read(node)?.cases(preludes)?;
+        return Ok(header.contract_cases(stem, &shapes, &setup, &rows));
     }
     let mut cases = Vec::new();
     for (name, row) in rows(table)? {
@@ -233,22 +233,21 @@ impl Header {
     }
 
     /// The cases of a contract.
-    fn promises(
+    fn contract_cases(
         &self,
         stem: &str,
         shapes: &[Option<Shape>],
         setup: &[Step],
-        promises: &[Promise],
+        rows: &[ContractCase],
     ) -> Vec<Case> {
-        let each = |promise| shapes.iter().map(move |shape| (promise, *shape));
-        promises
-            .iter()
+        let each = |row| shapes.iter().map(move |shape| (row, *shape));
+        rows.iter()
             .flat_map(each)
-            .map(|(promise, shape): (&Promise, _)| {
-                let id = id(stem, Some(&promise.name), shape, shapes.len());
-                let steps = [setup, &promise.steps].concat();
-                let mut case = self.case(id, promise.name.at, shape, steps);
-                case.xfails.extend(promise.xfail.clone().map(Xfail::always));
+            .map(|(row, shape): (&ContractCase, _)| {
+                let id = id(stem, Some(&row.name), shape, shapes.len());
+                let steps = [setup, &row.steps].concat();
+                let mut case = self.case(id, row.name.at, shape, steps);
+                case.xfails.extend(row.xfail.clone().map(Xfail::always));
                 case
             })
             .collect()

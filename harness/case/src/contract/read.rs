@@ -2,8 +2,8 @@
 
 use crate::{
     contract::{
-        family::{Defect, Family},
-        rows::{Change, OBJECTS, OTHER, Row, Setup, Spoiled, rows},
+        errno_rules::{Defect, Family},
+        rows::{Change, MalformedCall, OBJECTS, OTHER, Row, Setup, rows},
     },
     expand::Preludes,
     expect::WantEnd,
@@ -39,7 +39,7 @@ struct Exception {
 
 /// One generated test.
 #[derive(Debug, Clone)]
-pub struct Promise {
+pub struct ContractCase {
     /// The row.
     pub name: Name,
     /// What it does after the set-up of the case.
@@ -85,15 +85,15 @@ impl Contract {
     ///
     /// # Errors
     /// With the first thing that is wrong, such as an exception for a row that does not exist.
-    pub fn promises(&self, preludes: &Preludes) -> Result<Vec<Promise>, Problem> {
+    pub fn cases(&self, preludes: &Preludes) -> Result<Vec<ContractCase>, Problem> {
         let mut rows = rows(self.ioctl, &self.body)?;
         self.check_names(&rows)?;
         rows.retain(|row| !row.names().any(|name| self.omits(name)));
         for row in &mut rows {
             row.calls.retain(|call| !self.omits(&call.what));
         }
-        let promises = rows.iter().map(|row| self.promise(row, preludes));
-        promises.collect()
+        let cases = rows.iter().map(|row| self.case(row, preludes));
+        cases.collect()
     }
 
     fn check_names(&self, rows: &[Row]) -> Result<(), Problem> {
@@ -118,14 +118,14 @@ impl Contract {
         self.exceptions.iter().find(|(known, _)| known.text == name)
     }
 
-    fn promise(&self, row: &Row, preludes: &Preludes) -> Result<Promise, Problem> {
+    fn case(&self, row: &Row, preludes: &Preludes) -> Result<ContractCase, Problem> {
         let exception = row.names().find_map(|name| self.exception(name));
         let mut steps = read_all(&self.setup(row.setup), preludes)?;
-        for spoiled in &row.calls {
-            let own = self.exception(&spoiled.what).or(exception);
+        for malformed in &row.calls {
+            let own = self.exception(&malformed.what).or(exception);
             let own = own.map(|(_, exception)| exception);
             let end = self.end(row, own);
-            steps.push(self.spoiled(row, spoiled, &end)?);
+            steps.push(self.malformed(row, malformed, &end)?);
             if end == self.end || own.is_some_and(|exception| exception.done) {
                 steps.extend(read_all(&self.undo, preludes)?);
             }
@@ -133,7 +133,7 @@ impl Contract {
         if row.defect != Defect::None || !self.undo.is_empty() {
             steps.push(self.plain()?);
         }
-        Ok(Promise {
+        Ok(ContractCase {
             name: Name {
                 at: exception.map_or(self.name.at, |(name, _)| name.at),
                 text: row.name.clone(),
@@ -143,7 +143,7 @@ impl Contract {
         })
     }
 
-    /// How a spoiled call ends: as the case knows better, or as its family does it.
+    /// How a malformed call ends: as the case knows better, or as its family does it.
     fn end(&self, row: &Row, exception: Option<&Exception>) -> WantEnd {
         let family = || match Family::of(self.ioctl.on).answer(row.defect) {
             WantEnd::Success => self.end.clone(),
@@ -175,9 +175,14 @@ impl Contract {
         }
     }
 
-    fn spoiled(&self, row: &Row, spoiled: &Spoiled, end: &WantEnd) -> Result<Step, Problem> {
+    fn malformed(
+        &self,
+        row: &Row,
+        malformed: &MalformedCall,
+        end: &WantEnd,
+    ) -> Result<Step, Problem> {
         let mut body = self.body.entries()?.to_vec();
-        match &spoiled.change {
+        match &malformed.change {
             Change::Nothing => {}
             Change::Keys(keys) => {
                 for (key, tree) in keys {
@@ -190,7 +195,7 @@ impl Contract {
                 self.put(&mut body, "pointer", Tree::Text((*pointer).to_owned()));
             }
         }
-        let what = match spoiled.what.as_str() {
+        let what = match malformed.what.as_str() {
             "" => row.name.clone(),
             what => what.to_owned(),
         };
@@ -225,7 +230,7 @@ impl Contract {
         Ok(())
     }
 
-    /// The call as it was given, after one that was spoiled.
+    /// The call as it was given, after one that was malformed.
     fn plain(&self) -> Result<Step, Problem> {
         let body = self.body.entries()?.to_vec();
         self.call(body, &self.end, "as given")

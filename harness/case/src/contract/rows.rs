@@ -1,11 +1,11 @@
-//! The ways to spoil a call, from the table of the uAPI.
+//! The malformed calls, from the table of the uAPI.
 
 use std::iter;
 
 use uapi::{Arg, Dir, Element, Field, Ioctl, Kind, Object, Struct, Tail};
 
 use crate::{
-    contract::family::Defect,
+    contract::errno_rules::Defect,
     node::{Node, Tree},
     problem::Problem,
     steps::ioctl::payload::{element_of, payload_of},
@@ -17,14 +17,14 @@ use crate::{
 pub struct Row {
     /// Its name in the id of the test.
     pub name: String,
-    /// The field that is spoiled: exceptions may name all of its rows.
+    /// The field that is malformed: exceptions may name all of its rows.
     pub field: Option<String>,
     /// What is wrong.
     pub defect: Defect,
     /// What has to be there first.
     pub setup: Setup,
     /// The calls, one after the other.
-    pub calls: Vec<Spoiled>,
+    pub calls: Vec<MalformedCall>,
 }
 
 /// What a row needs besides the set-up of its case.
@@ -40,10 +40,10 @@ pub enum Setup {
     File,
 }
 
-/// One spoiled call.
+/// One malformed call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spoiled {
-    /// What is spoiled, for the label of the step.
+pub struct MalformedCall {
+    /// What is malformed, for the label of the step.
     pub what: String,
     /// How it differs from the call as it was given.
     pub change: Change,
@@ -85,7 +85,7 @@ pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
     let mut rows = vec![Row::new(
         "as given",
         Defect::None,
-        [Spoiled::new("", Change::Nothing)],
+        [MalformedCall::new("", Change::Nothing)],
     )];
     if let Arg::Struct(layout) = ioctl.arg {
         let shape = Shape::of(ioctl, layout, body)?;
@@ -104,7 +104,7 @@ impl Row {
     fn new(
         name: impl Into<String>,
         defect: Defect,
-        calls: impl IntoIterator<Item = Spoiled>,
+        calls: impl IntoIterator<Item = MalformedCall>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -125,7 +125,7 @@ impl Row {
     }
 }
 
-impl Spoiled {
+impl MalformedCall {
     fn new(what: impl Into<String>, change: Change) -> Self {
         let what = what.into();
         Self { what, change }
@@ -138,7 +138,7 @@ impl Spoiled {
 
 fn bad_pointers() -> [Row; 2] {
     [("pointer null", "null"), ("pointer unmapped", "unmapped")].map(|(name, pointer)| {
-        let call = Spoiled::new("", Change::Pointer(pointer));
+        let call = MalformedCall::new("", Change::Pointer(pointer));
         Row::new(name, Defect::BadPointer, [call])
     })
 }
@@ -150,7 +150,7 @@ fn requests(ioctl: &Ioctl) -> [Row; 2] {
     };
     let request = |what, number: u32| {
         let what = format!("{what} {number:#x}");
-        Spoiled::keys(what, [("request", Tree::Int(number.into()))])
+        MalformedCall::keys(what, [("request", Tree::Int(number.into()))])
     };
     let number = request("number", ioctl.request + NR);
     let kind = request("type", ioctl.request + TYPE);
@@ -231,7 +231,7 @@ impl<'a> Shape<'a> {
                 (key, Tree::Int(size)),
                 ("trailing", Tree::Text(trailing.to_owned())),
             ];
-            let call = Spoiled::keys(format!("{key} {size}, {trailing} behind"), keys);
+            let call = MalformedCall::keys(format!("{key} {size}, {trailing} behind"), keys);
             rows.push(Row::new(name, defect, [call]));
         }
         let call = self.claim(key, FAR, self.whole);
@@ -250,15 +250,15 @@ impl<'a> Shape<'a> {
         Row::new("size short", Defect::TooShort, calls)
     }
 
-    fn claim(&self, key: &'static str, size: u64, mapped: u64) -> Spoiled {
+    fn claim(&self, key: &'static str, size: u64, mapped: u64) -> MalformedCall {
         let keys = [(key, Tree::Int(size)), ("mapped", Tree::Int(mapped))];
-        Spoiled::keys(format!("{key} {size}"), keys)
+        MalformedCall::keys(format!("{key} {size}"), keys)
     }
 
     fn pointers(&self) -> Vec<Row> {
         let mut rows = bad_pointers().to_vec();
         if self.size_key.is_some() {
-            let call = Spoiled::keys("4 bytes mapped", [("mapped", Tree::Int(4))]);
+            let call = MalformedCall::keys("4 bytes mapped", [("mapped", Tree::Int(4))]);
             rows.push(Row::new(
                 "pointer to the size only",
                 Defect::BadPointer,
@@ -266,7 +266,7 @@ impl<'a> Shape<'a> {
             ));
         }
         if let Some(data) = self.data {
-            let call = Spoiled::keys(
+            let call = MalformedCall::keys(
                 format!("{data} bytes mapped"),
                 [("mapped", Tree::Int(data))],
             );
@@ -277,7 +277,7 @@ impl<'a> Shape<'a> {
         } else {
             Defect::NotWritten
         };
-        let call = Spoiled::keys("", [("pointer", Tree::Text("read_only".to_owned()))]);
+        let call = MalformedCall::keys("", [("pointer", Tree::Text("read_only".to_owned()))]);
         rows.push(Row::new("pointer read-only", defect, [call]));
         rows
     }
@@ -404,8 +404,8 @@ impl Place<'_> {
         Row::new(format!("{} {what}", self.name()), defect, calls)
     }
 
-    fn call(&self, value: u64) -> Spoiled {
-        Spoiled::new(
+    fn call(&self, value: u64) -> MalformedCall {
+        MalformedCall::new(
             format!("{} {value:#x}", self.name()),
             self.change(Tree::Int(value)),
         )
@@ -466,7 +466,7 @@ impl Place<'_> {
                 tree: Tree::Int(if at == index { value } else { 0 }),
             });
             let what = format!("{}[{index}] {value:#x}", self.name());
-            Spoiled::new(what, self.change(Tree::List(items.collect())))
+            MalformedCall::new(what, self.change(Tree::List(items.collect())))
         });
         let calls: Vec<_> = calls.collect();
         Row::new(format!("{} not 0", self.name()), Defect::Reserved, calls)
@@ -508,7 +508,7 @@ impl Place<'_> {
     fn other(&self, what: &str, defect: Defect) -> Row {
         let name = format!("{} {what}", self.name());
         let change = self.change(Tree::Text(format!("${OTHER}")));
-        Row::new(name.clone(), defect, [Spoiled::new(name, change)])
+        Row::new(name.clone(), defect, [MalformedCall::new(name, change)])
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a handler answers to a spoiled argument, by the family it belongs to.
+//! What a handler answers to a malformed argument, by the family it belongs to.
 
 use uapi::FdKind;
 
@@ -30,7 +30,7 @@ impl Family {
         let errno = match (self, defect) {
             (_, Defect::None | Defect::ZerosBehind | Defect::NotWritten) => None,
             (_, Defect::TooShort | Defect::DataShort) => Some("EINVAL"),
-            // The promise that lets an old kernel meet a new program.
+            // By this a new program tells an old kernel from a new one.
             (Self::Iommufd, Defect::GarbageBehind) => Some("E2BIG"),
             (Self::Iommufd, Defect::NothingBehind) => Some("EFAULT"),
             (Self::Vfio, Defect::GarbageBehind | Defect::NothingBehind) => None,
