@@ -1,7 +1,7 @@
 //! All cases of a directory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -10,17 +10,21 @@ use crate::{
     clauses::{self, Clause},
     expand::Preludes,
     file::{self, Case},
+    findings::Findings,
+    folder::{self, Folder},
     node::Node,
     problem::{Problem, Sources},
 };
 
 /// The corpus: every case, every clause.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Corpus {
     /// Cases in the order of their ids' files.
     pub cases: Vec<Case>,
     /// Clauses in the order of their file.
     pub clauses: Vec<Clause>,
+    /// The known deviations that cases may name.
+    pub findings: Findings,
     /// The files they came from.
     pub sources: Sources,
 }
@@ -49,25 +53,39 @@ pub enum CorpusError {
 
 const CLAUSES: &str = "clauses.yaml";
 const PRELUDES: &str = "preludes.yaml";
+const FOLDER: &str = "folder.yaml";
+/// Files in folders of cases that are not case files.
+const OTHERS: [&str; 3] = [CLAUSES, PRELUDES, FOLDER];
 
 impl Corpus {
-    /// Reads all `*.yaml` below `root`; `colour` is for the rendering of errors.
+    /// Reads all `*.yaml` below `root`, which may name these findings; `colour` is for the
+    /// rendering of errors.
     ///
     /// # Errors
     /// With every problem of every file.
-    pub fn load(root: &Path, colour: bool) -> Result<Self, CorpusError> {
-        Self::load_files(root, yaml_files(root)?, colour)
+    pub fn load(root: &Path, findings: Findings, colour: bool) -> Result<Self, CorpusError> {
+        Self::load_files(root, yaml_files(root)?, findings, colour)
     }
 
     /// Reads one file that need not lie below `root`, with the clauses and preludes of `root`.
     ///
     /// # Errors
     /// With every problem of it.
-    pub fn load_file(root: &Path, file: &Path, colour: bool) -> Result<Self, CorpusError> {
-        Self::load_files(root, vec![file.to_owned()], colour)
+    pub fn load_file(
+        root: &Path,
+        file: &Path,
+        findings: Findings,
+        colour: bool,
+    ) -> Result<Self, CorpusError> {
+        Self::load_files(root, vec![file.to_owned()], findings, colour)
     }
 
-    fn load_files(root: &Path, files: Vec<PathBuf>, colour: bool) -> Result<Self, CorpusError> {
+    fn load_files(
+        root: &Path,
+        files: Vec<PathBuf>,
+        findings: Findings,
+        colour: bool,
+    ) -> Result<Self, CorpusError> {
         let mut reader = Reader {
             sources: Sources::default(),
             problems: Vec::new(),
@@ -75,15 +93,16 @@ impl Corpus {
         let clauses = reader
             .part(root, CLAUSES, clauses::read)?
             .unwrap_or_default();
-        let preludes = reader.preludes(root, &files)?;
+        let folders = reader.folders(root, &files)?;
+        let none = Folder::default();
         // Without these every case would have a mistake.
         reader.give_up(colour)?;
         let mut cases = Vec::new();
         for path in files {
             let stem = stem(root, &path);
-            let known = path.parent().and_then(|folder| preludes.get(folder));
-            let known = known.cloned().unwrap_or_default();
-            let read = reader.file(&path, |node| file::read(&stem, node, &known))?;
+            let folder = path.parent().and_then(|folder| folders.get(folder));
+            let folder = folder.unwrap_or(&none);
+            let read = reader.file(&path, |node| file::read(&stem, node, folder, &findings))?;
             cases.extend(read.unwrap_or_default());
         }
         reader.check_clauses(&cases, &clauses);
@@ -95,8 +114,17 @@ impl Corpus {
         Ok(Self {
             cases,
             clauses,
+            findings,
             sources: reader.sources,
         })
+    }
+
+    /// The files of which a case names a finding.
+    #[must_use]
+    pub fn files_with(&self, finding: &str) -> BTreeSet<&str> {
+        let names = |case: &&Case| case.findings().any(|name| name == finding);
+        let cases = self.cases.iter().filter(names);
+        cases.map(|case| case.file.as_str()).collect()
     }
 }
 
@@ -124,24 +152,32 @@ impl Reader {
         Err(CorpusError::Problems { rendered })
     }
 
-    /// What the cases of each folder may use: its own preludes and those of the top.
-    fn preludes(
+    /// What the cases of each folder share: its needs, its own preludes and those of the top.
+    fn folders(
         &mut self,
         root: &Path,
         files: &[PathBuf],
-    ) -> Result<BTreeMap<PathBuf, Preludes>, CorpusError> {
+    ) -> Result<BTreeMap<PathBuf, Folder>, CorpusError> {
         let none = Preludes::default();
         let top = self.part(root, PRELUDES, |node| Preludes::read(node, &none))?;
-        let top = top.unwrap_or_default();
-        let mut preludes = BTreeMap::from([(root.to_owned(), top.clone())]);
-        for folder in files.iter().filter_map(|path| path.parent()) {
-            if !preludes.contains_key(folder) {
-                let own = self.part(folder, PRELUDES, |node| Preludes::read(node, &top))?;
-                let own = own.unwrap_or_else(|| top.clone());
-                preludes.insert(folder.to_owned(), own);
+        let top = Folder {
+            preludes: top.unwrap_or_default(),
+            ..Folder::default()
+        };
+        let mut folders = BTreeMap::from([(root.to_owned(), top.clone())]);
+        for path in files.iter().filter_map(|path| path.parent()) {
+            if !folders.contains_key(path) {
+                let above = &top.preludes;
+                let own = self.part(path, PRELUDES, |node| Preludes::read(node, above))?;
+                let needs = self.part(path, FOLDER, folder::read_needs)?;
+                let folder = Folder {
+                    preludes: own.unwrap_or_else(|| above.clone()),
+                    needs: needs.unwrap_or_default(),
+                };
+                folders.insert(path.to_owned(), folder);
             }
         }
-        Ok(preludes)
+        Ok(folders)
     }
 
     /// A file that need not be there.
@@ -195,7 +231,7 @@ impl Reader {
 
     /// Two rows whose names differ only in punctuation would share an id.
     fn check_ids(&mut self, cases: &[Case]) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for case in cases.iter().filter(|case| !seen.insert(case.id.as_str())) {
             let text = format!("a second case with the id {}", case.id);
             self.problems.push(Problem::other(case.at, text));
@@ -220,7 +256,7 @@ fn yaml_files(root: &Path) -> Result<Vec<PathBuf>, CorpusError> {
                 .into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".yaml") && name != CLAUSES && name != PRELUDES {
+            } else if name.ends_with(".yaml") && !OTHERS.contains(&name.as_str()) {
                 files.push(path);
             }
         }

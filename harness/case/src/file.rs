@@ -3,12 +3,14 @@
 use crate::{
     At,
     build::{Builder, Compiled},
-    contract::{Contract, ContractCase},
+    contract::{Contract, ContractCase, Deviates},
     expand::{Preludes, Row},
     fields::Fields,
+    findings::{Findings, Known},
+    folder::Folder,
     input::Input,
     needs::{Condition, Needs},
-    node::{Name, Node},
+    node::{Name, Node, Tree},
     problem::Problem,
     role::{Cast, Guest, Shape},
     steps::{Step, accesses::check_accesses, control::process::check_calls},
@@ -19,6 +21,8 @@ use crate::{
 pub struct Case {
     /// Path of the file without its ending, then the row, then the shape.
     pub id: String,
+    /// Path of the file without its ending.
+    pub file: String,
     /// Where the file or row stands.
     pub at: At,
     /// The rule it proves, in a sentence.
@@ -33,6 +37,8 @@ pub struct Case {
     pub shape: Option<Shape>,
     /// Known failures.
     pub xfails: Vec<Xfail>,
+    /// Findings that it shows by passing, since it expects what the kernel does.
+    pub shows: Vec<String>,
     /// Whether its transcript is compared with a snapshot.
     pub snapshot: bool,
     /// Whether it stops at the first step that is not as expected: where the steps after it
@@ -60,7 +66,9 @@ pub struct Deviation {
 pub struct Xfail {
     /// Where it is known.
     pub when: Condition,
-    /// What is wrong.
+    /// The finding that it shows.
+    pub finding: String,
+    /// Name and title of the finding.
     pub reason: String,
     /// The failure is a complaint of the kernel with this text in it, and nothing else is
     /// excused.
@@ -69,10 +77,11 @@ pub struct Xfail {
 
 impl Xfail {
     /// Wherever the case runs.
-    fn always(reason: String) -> Self {
+    fn always(finding: Known) -> Self {
         Self {
             when: Condition::default(),
-            reason,
+            finding: finding.name,
+            reason: finding.reason,
             splat: None,
         }
     }
@@ -85,9 +94,15 @@ const TIMEOUT_MS: u64 = 20_000;
 ///
 /// # Errors
 /// With the first thing that is wrong.
-pub fn read(stem: &str, node: &Node, preludes: &Preludes) -> Result<Vec<Case>, Problem> {
+pub fn read(
+    stem: &str,
+    node: &Node,
+    folder: &Folder,
+    findings: &Findings,
+) -> Result<Vec<Case>, Problem> {
     let mut fields = Fields::of(node, "case file")?;
-    let header = Header::read(&mut fields)?;
+    let header = Header::read(stem, &mut fields, folder, findings)?;
+    let preludes = &folder.preludes;
     let shapes = read_shapes(&mut fields)?;
     let contract = fields.take("contract");
     let table = fields.take("table").map(Node::entries).transpose()?;
@@ -99,38 +114,71 @@ pub fn read(stem: &str, node: &Node, preludes: &Preludes) -> Result<Vec<Case>, P
             return Err(Problem::other(node.at, text));
         }
         let setup = expand_steps(steps, preludes)?;
-        let rows = Contract::read(node)?.cases(preludes)?;
-        return Ok(header.contract_cases(stem, &shapes, &setup, &rows));
+        let rows = Contract::read(node, findings)?.cases(preludes)?;
+        header.check_rows(rows.iter().map(|row| row.name.text.as_str()))?;
+        return Ok(header.contract_cases(&shapes, &setup, &rows));
     }
+    header.check_rows(
+        table
+            .unwrap_or_default()
+            .iter()
+            .map(|(row, _)| row.text.as_str()),
+    )?;
     let mut cases = Vec::new();
-    for (name, row) in rows(table)? {
-        let row_steps = Row {
+    for row in rows(table, &header.needs)? {
+        let values = Row {
             prefix: "row.",
-            entries: row,
+            entries: &row.values,
             complete: false,
             at: node.at,
         };
-        let filled = row_steps.fill(steps)?.unwrap_or_else(|| steps.clone());
+        let filled = values.fill(steps)?.unwrap_or_else(|| steps.clone());
         let read = read_steps(&filled, preludes)?;
         for shape in &shapes {
-            let at = name.map_or(node.at, |name| name.at);
-            let id = id(stem, name, *shape, shapes.len());
-            cases.push(header.case(id, at, *shape, read.clone()));
+            let at = row.name.map_or(node.at, |name| name.at);
+            let id = id(stem, row.name, *shape, shapes.len());
+            let mut case = header.case(id, at, row.name, *shape, read.clone());
+            case.needs.clone_from(&row.needs);
+            cases.push(case);
         }
     }
     Ok(cases)
 }
 
-type Entries<'a> = &'a [(Name, Node)];
+/// A row of a table; or what stands for it, where there is no table.
+struct TableRow<'a> {
+    name: Option<&'a Name>,
+    /// Those of the case and its own.
+    needs: Needs,
+    values: Vec<(Name, Node)>,
+}
 
-fn rows(table: Option<Entries<'_>>) -> Result<Vec<(Option<&Name>, Entries<'_>)>, Problem> {
-    match table {
-        None => Ok(vec![(None, &[])]),
-        Some(rows) => rows
-            .iter()
-            .map(|(name, row)| Ok((Some(name), row.entries()?)))
-            .collect(),
-    }
+/// Key of a row that is not a value for its steps.
+const NEEDS: &str = "needs";
+
+fn rows<'a>(
+    table: Option<&'a [(Name, Node)]>,
+    needs: &Needs,
+) -> Result<Vec<TableRow<'a>>, Problem> {
+    let Some(rows) = table else {
+        let (name, needs, values) = (None, needs.clone(), Vec::new());
+        return Ok(vec![TableRow {
+            name,
+            needs,
+            values,
+        }]);
+    };
+    let row = |(name, row): &'a (Name, Node)| {
+        let mut values = row.entries()?.to_vec();
+        let own = values.iter().position(|(key, _)| key.text == NEEDS);
+        let own = own.map(|index| values.remove(index).1);
+        Ok(TableRow {
+            name: Some(name),
+            needs: read_needs(own.as_ref(), needs)?,
+            values,
+        })
+    };
+    rows.iter().map(row).collect()
 }
 
 fn expand_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
@@ -188,26 +236,76 @@ fn slug(text: &str) -> String {
 }
 
 struct Header {
+    file: String,
     summary: String,
     proves: Vec<String>,
     deviations: Vec<Deviation>,
     needs: Needs,
     xfails: Vec<Xfail>,
+    shows: Vec<Shown>,
     snapshot: bool,
     fail_fast: bool,
     timeout_ms: u64,
 }
 
+/// A finding that passing cases of a file show.
+struct Shown {
+    finding: Known,
+    /// The rows that show it; all, if none is given.
+    rows: Vec<Name>,
+}
+
+impl Shown {
+    fn read(item: &Node, findings: &Findings) -> Result<Self, Problem> {
+        if item.text().is_ok() {
+            let (finding, rows) = (findings.read(item)?, Vec::new());
+            return Ok(Self { finding, rows });
+        }
+        let (name, rows) = item.single()?;
+        let tree = Tree::Text(name.text.clone());
+        let finding = findings.read(&Node { at: name.at, tree })?;
+        let rows = rows.items().iter().map(|row| {
+            let text = row.text()?.to_owned();
+            Ok(Name { at: row.at, text })
+        });
+        let rows = rows.collect::<Result<_, _>>()?;
+        Ok(Self { finding, rows })
+    }
+
+    fn is_of(&self, row: Option<&Name>) -> bool {
+        self.rows.is_empty()
+            || row.is_some_and(|row| self.rows.iter().any(|it| it.text == row.text))
+    }
+}
+
+/// The needs of a case and those of its folder, or of a row and those of its case.
+fn read_needs(node: Option<&Node>, above: &Needs) -> Result<Needs, Problem> {
+    let Some(node) = node else {
+        return Ok(above.clone());
+    };
+    Needs::read(node)?.within(above).map_err(|twice| {
+        let text = format!("`{twice}` is needed already by the whole case or folder");
+        Problem::other(node.at, text).help("leave it out here")
+    })
+}
+
 impl Header {
-    fn read(fields: &mut Fields<'_>) -> Result<Self, Problem> {
+    fn read(
+        stem: &str,
+        fields: &mut Fields<'_>,
+        folder: &Folder,
+        findings: &Findings,
+    ) -> Result<Self, Problem> {
         let summary = fields.need("summary")?.text()?.to_owned();
         let proves = read_texts(fields.take("proves"))?;
         let mut deviations = read_deviations(fields.take("differs"), false)?;
         deviations.extend(read_deviations(fields.take("absent"), true)?);
-        let needs = fields
-            .take("needs")
-            .map_or(Ok(Needs::default()), Needs::read)?;
-        let xfails = fields.take("xfail").map_or(Ok(Vec::new()), read_xfails)?;
+        let needs = read_needs(fields.take("needs"), &folder.needs)?;
+        let read = |node| read_xfails(node, findings);
+        let xfails = fields.take("xfail").map_or(Ok(Vec::new()), read)?;
+        let shows = fields.take("shows").map_or(&[][..], Node::items).iter();
+        let shows = shows.map(|item| Shown::read(item, findings));
+        let shows = shows.collect::<Result<_, _>>()?;
         let snapshot = match fields.text("snapshot")? {
             None | Some("compared") => true,
             Some("none") => false,
@@ -221,21 +319,32 @@ impl Header {
         let fail_fast = fields.flag("fail_fast")?;
         let timeout_ms = fields.number("timeout_ms")?.unwrap_or(TIMEOUT_MS);
         Ok(Self {
+            file: stem.to_owned(),
             summary,
             proves,
             deviations,
             needs,
             xfails,
+            shows,
             snapshot,
             fail_fast,
             timeout_ms,
         })
     }
 
-    /// The cases of a contract.
+    /// Each row that `shows` names has to be there.
+    fn check_rows<'a>(&self, rows: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
+        let named = self.shows.iter().flat_map(|shown| &shown.rows);
+        for row in named {
+            if !rows.clone().any(|known| known == row.text) {
+                return Err(Problem::unknown_name(row.at, "row", &row.text, rows));
+            }
+        }
+        Ok(())
+    }
+
     fn contract_cases(
         &self,
-        stem: &str,
         shapes: &[Option<Shape>],
         setup: &[Step],
         rows: &[ContractCase],
@@ -244,18 +353,31 @@ impl Header {
         rows.iter()
             .flat_map(each)
             .map(|(row, shape): (&ContractCase, _)| {
-                let id = id(stem, Some(&row.name), shape, shapes.len());
+                let id = id(&self.file, Some(&row.name), shape, shapes.len());
                 let steps = [setup, &row.steps].concat();
-                let mut case = self.case(id, row.name.at, shape, steps);
-                case.xfails.extend(row.xfail.clone().map(Xfail::always));
+                let mut case = self.case(id, row.name.at, Some(&row.name), shape, steps);
+                match row.deviates.clone() {
+                    Deviates::Nowhere => {}
+                    Deviates::AsExpected(finding) => case.shows.push(finding.name),
+                    Deviates::Fails(finding) => case.xfails.push(Xfail::always(finding)),
+                }
                 case
             })
             .collect()
     }
 
-    fn case(&self, id: String, at: At, shape: Option<Shape>, steps: Vec<Step>) -> Case {
+    fn case(
+        &self,
+        id: String,
+        at: At,
+        row: Option<&Name>,
+        shape: Option<Shape>,
+        steps: Vec<Step>,
+    ) -> Case {
+        let shows = self.shows.iter().filter(|shown| shown.is_of(row));
         Case {
             id,
+            file: self.file.clone(),
             at,
             summary: self.summary.clone(),
             proves: self.proves.clone(),
@@ -263,6 +385,7 @@ impl Header {
             needs: self.needs.clone(),
             shape,
             xfails: self.xfails.clone(),
+            shows: shows.map(|shown| shown.finding.name.clone()).collect(),
             snapshot: self.snapshot,
             fail_fast: self.fail_fast,
             timeout_ms: self.timeout_ms,
@@ -294,7 +417,7 @@ fn read_deviations(node: Option<&Node>, absent: bool) -> Result<Vec<Deviation>, 
         .collect()
 }
 
-fn read_xfails(node: &Node) -> Result<Vec<Xfail>, Problem> {
+fn read_xfails(node: &Node, findings: &Findings) -> Result<Vec<Xfail>, Problem> {
     node.items()
         .iter()
         .map(|item| {
@@ -302,12 +425,13 @@ fn read_xfails(node: &Node) -> Result<Vec<Xfail>, Problem> {
             let when = fields
                 .take("when")
                 .map_or(Ok(Condition::default()), Condition::read)?;
-            let reason = fields.need("reason")?.text()?.trim().to_owned();
+            let finding = findings.read(fields.need("finding")?)?;
             let splat = fields.text("splat")?.map(str::to_owned);
             fields.finish()?;
             Ok(Xfail {
                 when,
-                reason,
+                finding: finding.name,
+                reason: finding.reason,
                 splat,
             })
         })
@@ -346,6 +470,25 @@ impl Case {
     #[must_use]
     pub fn uses_identity(&self) -> bool {
         self.steps.iter().any(Step::uses_identity)
+    }
+
+    /// Every finding that it names.
+    pub fn findings(&self) -> impl Iterator<Item = &str> {
+        let xfails = self.xfails.iter().map(|xfail| xfail.finding.as_str());
+        xfails.chain(self.shows.iter().map(String::as_str))
+    }
+
+    /// Its folder, if it is in one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&str> {
+        self.file.split_once('/').map(|(folder, _)| folder)
+    }
+
+    /// Whether an id is its own, or that of its file or table row.
+    #[must_use]
+    pub fn is_in(&self, id: &str) -> bool {
+        let rest = self.id.strip_prefix(id);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Every clause it says something about.

@@ -12,6 +12,8 @@ mod expand;
 mod expect;
 mod fields;
 mod file;
+mod findings;
+mod folder;
 mod input;
 mod needs;
 mod node;
@@ -28,11 +30,12 @@ mod value;
 pub use build::{Builder, Compiled};
 pub use clauses::Clause;
 pub use corpus::{Corpus, CorpusError};
-pub use expand::Preludes;
 pub use expect::{
     Check, Expect, FieldWant, Injection, Layout, Parts, Race, Want, WantData, WantEnd,
 };
 pub use file::{Case, Deviation, Xfail, read as read_file};
+pub use findings::{Finding, Findings, Known, Project};
+pub use folder::Folder;
 pub use needs::{Condition, Needs, Release};
 pub use node::{At, Name, Node, Tree};
 pub use overview::overview;

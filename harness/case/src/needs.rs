@@ -47,7 +47,8 @@ impl Release {
         (self.0, self.1)
     }
 
-    fn read(node: &Node) -> Result<Self, Problem> {
+    /// Reads it from a case file.
+    pub(crate) fn read(node: &Node) -> Result<Self, Problem> {
         let text = node.text()?;
         Self::parse(text)
             .ok_or_else(|| Problem::expected(node.at, "a kernel release such as \"7.3\"", text))
@@ -76,6 +77,27 @@ impl Needs {
         };
         fields.finish()?;
         Ok(needs)
+    }
+
+    /// These needs and those of what they stand in.
+    ///
+    /// # Errors
+    /// With what is needed there already.
+    pub fn within(mut self, above: &Self) -> Result<Self, String> {
+        add(&mut self.features, &above.features)?;
+        add(&mut self.config, &above.config)?;
+        if self.since.is_some() && self.since <= above.since {
+            return Err("since".to_owned());
+        }
+        self.since = self.since.max(above.since);
+        self.until = match (self.until, above.until) {
+            (Some(own), Some(of_above)) => Some(own.min(of_above)),
+            (own, of_above) => own.or(of_above),
+        };
+        if self.platforms.is_empty() {
+            self.platforms.clone_from(&above.platforms);
+        }
+        Ok(self)
     }
 
     /// Options of the kernel's configuration.
@@ -151,6 +173,17 @@ impl Condition {
         let shaped =
             self.shapes.is_empty() || shape.is_some_and(|shape| self.shapes.contains(&shape));
         within && platform && shaped
+    }
+}
+
+/// Adds what is needed above; none of it may be there already.
+fn add(own: &mut Vec<String>, above: &[String]) -> Result<(), String> {
+    match own.iter().find(|name| above.contains(name)) {
+        Some(name) => Err(name.clone()),
+        None => {
+            own.extend_from_slice(above);
+            Ok(())
+        }
     }
 }
 

@@ -49,6 +49,10 @@ pub fn schema() -> Value {
             "group": { "type": "string", "description": "A group of the case: group, other, or a shape." },
             "elements": { "type": ["array", "integer", "object", "string"] },
             "struct": structure(),
+            "needs": { "type": "object", "additionalProperties": false, "properties": {
+                "features": { "$ref": "#/$defs/texts" }, "config": { "$ref": "#/$defs/texts" },
+                "platforms": { "$ref": "#/$defs/texts" },
+                "since": { "type": "string" }, "until": { "type": "string" } } },
             "condition": { "type": "object", "additionalProperties": false, "properties": {
                 "platforms": { "$ref": "#/$defs/texts" }, "shapes": shapes(),
                 "since": { "type": "string" }, "until": { "type": "string" } } },
@@ -68,19 +72,21 @@ fn header() -> Value {
         "differs": reasons("clauses from which Linux is shown to differ"),
         "absent": reasons("clauses for which the uAPI has no such thing"),
         "shapes": shapes(),
-        "needs": { "type": "object", "additionalProperties": false, "properties": {
-            "features": { "$ref": "#/$defs/texts" }, "config": { "$ref": "#/$defs/texts" },
-            "platforms": { "$ref": "#/$defs/texts" },
-            "since": { "type": "string" }, "until": { "type": "string" } } },
+        "needs": { "$ref": "#/$defs/needs" },
         "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
-            "when": { "$ref": "#/$defs/condition" }, "reason": { "type": "string" },
-            "splat": { "type": "string" } },
-            "required": ["reason"], "additionalProperties": false } },
+            "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
+            "splat": { "type": "string", "description": "the failure is a complaint of the kernel with this text" } },
+            "required": ["finding"], "additionalProperties": false } },
+        "shows": { "type": ["string", "object", "array"],
+            "description": "findings that the case shows by passing; {NAME: rows} for some rows of its table",
+            "items": { "anyOf": [ finding(), { "type": "object", "minProperties": 1, "maxProperties": 1,
+                "additionalProperties": { "$ref": "#/$defs/texts" } } ] } },
         "snapshot": { "enum": ["compared", "none"] },
         "fail_fast": { "type": "boolean", "description": "stop at the first step that is not as expected" },
         "timeout_ms": { "type": "integer" },
-        "table": { "type": "object", "additionalProperties": { "type": "object" },
-            "description": "one test for each row; steps refer to `row.NAME`" },
+        "table": { "type": "object", "additionalProperties": { "type": "object",
+            "properties": { "needs": { "$ref": "#/$defs/needs" } } },
+            "description": "one test for each row; steps refer to `row.NAME`; `needs` of a row adds to that of the case" },
         "contract": contract(),
         "steps": { "type": "array", "items": { "anyOf": [
             { "$ref": "#/$defs/step" },
@@ -90,7 +96,7 @@ fn header() -> Value {
 
 fn contract() -> Value {
     json!({ "type": "object", "additionalProperties": false, "required": ["call"],
-        "description": "one test for each way to spoil the argument of an ioctl",
+        "description": "one test for each malformed argument of an ioctl",
         "properties": {
             "call": { "$ref": "#/$defs/step", "description": "a call that succeeds after `steps`" },
             "undo": { "type": "array", "items": { "$ref": "#/$defs/step" },
@@ -99,8 +105,13 @@ fn contract() -> Value {
                 "additionalProperties": { "type": "object", "additionalProperties": false,
                     "properties": { "errno": { "$ref": "#/$defs/errno" },
                         "done": { "type": "boolean" },
-                        "xfail": { "type": "string" }, "reason": { "type": "string" } } } },
+                        "xfail": { "type": "boolean", "description": "the kernel is known to end in another way" },
+                        "finding": finding(), "reason": { "type": "string" } } } },
             "omit": reasons("rows that are left out, and why") } })
+}
+
+fn finding() -> Value {
+    json!({ "type": "string", "description": "a page of results/findings, without .md" })
 }
 
 fn reasons(description: &str) -> Value {

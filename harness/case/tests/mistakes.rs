@@ -7,7 +7,10 @@
     reason = "a test panics to fail"
 )]
 
-use case::{Corpus, CorpusError};
+mod common;
+
+use case::{Corpus, CorpusError, Findings};
+use common::findings;
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -24,7 +27,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
     ] {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
-    let corpus = Corpus::load(folder.path(), false);
+    let corpus = Corpus::load(folder.path(), findings(), false);
     corpus.map_err(|error| match error {
         CorpusError::Problems { rendered } => {
             let root = folder.path().display().to_string();
@@ -88,6 +91,23 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::contract_without_reason(
     "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
      except: {size short: {errno: none}}\nsteps: []"
+)]
+#[case::contract_xfail_without_finding(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {xfail: true, reason: x}}\nsteps: []"
+)]
+#[case::contract_unknown_finding(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {errno: none, finding: known-on}}\nsteps: []"
+)]
+#[case::unknown_finding("summary: x\nxfail: {finding: knownone}\nsteps:\n  - close: a")]
+#[case::xfail_without_finding("summary: x\nxfail: {splat: x}\nsteps:\n  - close: a")]
+#[case::xfail_with_a_reason(
+    "summary: x\nxfail: {finding: known-one, reason: x}\nsteps:\n  - close: a"
+)]
+#[case::shows_unknown_finding("summary: x\nshows: known\nsteps:\n  - close: a")]
+#[case::shows_in_unknown_row(
+    "summary: x\nshows: {known-one: on}\ntable: {one: {}, two: {}}\nsteps:\n  - close: a"
 )]
 #[case::contract_exception_of_nothing(
     "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
@@ -211,11 +231,71 @@ fn a_folder_has_preludes_of_its_own(#[case] own: &str, #[case] mistake: Option<&
     write("one/case.yaml", CASE);
     write("two/preludes.yaml", &prelude("inner", "close: b"));
     write("two/case.yaml", CASE);
-    match (Corpus::load(folder.path(), false), mistake) {
+    match (
+        Corpus::load(folder.path(), Findings::default(), false),
+        mistake,
+    ) {
         (Ok(corpus), None) => assert!(corpus.cases.iter().all(|case| case.steps.len() == 2)),
         (Err(error), Some(mistake)) => assert!(error.to_string().contains(mistake), "{error}"),
         (result, _) => panic!("{result:?}"),
     }
+}
+
+#[rstest]
+#[case::adds(
+    "needs: {config: [CONFIG_VFIO], platforms: [intel]}\n",
+    Ok("CONFIG_VFIO CONFIG_IOMMUFD")
+)]
+#[case::says_nothing("", Ok("CONFIG_IOMMUFD"))]
+#[case::repeats_an_option(
+    "needs: {config: [CONFIG_IOMMUFD]}\n",
+    Err("`CONFIG_IOMMUFD` is needed already")
+)]
+#[case::repeats_the_release("needs: {since: \"7.3\"}\n", Err("`since` is needed already"))]
+#[case::of_a_later_release("needs: {since: \"7.4\"}\n", Ok("CONFIG_IOMMUFD"))]
+fn a_case_adds_to_the_needs_of_its_folder(#[case] own: &str, #[case] wanted: Result<&str, &str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("part");
+    std::fs::create_dir(&part).unwrap();
+    let needs = "needs: {config: [CONFIG_IOMMUFD], since: \"7.3\"}\n";
+    std::fs::write(part.join("folder.yaml"), needs).unwrap();
+    let text = format!("summary: x\n{own}steps:\n  - close: a\n");
+    std::fs::write(part.join("case.yaml"), text).unwrap();
+    match (
+        Corpus::load(folder.path(), Findings::default(), false),
+        wanted,
+    ) {
+        (Ok(corpus), Ok(config)) => {
+            let needs = &corpus.cases[0].needs;
+            assert_eq!(needs.config().join(" "), config);
+            assert!(needs.releases().0.is_some());
+            assert_eq!(needs.platforms().is_empty(), !own.contains("platforms"));
+        }
+        (Err(error), Err(mistake)) => assert!(error.to_string().contains(mistake), "{error}"),
+        (result, _) => panic!("{result:?}"),
+    }
+}
+
+#[test]
+fn a_row_adds_to_the_needs_of_its_case() {
+    let text = "summary: x\nneeds: {config: [CONFIG_VFIO]}\ntable:\n  \
+                old: {needs: {until: \"6.19\"}, errno: EINVAL}\n  \
+                new: {needs: {since: \"7.0\"}}\nsteps:\n  - IOMMU_DESTROY: {on: iommu, ..: row}";
+    let corpus = load(text).unwrap();
+    let needs = corpus.cases.iter().map(|case| {
+        let (since, until) = case.needs.releases();
+        (
+            case.needs.config().join(" "),
+            since.is_some(),
+            until.is_some(),
+        )
+    });
+    let option = || "CONFIG_VFIO".to_owned();
+    assert_eq!(
+        needs.collect::<Vec<_>>(),
+        [(option(), false, true), (option(), true, false)]
+    );
+    assert!(load(&text.replace("{until: \"6.19\"}", "{config: [CONFIG_VFIO]}")).is_err());
 }
 
 #[test]

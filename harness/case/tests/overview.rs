@@ -7,6 +7,8 @@
     reason = "a test panics to fail"
 )]
 
+mod common;
+
 use case::Corpus;
 
 const CASES: &str = "summary: x
@@ -19,7 +21,7 @@ steps:
   - VFIO_DEVICE_RESET: {on: a, errno: EINVAL}
 ";
 const KNOWN_TO_FAIL: &str = "summary: x
-xfail: {reason: known}
+xfail: {finding: known-one}
 steps:
   - IOMMU_DESTROY: {on: iommu, id: 1, errno: EBUSY}
 ";
@@ -31,7 +33,7 @@ fn tests_are_counted_by_ioctl_and_errno() {
     std::fs::create_dir(root.join("part")).unwrap();
     std::fs::write(root.join("part/some.yaml"), CASES).unwrap();
     std::fs::write(root.join("known.yaml"), KNOWN_TO_FAIL).unwrap();
-    let corpus = Corpus::load(root, false).unwrap();
+    let corpus = Corpus::load(root, common::findings(), false).unwrap();
     let text = case::overview(&corpus, root);
     let about = |line: &&str| {
         let row = line.starts_with("| IOMMU_DESTROY") || line.starts_with("| VFIO_DEVICE_RESET");

@@ -7,7 +7,7 @@
     reason = "a test panics to fail"
 )]
 
-use case::{Compiled, Corpus, Guest};
+use case::{Compiled, Corpus, Findings, Guest};
 use rstest::rstest;
 use wire::{Arg, ControlOp, FileOp, IoctlOp, Op, Value};
 
@@ -17,7 +17,7 @@ fn compile(steps: &str) -> Compiled {
     std::fs::write(folder.path().join("case.yaml"), text).unwrap();
     std::fs::write(folder.path().join("clauses.yaml"), "S1.6: a clause\n").unwrap();
     std::fs::write(folder.path().join("preludes.yaml"), "{}\n").unwrap();
-    let corpus = Corpus::load(folder.path(), false).unwrap();
+    let corpus = Corpus::load(folder.path(), Findings::default(), false).unwrap();
     corpus.cases[0].compile(&Guest::default()).unwrap()
 }
 

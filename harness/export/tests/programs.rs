@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use case::{Corpus, Guest, OfferedDevice, OfferedGroup, Shape};
+use case::{Corpus, Findings, Guest, OfferedDevice, OfferedGroup, Shape};
 use export::{Argument, ExportError, Program, program};
 use rstest::rstest;
 
@@ -59,9 +59,13 @@ fn offer() -> Guest {
     }
 }
 
+fn findings() -> Findings {
+    Findings::load(&cases().join("../results/findings"), false).unwrap()
+}
+
 fn exported(file: &str, id: &str) -> Result<Program, ExportError> {
     let path = cases().join(file);
-    let corpus = Corpus::load_file(&cases(), &path, false).unwrap();
+    let corpus = Corpus::load_file(&cases(), &path, findings(), false).unwrap();
     let case = corpus.cases.iter().find(|case| case.id == id);
     let case = case.unwrap_or_else(|| panic!("{file} has no {id}"));
     program(case, &offer(), &corpus.clauses)
@@ -122,7 +126,8 @@ fn arguments_are_the_devices_that_are_used() {
 #[test]
 fn what_cannot_be_carried_over_is_told() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let corpus = Corpus::load_file(&cases(), &folder.join("fault.yaml"), false).unwrap();
+    let corpus =
+        Corpus::load_file(&cases(), &folder.join("fault.yaml"), findings(), false).unwrap();
     let error = program(&corpus.cases[0], &offer(), &[]).unwrap_err();
     insta::assert_snapshot!(error, @"fault: step 2 (fault None) has no counterpart in C: a fault that tests the harness itself");
 }
@@ -132,7 +137,7 @@ fn a_need_of_the_machine_is_told() {
     let mut offer = offer();
     offer.groups.clear();
     let path = cases().join("stage2/second-ioas-refused.yaml");
-    let corpus = Corpus::load_file(&cases(), &path, false).unwrap();
+    let corpus = Corpus::load_file(&cases(), &path, findings(), false).unwrap();
     let error = program(&corpus.cases[0], &offer, &[]).unwrap_err();
     assert!(matches!(error, ExportError::Need { .. }), "{error}");
 }

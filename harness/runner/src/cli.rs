@@ -1,7 +1,7 @@
 //! `cargo xtask run-conformance`: from options to an exit code.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -13,6 +13,7 @@ use vm_images::Terminal;
 use crate::{
     event::Sink,
     exit::Exit,
+    findings,
     lab::{Lab, LabError, folders, load_corpus, orphaned_snapshots},
     options::{Format, Options},
     preview,
@@ -109,13 +110,19 @@ fn check(corpus: &Corpus) -> Result<Exit, CliError> {
             path.display()
         )?;
     }
+    let problems = findings::problems(corpus, io::stdout().is_terminal());
+    let problems = problems.map_err(LabError::from)?;
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
     writeln!(
         out,
-        "{} cases, {} clauses",
+        "{} cases, {} clauses, {} findings",
         corpus.cases.len(),
-        corpus.clauses.len()
+        corpus.clauses.len(),
+        corpus.findings.iter().count()
     )?;
-    Ok(if orphans.is_empty() {
+    Ok(if orphans.is_empty() && problems.is_empty() {
         Exit::Ok
     } else {
         Exit::Usage
@@ -192,12 +199,20 @@ pub fn write_schema() -> ExitCode {
     write(&path, &case::schema_text())
 }
 
-/// Writes `cases/OVERVIEW.md`.
+/// Writes `cases/OVERVIEW.md`, and the index of the findings.
 #[must_use]
 pub fn write_overview() -> ExitCode {
     let root = crate::options::root().join("cases");
-    match case::Corpus::load(&root, false) {
-        Ok(corpus) => write(&root.join("OVERVIEW.md"), &case::overview(&corpus, &root)),
+    match load_corpus(&root) {
+        Ok(corpus) => {
+            let index = crate::root::findings().join("README.md");
+            let written = [
+                write(&index, &findings::index(&corpus)),
+                write(&root.join("OVERVIEW.md"), &case::overview(&corpus, &root)),
+            ];
+            let failed = written.into_iter().find(|code| *code != ExitCode::SUCCESS);
+            failed.unwrap_or(ExitCode::SUCCESS)
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

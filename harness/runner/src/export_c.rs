@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,7 +14,7 @@ use export::{ExportError, Program};
 
 use crate::{
     exit::Exit,
-    lab::load_corpus,
+    lab::{load_case_file, load_corpus},
     offer,
     options::root,
     platform::{self, Platform, PlatformError},
@@ -171,7 +171,7 @@ fn go(options: &ExportOptions) -> Result<(), CommandError> {
         return Err(CommandError::NoFile(path.to_owned()));
     }
     let corpus = if path.is_file() {
-        Corpus::load_file(&folder, path, io::stderr().is_terminal())?
+        load_case_file(&folder, path)?
     } else {
         load_corpus(&folder)?
     };

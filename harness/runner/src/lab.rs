@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use case::{Case, Compiled, Corpus, CorpusError, Sources};
+use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources};
 use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     record::{Record, RunDir, RunFacts, timestamp},
     snapshot::{Compared, Mode, Store},
     transcript,
+    verdict::Verdict,
 };
 
 /// Why there is no lab. Each kind has its own exit code.
@@ -293,7 +294,8 @@ impl Lab {
         let compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
             Err(need) => {
-                let record = self.record(case, Judgement::skip(&need), Duration::ZERO);
+                let mut record = self.record(case, Judgement::skip(&need), Duration::ZERO);
+                record.findings = self.findings(case, guest, &record);
                 return Ran {
                     record,
                     blessed: None,
@@ -307,12 +309,10 @@ impl Lab {
             case.fail_fast && steps.has_failed()
         });
         let transcript = transcript::render(&compiled, &observation.outcomes);
-        let never = self
-            .platform
-            .known(KnownDeviation::DmaNeverLands, case.shape);
+        let never = KnownDeviation::DmaNeverLands;
         let known = Known {
             xfail: case.xfail(&guest.offer),
-            dma_never_lands: never,
+            dma_never_lands: self.platform.known(never, case.shape),
         };
         let mut blessed = None;
         let judgement = judge(&compiled, &observation, steps.finish(), known, || {
@@ -328,11 +328,32 @@ impl Lab {
         if !record.verdict.is_expected() {
             record.kmsg = observation.kmsg;
         }
+        record.findings = self.findings(case, guest, &record);
         record.transcript = transcript;
         Ran {
             record,
             blessed,
             guest_spoiled,
+        }
+    }
+
+    /// The findings that a case showed on a guest, given its verdict.
+    fn findings(&self, case: &Case, guest: &Guest, record: &Record) -> Vec<String> {
+        let of_platform = |deviation| self.platform.deviation(deviation, case.shape);
+        let of_platform =
+            |deviation| of_platform(deviation).map(|known| known.finding.value.clone());
+        match record.verdict {
+            Verdict::Xfail => {
+                let own = case.xfail(&guest.offer).map(|xfail| xfail.finding.clone());
+                own.or_else(|| of_platform(KnownDeviation::DmaNeverLands))
+                    .into_iter()
+                    .collect()
+            }
+            Verdict::Skip if case.uses_identity() => of_platform(KnownDeviation::NoIdentityControl)
+                .into_iter()
+                .collect(),
+            Verdict::Pass if !record.conforms_to_plan => case.shows.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -373,6 +394,7 @@ impl Lab {
             clauses: case.clauses().map(str::to_owned).collect(),
             ms: wall.as_millis() as u64,
             reason: judgement.reason,
+            findings: Vec::new(),
             conforms_to_plan: judgement.conforms_to_plan,
             failed_step: judgement.failed_step,
             kmsg: Vec::new(),
@@ -397,8 +419,19 @@ pub struct Ran {
 /// # Errors
 /// With every mistake in it.
 pub fn load_corpus(root: &Path) -> Result<Corpus, CorpusError> {
-    use std::io::IsTerminal;
-    Corpus::load(root, std::io::stderr().is_terminal())
+    let colour = io::stderr().is_terminal();
+    let findings = Findings::load(&crate::root::findings(), colour)?;
+    Corpus::load(root, findings, colour)
+}
+
+/// Reads one case file, with the clauses and preludes of a folder.
+///
+/// # Errors
+/// With every mistake in it.
+pub fn load_case_file(root: &Path, file: &Path) -> Result<Corpus, CorpusError> {
+    let colour = io::stderr().is_terminal();
+    let findings = Findings::load(&crate::root::findings(), colour)?;
+    Corpus::load_file(root, file, findings, colour)
 }
 
 /// Snapshot names are those of cases; these are not.

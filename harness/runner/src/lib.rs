@@ -13,6 +13,7 @@ pub mod event;
 pub mod exit;
 pub mod explore;
 pub mod export_c;
+pub mod findings;
 pub mod guest;
 pub mod judge;
 pub mod kselftest;

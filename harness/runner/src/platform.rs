@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use case::{At, Findings, Problem};
 use serde::Deserialize;
+use serde_yaml::Spanned;
 
 /// `vm-images/platforms/NAME.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,7 +51,10 @@ pub struct Known {
     /// On which shapes of group; on all, if none is given.
     #[serde(default)]
     pub shapes: Vec<ShapeName>,
-    /// Evidence.
+    /// The finding that it is.
+    pub finding: Spanned<String>,
+    /// Name and title of the finding.
+    #[serde(skip)]
     pub reason: String,
 }
 
@@ -218,6 +223,21 @@ pub enum PlatformError {
         /// Why, with its line.
         error: Box<serde_yaml::Error>,
     },
+    /// The pages of findings are unreadable.
+    #[error(transparent)]
+    Findings(#[from] case::CorpusError),
+    /// A known deviation names a finding that does not exist.
+    #[error("{path}:{line}:{column}: {problem}{}", help(problem))]
+    UnknownFinding {
+        /// The platform.
+        path: PathBuf,
+        /// Where it names it.
+        line: u64,
+        /// Where it names it.
+        column: u64,
+        /// Which.
+        problem: Box<Problem>,
+    },
     /// A device names a model that its topology does not have.
     #[error("group {group} names the model `{model}`, which the topology does not have")]
     NoModel {
@@ -244,6 +264,7 @@ impl Platform {
         }
         let mut platform: Self = read(&path)?;
         name.clone_into(&mut platform.name);
+        platform.find_findings(&path)?;
         let topologies = vm_images.join("topologies");
         let mut devices: Topology = read(&topologies.join(format!("{}.yaml", platform.topology)))?;
         devices.check_models()?;
@@ -255,19 +276,54 @@ impl Platform {
     }
 }
 
+fn help(problem: &Problem) -> String {
+    let help = problem.help.as_ref();
+    help.map(|help| format!("; {help}")).unwrap_or_default()
+}
+
 impl Platform {
+    /// Gives each known deviation the title of its finding.
+    fn find_findings(&mut self, path: &Path) -> Result<(), PlatformError> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        let findings = Findings::load(&crate::root::findings(), false)?;
+        for known in &mut self.known {
+            let name = &known.finding.value;
+            let finding = findings.named(At::default(), name).map_err(|problem| {
+                let place = known.finding.referenced;
+                PlatformError::UnknownFinding {
+                    path: path.to_owned(),
+                    line: place.line(),
+                    column: place.column(),
+                    problem: Box::new(problem),
+                }
+            })?;
+            known.reason = format!("{name}: {}", finding.title);
+        }
+        Ok(())
+    }
+
     /// Why something does not work on groups of a shape, if that is known.
     #[must_use]
     pub fn known(&self, deviation: KnownDeviation, shape: Option<case::Shape>) -> Option<&str> {
+        self.deviation(deviation, shape)
+            .map(|known| known.reason.as_str())
+    }
+
+    /// What is known not to work on groups of a shape.
+    #[must_use]
+    pub fn deviation(
+        &self,
+        deviation: KnownDeviation,
+        shape: Option<case::Shape>,
+    ) -> Option<&Known> {
         let applies = |known: &&Known| {
             let shapes = &known.shapes;
             known.deviation == deviation
                 && (shapes.is_empty() || shapes.iter().any(|name| Some(name.0) == shape))
         };
-        self.known
-            .iter()
-            .find(applies)
-            .map(|known| known.reason.trim())
+        self.known.iter().find(applies)
     }
 }
 

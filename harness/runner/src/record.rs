@@ -27,6 +27,9 @@ pub struct Record {
     pub ms: u64,
     /// Why, for every verdict but a plain PASS.
     pub reason: Option<String>,
+    /// Findings that it showed: pages of `results/findings`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// Whether the kernel showed what the plan demands where Linux is known to deviate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conforms_to_plan: bool,

@@ -22,6 +22,12 @@ pub fn root() -> PathBuf {
     .clone()
 }
 
+/// The folder of the known deviations.
+#[must_use]
+pub fn findings() -> PathBuf {
+    root().join("results").join("findings")
+}
+
 fn built_in() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own).to_owned()

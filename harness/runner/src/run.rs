@@ -94,7 +94,7 @@ pub fn run(
     });
     facts.interrupted = cancel.is_cancelled();
     facts.ms = start.elapsed().as_millis() as u64;
-    let summary = Summary::new(facts, records, &lab.corpus.cases, &lab.corpus.clauses);
+    let summary = Summary::new(facts, records, &lab.corpus);
     let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
     let written = lab.with_run_dir(|dir| dir.write("report.json", &report));
     outcome?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use case::{Case, Clause, Deviation};
+use case::{Case, Clause, Corpus, Deviation, Findings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,8 +19,24 @@ pub struct Summary {
     pub cases: Vec<Record>,
     /// Clauses in the order of the protocol.
     pub clauses: Vec<ClauseReport>,
+    /// What is known to be wrong, and showed, by the name of the finding.
+    #[serde(default)]
+    pub deviations: Vec<DeviationReport>,
     /// Number of cases for each verdict.
     pub totals: BTreeMap<String, usize>,
+}
+
+/// A finding that cases of the run showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviationReport {
+    /// Its name: a page of `results/findings`.
+    pub finding: String,
+    /// What is wrong.
+    pub title: String,
+    /// The project at fault: `kernel`, `qemu` or `suite`.
+    pub of: String,
+    /// Ids of the cases that showed it, or were skipped for it.
+    pub cases: Vec<String>,
 }
 
 /// One clause of the protocol in a report.
@@ -67,19 +83,14 @@ impl std::fmt::Display for ClauseVerdict {
 }
 
 impl Summary {
-    /// Sums up. `cases` are those of the corpus, for what they say of clauses.
+    /// Sums up, with what the corpus says of clauses and findings.
     #[must_use]
-    pub fn new(
-        run: RunFacts,
-        mut records: Vec<Record>,
-        cases: &[Case],
-        clauses: &[Clause],
-    ) -> Self {
+    pub fn new(run: RunFacts, mut records: Vec<Record>, corpus: &Corpus) -> Self {
         records.sort_by(|a, b| a.id.cmp(&b.id));
-        let clauses = clauses
-            .iter()
-            .map(|clause| report(clause, &records, cases))
-            .collect();
+        let clauses = corpus.clauses.iter();
+        let clauses = clauses.map(|clause| report(clause, &records, &corpus.cases));
+        let clauses = clauses.collect();
+        let deviations = deviations(&records, &corpus.findings);
         let count = |verdict: Verdict| {
             let number = records
                 .iter()
@@ -92,6 +103,7 @@ impl Summary {
             run,
             cases: records,
             clauses,
+            deviations,
             totals,
         }
     }
@@ -107,6 +119,22 @@ impl Summary {
     pub fn count(&self, verdict: Verdict) -> usize {
         self.totals.get(verdict.name()).copied().unwrap_or(0)
     }
+}
+
+/// The findings that the records name, each with its cases.
+fn deviations(records: &[Record], findings: &Findings) -> Vec<DeviationReport> {
+    let reports = findings.iter().map(|(name, finding)| {
+        let shown = records
+            .iter()
+            .filter(|record| record.findings.iter().any(|it| it == name));
+        DeviationReport {
+            finding: name.to_owned(),
+            title: finding.title.clone(),
+            of: finding.of.to_string(),
+            cases: shown.map(|record| record.id.clone()).collect(),
+        }
+    });
+    reports.filter(|report| !report.cases.is_empty()).collect()
 }
 
 fn report(clause: &Clause, records: &[Record], cases: &[Case]) -> ClauseReport {

@@ -25,7 +25,7 @@ use runner::{
     export_c::{Platforms, find},
     guest::Guest,
     judge::{Judgement, Known, Steps, judge},
-    lab::{Lab, load_corpus},
+    lab::{Lab, load_case_file, load_corpus},
     options::{self, Options},
     platform::Platform,
     verdict::Verdict,
@@ -128,7 +128,7 @@ fn a_walk_is_a_program() {
     let walked = explore::scripts(&mut [plan], &[0], &platform);
     explore::write(&walked[..1], folder.path()).unwrap();
     let walk = folder.path().join(format!("{}.yaml", walked[0].id()));
-    let corpus = Corpus::load_file(&Options::standard().cases(), &walk, false).unwrap();
+    let corpus = load_case_file(&Options::standard().cases(), &walk).unwrap();
     let platforms = Platforms::load(None).unwrap();
     let program = platforms
         .program(&corpus.cases[0], &corpus.clauses)
@@ -291,7 +291,7 @@ fn programs_end_as_their_cases_do() {
         .iter()
         .map(|id| find(&lab.corpus, id).unwrap().clone())
         .collect();
-    let wrong = Corpus::load_file(&root, &fixtures(WRONG), false).unwrap();
+    let wrong = load_case_file(&root, &fixtures(WRONG)).unwrap();
     let counts = [cases.len(), wrong.cases.len()];
     cases.extend(wrong.cases);
     let (differences, seen) = compare(&lab, &cases);

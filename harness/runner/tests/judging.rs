@@ -194,6 +194,7 @@ fn a_known_complaint_may_kill_its_process_and_still_costs_the_guest() {
 fn xfail(splat: Option<&str>) -> Xfail {
     Xfail {
         when: Condition::default(),
+        finding: "known".to_owned(),
         reason: "known".to_owned(),
         splat: splat.map(str::to_owned),
     }

@@ -48,6 +48,7 @@ fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
         clauses: Vec::new(),
         ms: 1,
         reason: None,
+        findings: Vec::new(),
         conforms_to_plan: false,
         failed_step,
         kmsg: Vec::new(),

@@ -76,6 +76,28 @@ fn every_platform_can_be_read() {
     }
 }
 
+#[test]
+fn an_unknown_finding_of_a_platform_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let platforms = folder.path().join("platforms");
+    std::fs::create_dir(&platforms).unwrap();
+    let stored = root().join("vm-images/platforms/intel-scalable.yaml");
+    let text = std::fs::read_to_string(stored).unwrap();
+    let text = text.replace("qemu-vtd-scalable-stays", "qemu-vtd-scalable-stay");
+    std::fs::write(platforms.join("mine.yaml"), text).unwrap();
+    let error = Platform::load(folder.path(), "mine")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("mine.yaml:15:14: unknown finding"),
+        "{error}"
+    );
+    assert!(
+        error.contains("did you mean `qemu-vtd-scalable-stays-passthrough`?"),
+        "{error}"
+    );
+}
+
 #[rstest]
 #[case::old_names("intremap eim x-scalable-mode x-flts", "x-flts=on")]
 #[case::new_names("intremap eim scalable-mode fsts", "fsts=on")]

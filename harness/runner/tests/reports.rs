@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use case::{At, Case, Clause, Deviation, Needs};
+use case::{At, Case, Clause, Corpus, Deviation, Findings, Needs};
 use rstest::{fixture, rstest};
 use runner::{
     event::{Event, Sink},
@@ -43,7 +43,13 @@ fn model() -> Model {
         clause("S2.0", None),
         clause("S2.1", None),
     ];
-    let summary = Summary::new(facts(), records.clone(), &cases, &clauses);
+    let corpus = Corpus {
+        cases,
+        clauses: clauses.to_vec(),
+        findings: findings(),
+        ..Corpus::default()
+    };
+    let summary = Summary::new(facts(), records.clone(), &corpus);
     let mut events = vec![
         Event::Started {
             facts: Box::new(facts()),
@@ -104,11 +110,36 @@ fn record(verdict: Verdict) -> Record {
             .to_vec(),
         ms: 12 + 1000 * (verdict as u64),
         reason: (verdict != Verdict::Pass).then(|| format!("why # it is {name}\nsecond line")),
+        findings: match verdict {
+            Verdict::Xfail => vec!["map-writes-read-only".to_owned()],
+            Verdict::Skip => vec!["qemu-forgets".to_owned()],
+            _ => Vec::new(),
+        },
         conforms_to_plan: false,
         failed_step: None,
         kmsg: Vec::new(),
         transcript: String::new(),
     }
+}
+
+/// Of the kernel, of QEMU, and one that no case of the run shows.
+fn findings() -> Findings {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, of, title) in [
+        (
+            "map-writes-read-only",
+            "kernel",
+            "A map writes what may only be read",
+        ),
+        ("qemu-forgets", "qemu", "QEMU forgets an entry"),
+        ("unseen", "kernel", "Nobody sees it"),
+    ] {
+        let page = format!(
+            "---\nof: {of}\nseen: x\n---\n# {title}\n## What\n## Evidence\n## Cases\n## Mend\n"
+        );
+        std::fs::write(folder.path().join(format!("{name}.md")), page).unwrap();
+    }
+    Findings::load(folder.path(), false).unwrap()
 }
 
 fn case(record: &Record) -> Case {
@@ -119,6 +150,7 @@ fn case(record: &Record) -> Case {
     };
     Case {
         id: record.id.clone(),
+        file: record.id.clone(),
         at: At::default(),
         summary: record.summary.clone(),
         proves: record.clauses.clone(),
@@ -126,6 +158,7 @@ fn case(record: &Record) -> Case {
         needs: Needs::default(),
         shape: None,
         xfails: Vec::new(),
+        shows: Vec::new(),
         snapshot: true,
         fail_fast: false,
         timeout_ms: 1,
@@ -213,12 +246,21 @@ fn the_report_has_its_documented_shape(model: Model) {
             .cloned()
             .collect::<Vec<_>>()
     };
-    assert_eq!(keys(&report), ["cases", "clauses", "run", "totals"]);
+    assert_eq!(
+        keys(&report),
+        ["cases", "clauses", "deviations", "run", "totals"]
+    );
     for key in ["id", "platform", "verdict", "clauses", "ms", "reason"] {
         assert!(report["cases"][0].get(key).is_some(), "cases[].{key}");
     }
     for key in ["id", "verdict", "cases"] {
         assert!(report["clauses"][0].get(key).is_some(), "clauses[].{key}");
+    }
+    for key in ["finding", "title", "of", "cases"] {
+        assert!(
+            report["deviations"][0].get(key).is_some(),
+            "deviations[].{key}"
+        );
     }
     let totals = report["totals"].as_object().unwrap();
     assert_eq!(totals.len(), Verdict::ALL.len());

@@ -42,6 +42,7 @@ impl Tester for Fake {
             clauses: Vec::new(),
             ms: 0,
             reason: None,
+            findings: Vec::new(),
             conforms_to_plan: false,
             failed_step: None,
             kmsg: Vec::new(),

@@ -9,4 +9,4 @@ mod errno_rules;
 mod read;
 mod rows;
 
-pub use read::{Contract, ContractCase};
+pub use read::{Contract, ContractCase, Deviates};

@@ -8,6 +8,7 @@ use crate::{
     expand::Preludes,
     expect::WantEnd,
     fields::Fields,
+    findings::{Findings, Known},
     input::Input,
     node::{Name, Node, Tree},
     problem::Problem,
@@ -34,7 +35,18 @@ struct Exception {
     end: Option<WantEnd>,
     /// It has done its work all the same: what undoes it succeeds.
     done: bool,
-    xfail: Option<String>,
+    deviates: Deviates,
+}
+
+/// Whether a row of a contract shows a finding.
+#[derive(Debug, Clone)]
+pub enum Deviates {
+    /// It does not.
+    Nowhere,
+    /// It passes, since it expects what the handler does.
+    AsExpected(Known),
+    /// It is known to fail.
+    Fails(Known),
 }
 
 /// One generated test.
@@ -44,8 +56,8 @@ pub struct ContractCase {
     pub name: Name,
     /// What it does after the set-up of the case.
     pub steps: Vec<Step>,
-    /// Why it is known to fail.
-    pub xfail: Option<String>,
+    /// Whether it shows a finding.
+    pub deviates: Deviates,
 }
 
 /// Keys of a call that only hold for one that succeeds.
@@ -56,7 +68,7 @@ impl Contract {
     ///
     /// # Errors
     /// With the first thing that is wrong.
-    pub fn read(node: &Node) -> Result<Self, Problem> {
+    pub fn read(node: &Node, findings: &Findings) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "contract")?;
         let (name, body) = fields.need("call")?.single()?;
         let ioctl = uapi::ioctl(&name.text).ok_or_else(|| {
@@ -64,9 +76,8 @@ impl Contract {
             Problem::unknown_name(name.at, "ioctl", &name.text, known)
         })?;
         let undo = fields.take("undo").map_or(&[][..], Node::items).to_vec();
-        let exceptions = fields
-            .take("except")
-            .map_or(Ok(Vec::new()), read_exceptions)?;
+        let read = |node| read_exceptions(node, findings);
+        let exceptions = fields.take("except").map_or(Ok(Vec::new()), read)?;
         let omitted = fields.take("omit").map_or(Ok(Vec::new()), read_omitted)?;
         fields.finish()?;
         let (body, end) = split_end(body)?;
@@ -139,7 +150,7 @@ impl Contract {
                 text: row.name.clone(),
             },
             steps,
-            xfail: exception.and_then(|(_, exception)| exception.xfail.clone()),
+            deviates: exception.map_or(Deviates::Nowhere, |(_, it)| it.deviates.clone()),
         })
     }
 
@@ -294,24 +305,35 @@ fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
     Ok((body, end.unwrap_or(WantEnd::Success)))
 }
 
-/// Reads `{ROW: {errno: NAME, done: true, xfail: TEXT, reason: TEXT}}`.
-fn read_exceptions(node: &Node) -> Result<Vec<(Name, Exception)>, Problem> {
+/// Reads `{ROW: {errno: NAME, done: true, xfail: true, finding: NAME, reason: TEXT}}`.
+fn read_exceptions(node: &Node, findings: &Findings) -> Result<Vec<(Name, Exception)>, Problem> {
     let entries = node.entries()?.iter();
-    let read = |(name, node): &(Name, Node)| Ok((name.clone(), Exception::read(node)?));
+    let read = |(name, node): &(Name, Node)| Ok((name.clone(), Exception::read(node, findings)?));
     entries.map(read).collect()
 }
 
 impl Exception {
-    fn read(node: &Node) -> Result<Self, Problem> {
+    fn read(node: &Node, findings: &Findings) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "exception")?;
         let end = fields.take("errno").map(value::end).transpose()?;
-        let done = fields.take("done").map_or(Ok(false), read_done)?;
-        let xfail = fields.text("xfail")?.map(|text| text.trim().to_owned());
-        let reason = fields.text("reason")?;
-        if xfail.is_none() && reason.is_none_or(str::is_empty) {
-            return Err(Problem::missing(node.at, "reason", "exception"));
-        }
-        if end.is_none() && !done && xfail.is_none() {
+        let done = fields.flag("done")?;
+        let fails = fields.flag("xfail")?;
+        let finding = fields.take("finding").map(|name| findings.read(name));
+        let reason = fields.text("reason")?.filter(|reason| !reason.is_empty());
+        let deviates = match (finding.transpose()?, reason) {
+            (Some(finding), _) if fails => Deviates::Fails(finding),
+            (None, _) if fails => return Err(Problem::missing(node.at, "finding", "exception")),
+            (Some(finding), _) => Deviates::AsExpected(finding),
+            (None, Some(_)) => Deviates::Nowhere,
+            (None, None) => {
+                return Err(Problem::missing(
+                    node.at,
+                    "reason` or `finding",
+                    "exception",
+                ));
+            }
+        };
+        if end.is_none() && !done && !fails {
             return Err(Problem::missing(
                 node.at,
                 "errno`, `done` or `xfail",
@@ -319,14 +341,11 @@ impl Exception {
             ));
         }
         fields.finish()?;
-        Ok(Self { end, done, xfail })
-    }
-}
-
-fn read_done(node: &Node) -> Result<bool, Problem> {
-    match node.tree {
-        Tree::Bool(done) => Ok(done),
-        _ => Err(node.not("`true` or `false`")),
+        Ok(Self {
+            end,
+            done,
+            deviates,
+        })
     }
 }
 

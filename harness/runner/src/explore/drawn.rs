@@ -146,12 +146,7 @@ pub(super) fn go(
         ..options.of_lab()
     };
     let progress = Terminal::new();
-    let nothing = Corpus {
-        cases: Vec::new(),
-        clauses: Vec::new(),
-        sources: Sources::default(),
-    };
-    let lab = Lab::open(&lab_options, nothing, Mode::Ignore, &progress)?;
+    let lab = Lab::open(&lab_options, Corpus::default(), Mode::Ignore, &progress)?;
     drop(progress);
     let sight = Sight::of(&world, &lab.platform);
     let seed = options.seed.unwrap_or_else(seed_of_now);

@@ -2,9 +2,12 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-use case::Corpus;
-
-use crate::{explore::script::Script, export_c::Platforms, lab::Lab, options::root};
+use crate::{
+    explore::script::Script,
+    export_c::Platforms,
+    lab::{Lab, load_case_file},
+    options::root,
+};
 
 /// The files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub fn keep(lab: &Lab, name: &str, script: &Script) -> io::Result<Kept> {
 }
 
 fn program(lab: &Lab, case: &std::path::Path) -> Result<String, String> {
-    let corpus = Corpus::load_file(&root().join("cases"), case, false);
+    let corpus = load_case_file(&root().join("cases"), case);
     let corpus = corpus.map_err(|error| error.to_string())?;
     let platforms = Platforms::load(Some(&lab.platform.name)).map_err(|error| error.to_string())?;
     let case = corpus.cases.first().ok_or("it is no case")?;

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     event::{Event, Sink},
     record::Record,
-    summary::{ClauseVerdict, Summary},
+    summary::{ClauseVerdict, DeviationReport, Summary},
     verdict::Verdict,
 };
 
@@ -164,6 +164,7 @@ pub fn shown(summary: &Summary) -> String {
         let ids: Vec<_> = silent.iter().map(|clause| clause.id.as_str()).collect();
         text.push_str(&format!("  no case of this run: {}\n", ids.join(" ")));
     }
+    text.push_str(&deviations(summary));
     text.push_str(&slowest(summary));
     let totals = Verdict::ALL
         .into_iter()
@@ -196,6 +197,27 @@ pub fn shown(summary: &Summary) -> String {
         }
     }
     text
+}
+
+/// What is known to be wrong, a line each.
+fn deviations(summary: &Summary) -> String {
+    let all = &summary.deviations;
+    if all.is_empty() {
+        return String::new();
+    }
+    let width = |text: fn(&DeviationReport) -> &str| all.iter().map(|it| text(it).len()).max();
+    let name = width(|it| &it.finding).unwrap_or_default();
+    let lines = all.iter().map(|it| {
+        let (finding, cases) = (&it.finding, it.cases.len());
+        let of = match it.of.as_str() {
+            "kernel" => String::new(),
+            other => format!("[{other}] "),
+        };
+        let title = shortened(&format!("{of}{}", it.title));
+        format!("  {finding:<name$}  {cases:>4}  {title}\n")
+    });
+    let lines: String = lines.collect();
+    format!("\nKnown deviations (results/findings), with the number of cases:\n{lines}")
 }
 
 fn slowest(summary: &Summary) -> String {

@@ -33,7 +33,12 @@ impl<W: Write> Sink for Json<W> {
             Event::CaseEnded(record) => json!({"event": "case", "case": record}),
             Event::Blessed(what) => json!({"event": "blessed", "what": what}),
             Event::Ended(summary) => {
-                json!({"event": "ended", "totals": summary.totals, "clauses": summary.clauses})
+                json!({
+                    "event": "ended",
+                    "totals": summary.totals,
+                    "clauses": summary.clauses,
+                    "deviations": summary.deviations,
+                })
             }
         };
         writeln!(self.0, "{value}")

@@ -71,6 +71,17 @@ impl<W: Write> Sink for Ktap<W> {
                 )
             }
             Event::CaseEnded(record) => self.result(record),
+            Event::Ended(summary) => {
+                for it in &summary.deviations {
+                    let (name, of, cases) = (&it.finding, &it.of, it.cases.len());
+                    writeln!(
+                        self.to,
+                        "# deviation {name} ({of}, cases: {cases}): {}",
+                        it.title
+                    )?;
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
