@@ -14,13 +14,13 @@ use crate::{
     event::Sink,
     exit::Exit,
     findings,
-    lab::{Lab, LabError, folders, load_corpus, orphaned_snapshots},
+    lab::{Lab, LabError, folders, load_corpus},
     options::{Format, Options},
     preview,
     report::{Human, Json, Ktap},
     run::{Cancel, run},
     select::{BadFilter, Selection},
-    snapshot::Mode,
+    snapshot::{self, BadUpdate, Mode},
 };
 
 /// Why a run did not come to a summary.
@@ -30,6 +30,8 @@ pub(crate) enum CliError {
     Filter(#[from] BadFilter),
     #[error(transparent)]
     Lab(#[from] LabError),
+    #[error(transparent)]
+    Update(#[from] BadUpdate),
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
@@ -39,7 +41,9 @@ pub(crate) enum CliError {
 impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Filter(_) | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
+            Self::Filter(_)
+            | Self::Update(_)
+            | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
             Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
         }
     }
@@ -72,7 +76,9 @@ pub(crate) fn go(options: &Options) -> Result<(Exit, Option<PathBuf>), CliError>
     let selection = Selection::new(&options.filters, &options.clause)?;
     let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
     if options.check {
-        return Ok((check(&corpus)?, None));
+        // The stored snapshots are those of the project's own cases.
+        let own = options.cases.is_none();
+        return Ok((check(&corpus, own)?, None));
     }
     if options.print_qemu {
         writeln!(io::stdout(), "{}", preview::command_line(options)?)?;
@@ -97,18 +103,18 @@ pub(crate) fn go(options: &Options) -> Result<(Exit, Option<PathBuf>), CliError>
     judge(options, corpus, &selected)
 }
 
-fn check(corpus: &Corpus) -> Result<Exit, CliError> {
+fn check(corpus: &Corpus, own: bool) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     for (folder, cases) in folders(corpus) {
         writeln!(out, "{cases:>5}  {folder}")?;
     }
-    let orphans = orphaned_snapshots(corpus);
-    for path in &orphans {
-        writeln!(
-            out,
-            "no case has the snapshot {}: delete it",
-            path.display()
-        )?;
+    let faults = if own {
+        snapshot::faults(&corpus.cases)
+    } else {
+        Vec::new()
+    };
+    for fault in &faults {
+        writeln!(out, "{fault}")?;
     }
     let problems = findings::problems(corpus, io::stdout().is_terminal());
     let problems = problems.map_err(LabError::from)?;
@@ -122,7 +128,7 @@ fn check(corpus: &Corpus) -> Result<Exit, CliError> {
         corpus.clauses.len(),
         corpus.findings.iter().count()
     )?;
-    Ok(if orphans.is_empty() && problems.is_empty() {
+    Ok(if faults.is_empty() && problems.is_empty() {
         Exit::Ok
     } else {
         Exit::Usage
@@ -154,8 +160,9 @@ fn judge(
         }
         on_signal.cancel();
     })?;
+    let mode = mode(options)?;
     let progress = Terminal::new();
-    let opened = Lab::open(options, corpus, mode(options), &progress);
+    let opened = Lab::open(options, corpus, mode, &progress);
     drop(progress);
     if cancel.is_cancelled() {
         return Ok((Exit::Interrupted, None));
@@ -173,11 +180,11 @@ fn judge(
 }
 
 /// How transcripts are treated.
-fn mode(options: &Options) -> Mode {
+fn mode(options: &Options) -> Result<Mode, BadUpdate> {
     match (options.bless, options.no_snapshots) {
-        (true, _) => Mode::Bless,
-        (false, true) => Mode::Ignore,
-        (false, false) => Mode::Check,
+        (true, _) => Ok(Mode::Bless),
+        (false, true) => Ok(Mode::Ignore),
+        (false, false) => Mode::of_environment(),
     }
 }
 

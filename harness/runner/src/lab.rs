@@ -77,7 +77,7 @@ pub struct Lab {
     qemu: Arc<Qemu>,
     argv: Argv,
     chosen: Chosen,
-    mode: Mode,
+    snapshots: Store,
     boots: AtomicUsize,
     /// Where the counters of guests go, if they are wanted.
     pub counters: Option<Counters>,
@@ -124,6 +124,7 @@ impl Lab {
             made.map_err(LabError::Counters)
         });
         let counters = counters.transpose()?;
+        let snapshots = store(&platform, &image, mode);
         let lab = Self {
             corpus,
             run_dir: Mutex::new(run_dir),
@@ -133,7 +134,7 @@ impl Lab {
             qemu: Arc::new(qemu),
             image,
             platform,
-            mode,
+            snapshots,
             boots: AtomicUsize::new(0),
             counters,
         };
@@ -160,16 +161,18 @@ impl Lab {
         argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
         let started = timestamp();
         let run_dir = RunDir::create(folder, Some(folder), &started)?;
+        let image = vm_images::obtain(&source, Flavour::Plain, &Silent)?;
+        let snapshots = store(&self.platform, &image, self.snapshots.mode());
         Ok(Self {
             corpus: self.corpus.clone(),
-            image: vm_images::obtain(&source, Flavour::Plain, &Silent)?,
+            image,
             platform: self.platform.clone(),
             run_dir: Mutex::new(run_dir),
             started,
             qemu: Arc::clone(&self.qemu),
             argv,
             chosen: self.chosen.clone(),
-            mode: self.mode,
+            snapshots,
             boots: AtomicUsize::new(0),
             counters: None,
         })
@@ -317,7 +320,7 @@ impl Lab {
         let mut blessed = None;
         let judgement = judge(&compiled, &observation, steps.finish(), known, || {
             let (difference, stored) = match case.snapshot {
-                true => self.compare(case, guest, &transcript),
+                true => self.compare(case, &transcript),
                 false => (None, None),
             };
             blessed = stored;
@@ -372,10 +375,8 @@ impl Lab {
     }
 
     /// What differs from the snapshot, and what was stored.
-    fn compare(&self, case: &Case, guest: &Guest, text: &str) -> (Option<String>, Option<String>) {
-        let root = root().join("results").join("snapshots");
-        let store = Store::new(&root, &self.platform.name, &guest.facts.release, self.mode);
-        match store.compare(&case.id, text) {
+    fn compare(&self, case: &Case, transcript: &str) -> (Option<String>, Option<String>) {
+        match self.snapshots.compare(case.into(), transcript) {
             Ok(Compared::Same) => (None, None),
             Ok(Compared::Different(how)) => (Some(how), None),
             Ok(Compared::Blessed(what)) => (None, Some(what)),
@@ -434,16 +435,13 @@ pub fn load_case_file(root: &Path, file: &Path) -> Result<Corpus, CorpusError> {
     Corpus::load_file(root, file, findings, colour)
 }
 
-/// Snapshot names are those of cases; these are not.
-#[must_use]
-pub fn orphaned_snapshots(corpus: &Corpus) -> Vec<PathBuf> {
-    let store = Store::new(
-        &root().join("results").join("snapshots"),
-        "",
-        "",
-        Mode::Check,
-    );
-    store.orphans(corpus.cases.iter().map(|case| case.id.as_str()))
+fn store(platform: &Platform, image: &Image, mode: Mode) -> Store {
+    Store::new(
+        &crate::root::snapshots(),
+        &platform.name,
+        &image.release,
+        mode,
+    )
 }
 
 /// Number of cases of a corpus by their folder.

@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long)]
     pub list: bool,
 
-    /// Read all cases and report every mistake in them, and boot nothing.
+    /// Read all cases and stored snapshots and report every mistake in them, and boot nothing.
     #[arg(long)]
     pub check: bool,
 

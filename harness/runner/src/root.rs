@@ -28,6 +28,11 @@ pub fn findings() -> PathBuf {
     root().join("results").join("findings")
 }
 
+/// The folder of the stored transcripts.
+pub fn snapshots() -> PathBuf {
+    root().join("results").join("snapshots")
+}
+
 fn built_in() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own).to_owned()

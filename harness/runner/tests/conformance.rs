@@ -59,6 +59,9 @@ impl Shared {
         if !ran.guest_spoiled {
             self.idle().push(guest);
         }
+        if let Some(what) = ran.blessed {
+            eprintln!("blessed {what}");
+        }
         let reason = ran.record.reason.unwrap_or_default();
         match ran.record.verdict {
             Verdict::Skip => {
@@ -84,5 +87,6 @@ impl Shared {
 fn open() -> Result<Lab, String> {
     let options = Options::standard();
     let corpus = load_corpus(&options.cases()).map_err(|error| error.to_string())?;
-    Lab::open(&options, corpus, Mode::Check, &Terminal::new()).map_err(|error| error.to_string())
+    let mode = Mode::of_environment().map_err(|error| error.to_string())?;
+    Lab::open(&options, corpus, mode, &Terminal::new()).map_err(|error| error.to_string())
 }

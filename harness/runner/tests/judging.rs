@@ -11,7 +11,6 @@ use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
     judge::{Judgement, Known, Steps, judge},
-    snapshot::{Compared, Mode, Store},
     verdict::Verdict,
 };
 use wire::{
@@ -259,50 +258,6 @@ fn a_kernel_may_do_what_the_plan_says(
     let observed = seen(vec![observed, errno(1)]);
     let judged = verdict(&case, &observed, Known::default());
     assert_eq!((judged.verdict, judged.conforms_to_plan), (wanted, planned));
-}
-
-#[test]
-fn a_snapshot_falls_back_and_only_a_difference_is_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = |platform, mode| Store::new(folder.path(), platform, "7.3.4", mode);
-    let compare = |platform, mode, text| store(platform, mode).compare("a/b", text).unwrap();
-    assert!(matches!(
-        compare("intel", Mode::Check, "x\n"),
-        Compared::Different(_)
-    ));
-    assert!(matches!(
-        compare("intel", Mode::Bless, "x\n"),
-        Compared::Blessed(_)
-    ));
-    assert_eq!(compare("intel", Mode::Check, "x\n"), Compared::Same);
-    assert_eq!(compare("virtio", Mode::Bless, "x\n"), Compared::Same);
-    assert!(matches!(
-        compare("virtio", Mode::Bless, "y\n"),
-        Compared::Blessed(_)
-    ));
-    assert_eq!(compare("virtio", Mode::Check, "y\n"), Compared::Same);
-    assert_eq!(compare("intel", Mode::Check, "x\n"), Compared::Same);
-    let files = || std::fs::read_dir(folder.path().join("a")).unwrap().count();
-    assert_eq!(files(), 2);
-    assert!(matches!(
-        compare("virtio", Mode::Bless, "x\n"),
-        Compared::Blessed(_)
-    ));
-    assert_eq!(files(), 1);
-    let orphans = store("intel", Mode::Check).orphans(["other"].into_iter());
-    assert_eq!(orphans.len(), 1);
-    assert!(
-        store("intel", Mode::Check)
-            .orphans(["a/b"].into_iter())
-            .is_empty()
-    );
-}
-
-#[test]
-fn every_stored_snapshot_belongs_to_a_case() {
-    let corpus = runner::lab::load_corpus(&runner::options::Options::standard().cases()).unwrap();
-    let orphans = runner::lab::orphaned_snapshots(&corpus);
-    assert!(orphans.is_empty(), "no case has these: {orphans:?}");
 }
 
 fn outcome(observed: Observed) -> Outcome {
