@@ -20,7 +20,7 @@ use wire::{End, HostAction, Observed, Op, Outcome, PciOp, Plan, frame};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{exec::Executor, guard, leak, pidfd::pidfd, sysfs};
+use crate::{exec::Executor, guard, leak, pidfd::pidfd, stopwatch::Stopwatch, sysfs};
 
 /// What a child sends through its pipe.
 #[derive(Serialize, Deserialize)]
@@ -29,8 +29,24 @@ pub enum Told {
     Step(usize, Outcome),
     /// The op at hand is the host's.
     Asks(HostAction),
-    /// All ops are executed and everything is closed: what is accounted to the process even so.
-    Leaked(Vec<String>),
+    /// All ops are executed and everything is closed.
+    Ended {
+        /// What is accounted to the process even so.
+        leaked: Vec<String>,
+        /// How long its phases took.
+        took: Took,
+    },
+}
+
+/// Phases of a process that executes ops, in microseconds.
+#[derive(Default, Clone, Copy, Serialize, Deserialize)]
+pub struct Took {
+    /// Until the first op.
+    pub fork: u64,
+    /// All ops.
+    pub ops: u64,
+    /// Closing everything.
+    pub close: u64,
 }
 
 /// Tells a child that the op at hand is its last.
@@ -64,13 +80,14 @@ pub struct Child {
 impl Child {
     /// Starts a process that executes `ops`.
     pub fn start(ops: &[Op]) -> io::Result<Self> {
+        let clock = Stopwatch::start();
         let (read, write) = pipe()?;
         let (read_answer, write_answer) = pipe()?;
         // SAFETY: the agent has one thread, so the child may do whatever the parent may.
         match unsafe { fork()? } {
             ForkResult::Child => {
                 drop((read, write_answer));
-                let code = child(ops, File::from(write), File::from(read_answer));
+                let code = child(ops, clock, File::from(write), File::from(read_answer));
                 // SAFETY: ends without running the parent's destructors.
                 unsafe { libc::_exit(code) }
             }
@@ -211,12 +228,13 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
         .collect()
 }
 
-fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
+fn child(ops: &[Op], mut clock: Stopwatch, mut to: File, mut from: File) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if guard::install().is_err() || heed_stop().is_err() {
         return 3;
     }
     let mut executor = Executor::default();
+    let fork = clock.lap();
     for (index, op) in ops.iter().enumerate() {
         if TOLD_TO_STOP.load(Ordering::Relaxed) {
             return STOPPED;
@@ -232,9 +250,15 @@ fn child(ops: &[Op], mut to: File, mut from: File) -> i32 {
             return 4;
         }
     }
+    let executed = clock.lap();
     drop(executor); // the processes it forked have copies of every descriptor
     let leaked = leak::let_go(&to);
-    match frame::write_frame(&mut to, &Told::Leaked(leaked)) {
+    let took = Took {
+        fork,
+        ops: executed,
+        close: clock.lap(),
+    };
+    match frame::write_frame(&mut to, &Told::Ended { leaked, took }) {
         Ok(()) => 0,
         Err(_) => 4,
     }

@@ -26,6 +26,7 @@ mod pidfd;
 mod process;
 mod rights;
 mod serve;
+mod stopwatch;
 mod sysfs;
 mod uffd;
 

@@ -8,11 +8,12 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use wire::{End, FrameError, Plan, Reply, Request, read_frame, write_frame};
+use wire::{End, FrameError, Phases, Plan, Reply, Request, read_frame, write_frame};
 
 use crate::{
     case::{self, Child, STOPPED, Told},
     counters, facts, guest, kmsg,
+    stopwatch::Stopwatch,
 };
 
 /// Time a process has to end with the op at hand, before it is killed.
@@ -26,67 +27,110 @@ pub fn run() -> Result<(), FrameError> {
     guest::die_of_sigterm().map_err(io::Error::from)?;
     guest::load_modules();
     guest::reserve_huge_pages();
-    let mut port = guest::open_port()?;
+    let mut agent = Agent {
+        port: guest::open_port()?,
+    };
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),
         facts: facts::collect(),
     };
-    write_frame(&mut port, &hello)?;
-    loop {
-        match read_frame(&mut port)? {
-            Request::PowerOff => return Ok(()),
-            Request::Counters => counters::send(&mut port)?,
-            Request::Facts => write_frame(&mut port, &Reply::Facts(facts::collect()))?,
-            Request::Ping { token } => write_frame(&mut port, &Reply::Pong { token })?,
-            Request::Run { token, plan } => run_case(&mut port, token, &plan)?,
+    write_frame(&mut agent.port, &hello)?;
+    while agent.serve()? {}
+    Ok(())
+}
+
+/// What stays open from case to case.
+struct Agent {
+    port: File,
+}
+
+impl Agent {
+    /// Answers one request; false when the guest is to end.
+    fn serve(&mut self) -> Result<bool, FrameError> {
+        poll(&mut [readable(&self.port)], PollTimeout::NONE).map_err(io::Error::from)?;
+        let mut clock = Stopwatch::start();
+        match read_frame(&mut self.port)? {
+            Request::PowerOff => return Ok(false),
+            Request::Counters => counters::send(&mut self.port)?,
+            Request::Facts => {
+                let facts = facts::collect();
+                write_frame(&mut self.port, &Reply::Facts(facts))?;
+            }
+            Request::Ping { token } => write_frame(&mut self.port, &Reply::Pong { token })?,
+            Request::Run { token, plan } => {
+                let phases = Phases {
+                    receive: clock.lap(),
+                    ..Phases::default()
+                };
+                self.run_case(token, &plan, clock, phases)?;
+            }
             // The case that asked has been killed for being late, or has ended by itself.
             Request::Answer(_) | Request::Stop { .. } => {}
         }
+        Ok(true)
     }
-}
 
-fn run_case(port: &mut File, token: u64, plan: &Plan) -> Result<(), FrameError> {
-    let log = kmsg::Log::mark_start(&plan.name);
-    let start = Instant::now();
-    let child = Child::start(&plan.ops)?;
-    let deadline = start + Duration::from_millis(plan.timeout_ms);
-    let mut left_behind = Vec::new();
-    let end = watch(
-        port,
-        child,
-        Some(token),
-        deadline,
-        |port, told| match told {
-            Told::Step(index, outcome) => write_frame(
-                port,
-                &Reply::Step {
-                    token,
-                    index,
-                    outcome,
-                },
-            ),
-            Told::Leaked(what) => {
-                left_behind.extend(what);
-                Ok(())
-            }
-            Told::Asks(action) => write_frame(port, &Reply::Asks(action)),
-        },
-    )?;
-    let us = start.elapsed().as_micros() as u64;
-    left_behind.extend(restore(port, plan)?);
-    let world = facts::world(case::reap_orphans());
-    let kmsg = log.mark_end(&plan.name);
-    write_frame(
-        port,
-        &Reply::Done {
+    fn run_case(
+        &mut self,
+        token: u64,
+        plan: &Plan,
+        mut clock: Stopwatch,
+        mut phases: Phases,
+    ) -> Result<(), FrameError> {
+        let log = kmsg::Log::mark_start(&plan.name);
+        phases.mark = clock.lap();
+        let (end, mut left_behind) = execute(&mut self.port, token, plan, &mut phases)?;
+        let process = phases.fork + phases.ops + phases.close;
+        phases.exit = clock.lap().saturating_sub(process);
+        left_behind.extend(restore(&mut self.port, plan)?);
+        phases.restore = clock.lap();
+        let orphans = case::reap_orphans();
+        phases.orphans = clock.lap();
+        let world = facts::world(orphans);
+        phases.world = clock.lap();
+        let kmsg = log.mark_end(&plan.name);
+        phases.log = clock.lap();
+        let done = Reply::Done {
             token,
             end,
             left_behind,
             kmsg,
             world,
-            us,
-        },
-    )
+            phases,
+        };
+        write_frame(&mut self.port, &done)
+    }
+}
+
+/// Executes the ops of a case; how it ended, and what is accounted to it even so.
+fn execute(
+    port: &mut File,
+    token: u64,
+    plan: &Plan,
+    phases: &mut Phases,
+) -> Result<(End, Vec<String>), FrameError> {
+    let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms);
+    let child = Child::start(&plan.ops)?;
+    let mut left_behind = Vec::new();
+    let end = watch(port, child, Some(token), deadline, |port, told| {
+        match told {
+            Told::Step(index, outcome) => {
+                let step = Reply::Step {
+                    token,
+                    index,
+                    outcome,
+                };
+                write_frame(port, &step)?;
+            }
+            Told::Ended { leaked, took } => {
+                left_behind.extend(leaked);
+                (phases.fork, phases.ops, phases.close) = (took.fork, took.ops, took.close);
+            }
+            Told::Asks(action) => write_frame(port, &Reply::Asks(action))?,
+        }
+        Ok(())
+    })?;
+    Ok((end, left_behind))
 }
 
 fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
@@ -99,7 +143,7 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     watch(port, child, None, Instant::now() + GRACE, |port, told| {
         match told {
             Told::Step(index, outcome) => outcomes.push((index, outcome)),
-            Told::Leaked(what) => left_behind.extend(what),
+            Told::Ended { leaked, .. } => left_behind.extend(leaked),
             Told::Asks(action) => write_frame(port, &Reply::Asks(action))?,
         }
         Ok(())
@@ -166,6 +210,10 @@ const fn was_stopped(end: &End) -> bool {
     matches!(end, End::Killed { .. } | End::Exited { code: STOPPED })
 }
 
+fn readable(file: &impl AsFd) -> PollFd<'_> {
+    PollFd::new(file.as_fd(), PollFlags::POLLIN)
+}
+
 #[derive(Default)]
 struct Ready {
     request: bool,
@@ -177,11 +225,7 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
     let exit = child.exit();
-    let mut fds = [
-        PollFd::new(port.as_fd(), PollFlags::POLLIN),
-        PollFd::new(child.told.as_fd(), PollFlags::POLLIN),
-        PollFd::new(exit.as_fd(), PollFlags::POLLIN),
-    ];
+    let mut fds = [readable(port), readable(&child.told), readable(&exit)];
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => {}
         Err(errno) => return Err(errno.into()),

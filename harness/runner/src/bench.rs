@@ -19,6 +19,7 @@ use crate::{
     kselftest::{self, KselftestError},
     lab::{Lab, LabError, load_corpus},
     options::Options,
+    phases::Idle,
     run::{Cancel, run},
     snapshot::Mode,
     summary::Summary,
@@ -42,6 +43,9 @@ pub enum BenchError {
     /// The kernel's own tests.
     #[error(transparent)]
     Kselftest(#[from] KselftestError),
+    /// A case that does nothing is not without traces.
+    #[error("measuring the phases of {0}; the other figures tell nothing either")]
+    Idle(String),
     /// A file or socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -71,7 +75,8 @@ pub struct BenchOptions {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask bench                            boot, the whole corpus, its slowest cases
+  cargo xtask bench                            boot, a case that does nothing by its phases,
+                                               the whole corpus, its slowest cases, its phases
   cargo xtask bench --suite kselftest ~/linux  and the kernel's own tests of iommufd and vfio";
 
 impl BenchOptions {
@@ -123,8 +128,10 @@ fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
         out,
         "ratio                    {ratio:>8.2}   (goal: at most 1.50)"
     )?;
+    write!(out, "{}", idle(&lab)?)?;
     let summary = corpus_run(&lab, options.jobs())?;
     report(&mut out, &summary)?;
+    write!(out, "{}", lab.with_sums(|sums| sums.clone()))?;
     if let Some(tree) = tree {
         let took = kselftest::main(&options, tree)?;
         let (took, own) = (took.as_secs_f64(), summary.run.ms as f64 / 1000.0);
@@ -159,6 +166,13 @@ fn agent_boot(lab: &Lab) -> Result<Duration, BenchError> {
     let took = guest.boot;
     guest.end();
     Ok(took)
+}
+
+fn idle(lab: &Lab) -> Result<Idle, BenchError> {
+    let (_, mut guest) = lab.boot().map_err(LabError::from)?;
+    let idle = Idle::measure(&mut guest).map_err(BenchError::Idle)?;
+    guest.end();
+    Ok(idle)
 }
 
 /// From the start of QEMU to the first byte that a shell under busybox's init writes to the

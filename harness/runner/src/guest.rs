@@ -8,7 +8,9 @@ use std::{
 };
 
 use case::Compiled;
-use wire::{End, Facts, FileOp, FrameError, Observed, Op, Outcome, Reply, Request, World, frame};
+use wire::{
+    End, Facts, FileOp, FrameError, Observed, Op, Outcome, Phases, Reply, Request, World, frame,
+};
 
 use crate::{
     counters::{CountersError, GuestCounters},
@@ -145,6 +147,8 @@ pub struct Observation {
     pub kmsg: Vec<String>,
     /// Wall time on the host.
     pub wall: Duration,
+    /// Where the guest's time went; nothing of a guest that was lost.
+    pub phases: Phases,
 }
 
 impl Observation {
@@ -335,7 +339,9 @@ impl Guest {
         let start = Instant::now();
         let mut outcomes = vec![None; compiled.plan.ops.len()];
         let mut kmsg = Vec::new();
-        let end = match self.exchange(compiled, &mut outcomes, &mut kmsg, &mut enough) {
+        let mut phases = Phases::default();
+        let seen = (&mut kmsg, &mut phases);
+        let end = match self.exchange(compiled, &mut outcomes, seen, &mut enough) {
             Ok(end) => end,
             Err(lost) => CaseEnd::Lost(lost),
         };
@@ -347,6 +353,7 @@ impl Guest {
             end,
             kmsg,
             wall: start.elapsed(),
+            phases,
         }
     }
 
@@ -354,7 +361,7 @@ impl Guest {
         &mut self,
         compiled: &Compiled,
         outcomes: &mut [Option<Outcome>],
-        log: &mut Vec<String>,
+        (log, took): (&mut Vec<String>, &mut Phases),
         enough: &mut impl FnMut(usize, &Outcome) -> bool,
     ) -> Result<CaseEnd, Lost> {
         self.token += 1;
@@ -388,9 +395,10 @@ impl Guest {
                     left_behind,
                     kmsg,
                     world,
-                    ..
+                    phases,
                 }) if token == own => {
                     *log = kmsg;
+                    *took = phases;
                     let mut changes = left_behind;
                     changes.extend(self.changes(&world));
                     return Ok(CaseEnd::Done { end, changes });

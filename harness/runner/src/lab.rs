@@ -21,6 +21,7 @@ use crate::{
     guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
     options::{Options, root},
+    phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     record::{Record, RunDir, RunFacts, timestamp},
@@ -79,6 +80,7 @@ pub struct Lab {
     chosen: Chosen,
     snapshots: Store,
     boots: AtomicUsize,
+    sums: Mutex<Sums>,
     /// Where the counters of guests go, if they are wanted.
     pub counters: Option<Counters>,
 }
@@ -136,6 +138,7 @@ impl Lab {
             platform,
             snapshots,
             boots: AtomicUsize::new(0),
+            sums: Mutex::default(),
             counters,
         };
         Ok(lab.with_processors(options.processors))
@@ -174,6 +177,7 @@ impl Lab {
             chosen: self.chosen.clone(),
             snapshots,
             boots: AtomicUsize::new(0),
+            sums: Mutex::default(),
             counters: None,
         })
     }
@@ -198,6 +202,12 @@ impl Lab {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         work(&mut dir)
+    }
+
+    /// Does something with where the time of all cases went.
+    pub(crate) fn with_sums<T>(&self, work: impl FnOnce(&mut Sums) -> T) -> T {
+        let lock = self.sums.lock();
+        work(&mut lock.unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// The accelerator.
@@ -311,6 +321,7 @@ impl Lab {
             steps.take(index, outcome);
             case.fail_fast && steps.has_failed()
         });
+        self.with_sums(|sums| sums.add(observation.phases, observation.wall));
         let transcript = transcript::render(&compiled, &observation.outcomes);
         let never = KnownDeviation::DmaNeverLands;
         let known = Known {

@@ -22,6 +22,7 @@ pub mod lcov;
 pub mod monitor;
 pub mod offer;
 pub mod options;
+mod phases;
 pub mod platform;
 pub mod preview;
 pub mod qemu;

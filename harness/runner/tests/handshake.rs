@@ -14,7 +14,7 @@ use runner::{
     platform::Platform,
     qemu::{Argv, Qemu},
 };
-use wire::{End, Facts, Observed, Outcome, Reply, World, frame};
+use wire::{End, Facts, Observed, Outcome, Phases, Reply, World, frame};
 
 fn hello(revision: &str) -> Vec<u8> {
     let facts = Facts::default();
@@ -93,7 +93,7 @@ fn a_late_answer_to_a_ping_is_skipped() {
             left_behind: Vec::new(),
             kmsg: Vec::new(),
             world: World::default(),
-            us: 0,
+            phases: Phases::default(),
         },
         Reply::Pong { token: 1 },
         Reply::Facts(facts),

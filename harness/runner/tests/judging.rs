@@ -15,7 +15,7 @@ use runner::{
 };
 use wire::{
     Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Injected, Observed, Op, Outcome,
-    Plan, ProcessOp,
+    Phases, Plan, ProcessOp,
 };
 
 const SIGNATURE: &str = "nqn:solo-0";
@@ -85,6 +85,7 @@ fn seen(observed: Vec<Observed>) -> Observation {
         },
         kmsg: Vec::new(),
         wall: Duration::ZERO,
+        phases: Phases::default(),
     }
 }
 

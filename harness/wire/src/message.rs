@@ -68,8 +68,8 @@ pub enum Reply {
         kmsg: Vec<String>,
         /// The guest after the case.
         world: World,
-        /// Wall time in the guest, in microseconds.
-        us: u64,
+        /// Where the guest's time went.
+        phases: Phases,
     },
     /// A case waits for the host to do something.
     Asks(HostAction),
@@ -97,6 +97,31 @@ pub enum Reply {
         /// What was tried and what happened.
         why: String,
     },
+}
+
+/// Where the guest's time of one case goes, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Reading and decoding the plan.
+    pub receive: u64,
+    /// The marker in the kernel log.
+    pub mark: u64,
+    /// From there to the first op in the case's own process.
+    pub fork: u64,
+    /// All ops.
+    pub ops: u64,
+    /// Closing everything, and what is accounted even so.
+    pub close: u64,
+    /// The end of the process, until it is reaped.
+    pub exit: u64,
+    /// The restore ops, in a process of their own.
+    pub restore: u64,
+    /// Looking for processes that are left.
+    pub orphans: u64,
+    /// Looking at drivers, groups, taint, pinned pages and mock devices.
+    pub world: u64,
+    /// Reading the kernel log.
+    pub log: u64,
 }
 
 /// How the child process of a case ended.
