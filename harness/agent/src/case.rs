@@ -20,7 +20,7 @@ use wire::{End, HostAction, Observed, Op, Outcome, PciOp, Plan, frame};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{exec::Executor, guard, leak, pidfd::pidfd, stopwatch::Stopwatch, sysfs};
+use crate::{exec::Executor, guard, leak, pidfd::pidfd, stopwatch::Stopwatch, survey, sysfs};
 
 /// What a child sends through its pipe.
 #[derive(Serialize, Deserialize)]
@@ -87,6 +87,7 @@ impl Child {
         match unsafe { fork()? } {
             ForkResult::Child => {
                 drop((read, write_answer));
+                survey::close_kept();
                 let code = child(ops, clock, File::from(write), File::from(read_answer));
                 // SAFETY: ends without running the parent's destructors.
                 unsafe { libc::_exit(code) }

@@ -1,4 +1,4 @@
-//! What the guest is: told in the handshake, and compared after each case.
+//! What the guest is, as told in the handshake.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
     path::Path,
 };
 
-use wire::{Device, Facts, Group, World};
+use wire::{Device, Facts, Group};
 
-use crate::{leak, sysfs};
+use crate::{survey::Survey, sysfs};
 
 /// Everything the host wants to know before it resolves a case.
-pub fn collect() -> Facts {
+pub fn collect(survey: &mut Survey) -> Facts {
     let config = config();
     let uname = nix::sys::utsname::uname().ok();
     let field = |get: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
@@ -30,29 +30,8 @@ pub fn collect() -> Facts {
         config,
         devices: devices(),
         groups: groups(),
-        world: world(Vec::new()),
+        world: survey.world(Vec::new()),
         uptime_ms: uptime_ms(),
-    }
-}
-
-/// The state to which a guest has to return after each case.
-pub fn world(leftover_processes: Vec<String>) -> World {
-    let drivers = sysfs::names("/sys/bus/pci/devices")
-        .into_iter()
-        .map(|name| {
-            let driver = sysfs::link_name(sysfs::pci(&name).join("driver"));
-            (name, driver)
-        })
-        .collect();
-    let group_types = groups().into_iter().map(|g| (g.number, g.kind)).collect();
-    let taint = sysfs::read("/proc/sys/kernel/tainted").parse().unwrap_or(0);
-    World {
-        drivers,
-        group_types,
-        taint,
-        leftover_processes,
-        pinned_pages: leak::pinned_pages(),
-        mock_devices: sysfs::names("/sys/bus/iommufd_mock/devices"),
     }
 }
 

@@ -27,6 +27,7 @@ mod process;
 mod rights;
 mod serve;
 mod stopwatch;
+mod survey;
 mod sysfs;
 mod uffd;
 

@@ -14,6 +14,7 @@ use crate::{
     case::{self, Child, STOPPED, Told},
     counters, facts, guest, kmsg,
     stopwatch::Stopwatch,
+    survey::Survey,
 };
 
 /// Time a process has to end with the op at hand, before it is killed.
@@ -29,10 +30,12 @@ pub fn run() -> Result<(), FrameError> {
     guest::reserve_huge_pages();
     let mut agent = Agent {
         port: guest::open_port()?,
+        log: kmsg::Log::open(),
+        survey: Survey::new(),
     };
     let hello = Reply::Hello {
         revision: wire::REVISION.to_owned(),
-        facts: facts::collect(),
+        facts: facts::collect(&mut agent.survey),
     };
     write_frame(&mut agent.port, &hello)?;
     while agent.serve()? {}
@@ -42,6 +45,8 @@ pub fn run() -> Result<(), FrameError> {
 /// What stays open from case to case.
 struct Agent {
     port: File,
+    log: kmsg::Log,
+    survey: Survey,
 }
 
 impl Agent {
@@ -53,7 +58,7 @@ impl Agent {
             Request::PowerOff => return Ok(false),
             Request::Counters => counters::send(&mut self.port)?,
             Request::Facts => {
-                let facts = facts::collect();
+                let facts = facts::collect(&mut self.survey);
                 write_frame(&mut self.port, &Reply::Facts(facts))?;
             }
             Request::Ping { token } => write_frame(&mut self.port, &Reply::Pong { token })?,
@@ -77,7 +82,7 @@ impl Agent {
         mut clock: Stopwatch,
         mut phases: Phases,
     ) -> Result<(), FrameError> {
-        let log = kmsg::Log::mark_start(&plan.name);
+        self.log.mark_start(&plan.name);
         phases.mark = clock.lap();
         let (end, mut left_behind) = execute(&mut self.port, token, plan, &mut phases)?;
         let process = phases.fork + phases.ops + phases.close;
@@ -86,9 +91,9 @@ impl Agent {
         phases.restore = clock.lap();
         let orphans = case::reap_orphans();
         phases.orphans = clock.lap();
-        let world = facts::world(orphans);
+        let world = self.survey.world(orphans);
         phases.world = clock.lap();
-        let kmsg = log.mark_end(&plan.name);
+        let kmsg = self.log.mark_end(&plan.name);
         phases.log = clock.lap();
         let done = Reply::Done {
             token,
