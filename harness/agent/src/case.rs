@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -16,7 +16,7 @@ use nix::{
     },
     unistd::{ForkResult, Pid, fork, pipe, setpgid},
 };
-use wire::{End, HostAction, Observed, Op, Outcome, PciOp, Plan, frame};
+use wire::{End, FrameError, HostAction, Observed, Op, Outcome, PciOp, Plan, Reply, frame};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +78,8 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process that executes `ops`.
-    pub fn start(ops: &[Op]) -> io::Result<Self> {
+    /// Starts a process that executes `ops`, and tells the host what came of each if it has one.
+    pub fn start(ops: &[Op], host: Option<Host<'_>>) -> io::Result<Self> {
         let clock = Stopwatch::start();
         let (read, write) = pipe()?;
         let (read_answer, write_answer) = pipe()?;
@@ -88,7 +88,12 @@ impl Child {
             ForkResult::Child => {
                 drop((read, write_answer));
                 survey::close_kept();
-                let code = child(ops, clock, File::from(write), File::from(read_answer));
+                let link = Link {
+                    host,
+                    to: File::from(write),
+                    from: File::from(read_answer),
+                };
+                let code = child(ops, clock, link);
                 // SAFETY: ends without running the parent's destructors.
                 unsafe { libc::_exit(code) }
             }
@@ -229,7 +234,72 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
         .collect()
 }
 
-fn child(ops: &[Op], mut clock: Stopwatch, mut to: File, mut from: File) -> i32 {
+/// The host, to which the process of a case tells outcomes itself: no other process has to run
+/// for that, and what a panic of the next op would take with it has left the guest.
+pub struct Host<'a> {
+    /// The agent's port.
+    pub port: &'a File,
+    /// Of the case.
+    pub token: u64,
+}
+
+/// The driver of the port takes so many bytes in one piece. Longer messages are the agent's, or
+/// its own would come in between.
+const IN_ONE_PIECE: usize = 32 << 10;
+
+/// What a process of ops is connected to.
+struct Link<'a> {
+    host: Option<Host<'a>>,
+    /// Frames of [`Told`] to the agent.
+    to: File,
+    /// Its answers.
+    from: File,
+}
+
+impl Link<'_> {
+    fn tell_outcome(&mut self, index: usize, outcome: Outcome) -> Result<(), FrameError> {
+        let Some(Host { port, token }) = self.host else {
+            return frame::write_frame(&mut self.to, &Told::Step(index, outcome));
+        };
+        let step = Reply::Step {
+            token,
+            index,
+            outcome,
+        };
+        let frame = frame::encode(&step)?;
+        match step {
+            Reply::Step { outcome, .. } if frame.len() > IN_ONE_PIECE => {
+                // From now on the agent passes all on: nothing may come between the pieces.
+                self.host = None;
+                self.tell_outcome(index, outcome)
+            }
+            _ => Ok((&mut &*port).write_all(&frame)?),
+        }
+    }
+
+    fn ask_host(&mut self, action: &HostAction) -> Outcome {
+        let start = Instant::now();
+        let asked = frame::write_frame(&mut self.to, &Told::Asks(action.clone()));
+        let answer: Result<Option<String>, _> =
+            asked.and_then(|()| frame::read_frame(&mut self.from));
+        let observed = match answer {
+            Ok(None) => Observed::Ok {
+                ret: 0,
+                data: Vec::new(),
+            },
+            Ok(Some(why)) => Observed::Broken { why },
+            Err(error) => Observed::Broken {
+                why: format!("asking the host for {action:?}: {error}"),
+            },
+        };
+        Outcome {
+            observed,
+            us: start.elapsed().as_micros() as u64,
+        }
+    }
+}
+
+fn child(ops: &[Op], mut clock: Stopwatch, mut link: Link<'_>) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     if guard::install().is_err() || heed_stop().is_err() {
         return 3;
@@ -241,47 +311,27 @@ fn child(ops: &[Op], mut clock: Stopwatch, mut to: File, mut from: File) -> i32 
             return STOPPED;
         }
         let outcome = match op {
-            Op::Pci(PciOp::Host { action }) => ask_host(&mut to, &mut from, action),
+            Op::Pci(PciOp::Host { action }) => link.ask_host(action),
             op if matches!(ops.get(index + 1), Some(Op::Dma(_))) => {
                 executor.execute_keeping_bus_master(op)
             }
             op => executor.execute(op),
         };
-        if frame::write_frame(&mut to, &Told::Step(index, outcome)).is_err() {
+        if link.tell_outcome(index, outcome).is_err() {
             return 4;
         }
     }
     let executed = clock.lap();
     drop(executor); // the processes it forked have copies of every descriptor
-    let leaked = leak::let_go(&to);
+    let leaked = leak::let_go(&link.to);
     let took = Took {
         fork,
         ops: executed,
         close: clock.lap(),
     };
-    match frame::write_frame(&mut to, &Told::Ended { leaked, took }) {
+    match frame::write_frame(&mut link.to, &Told::Ended { leaked, took }) {
         Ok(()) => 0,
         Err(_) => 4,
-    }
-}
-
-fn ask_host(to: &mut File, from: &mut File, action: &HostAction) -> Outcome {
-    let start = Instant::now();
-    let asked = frame::write_frame(to, &Told::Asks(action.clone()));
-    let answer: Result<Option<String>, _> = asked.and_then(|()| frame::read_frame(from));
-    let observed = match answer {
-        Ok(None) => Observed::Ok {
-            ret: 0,
-            data: Vec::new(),
-        },
-        Ok(Some(why)) => Observed::Broken { why },
-        Err(error) => Observed::Broken {
-            why: format!("asking the host for {action:?}: {error}"),
-        },
-    };
-    Outcome {
-        observed,
-        us: start.elapsed().as_micros() as u64,
     }
 }
 

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use wire::{End, FrameError, Phases, Plan, Reply, Request, read_frame, write_frame};
 
 use crate::{
-    case::{self, Child, STOPPED, Told},
+    case::{self, Child, Host, STOPPED, Told},
     counters, facts, guest, kmsg,
     stopwatch::Stopwatch,
     survey::Survey,
@@ -115,7 +115,8 @@ fn execute(
     phases: &mut Phases,
 ) -> Result<(End, Vec<String>), FrameError> {
     let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms);
-    let child = Child::start(&plan.ops)?;
+    let host = Host { port, token };
+    let child = Child::start(&plan.ops, Some(host))?;
     let mut left_behind = Vec::new();
     let end = watch(port, child, Some(token), deadline, |port, told| {
         match told {
@@ -142,7 +143,7 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     if plan.restore.is_empty() {
         return Ok(Vec::new());
     }
-    let child = Child::start(&plan.restore)?;
+    let child = Child::start(&plan.restore, None)?;
     let mut outcomes = Vec::new();
     let mut left_behind = Vec::new();
     watch(port, child, None, Instant::now() + GRACE, |port, told| {
