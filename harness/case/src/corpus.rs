@@ -14,6 +14,7 @@ use crate::{
     folder::{self, Folder},
     node::Node,
     problem::{Problem, Sources},
+    renames::Renames,
 };
 
 /// The corpus: every case, every clause.
@@ -25,6 +26,8 @@ pub struct Corpus {
     pub clauses: Vec<Clause>,
     /// The known deviations that cases may name.
     pub findings: Findings,
+    /// Names that cases had.
+    pub renames: Renames,
     /// The files they came from.
     pub sources: Sources,
 }
@@ -54,8 +57,9 @@ pub enum CorpusError {
 const CLAUSES: &str = "clauses.yaml";
 const PRELUDES: &str = "preludes.yaml";
 const FOLDER: &str = "folder.yaml";
+const RENAMED: &str = "renamed.yaml";
 /// Files in folders of cases that are not case files.
-const OTHERS: [&str; 3] = [CLAUSES, PRELUDES, FOLDER];
+const OTHERS: [&str; 4] = [CLAUSES, PRELUDES, FOLDER, RENAMED];
 
 impl Corpus {
     /// Reads all `*.yaml` below `root`, which may name these findings; `colour` is for the
@@ -64,7 +68,10 @@ impl Corpus {
     /// # Errors
     /// With every problem of every file.
     pub fn load(root: &Path, findings: Findings, colour: bool) -> Result<Self, CorpusError> {
-        Self::load_files(root, yaml_files(root)?, findings, colour)
+        let corpus = Self::load_files(root, yaml_files(root)?, findings, colour)?;
+        let problems = corpus.renames.check(&corpus.cases);
+        none_of(&problems, &corpus.sources, colour)?;
+        Ok(corpus)
     }
 
     /// Reads one file that need not lie below `root`, with the clauses and preludes of `root`.
@@ -93,6 +100,7 @@ impl Corpus {
         let clauses = reader
             .part(root, CLAUSES, clauses::read)?
             .unwrap_or_default();
+        let renames = reader.part(root, RENAMED, Renames::read)?;
         let folders = reader.folders(root, &files)?;
         let none = Folder::default();
         // Without these every case would have a mistake.
@@ -108,6 +116,10 @@ impl Corpus {
         reader.check_clauses(&cases, &clauses);
         reader.check_ids(&cases);
         reader.give_up(colour)?;
+        let renames = renames.unwrap_or_default();
+        for case in &mut cases {
+            case.former = renames.former(&case.id);
+        }
         if cases.is_empty() {
             return Err(CorpusError::Empty(root.to_owned()));
         }
@@ -115,6 +127,7 @@ impl Corpus {
             cases,
             clauses,
             findings,
+            renames,
             sources: reader.sources,
         })
     }
@@ -136,6 +149,20 @@ fn stem(root: &Path, path: &Path) -> String {
     own.to_string_lossy().into_owned()
 }
 
+/// An error with these problems, if there are any.
+pub(crate) fn none_of(
+    problems: &[Problem],
+    sources: &Sources,
+    colour: bool,
+) -> Result<(), CorpusError> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let render = |problem| sources.render(problem, colour);
+    let rendered = problems.iter().map(render).collect();
+    Err(CorpusError::Problems { rendered })
+}
+
 struct Reader {
     sources: Sources,
     problems: Vec<Problem>,
@@ -144,12 +171,7 @@ struct Reader {
 impl Reader {
     /// Ends with the problems so far, if there are any.
     fn give_up(&self, colour: bool) -> Result<(), CorpusError> {
-        if self.problems.is_empty() {
-            return Ok(());
-        }
-        let render = |problem| self.sources.render(problem, colour);
-        let rendered = self.problems.iter().map(render).collect();
-        Err(CorpusError::Problems { rendered })
+        none_of(&self.problems, &self.sources, colour)
     }
 
     /// What the cases of each folder share: its needs, its own preludes and those of the top.

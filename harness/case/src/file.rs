@@ -23,6 +23,8 @@ pub struct Case {
     pub id: String,
     /// Path of the file without its ending.
     pub file: String,
+    /// Ids that it had before, of `renamed.yaml`.
+    pub former: Vec<String>,
     /// Where the file or row stands.
     pub at: At,
     /// The rule it proves, in a sentence.
@@ -378,6 +380,7 @@ impl Header {
         Case {
             id,
             file: self.file.clone(),
+            former: Vec::new(),
             at,
             summary: self.summary.clone(),
             proves: self.proves.clone(),

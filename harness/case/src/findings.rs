@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     Corpus, CorpusError,
+    corpus::none_of,
     fields::Fields,
     needs::Release,
     node::{At, Name, Node},
@@ -118,12 +119,8 @@ impl Findings {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() {
-            return Ok(findings);
-        }
-        let render = |problem| findings.sources.render(problem, colour);
-        let rendered = problems.iter().map(render).collect();
-        Err(CorpusError::Problems { rendered })
+        none_of(&problems, &findings.sources, colour)?;
+        Ok(findings)
     }
 
     /// The finding of this name.

@@ -90,6 +90,9 @@ pub(crate) fn go(options: &Options) -> Result<(Exit, Option<PathBuf>), CliError>
         .filter(|case| selection.takes(case))
         .cloned()
         .collect();
+    for (old, new) in selection.renamed(&selected) {
+        eprintln!("note: {old} is called {new} now");
+    }
     if options.list {
         return Ok((list(&selected)?, None));
     }

@@ -400,6 +400,7 @@ impl Lab {
     pub fn record(&self, case: &Case, judgement: Judgement, wall: Duration) -> Record {
         Record {
             id: case.id.clone(),
+            former_ids: case.former.clone(),
             platform: self.platform.name.clone(),
             verdict: judgement.verdict,
             summary: case.summary.clone(),

@@ -15,6 +15,9 @@ use crate::{counters::Kept, verdict::Verdict};
 pub struct Record {
     /// Case id.
     pub id: String,
+    /// Ids that it had before, for programs that follow results by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_ids: Vec<String>,
     /// Platform it ran on.
     pub platform: String,
     /// Verdict.

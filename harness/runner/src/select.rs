@@ -1,5 +1,7 @@
 //! Which cases a run is about.
 
+use std::collections::BTreeMap;
+
 use case::Case;
 use globset::{Glob, GlobMatcher};
 
@@ -48,17 +50,48 @@ impl Selection {
     /// Whether a case is selected.
     #[must_use]
     pub fn takes(&self, case: &Case) -> bool {
-        let id = self.ids.is_empty() || self.ids.iter().any(|filter| filter.takes(&case.id));
+        let id = self.ids.is_empty() || self.ids.iter().any(|filter| filter.takes(case));
         let by_clause = |clause: &str| self.clauses.iter().any(|glob| glob.is_match(clause));
         id && (self.clauses.is_empty() || case.clauses().any(by_clause))
+    }
+
+    /// The old and the new name of each case file that an old name alone selects.
+    #[must_use]
+    pub fn renamed(&self, selected: &[Case]) -> BTreeMap<String, String> {
+        let by_old_name = |case: &&Case| {
+            !self.ids.is_empty() && !self.ids.iter().any(|filter| filter.takes_id(&case.id))
+        };
+        let renamed = selected.iter().filter(by_old_name).filter_map(|case| {
+            let row = case.id.strip_prefix(case.file.as_str())?;
+            let meant = |id: &&String| self.ids.iter().any(|filter| filter.takes_former(id));
+            let old = case.former.iter().find(meant)?.strip_suffix(row)?;
+            Some((old.to_owned(), case.file.clone()))
+        });
+        renamed.collect()
     }
 }
 
 impl Filter {
-    fn takes(&self, id: &str) -> bool {
+    fn takes(&self, case: &Case) -> bool {
+        self.takes_id(&case.id) || case.former.iter().any(|id| self.takes_former(id))
+    }
+
+    fn takes_id(&self, id: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.is_match(id),
             Self::Part(part) => id.contains(part.trim_end_matches('/')),
+        }
+    }
+
+    /// Of an old id the whole counts, or whole parts of its path: other parts of old names would
+    /// select cases by surprise.
+    fn takes_former(&self, id: &str) -> bool {
+        match self {
+            Self::Glob(glob) => glob.is_match(id),
+            Self::Part(part) => {
+                let rest = id.strip_prefix(part.trim_end_matches('/'));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
         }
     }
 }
@@ -69,4 +102,73 @@ fn glob(text: &str) -> Result<GlobMatcher, BadFilter> {
         error,
     })?;
     Ok(glob.compile_matcher())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use case::{Corpus, Findings};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn corpus() -> Corpus {
+        let folder = tempfile::tempdir().unwrap();
+        let case = "summary: x\ntable: {one: {}, two: {}}\nsteps:\n  - close: a\n";
+        let renamed = "claims/c1: new/first\nnew/first-old: new/second\n";
+        for (name, text) in [("first", case), ("second", case), ("claims", case)] {
+            let path = folder.path().join(format!("new/{name}.yaml"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        std::fs::write(folder.path().join("renamed.yaml"), renamed).unwrap();
+        Corpus::load(folder.path(), Findings::default(), false).unwrap()
+    }
+
+    fn selected(filter: &str) -> (Vec<String>, BTreeMap<String, String>) {
+        let corpus = corpus();
+        let selection = Selection::new(&[filter.to_owned()], &[]).unwrap();
+        let cases = corpus
+            .cases
+            .into_iter()
+            .filter(|case| selection.takes(case));
+        let cases: Vec<_> = cases.collect();
+        let renamed = selection.renamed(&cases);
+        (cases.into_iter().map(|case| case.id).collect(), renamed)
+    }
+
+    #[rstest]
+    #[case::an_old_file("claims/c1", &["new/first/one", "new/first/two"])]
+    #[case::an_old_row("claims/c1/two", &["new/first/two"])]
+    #[case::an_old_glob("claims/*/two", &["new/first/two"])]
+    fn an_old_name_selects_the_new_one(#[case] filter: &str, #[case] wanted: &[&str]) {
+        let (ids, renamed) = selected(filter);
+        assert_eq!(ids, wanted);
+        let told: Vec<_> = renamed.into_iter().collect();
+        assert_eq!(told, [("claims/c1".to_owned(), "new/first".to_owned())]);
+    }
+
+    #[rstest]
+    #[case::a_new_name("new/first", &["new/first/one", "new/first/two"])]
+    #[case::part_of_an_old_name("first-old", &[])]
+    #[case::a_shorter_old_name("claims/c", &[])]
+    fn parts_of_old_names_select_nothing(#[case] filter: &str, #[case] wanted: &[&str]) {
+        let (ids, renamed) = selected(filter);
+        assert_eq!(ids, wanted);
+        assert!(renamed.is_empty());
+    }
+
+    #[test]
+    fn an_old_folder_selects_beside_what_has_its_name() {
+        let (ids, renamed) = selected("claims");
+        let wanted = [
+            "new/claims/one",
+            "new/claims/two",
+            "new/first/one",
+            "new/first/two",
+        ];
+        assert_eq!(ids, wanted);
+        assert_eq!(renamed.len(), 1);
+    }
 }

@@ -42,6 +42,7 @@ fn passed(plans: &mut [Plan]) -> Vec<Walked> {
 fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
     Record {
         id,
+        former_ids: Vec::new(),
         platform: "intel".to_owned(),
         verdict,
         summary: String::new(),

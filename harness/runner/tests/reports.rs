@@ -102,6 +102,7 @@ fn record(verdict: Verdict) -> Record {
     };
     Record {
         id: format!("x/{name}"),
+        former_ids: Vec::new(),
         platform: "intel".to_owned(),
         verdict,
         summary: format!("a case that ends in {name}"),
@@ -151,6 +152,7 @@ fn case(record: &Record) -> Case {
     Case {
         id: record.id.clone(),
         file: record.id.clone(),
+        former: Vec::new(),
         at: At::default(),
         summary: record.summary.clone(),
         proves: record.clauses.clone(),

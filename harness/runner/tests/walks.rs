@@ -36,6 +36,7 @@ impl Tester for Fake {
         };
         Ok(Record {
             id: "walk".to_owned(),
+            former_ids: Vec::new(),
             platform: "none".to_owned(),
             verdict,
             summary: String::new(),
