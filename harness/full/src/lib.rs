@@ -5,9 +5,8 @@
     allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")
 )]
 
-pub mod cli;
 mod error;
-mod kvm;
+pub mod kvm;
 pub mod options;
 
 pub use error::FullError;

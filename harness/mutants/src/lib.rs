@@ -5,7 +5,6 @@
 //! as it is and do not pass here have killed it.
 
 pub mod changed;
-pub mod cli;
 pub mod edit;
 pub mod fate;
 pub mod forge;
@@ -17,6 +16,7 @@ pub mod options;
 pub mod order;
 pub mod patch;
 pub mod report;
+pub mod run;
 pub mod source;
 pub mod together;
 pub mod trial;

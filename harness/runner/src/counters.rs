@@ -13,8 +13,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::guest::Lost;
 
-/// Folder of a run's folder that has them, where no other is given.
-pub(crate) const COUNTERS: &str = "counters";
+/// The folder for counters in the folder of a run.
+pub const COUNTERS: &str = "counters";
+
+/// Whether the counters of guests are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeepCounters {
+    /// The kernel counts nothing.
+    #[default]
+    No,
+    /// In the folder of the run.
+    InRecord,
+    /// In a folder of their own.
+    In(PathBuf),
+}
+
+impl KeepCounters {
+    /// The folder for the counters of a run whose record is in `record`.
+    pub fn folder(&self, record: &Path) -> Option<PathBuf> {
+        match self {
+            Self::No => None,
+            Self::InRecord => Some(record.join(COUNTERS)),
+            Self::In(folder) => Some(folder.clone()),
+        }
+    }
+}
 
 /// Most bytes of counters taken from one guest: a hundred times what a kernel has.
 const LIMIT: usize = 64 << 20;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use case::{Compiled, Shape};
+use case::{Compiled, Corpus, Shape};
 use vm_images::{Entry, Terminal};
 use wire::{FileOp, Limit, Location, Observed, Op, Plan, ProcessOp};
 
@@ -15,8 +15,8 @@ use crate::{
     agent::AgentError,
     exit::Exit,
     guest::{BootError, CaseEnd, Guest},
-    lab::{Lab, LabError, load_corpus},
-    options::Options,
+    lab::{Lab, LabError},
+    options::MachineOptions,
     snapshot::Mode,
 };
 
@@ -39,9 +39,6 @@ const SETTINGS: [(&str, &str); 2] = [
 /// Why the kernel's own tests could not be built or run.
 #[derive(Debug, thiserror::Error)]
 pub enum KselftestError {
-    /// Another name.
-    #[error("there is no suite `{0}`; there is kselftest")]
-    Suite(String),
     /// No such folder in the tree.
     #[error("{} has no tools/testing/selftests/{folder}; give the top folder of a kernel tree", tree.display())]
     NotATree {
@@ -84,31 +81,22 @@ pub enum KselftestError {
 }
 
 impl KselftestError {
-    pub(crate) fn exit(&self) -> Exit {
+    /// How a command ends that needs them.
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Suite(_) | Self::NotATree { .. } => Exit::Usage,
+            Self::NotATree { .. } => Exit::Usage,
             _ => Exit::NoMachine,
         }
     }
 }
 
-/// The tree that `--suite NAME TREE` names, if it was given. Its tests are built last of all, so
-/// that a mistake in it is told here.
+/// Checks that a tree has the tests, which are built long after the options were read.
 ///
 /// # Errors
-/// When the name is another one, or the tree has no tests.
-pub fn tree(suite: &[String]) -> Result<Option<&Path>, KselftestError> {
-    match suite {
-        [name, tree] if name == "kselftest" => {
-            let tree = Path::new(tree);
-            FOLDERS
-                .iter()
-                .try_for_each(|folder| source(tree, folder).map(drop))?;
-            Ok(Some(tree))
-        }
-        [name, ..] => Err(KselftestError::Suite(name.clone())),
-        [] => Ok(None),
-    }
+/// When it has none.
+pub fn check(tree: &Path) -> Result<(), KselftestError> {
+    let mut folders = FOLDERS.iter();
+    folders.try_for_each(|folder| source(tree, folder).map(drop))
 }
 
 /// Where a tree has the tests of a folder.
@@ -153,13 +141,12 @@ pub struct Totals {
     pub skip: usize,
 }
 
-/// Builds and runs all of it, and prints what became of each program; the wall time.
+/// Builds and runs the tests of a tree, and prints the result of each program; the wall time.
 ///
 /// # Errors
-/// When it cannot be built, or no guest boots.
-pub fn main(options: &Options, tree: &Path) -> Result<Duration, KselftestError> {
-    let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
-    let lab = Lab::open(options, corpus, Mode::Ignore, &Terminal::new())?;
+/// When they cannot be built, or no guest boots.
+pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, KselftestError> {
+    let lab = Lab::open(options, Corpus::default(), Mode::Ignore, &Terminal::new())?;
     let headers = lab
         .image
         .headers
@@ -432,8 +419,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_tree_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let suite = ["kselftest", folder.path().to_str().unwrap()].map(str::to_owned);
-        let error = tree(&suite).unwrap_err();
+        let error = check(folder.path()).unwrap_err();
         assert!(
             error
                 .to_string()

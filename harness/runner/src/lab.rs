@@ -20,7 +20,7 @@ use crate::{
     counters::{Counters, Kept},
     guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
-    options::{Options, root},
+    options::{MachineOptions, root},
     phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
@@ -91,14 +91,14 @@ impl Lab {
     /// # Errors
     /// With the first part that could not be made.
     pub fn open(
-        options: &Options,
+        options: &MachineOptions,
         corpus: Corpus,
         mode: Mode,
         progress: &dyn Progress,
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-        let qemu = Qemu::open(&options.qemu)?;
-        let image = vm_images::obtain(&options.source(), options.flavour(), progress)?;
+        let qemu = Qemu::open(&options.guest.qemu)?;
+        let image = vm_images::obtain(&options.guest.source(), options.flavour(), progress)?;
         progress.stage("making the agent's archive");
         let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
         let mut machine = Machine {
@@ -106,7 +106,7 @@ impl Lab {
             accel: Accel::Tcg,
             kernel: &image.kernel,
             initramfs: &initramfs,
-            cmdline: &options.append,
+            cmdline: &options.guest.append,
         };
         let chosen = accel::choose(options.accel, &qemu, &machine, &image.key, progress)?;
         machine.accel = chosen.accel;
@@ -119,9 +119,7 @@ impl Lab {
             let text = format!("{folder}: {error}; --record DIR takes another folder");
             LabError::Record(io::Error::new(error.kind(), text))
         })?;
-        let kept = run_dir.path.join(crate::counters::COUNTERS);
-        let kept = options.gcov.clone().or(options.counting.then_some(kept));
-        let counters = kept.map(|folder| {
+        let counters = options.counters.folder(&run_dir.path).map(|folder| {
             let made = Counters::new(&folder, image.coverage.as_deref());
             made.map_err(LabError::Counters)
         });
@@ -141,7 +139,7 @@ impl Lab {
             sums: Mutex::default(),
             counters,
         };
-        Ok(lab.with_processors(options.processors))
+        Ok(lab.with_processors(options.processors()))
     }
 
     /// The same lab with another kernel: what is not built, read or probed twice. `append` is
@@ -205,7 +203,7 @@ impl Lab {
     }
 
     /// Does something with where the time of all cases went.
-    pub(crate) fn with_sums<T>(&self, work: impl FnOnce(&mut Sums) -> T) -> T {
+    pub fn with_sums<T>(&self, work: impl FnOnce(&mut Sums) -> T) -> T {
         let lock = self.sums.lock();
         work(&mut lock.unwrap_or_else(std::sync::PoisonError::into_inner))
     }

@@ -5,26 +5,21 @@
 
 pub mod accel;
 pub mod agent;
-pub mod bench;
-pub mod cli;
 pub mod counters;
-pub mod coverage;
 pub mod event;
 pub mod exit;
-pub mod explore;
-pub mod export_c;
 pub mod findings;
 pub mod guest;
 pub mod judge;
 pub mod kselftest;
 pub mod lab;
-pub mod lcov;
 pub mod monitor;
 pub mod offer;
 pub mod options;
-mod phases;
+pub mod phases;
 pub mod platform;
 pub mod preview;
+pub mod program;
 pub mod qemu;
 pub mod record;
 pub mod report;

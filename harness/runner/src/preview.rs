@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     accel, agent,
     lab::LabError,
-    options::{Options, root},
+    options::{MachineOptions, root},
     platform::Platform,
     qemu::{Accel, Machine, Qemu},
 };
@@ -20,10 +20,10 @@ const INITRAMFS: &str = "INITRAMFS";
 ///
 /// # Errors
 /// When there is no such platform, no QEMU, or no KVM that was asked for.
-pub fn command_line(options: &Options) -> Result<String, LabError> {
+pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-    let qemu = Qemu::open(&options.qemu)?;
-    let image = vm_images::built(&options.source(), options.flavour())?;
+    let qemu = Qemu::open(&options.guest.qemu)?;
+    let image = vm_images::built(&options.guest.source(), options.flavour())?;
     let kernel = image.as_ref().map_or(Path::new(KERNEL), |it| &it.kernel);
     let initramfs = agent::newest().unwrap_or_else(|| PathBuf::from(INITRAMFS));
     let mut machine = Machine {
@@ -31,11 +31,11 @@ pub fn command_line(options: &Options) -> Result<String, LabError> {
         accel: Accel::Tcg,
         kernel,
         initramfs: &initramfs,
-        cmdline: &options.append,
+        cmdline: &options.guest.append,
     };
     let key = image.as_ref().map_or("", |it| it.key.as_str());
     machine.accel = accel::guess(options.accel, &qemu, &machine, key)?.accel;
     let mut argv = qemu.argv(&machine)?;
-    argv.set("-smp", |_| options.processors.to_string());
+    argv.set("-smp", |_| options.processors().to_string());
     Ok(qemu.shown(&argv))
 }

@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use runner::{
     guest::Guest,
     lab::{Lab, load_corpus},
-    options::Options,
+    options::{MachineOptions, cases_folder},
     snapshot::Mode,
     verdict::Verdict,
 };
@@ -18,8 +18,7 @@ use vm_images::Terminal;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let options = Options::standard();
-    let corpus = match load_corpus(&options.cases()) {
+    let corpus = match load_corpus(&cases_folder()) {
         Ok(corpus) => corpus,
         Err(error) => {
             eprintln!("{error}");
@@ -85,8 +84,8 @@ impl Shared {
 }
 
 fn open() -> Result<Lab, String> {
-    let options = Options::standard();
-    let corpus = load_corpus(&options.cases()).map_err(|error| error.to_string())?;
+    let options = MachineOptions::default();
+    let corpus = load_corpus(&cases_folder()).map_err(|error| error.to_string())?;
     let mode = Mode::of_environment().map_err(|error| error.to_string())?;
     Lab::open(&options, corpus, mode, &Terminal::new()).map_err(|error| error.to_string())
 }

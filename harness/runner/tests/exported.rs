@@ -19,15 +19,13 @@ use std::{
 use case::{Case, Cast, Compiled, Corpus, Role};
 use common::{fixtures, lab};
 use export::{Argument, Program};
-use model::{Reading, World};
 use runner::{
-    agent, explore,
-    export_c::{Platforms, find},
+    agent,
     guest::Guest,
     judge::{Judgement, Known, Steps, judge},
     lab::{Lab, load_case_file, load_corpus},
-    options::{self, Options},
-    platform::Platform,
+    options::cases_folder,
+    program::Platforms,
     verdict::Verdict,
 };
 use vm_images::{Entry, Flavour, Image, Silent, Source};
@@ -98,7 +96,7 @@ const ONE_IN: u32 = 80;
 
 #[test]
 fn every_case_is_a_program() {
-    let corpus = load_corpus(&Options::standard().cases()).unwrap();
+    let corpus = load_corpus(&cases_folder()).unwrap();
     let platforms = Platforms::load(None).unwrap();
     let image = image();
     let folder = tempfile::tempdir().unwrap();
@@ -114,28 +112,6 @@ fn every_case_is_a_program() {
         }
     }
     assert!(compiled > 20, "only {compiled} were compiled");
-}
-
-/// What `explore` writes for a divergence is such a case, outside of the corpus.
-#[test]
-fn a_walk_is_a_program() {
-    let image = image();
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::all().into_iter().next().unwrap();
-    let plan = explore::Plan::new(world, &Reading::Stage2.rules()).unwrap();
-    let images = options::root().join("vm-images");
-    let platform = Platform::load(&images, "intel").unwrap();
-    let walked = explore::scripts(&mut [plan], &[0], &platform);
-    explore::write(&walked[..1], folder.path()).unwrap();
-    let walk = folder.path().join(format!("{}.yaml", walked[0].id()));
-    let corpus = load_case_file(&Options::standard().cases(), &walk).unwrap();
-    let platforms = Platforms::load(None).unwrap();
-    let program = platforms
-        .program(&corpus.cases[0], &corpus.clauses)
-        .unwrap();
-    let path = folder.path().join("walk.c");
-    fs::write(&path, program.text).unwrap();
-    compile(&image, &path, &["-c", "-o", "/dev/null"]);
 }
 
 /// A program, ready for the guest.
@@ -285,12 +261,13 @@ fn is_told(judgement: &Judgement, compiled: &Compiled, said: &str) -> bool {
 #[test]
 fn programs_end_as_their_cases_do() {
     let record = tempfile::tempdir().unwrap();
-    let root = Options::standard().cases();
+    let root = cases_folder();
     let lab = lab(&root, record.path());
-    let mut cases: Vec<_> = SAMPLE
-        .iter()
-        .map(|id| find(&lab.corpus, id).unwrap().clone())
-        .collect();
+    let named = |id: &&str| {
+        let mut cases = lab.corpus.cases.iter();
+        cases.find(|case| case.id == *id).expect(id).clone()
+    };
+    let mut cases: Vec<_> = SAMPLE.iter().map(named).collect();
     let wrong = load_case_file(&root, &fixtures(WRONG)).unwrap();
     let counts = [cases.len(), wrong.cases.len()];
     cases.extend(wrong.cases);
@@ -308,7 +285,7 @@ const ONE_IN_MORE: u32 = 20;
 #[ignore = "takes minutes: for a change of how programs are written"]
 fn more_programs_end_as_their_cases_do() {
     let record = tempfile::tempdir().unwrap();
-    let lab = lab(&Options::standard().cases(), record.path());
+    let lab = lab(&cases_folder(), record.path());
     let chosen = |case: &&Case| hash(&case.id) % ONE_IN_MORE == 1;
     let guest = lab.boot().unwrap().1;
     let runs =

@@ -16,7 +16,7 @@ use runner::{
     guest::Observation,
     judge::{Judgement, Known, Steps, judge},
     lab::Lab,
-    options::Options,
+    options::cases_folder,
     verdict::Verdict,
 };
 
@@ -26,7 +26,7 @@ const PART: [&str; 2] = ["stage1/", "stage2/"];
 #[test]
 fn a_wrong_expectation_fails_at_its_step() {
     let record = tempfile::tempdir().unwrap();
-    let lab = lab(&Options::standard().cases(), record.path());
+    let lab = lab(&cases_folder(), record.path());
     let (_, mut guest) = lab.boot().unwrap();
     let mut turned = 0;
     let cases = lab.corpus.cases.iter();

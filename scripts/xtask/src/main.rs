@@ -1,8 +1,14 @@
 //! `cargo xtask`: the project's commands.
 
+mod commands;
+mod run_options;
+mod signal;
+mod suite;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::{bench, coverage, explore, export_c, full, generate, mutants, run_conformance};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -17,21 +23,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run cases on a real kernel in QEMU and judge them.
-    RunConformance(Box<runner::options::Options>),
-    /// Run cases and measure which code of the kernel they reached.
-    Coverage(Box<runner::coverage::CoverageOptions>),
+    /// Run cases on a real kernel in QEMU, and judge them.
+    RunConformance(Box<run_conformance::RunConformanceOptions>),
+    /// Run cases, and measure kernel code coverage.
+    Coverage(Box<coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
-    Explore(runner::explore::ExploreOptions),
-    /// Write a case as a C program that needs nothing but the kernel's headers.
-    ExportC(runner::export_c::ExportOptions),
-    /// Measure boot and corpus times on this machine.
-    Bench(Box<runner::bench::BenchOptions>),
-    /// Put small bugs into the kernel, one at a time: does the corpus notice them?
-    Mutants(Box<mutants::options::Options>),
-    /// Prove what takes too long for each change: the suite on a host with KVM.
-    Full(full::options::FullOptions),
-    /// Write cases/schema.json anew: what editors know of the case language.
+    Explore(Box<explore::ExploreOptions>),
+    /// Write a case as a C program that needs only the headers of the kernel.
+    ExportC(export_c::ExportOptions),
+    /// Measure the times of boot and corpus on this machine.
+    Bench(Box<bench::BenchOptions>),
+    /// Mutation testing: put small bugs into the kernel, and see which cases fail.
+    Mutants(Box<mutants::MutantsOptions>),
+    /// Proofs that take too long for each change: the suite on a host with KVM.
+    Full(full::FullOptions),
+    /// Write cases/schema.json, which tells editors about the case language.
     Schema,
     /// Write cases/OVERVIEW.md: every ioctl with every errno, and the cases that state it.
     Overview,
@@ -39,14 +45,14 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::RunConformance(options) => runner::cli::main(&options),
-        Command::Coverage(options) => runner::coverage::main(&options),
-        Command::Explore(options) => runner::explore::main(&options),
-        Command::ExportC(options) => runner::export_c::main(&options),
-        Command::Bench(options) => runner::bench::main(&options),
-        Command::Mutants(options) => mutants::cli::main(&options),
-        Command::Full(options) => full::cli::main(&options),
-        Command::Schema => runner::cli::write_schema(),
-        Command::Overview => runner::cli::write_overview(),
+        Command::RunConformance(options) => run_conformance::main(&options),
+        Command::Coverage(options) => coverage::main(&options),
+        Command::Explore(options) => explore::main(&options),
+        Command::ExportC(options) => export_c::main(&options),
+        Command::Bench(options) => bench::main(&options),
+        Command::Mutants(options) => mutants::main(*options),
+        Command::Full(options) => full::main(options),
+        Command::Schema => generate::schema(),
+        Command::Overview => generate::overview(),
     }
 }

@@ -18,8 +18,8 @@ fn run(command: &str, arguments: &[&str]) -> Output {
 #[case::help(&["--help"], 0, "")]
 #[case::list(&["--list", "stage1"], 0, "")]
 #[case::no_run(&["--diff", "/nonexistent", "/nonexistent"], 4, "/nonexistent")]
-#[case::no_saved_run(&["--diff", "/etc/passwd", "/etc/passwd"], 2, "is no coverage that a run saved")]
-#[case::no_suite(&["--suite", "x", "/"], 2, "there is no suite `x`")]
+#[case::no_saved_run(&["--diff", "/etc/passwd", "/etc/passwd"], 2, "is not the coverage of a run")]
+#[case::no_suite(&["--suite", "x", "/"], 2, "unknown suite `x`")]
 #[case::ready_image(&["--kernel", "/etc/passwd"], 2, "run-conformance --gcov DIR")]
 fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     let output = run("coverage", arguments);
@@ -70,8 +70,8 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
 #[case::no_case(&[], 2, "<CASE>")]
 #[case::unknown(&["stage2/secnd-ioas-refused/bridge"], 2, "did you mean\n  stage2/second-ioas-refused/bridge")]
 #[case::part_of_an_id(&["second-ioas-refused"], 2, "  stage2/second-ioas-refused/functions")]
-#[case::several(&["stage2/second-ioas-refused"], 2, "is 2 cases; give one of them:\n  stage2/")]
-#[case::no_file(&["/nonexistent/walk.yaml"], 2, "there is no file /nonexistent/walk.yaml")]
+#[case::several(&["stage2/second-ioas-refused"], 2, "selects 2 cases; give one of them:\n  stage2/")]
+#[case::no_file(&["/nonexistent/walk.yaml"], 2, "no such file: /nonexistent/walk.yaml")]
 #[case::no_yaml(&["/etc/passwd"], 2, "/etc/passwd")]
 #[case::bad_platform(&["--platform", "x", "stage2"], 2, "there are amd, intel,")]
 #[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "try another --platform")]

@@ -54,8 +54,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let progress = Terminal::new();
     let folder = folder(options)?;
     let copies = tempfile::tempdir_in(&folder).map_err(FullError::file("creating", &folder))?;
-    let kernel = options.kernel.as_deref();
-    let suite = host::suite(kernel, &options.qemu, copies.path(), &progress)?;
+    let suite = host::suite(&options.guest, copies.path(), &progress)?;
     let parts = vm_images::host_parts(&progress)?;
     let proof = Proof {
         folder,
@@ -64,7 +63,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
         parts,
         suite,
     };
-    let (host, qemu) = (&proof.parts.name, proof.suite.qemu.display());
+    let (host, qemu) = (&proof.parts.name, proof.suite.guest.qemu.display());
     proof
         .progress
         .line(&format!("emulated host: {host}, {qemu}"));
@@ -121,20 +120,20 @@ struct Proof {
 impl Proof {
     /// The jobs on platforms that this QEMU has. One that was asked for has to be there.
     fn possible(&self, options: &KvmOptions, jobs: Vec<Job>) -> Result<Vec<Job>, FullError> {
-        let qemu = Qemu::open(&self.suite.qemu)?;
+        let qemu = Qemu::open(&self.suite.guest.qemu)?;
         let mut possible = Vec::new();
         for job in jobs {
             let platform = Platform::load(&root().join("vm-images"), &job.platform)?;
             let argv = qemu.argv(&Machine {
                 platform: &platform,
                 accel: Accel::Kvm,
-                kernel: &self.suite.kernel,
+                kernel: &self.suite.guest.kernel,
                 initramfs: Path::new(""),
                 cmdline: "",
             });
             match argv {
                 Ok(_) => possible.push(job),
-                Err(error) if options.platform.is_empty() => {
+                Err(error) if options.platforms.is_empty() => {
                     self.progress.line(&format!("left out: {error}"));
                 }
                 Err(error) => return Err(error.into()),
@@ -168,10 +167,8 @@ impl Proof {
         command
             .args(&job.arguments)
             .args(&job.filters)
-            .args(["--accel", "tcg", "--kernel"])
-            .arg(&self.suite.kernel)
-            .arg("--qemu")
-            .arg(&self.suite.qemu)
+            .args(["--accel", "tcg"])
+            .args(self.suite.guest.arguments())
             .arg("--record")
             .arg(record);
         self.progress.stage(&format!("{} under TCG", job.name));

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use runner::{options::root, qemu::Qemu};
+use runner::{
+    options::{GuestOptions, root},
+    qemu::Qemu,
+};
 use vm_images::{HostParts, Progress};
 use xshell::{Shell, cmd};
 
@@ -42,10 +45,47 @@ pub struct Suite {
     pub xtask: PathBuf,
     /// The agent.
     pub agent: PathBuf,
-    /// The kernel of its guests.
+    /// What its guests are made of.
+    pub guest: GuestFiles,
+}
+
+/// What guests are made of.
+#[derive(Debug, Clone)]
+pub struct GuestFiles {
+    /// The kernel.
     pub kernel: PathBuf,
-    /// QEMU, for the host and in it.
+    /// The folder of its modules, if it has any.
+    pub modules: Option<PathBuf>,
+    /// Added to its command line.
+    pub append: String,
+    /// QEMU, which the emulated host runs in as well.
     pub qemu: PathBuf,
+}
+
+impl GuestFiles {
+    /// The files as the emulated host has them.
+    fn in_host(&self) -> Self {
+        let project = Path::new(PROJECT);
+        Self {
+            kernel: project.join("kernel"),
+            modules: self.modules.as_ref().map(|_| project.join("modules")),
+            ..self.clone()
+        }
+    }
+
+    /// The options of a command that boots such guests.
+    pub fn arguments(&self) -> Vec<String> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut words = vec!["--kernel".to_owned(), path(&self.kernel)];
+        if let Some(modules) = &self.modules {
+            words.extend(["--modules".to_owned(), path(modules)]);
+        }
+        if !self.append.is_empty() {
+            words.extend(["--append".to_owned(), self.append.clone()]);
+        }
+        words.extend(["--qemu".to_owned(), path(&self.qemu)]);
+        words
+    }
 }
 
 /// Files of a host that is about to start.
@@ -89,7 +129,7 @@ impl<'a> Host<'a> {
     /// standard output.
     #[must_use]
     pub fn command(&self, console: &Path) -> Command {
-        let mut command = Command::new(&self.suite.qemu);
+        let mut command = Command::new(&self.suite.guest.qemu);
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-accel", "tcg,thread=multi,tb-size=1024"])
@@ -144,9 +184,12 @@ fn archive(
         &suite.xtask,
         &project.join("target/release/xtask"),
     )?;
-    program(&mut archive, &suite.qemu, &suite.qemu)?;
-    firmware(&mut archive, &suite.qemu)?;
-    archive.file(&suite.kernel, &project.join("kernel"), 0o644)?;
+    program(&mut archive, &suite.guest.qemu, &suite.guest.qemu)?;
+    firmware(&mut archive, &suite.guest.qemu)?;
+    archive.file(&suite.guest.kernel, &project.join("kernel"), 0o644)?;
+    if let Some(modules) = &suite.guest.modules {
+        archive.below(modules, &project.join("modules"), &|_| true)?;
+    }
     for name in [
         "cases",
         "vm-images/platforms",
@@ -201,9 +244,8 @@ fn script(suite: &Suite, jobs: &[NamedCommand<'_>]) -> String {
 fn command_line(suite: &Suite, name: &str, arguments: &[String]) -> Vec<String> {
     let mut words = vec![format!("{PROJECT}/target/release/xtask")];
     words.extend_from_slice(arguments);
-    let fixed = ["--accel", "auto", "--kernel", "/project/kernel", "--qemu"];
-    words.extend(fixed.map(str::to_owned));
-    words.push(suite.qemu.to_string_lossy().into_owned());
+    words.extend(["--accel", "auto"].map(str::to_owned));
+    words.extend(suite.guest.in_host().arguments());
     if arguments
         .first()
         .is_some_and(|command| command == "run-conformance")
@@ -224,28 +266,24 @@ fn quoted(word: &str) -> String {
 /// # Errors
 /// When something cannot be built or found.
 pub fn suite(
-    kernel: Option<&Path>,
-    qemu: &Path,
+    guest: &GuestOptions,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Suite, FullError> {
-    let qemu = Qemu::open(qemu)?.found()?;
-    let source = match kernel {
-        Some(kernel) => vm_images::Source::Image {
-            kernel: kernel.to_owned(),
-            modules: None,
-        },
-        None => vm_images::Source::Release(None),
-    };
-    let image = vm_images::obtain(&source, vm_images::Flavour::Plain, progress)?;
+    let qemu = Qemu::open(&guest.qemu)?.found()?;
+    let image = vm_images::obtain(&guest.source(), vm_images::Flavour::Plain, progress)?;
     progress.stage("building the suite for release");
     let xtask = xtask()?;
     runner::agent::initramfs(None, Vec::new())?;
     Ok(Suite {
         xtask: copied(&xtask, folder)?,
         agent: copied(&runner::agent::program(), folder)?,
-        kernel: copied(&image.kernel, folder)?,
-        qemu,
+        guest: GuestFiles {
+            kernel: copied(&image.kernel, folder)?,
+            modules: image.modules,
+            append: guest.append.clone(),
+            qemu,
+        },
     })
 }
 
@@ -282,8 +320,12 @@ mod tests {
         let suite = Suite {
             xtask: "/x".into(),
             agent: "/a".into(),
-            kernel: "/k".into(),
-            qemu: "/usr/bin/qemu".into(),
+            guest: GuestFiles {
+                kernel: "/k".into(),
+                modules: Some("/m".into()),
+                append: "iommu=pt".to_owned(),
+                qemu: "/usr/bin/qemu".into(),
+            },
         };
         let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect();
         let jobs = [
@@ -291,8 +333,8 @@ mod tests {
             ("walks", words(&["explore"])),
         ];
         insta::assert_snapshot!(script(&suite, &jobs), @r"
-        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
-        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--qemu' '/usr/bin/qemu'
+        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
+        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu'
         ");
     }
 }

@@ -2,9 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use runner::{explore::seed_of_now, options::root, platform::names};
+use explore::seed_of_now;
+use runner::{
+    options::{REFERENCE_PLATFORM as REFERENCE, root},
+    platform::names,
+};
 
-use crate::{FullError, options::KvmOptions};
+use crate::{
+    FullError,
+    options::{Extent, KvmOptions},
+};
 
 /// Bind, what it blocks, and DMA that lands, in each shape of group.
 const BRIEF: &[&str] = &[
@@ -46,7 +53,6 @@ const SMOKE_ELSEWHERE: &[&str] = &[
 const STAGES: &[&str] = &[
     "stage1", "stage2", "stage3", "type1", "compat", "claims", "mdev", "race",
 ];
-const REFERENCE: &str = "intel";
 /// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
 const WORLDS: &[&str] = &["group path"];
 const WALKS: u64 = 12;
@@ -127,7 +133,7 @@ fn words(text: &str) -> Vec<String> {
 /// When a platform does not exist, or none is left.
 pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
     let known = names(&root().join("vm-images"));
-    if let Some(name) = options.platform.iter().find(|name| !known.contains(name)) {
+    if let Some(name) = options.platforms.iter().find(|name| !known.contains(name)) {
         let name = name.clone();
         return Err(runner::platform::PlatformError::Unknown { name, known }.into());
     }
@@ -142,14 +148,13 @@ pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
 }
 
 fn platforms(options: &KvmOptions) -> Vec<String> {
-    let mut chosen = options.platform.clone();
+    let mut chosen = options.platforms.clone();
     let mut seen = BTreeSet::new();
     chosen.retain(|name| seen.insert(name.clone()));
-    let usual: &[&str] = match options {
-        KvmOptions { brief: true, .. } => &[REFERENCE],
-        KvmOptions { all: true, .. } => ALL_PLATFORMS,
-        KvmOptions { cases, .. } if !cases.is_empty() => &[REFERENCE],
-        _ => PLATFORMS,
+    let usual: &[&str] = match options.extent {
+        Extent::Brief | Extent::Cases(_) => &[REFERENCE],
+        Extent::All => ALL_PLATFORMS,
+        Extent::Smoke => PLATFORMS,
     };
     match chosen.as_slice() {
         [] => usual.iter().map(|name| (*name).to_owned()).collect(),
@@ -159,20 +164,19 @@ fn platforms(options: &KvmOptions) -> Vec<String> {
 
 fn on_platform(options: &KvmOptions, platform: &str) -> Vec<Job> {
     let reference = platform == REFERENCE;
-    let cases = match options {
-        KvmOptions { brief: true, .. } => Job::cases(platform, BRIEF),
-        KvmOptions { all: true, .. } if reference => Job::cases(platform, &[] as &[&str]),
-        KvmOptions { all: true, .. } => Job::cases(platform, STAGES),
-        KvmOptions { cases, .. } if !cases.is_empty() => Job::cases(platform, cases),
-        _ if reference => Job::cases(platform, SMOKE),
-        _ => Job::cases(platform, SMOKE_ELSEWHERE),
+    let cases = match &options.extent {
+        Extent::Brief => Job::cases(platform, BRIEF),
+        Extent::All if reference => Job::cases(platform, &[] as &[&str]),
+        Extent::All => Job::cases(platform, STAGES),
+        Extent::Cases(cases) => Job::cases(platform, cases),
+        Extent::Smoke if reference => Job::cases(platform, SMOKE),
+        Extent::Smoke => Job::cases(platform, SMOKE_ELSEWHERE),
     };
     let mut jobs = vec![cases];
-    let plain = options.cases.is_empty() && !options.brief;
-    if reference && plain {
+    if reference && matches!(options.extent, Extent::Smoke | Extent::All) {
         jobs.push(Job::races(platform));
     }
-    let whole = options.all && reference;
+    let whole = options.extent == Extent::All && reference;
     let worlds = WORLDS.iter().map(|world| (*world).to_owned());
     let worlds: Vec<_> = worlds
         .filter(|_| whole)
@@ -206,10 +210,7 @@ mod tests {
     use super::*;
 
     fn options(change: impl FnOnce(&mut KvmOptions)) -> KvmOptions {
-        let mut options = KvmOptions {
-            all: false,
-            ..KvmOptions::whole()
-        };
+        let mut options = KvmOptions::default();
         change(&mut options);
         options
     }
@@ -222,23 +223,23 @@ mod tests {
     #[rstest]
     #[case::smoke(options(|_| {}), &["intel", "intel-two-processors", "intel-scalable", "intel-flts", "virtio", "amd"])]
     #[case::a_platform_twice(
-        options(|it| it.platform = vec!["virtio".to_owned(), "virtio".to_owned()]),
+        options(|it| it.platforms = vec!["virtio".to_owned(), "virtio".to_owned()]),
         &["virtio"]
     )]
-    #[case::brief(options(|it| it.brief = true), &["intel"])]
+    #[case::brief(options(|it| it.extent = Extent::Brief), &["intel"])]
     #[case::all(
-        KvmOptions::whole(),
+        options(|it| it.extent = Extent::All),
         &[
             "intel", "intel-two-processors", "intel-explore", "intel-random-0", "intel-random-2",
             "intel-random-4", "intel-random-6", "intel-random-8", "intel-random-10", "virtio",
             "intel-scalable",
         ]
     )]
-    #[case::cases(options(|it| it.cases = vec!["stage1".to_owned()]), &["intel"])]
-    #[case::a_platform(options(|it| it.platform = vec!["virtio".to_owned()]), &["virtio"])]
+    #[case::cases(options(|it| it.extent = Extent::Cases(vec!["stage1".to_owned()])), &["intel"])]
+    #[case::a_platform(options(|it| it.platforms = vec!["virtio".to_owned()]), &["virtio"])]
     #[case::walks(
         options(|it| {
-            it.brief = true;
+            it.extent = Extent::Brief;
             it.explore = vec!["mdev".to_owned()];
             it.random = Some(3);
         }),

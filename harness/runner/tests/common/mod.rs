@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use runner::{
     lab::{Lab, load_corpus},
-    options::Options,
+    options::MachineOptions,
     snapshot::Mode,
 };
 use vm_images::Terminal;
@@ -20,9 +20,9 @@ pub fn fixtures(name: &str) -> PathBuf {
 
 /// A lab for the cases of a folder, with its record in another one.
 pub fn lab(cases: &Path, record: &Path) -> Lab {
-    let options = Options {
+    let options = MachineOptions {
         record: Some(record.to_owned()),
-        ..Options::standard()
+        ..MachineOptions::default()
     };
     let corpus = load_corpus(cases).unwrap();
     Lab::open(&options, corpus, Mode::Ignore, &Terminal::new()).unwrap()

@@ -1,0 +1,155 @@
+//! Where each device may reach memory by DMA, as far as it is known.
+
+use std::collections::BTreeSet;
+
+use model::{Device, Domain, Ioas, Presence, State, World};
+
+use crate::sight::Sight;
+
+/// What a device is told to write to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// The physical address of a page, which passes in an identity domain only: the positive
+    /// control of the blocking domain.
+    Home,
+    /// The page of an IOAS.
+    Page(Ioas),
+    /// The page of the type1 containers.
+    Container,
+}
+
+/// One look at what a device reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Probe {
+    /// Who writes.
+    pub device: Device,
+    /// Where to.
+    pub target: Target,
+    /// Whether it arrives.
+    pub lands: bool,
+}
+
+/// Looks at every device: at what it reaches, and at what it must not reach, of which there
+/// are a physical address (where there is a control, and nothing else that it reaches shows
+/// that its addresses are translated) and the pages of `others`.
+pub fn probes(world: &World, state: &State, sight: &Sight, others: &[Ioas]) -> BTreeSet<Probe> {
+    let mut probes = BTreeSet::new();
+    for device in world.devices() {
+        let group = world.group_of(device);
+        let here = state.devices[device.0].presence != Presence::Gone;
+        if here && sight.sees(world.groups[group.0].shape) {
+            let targets = targets(world, state.domain(world, group), sight.control, others);
+            probes.extend(targets.into_iter().map(|(target, lands)| Probe {
+                device,
+                target,
+                lands,
+            }));
+        }
+    }
+    probes
+}
+
+/// Whether a kernel driver has a device whose DMA has to arrive (S2.9).
+pub fn kernel_does_dma(world: &World, state: &State, sight: &Sight) -> bool {
+    let mut groups = world.all_groups();
+    groups.any(|group| {
+        state.kernel_drives(world, group) && sight.sees_kernel(world.groups[group.0].shape)
+    })
+}
+
+fn targets(world: &World, domain: Domain, control: bool, others: &[Ioas]) -> Vec<(Target, bool)> {
+    let mut targets = Vec::new();
+    // DMA that lands where an IOAS has a page was translated, and none does in a default domain.
+    if control && matches!(domain, Domain::Default | Domain::Blocking) {
+        targets.push((Target::Home, domain == Domain::Default));
+    }
+    if domain == Domain::Default {
+        return targets;
+    }
+    for ioas in (0..world.ioases.len()).map(Ioas) {
+        let lands = domain == Domain::Ioas(ioas);
+        if lands || others.contains(&ioas) {
+            targets.push((Target::Page(ioas), lands));
+        }
+    }
+    if domain == Domain::Container {
+        targets.push((Target::Container, true));
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use model::{Driver, Event, Group, Iommu, Pt, Reading, Shape, decide};
+    use rstest::rstest;
+
+    use super::*;
+    use runner::platform::Platform;
+
+    const DEVICE: Device = Device(0);
+    const BIND: Event = Event::Bind(DEVICE, Iommu(0));
+    const ATTACH: Event = Event::Attach(DEVICE, Pt::Ioas(Ioas(0)));
+
+    fn after(world: &World, events: &[Event]) -> State {
+        let rules = Reading::Stage2.rules();
+        events.iter().fold(State::initial(world), |state, event| {
+            decide(&rules, world, &state, *event).expect("a rule").next
+        })
+    }
+
+    fn sight(world: &World, platform: &str) -> Sight {
+        let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-images");
+        Sight::of(world, &Platform::load(&images, platform).expect(platform))
+    }
+
+    /// What the first device is told to write to after these events, and whether it lands.
+    #[rstest]
+    #[case::the_kernels(&[], &[(Target::Home, true)])]
+    #[case::blocked(
+        &[Event::Open(DEVICE), BIND],
+        &[(Target::Home, false), (Target::Page(Ioas(1)), false)]
+    )]
+    #[case::attached(
+        &[Event::Open(DEVICE), BIND, ATTACH],
+        &[(Target::Page(Ioas(0)), true), (Target::Page(Ioas(1)), false)]
+    )]
+    fn a_device_is_looked_at_where_it_tells_something(
+        #[case] events: &[Event],
+        #[case] expected: &[(Target, bool)],
+    ) {
+        let world = World::group(Shape::Functions);
+        let state = after(&world, events);
+        let probes = probes(&world, &state, &sight(&world, "intel"), &[Ioas(1)]);
+        let seen = probes.iter().filter(|probe| probe.device == DEVICE);
+        let seen: Vec<_> = seen.map(|probe| (probe.target, probe.lands)).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[rstest]
+    #[case::of_a_group(Shape::Functions, "intel", true)]
+    #[case::behind_a_bridge(Shape::Bridge, "intel", true)]
+    #[case::behind_a_bridge_without_context(Shape::Bridge, "intel-scalable", false)]
+    fn a_kernel_driver_is_looked_at_where_its_dma_lands(
+        #[case] shape: Shape,
+        #[case] platform: &str,
+        #[case] expected: bool,
+    ) {
+        let world = World::group(shape);
+        let sight = sight(&world, platform);
+        let seen = |state| kernel_does_dma(&world, &state, &sight);
+        assert!(!seen(after(&world, &[])));
+        let taken = after(&world, &[Event::KernelDriver(Group(0))]);
+        assert_eq!(seen(taken), expected);
+    }
+
+    #[test]
+    fn a_device_that_is_the_kernels_does_its_dma() {
+        let world = World::kernel_driver();
+        let sight = sight(&world, "intel");
+        let driven = |driver| after(&world, &[Event::Drive(DEVICE, driver)]);
+        assert!(kernel_does_dma(&world, &driven(Driver::Kernel), &sight));
+        assert!(!kernel_does_dma(&world, &driven(Driver::Vfio), &sight));
+    }
+}

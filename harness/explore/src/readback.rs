@@ -1,0 +1,183 @@
+//! What sysfs says in a state: a second witness beside the calls and DMA.
+
+use std::{collections::BTreeSet, fmt};
+
+use model::{Device, Driver, Group, Presence, Shape, State, World};
+
+use crate::words::Words;
+
+/// One file of sysfs, and what it has to say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Readback {
+    path: String,
+    says: Says,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    /// The file is there, and this is all of it.
+    Text(&'static str),
+    /// The file is there; what it says is made anew each time.
+    Something,
+    /// There is no such file.
+    Nothing,
+}
+
+impl fmt::Display for Readback {
+    /// As a step of a case.
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "read_file: {{path: \"{}\"", self.path)?;
+        match self.says {
+            Says::Text(text) => write!(to, ", text: \"{text}\"}}"),
+            Says::Something => write!(to, "}}"),
+            Says::Nothing => write!(to, ", errno: ENOENT}}"),
+        }
+    }
+}
+
+/// Reads back which devices and groups vfio has, and which devices are enabled: those that a
+/// device_fd has access to (S1.5), and one that a kernel driver has.
+#[must_use]
+pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
+    let words = Words(world);
+    // mtty has neither a group node of its own number nor PCI's files.
+    let is_pci = |group: &Group| world.groups[group.0].shape != Shape::Mdev;
+    let groups = world.all_groups().filter(is_pci);
+    groups
+        .flat_map(|group| {
+            let devices = world.members(group);
+            devices
+                .flat_map(|device| of_device(words, state, device))
+                .chain(of_node(words, state, group))
+                .chain(of_native(words, state, group))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn of_device(words: Words<'_>, state: &State, device: Device) -> Vec<Readback> {
+    let role = words.role(device);
+    let now = &state.devices[device.0];
+    // vfio-pci enables a device for the first that gets access, and disables it after the last;
+    // a kernel driver has it enabled all the time.
+    let enabled = on_off(now.driver == Driver::Kernel || now.bindings().next().is_some());
+    let by_driver = format!("/sys/bus/pci/drivers/vfio-pci/{{{role}}}/enable");
+    let by_bus = format!("/sys/bus/pci/devices/{{{role}}}/enable");
+    let read = |path, says| Readback { path, says };
+    match now.presence {
+        Presence::Gone => vec![read(by_bus, Says::Nothing)],
+        Presence::Here if now.on_vfio() => vec![read(by_driver, enabled)],
+        // A driver that is asked to let go is no longer shown, however long that takes.
+        Presence::Here | Presence::Leaving => {
+            vec![read(by_driver, Says::Nothing), read(by_bus, enabled)]
+        }
+    }
+}
+
+/// A group is one of vfio's while vfio has a device of it (S1.0).
+fn of_node(words: Words<'_>, state: &State, group: Group) -> Option<Readback> {
+    let role = words.group_role(group);
+    let path = format!("/sys/class/vfio/{{{role}}}/dev");
+    let mut members = words
+        .0
+        .members(group)
+        .map(|device| &state.devices[device.0]);
+    let says = match members.any(|device| device.on_vfio()) {
+        true => Says::Something,
+        false => Says::Nothing,
+    };
+    // A device that is plugged in again may get a group of another number.
+    (!words.0.scope.hotplug).then_some(Readback { path, says })
+}
+
+fn of_native(words: Words<'_>, state: &State, group: Group) -> Option<Readback> {
+    let role = words.group_role(group);
+    words.0.groups[group.0].native.then(|| Readback {
+        path: format!("/sys/bus/pci/devices/{{{role}.native}}/enable"),
+        says: on_off(state.groups[group.0].on_kernel_driver),
+    })
+}
+
+const fn on_off(on: bool) -> Says {
+    Says::Text(if on { "1" } else { "0" })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Event, Iommu, Reading, decide};
+    use rstest::rstest;
+
+    use super::*;
+
+    const DEVICE: Device = Device(0);
+    const BIND: Event = Event::Bind(DEVICE, Iommu(0));
+
+    /// What sysfs has to say of a world after these events.
+    fn after(world: &World, events: &[Event]) -> Vec<String> {
+        let rules = Reading::Stage2.rules();
+        let state = events.iter().fold(State::initial(world), |state, event| {
+            decide(&rules, world, &state, *event).expect("a rule").next
+        });
+        let readbacks = readbacks(world, &state);
+        readbacks.iter().map(ToString::to_string).collect()
+    }
+
+    const BY_BUS: &str = "/sys/bus/pci/devices/{group.0}/enable";
+    const BY_DRIVER: &str = "/sys/bus/pci/drivers/vfio-pci/{group.0}/enable";
+
+    #[rstest]
+    #[case::closed(&[], &[(BY_DRIVER, "text: \"0\"")])]
+    #[case::opened(&[Event::Open(DEVICE)], &[(BY_DRIVER, "text: \"0\"")])]
+    #[case::bound(&[Event::Open(DEVICE), BIND], &[(BY_DRIVER, "text: \"1\"")])]
+    #[case::held_by_a_mapping(
+        &[Event::Open(DEVICE), BIND, Event::Mmap(DEVICE), Event::Close(DEVICE)],
+        &[(BY_DRIVER, "text: \"1\"")]
+    )]
+    #[case::leaving(
+        &[Event::Open(DEVICE), BIND, Event::Unplug(DEVICE)],
+        &[(BY_BUS, "text: \"1\""), (BY_DRIVER, "errno: ENOENT")]
+    )]
+    #[case::gone(&[Event::Unplug(DEVICE)], &[(BY_BUS, "errno: ENOENT")])]
+    #[case::back(
+        &[Event::Unplug(DEVICE), Event::Plug(DEVICE)],
+        &[(BY_DRIVER, "text: \"0\"")]
+    )]
+    fn a_device_says_whether_it_is_in_use(#[case] events: &[Event], #[case] says: &[(&str, &str)]) {
+        let step = |(path, says): &(_, _)| format!("read_file: {{path: \"{path}\", {says}}}");
+        let expected: Vec<_> = says.iter().map(step).collect();
+        assert_eq!(after(&World::hotplug(), events), expected);
+    }
+
+    #[test]
+    fn a_group_is_there_with_its_last_device() {
+        let world = World::group(Shape::Functions);
+        let node =
+            |says: &str| format!("read_file: {{path: \"/sys/class/vfio/{{group}}/dev\"{says}}}");
+        let with = after(&world, &[Event::Drive(DEVICE, Driver::None)]);
+        assert!(with.contains(&node("")), "{with:?}");
+        let without = after(
+            &world,
+            &[
+                Event::Drive(DEVICE, Driver::None),
+                Event::Drive(Device(1), Driver::None),
+            ],
+        );
+        assert!(without.contains(&node(", errno: ENOENT")), "{without:?}");
+    }
+
+    #[rstest]
+    #[case::free(&[], "0")]
+    #[case::taken(&[Event::KernelDriver(Group(0))], "1")]
+    fn a_kernel_driver_enables_its_device(#[case] events: &[Event], #[case] text: &str) {
+        let said = after(&World::group(Shape::Functions), events);
+        let expected = format!(
+            "read_file: {{path: \"/sys/bus/pci/devices/{{group.native}}/enable\", text: \"{text}\"}}"
+        );
+        assert!(said.contains(&expected), "{said:?}");
+    }
+
+    #[test]
+    fn an_mdev_has_nothing_to_say() {
+        assert!(after(&World::mdev(), &[]).is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! Makes a walk that diverges short.
+//!
+//! proptest would leave out one move after the other, and give up wherever a later one cannot
+//! be made any more. Here what depends on a move goes with it, so that a device that plays no
+//! part goes with all it does, in one trial.
+
+use crate::course::{Course, Move};
+
+/// The shortest walk found that still fails: parts of it are left out, large ones first; then
+/// half of what races, and at last the race itself.
+///
+/// # Errors
+/// With the first error of `fails`.
+pub fn shrink<E>(
+    begin: &Course,
+    mut moves: Vec<Move>,
+    mut fails: impl FnMut(&[Move]) -> Result<bool, E>,
+) -> Result<Vec<Move>, E> {
+    let mut size = moves.len() / 2;
+    loop {
+        let shorter = first_that_fails(shorter_by(begin, &moves, size), &mut fails)?;
+        let shorter = match shorter {
+            None if size <= 1 => first_that_fails(calmer(begin, &moves), &mut fails)?,
+            shorter => shorter,
+        };
+        match shorter {
+            Some(shorter) => moves = shorter,
+            None if size <= 1 => return Ok(moves),
+            None => size /= 2,
+        }
+    }
+}
+
+fn first_that_fails<E>(
+    candidates: impl Iterator<Item = Vec<Move>>,
+    fails: &mut impl FnMut(&[Move]) -> Result<bool, E>,
+) -> Result<Option<Vec<Move>>, E> {
+    for candidate in candidates.filter(|candidate| !candidate.is_empty()) {
+        if fails(&candidate)? {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// Walks without so many moves in a row, and without what depends on them.
+fn shorter_by(
+    begin: &Course,
+    moves: &[Move],
+    size: usize,
+) -> impl Iterator<Item = Vec<Move>> + use<> {
+    let (begin, moves) = (begin.clone(), moves.to_vec());
+    let size = size.max(1);
+    let parts = (0..moves.len()).step_by(size).rev();
+    parts.map(move |from| {
+        let left_out = from..from + size;
+        let kept = moves.iter().enumerate();
+        let kept = kept.filter(|(at, _)| !left_out.contains(at));
+        playable(&begin, kept.map(|(_, one)| *one))
+    })
+}
+
+/// Walks in which only one of two events is made where they race, or one after the other.
+fn calmer(begin: &Course, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
+    let (begin, moves) = (begin.clone(), moves.to_vec());
+    let races = moves.iter().enumerate().filter_map(|(at, one)| match one {
+        Move::One(_) => None,
+        Move::Race(events) => Some((at, *events)),
+    });
+    let races: Vec<_> = races.collect();
+    races.into_iter().rev().flat_map(move |(at, [one, other])| {
+        let instead = [vec![one], vec![other], vec![one, other], vec![other, one]];
+        let (begin, moves) = (begin.clone(), moves.clone());
+        instead.map(move |instead| {
+            let before = moves[..at].iter().copied();
+            let after = moves[at + 1..].iter().copied();
+            let instead = instead.into_iter().map(Move::One);
+            playable(&begin, before.chain(instead).chain(after))
+        })
+    })
+}
+
+/// What of the moves can be made, one after the other.
+fn playable(begin: &Course, moves: impl Iterator<Item = Move>) -> Vec<Move> {
+    let mut course = begin.clone();
+    let mut played = Vec::new();
+    for one in moves {
+        if let Some((_, next)) = course.play(one) {
+            course = next;
+            played.push(one);
+        }
+    }
+    played
+}

@@ -1,0 +1,139 @@
+//! The model's own honesty: for each rule that is made wrong, a walk diverges.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
+mod common;
+
+use common::{intel, lab};
+use explore::{Plan, scripts, take_records, write};
+use model::{Answer, Event, Reading, Rule, Shape, World, decide};
+use runner::{
+    run::{Cancel, run},
+    verdict::Verdict,
+};
+
+/// How a rule is made wrong.
+enum Wrong {
+    /// It is forgotten.
+    Missing,
+    /// It answers something else.
+    Answers(Answer),
+    /// A success changes nothing.
+    Idle,
+    /// A success does what another rule's does.
+    Does(fn(&World, &mut model::State, Event)),
+}
+
+use Wrong::{Answers, Does, Idle, Missing};
+
+/// Neither a call nor DMA tells at once that a device has no driver any more.
+const ONLY_SYSFS_TELLS: &str = "driver leaves";
+
+fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
+    // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
+    let calm = |mut world: World| {
+        world.scope.drivers = false;
+        world
+    };
+    let group = || calm(World::group(Shape::Functions));
+    let path = || calm(World::group_path(Shape::Functions));
+    vec![
+        ("bind: another iommu_fd has the group", group(), Missing),
+        ("bind: not viable", group(), Missing),
+        ("bind: bound", group(), Answers(Answer::Errno("EBUSY"))),
+        (
+            "attach: a second IOAS",
+            group(),
+            Answers(Answer::Errno("EBUSY")),
+        ),
+        ("kernel driver: the group is owned", group(), Missing),
+        ("detach", group(), Idle),
+        (
+            "close: mapped",
+            group(),
+            Does(|_, next, event| {
+                if let Event::Close(device) = event {
+                    next.devices[device.0].file = None; // as if the mapping went with the file
+                }
+            }),
+        ),
+        ("attach", group(), Idle),
+        (
+            "bind: the group is open",
+            path(),
+            Answers(Answer::Errno("EPERM")),
+        ),
+        ("unset container: a device is open", path(), Missing),
+        ("set IOMMU", path(), Idle),
+        (ONLY_SYSFS_TELLS, World::group(Shape::Functions), Idle),
+        ("destroy: in use", World::mdev(), Missing),
+        ("attach: a second page table", World::page_tables(), Missing),
+        (
+            "destroy: an IOAS that has an HWPT",
+            World::page_table_lifetime(),
+            Missing,
+        ),
+    ]
+}
+
+fn with_wrong(name: &str, wrong: &Wrong) -> Vec<Rule> {
+    let mut rules = Reading::Stage2.rules();
+    let at = rules.iter().position(|rule| rule.name == name).expect(name);
+    match wrong {
+        Missing => drop(rules.remove(at)),
+        Answers(answer) => rules[at].answer = *answer,
+        Idle => rules[at].then = |_, _, _| {},
+        Does(then) => rules[at].then = *then,
+    }
+    rules
+}
+
+/// Keeps one walk that takes a transition which the right rules decide otherwise.
+fn keep_telling_walk(plan: &mut Plan) {
+    let right = Reading::Stage2.rules();
+    let differs = |edge: &usize| {
+        let edge = &plan.graph.edges[*edge];
+        let before = &plan.graph.states[edge.from];
+        let outcome = decide(&right, &plan.world, before, edge.event).unwrap();
+        outcome.rule.answer != edge.rule.answer || outcome.next != plan.graph.states[edge.to]
+    };
+    let telling = plan.walks.iter().position(|walk| walk.iter().any(differs));
+    plan.walks = vec![plan.walks.swap_remove(telling.unwrap())];
+}
+
+#[test]
+fn each_wrong_rule_is_found() {
+    let wrong = wrong_rules();
+    let mut plans: Vec<_> = wrong
+        .iter()
+        .map(|(name, world, wrong)| {
+            let mut plan = Plan::new(world.clone(), &with_wrong(name, wrong)).expect(name);
+            keep_telling_walk(&mut plan);
+            plan
+        })
+        .collect();
+    let from = vec![0; plans.len()];
+    let mut walked = scripts(&mut plans, &from, &intel());
+    let cases = tempfile::tempdir().unwrap();
+    write(&walked, cases.path()).unwrap();
+    let record = tempfile::tempdir().unwrap();
+    let lab = lab(cases.path(), record.path());
+    let all: Vec<_> = lab.corpus.cases.iter().collect();
+    let summary = run(&lab, &all, 1, &mut [], &Cancel::default()).unwrap();
+    take_records(&mut walked, &summary.cases);
+    for (number, (name, ..)) in wrong.iter().enumerate() {
+        let records = walked.iter().filter(|one| one.plan == number);
+        let mut records = records.map(|one| one.record.as_ref().unwrap());
+        let found = records.find(|one| one.verdict == Verdict::Fail);
+        let found = found.unwrap_or_else(|| panic!("no walk diverges although `{name}` is wrong"));
+        if *name == ONLY_SYSFS_TELLS {
+            let reason = found.reason.as_ref().unwrap();
+            assert!(reason.contains("read /sys/bus/pci/drivers"), "{reason}");
+        }
+    }
+}

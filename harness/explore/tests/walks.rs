@@ -1,0 +1,190 @@
+//! Random walks: the same seed draws the same one, and a divergence is made short.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test panics to fail"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{intel, lab};
+use explore::{
+    Course, Divergence, Ended, Hand, Move, Script, Sight, Tester, WalkError, Walker, course,
+};
+use model::{Reading, Rule, World};
+use runner::{
+    lab::Lab,
+    record::Record,
+    run::{Cancel, run},
+    verdict::Verdict,
+};
+
+/// Fails each script in which something is said.
+struct Fake(fn(&str) -> bool);
+
+impl Tester for Fake {
+    fn test(&mut self, script: &Script) -> Result<Record, WalkError> {
+        let verdict = if (self.0)(&script.text) {
+            Verdict::Fail
+        } else {
+            Verdict::Pass
+        };
+        Ok(Record {
+            id: "walk".to_owned(),
+            former_ids: Vec::new(),
+            platform: "none".to_owned(),
+            verdict,
+            summary: String::new(),
+            clauses: Vec::new(),
+            ms: 0,
+            reason: None,
+            findings: Vec::new(),
+            conforms_to_plan: false,
+            failed_step: None,
+            kmsg: Vec::new(),
+            transcript: String::new(),
+        })
+    }
+}
+
+fn walker(world: World, rules: Vec<Rule>) -> Walker {
+    let sight = Sight::of(&world, &intel());
+    Walker {
+        begin: Course::begin(world, rules),
+        sight,
+        seed: 7,
+        length: 60,
+    }
+}
+
+fn large() -> Walker {
+    walker(World::large(), Reading::Stage2.rules())
+}
+
+fn drawn(number: u64) -> Vec<Move> {
+    match large().walk(number, &mut Fake(|_| false)).unwrap() {
+        Ended::Conforms(moves) => moves,
+        Ended::Diverges(divergence) => panic!("{divergence}"),
+    }
+}
+
+#[test]
+fn a_seed_and_a_number_draw_one_walk() {
+    let walk = drawn(3);
+    assert_eq!(walk.len(), 60);
+    assert_eq!(walk, drawn(3));
+    assert_ne!(walk, drawn(4));
+    let races = walk.iter().filter(|it| matches!(it, Move::Race(_)));
+    assert_ne!(races.count(), 0);
+}
+
+/// The first walk that a kernel fails.
+fn first_divergence(walker: &Walker, tester: &mut dyn Tester) -> Divergence {
+    for number in 0..100 {
+        if let Ended::Diverges(divergence) = walker.walk(number, tester).unwrap() {
+            return *divergence;
+        }
+    }
+    panic!("none of a hundred walks diverges");
+}
+
+#[test]
+fn a_divergence_keeps_only_what_it_needs() {
+    let attached = |text: &str| text.contains("ATTACH_IOMMUFD_PT: {on: dev2, pt_id: $ioas1}\n");
+    let found = first_divergence(&large(), &mut Fake(attached));
+    let moves: Vec<_> = found.moves.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        moves,
+        ["open dev2", "bind dev2 to iommu0", "attach dev2 to ioas1"]
+    );
+}
+
+#[test]
+fn a_race_is_taken_apart_where_it_does_not_matter() {
+    let races = |text: &str| text.contains("together:");
+    let found = first_divergence(&large(), &mut Fake(races));
+    assert!(matches!(found.moves[..], [Move::Race(_)]), "{found}");
+    let opened = |text: &str| text.contains("open: {dev3: {at: mdev.0}}\n");
+    let found = first_divergence(&large(), &mut Fake(opened));
+    assert!(matches!(found.moves[..], [Move::One(_)]), "{found}");
+}
+
+#[test]
+fn a_race_is_a_step_of_the_case_language() {
+    let walker = large();
+    let begin = &walker.begin;
+    let moves = (0..50)
+        .flat_map(drawn)
+        .find(|it| matches!(it, Move::Race(_)) && begin.play(*it).is_some());
+    let script = course(
+        begin,
+        &[moves.expect("a race at the beginning of a walk")],
+        &walker.sight,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("walk.yaml"), &script.text).unwrap();
+    let corpus = runner::lab::load_corpus(folder.path()).unwrap();
+    assert_eq!(corpus.cases[0].steps.len(), script.transition_of.len());
+}
+
+/// A lab without a corpus, as walks need it.
+fn walking_lab(walker: &Walker, cases: &Path, record: &Path) -> Lab {
+    let script = course(&walker.begin, &[], &walker.sight);
+    std::fs::write(cases.join("walk.yaml"), script.text).unwrap();
+    lab(cases, record).with_processors(2)
+}
+
+/// On a real kernel, with two processors for what races.
+#[test]
+fn the_kernel_takes_walks_as_the_model_says() {
+    let walker = large();
+    let (cases, record) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = walking_lab(&walker, cases.path(), record.path());
+    let cancel = Cancel::default();
+    let mut hand = Hand::new(&own, &cancel).unwrap();
+    for number in 0..4 {
+        if let Ended::Diverges(divergence) = walker.walk(number, &mut hand).unwrap() {
+            panic!("walk {number}: {divergence}");
+        }
+    }
+}
+
+/// On a real kernel: a rule that is made wrong is found, and what is left of the walk fails as
+/// a case of its own.
+#[test]
+fn a_wrong_rule_is_found_and_written_as_a_case() {
+    let mut rules = Reading::Stage2.rules();
+    rules.retain(|rule| rule.name != "destroy: in use");
+    let walker = walker(World::mdev(), rules);
+    let (cases, record) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = walking_lab(&walker, cases.path(), record.path());
+    let cancel = Cancel::default();
+    let found = first_divergence(&walker, &mut Hand::new(&own, &cancel).unwrap());
+    let moves: Vec<_> = found.moves.iter().map(ToString::to_string).collect();
+    let [open, bind, attach, destroy] = &moves[..] else {
+        panic!("{found}");
+    };
+    assert_eq!(open, "open dev0");
+    assert!(bind.starts_with("bind dev0 to iommu"), "{found}");
+    let ioas = attach.strip_prefix("attach dev0 to ").expect(attach);
+    assert_eq!(*destroy, format!("destroy {ioas}"));
+    let reason = found.record.reason.unwrap();
+    assert!(
+        reason.contains("expected: success\n  observed: EBUSY"),
+        "{reason}"
+    );
+
+    rerun(&found.script, cases.path(), record.path());
+}
+
+fn rerun(script: &Script, cases: &Path, record: &Path) {
+    std::fs::write(cases.join("walk.yaml"), &script.text).unwrap();
+    let own = lab(cases, record);
+    let all: Vec<_> = own.corpus.cases.iter().collect();
+    let summary = run(&own, &all, 1, &mut [], &Cancel::default()).unwrap();
+    assert_eq!(summary.cases[0].verdict, Verdict::Fail);
+}

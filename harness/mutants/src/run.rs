@@ -1,0 +1,432 @@
+//! Runs the corpus on mutants, from options to an exit code.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use case::{Case, Corpus};
+use runner::{
+    exit::Exit,
+    lab::{Lab, LabError, load_corpus},
+    options::{GuestOptions, MachineOptions, cases_folder, root},
+    record::{RunDir, timestamp},
+    select::{BadFilter, Selection},
+    snapshot::Mode,
+};
+use vm_images::{ImageError, Source, Terminal, Workshop};
+
+use crate::{
+    changed::{self, DiffError, Touched},
+    fate::Fate,
+    forge::{Forge, ForgeError},
+    interrupt::Interrupt,
+    list::{self, Entry, ListError, Misfit},
+    mechanical,
+    mutant::Mutant,
+    options::{Changed, Options},
+    order,
+    report::{Judged, Report},
+    together,
+    trial::{self, Trial, TrialError},
+};
+
+/// Why a run did not come to a summary.
+#[derive(Debug, thiserror::Error)]
+pub enum MutantsError {
+    /// A mistake in the list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A mutant that does not fit the source.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// A mistake in the selection of cases.
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
+    /// No lab.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// No kernel.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The kernel with a mutant cannot be made.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// The patch cannot be read.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A mutant has no result.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// A ready image has no source.
+    #[error(
+        "mutants are changes of the kernel's source, which a ready image does not have; give its \
+         source tree (--linux TREE), or a series (--release SERIES)"
+    )]
+    ReadyImage,
+    /// A mistake in the list that only the compiler sees.
+    #[error("the kernel with all mutants does not build without a warning: {0}; correct the list")]
+    Warning(String),
+    /// The disk, or standard output.
+    #[error("writing the record of the run, or standard output: {0}")]
+    Io(#[from] io::Error),
+    /// No handler for signals.
+    #[error("catching Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+impl MutantsError {
+    /// How the command ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Trial(TrialError::Interrupted) => Exit::Interrupted,
+            Self::List(_)
+            | Self::Misfit(_)
+            | Self::Filter(_)
+            | Self::Diff(_)
+            | Self::ReadyImage
+            | Self::Warning(_) => Exit::Usage,
+            Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
+            _ => Exit::NoMachine,
+        }
+    }
+}
+
+/// Runs the cases on each mutant, and prints and records what became of it.
+///
+/// # Errors
+/// When there is no kernel or no machine, or in the list is a mistake.
+pub fn run(options: &Options) -> Result<Exit, MutantsError> {
+    let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
+    let selection = Selection::new(&options.cases, &[])?;
+    let entries = entries(&corpus)?;
+    let meant = |entry: &Entry| entry.is_meant(&options.filters);
+    if options.changed.is_none() && !entries.iter().any(meant) {
+        return Ok(nothing(&entries));
+    }
+    // Before minutes of building: a revision may be mistyped.
+    let touched = touched(options)?;
+    if let (Some([]), Some(changed)) = (touched.as_deref(), &options.changed) {
+        return Ok(untouched(&changed.revision));
+    }
+    let interrupt = Interrupt::install()?;
+    let forge = forge(options)?;
+    let pool = Pool::of(options, &entries, touched.as_deref(), &forge)?;
+    if pool.chosen.is_empty() {
+        return Ok(nothing(&entries));
+    }
+    let cases: Vec<Case> = corpus
+        .cases
+        .iter()
+        .filter(|case| selection.takes(case))
+        .cloned()
+        .collect();
+    let session = Session::open(options, &interrupt, forge, corpus, cases)?;
+    session.run(&pool)
+}
+
+fn entries(corpus: &Corpus) -> Result<Vec<Entry>, MutantsError> {
+    let clauses: Vec<_> = corpus
+        .clauses
+        .iter()
+        .map(|clause| clause.id.clone())
+        .collect();
+    let path = root().join("vm-images").join("mutants.yaml");
+    Ok(list::read(&path, &clauses, io::stderr().is_terminal())?)
+}
+
+/// Prints the mutants that the filters select.
+///
+/// # Errors
+/// When there is a mistake in the list.
+pub fn print_list(filters: &[String]) -> Result<Exit, MutantsError> {
+    let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
+    let entries = entries(&corpus)?;
+    let mut out = io::stdout().lock();
+    let mut shown = 0;
+    for entry in entries.iter().filter(|entry| entry.is_meant(filters)) {
+        writeln!(out, "{:<28} {:<18} {}", entry.id, entry.area, entry.rule)?;
+        shown += 1;
+    }
+    Ok(if shown == 0 {
+        nothing(&entries)
+    } else {
+        Exit::Ok
+    })
+}
+
+fn nothing(entries: &[Entry]) -> Exit {
+    eprintln!(
+        "no mutant is selected; `--list` shows all {}",
+        entries.len()
+    );
+    Exit::Nothing
+}
+
+/// The functions that differ, where `--changed` asks for them.
+fn touched(options: &Options) -> Result<Option<Vec<Touched>>, MutantsError> {
+    let touched = |it: &Changed| changed::touched(&it.tree, &it.revision);
+    Ok(options.changed.as_ref().map(touched).transpose()?)
+}
+
+fn untouched(revision: &str) -> Exit {
+    let places = changed::UNDER_TEST.join(" and ");
+    eprintln!("no function below {places} differs from {revision}: there is nothing to mutate");
+    Exit::Nothing
+}
+
+fn forge(options: &Options) -> Result<Forge, MutantsError> {
+    let progress = Terminal::new();
+    let workshop = match options.machine.guest.source() {
+        Source::Tree(tree) => Workshop::of_tree(&tree, &progress)?,
+        Source::Release(series) => Workshop::of_release(series.as_deref(), &progress)?,
+        Source::Image { .. } => return Err(MutantsError::ReadyImage),
+    };
+    Ok(Forge::open(workshop, &progress)?)
+}
+
+/// Mutants of the tree, and which of them the run is about.
+struct Pool {
+    all: Vec<Mutant>,
+    chosen: Vec<usize>,
+}
+
+impl Pool {
+    /// Those of the list that are meant and, with `--changed`, those that are made. A kernel of
+    /// all of them has those that are not meant, too, so that it serves the next run.
+    fn of(
+        options: &Options,
+        entries: &[Entry],
+        touched: Option<&[Touched]>,
+        forge: &Forge,
+    ) -> Result<Self, MutantsError> {
+        let tree = forge.tree();
+        let mut pool = Self {
+            all: Vec::new(),
+            chosen: Vec::new(),
+        };
+        for entry in entries {
+            let meant = entry.is_meant(&options.filters) && lies_in(entry, touched);
+            if !meant && !options.together {
+                continue;
+            }
+            match entry.in_tree(&tree) {
+                Ok(mutant) => pool.add(mutant, meant),
+                // A patch may change what the list was written for.
+                Err(misfit) if options.keep_going || touched.is_some() => eprintln!("{misfit}"),
+                Err(misfit) => return Err(misfit.into()),
+            }
+        }
+        let most = options.changed.as_ref().map_or(0, |it| it.per_function);
+        for place in touched.unwrap_or_default() {
+            let made = mechanical::mutants(&tree, place, most)?;
+            let (function, file) = (&place.function, &place.file);
+            println!("{function} in {file}: {} simple mutants", made.len());
+            made.into_iter().for_each(|mutant| pool.add(mutant, true));
+        }
+        Ok(pool)
+    }
+
+    fn add(&mut self, mutant: Mutant, meant: bool) {
+        if meant {
+            self.chosen.push(self.all.len());
+        }
+        self.all.push(mutant);
+    }
+
+    /// The mutants that the run is about, each with its number.
+    fn chosen(&self) -> impl Iterator<Item = (usize, &Mutant)> {
+        self.chosen
+            .iter()
+            .filter_map(|index| Some((index + 1, self.all.get(*index)?)))
+    }
+}
+
+/// Whether it lies in one of the places. Without places it does.
+fn lies_in(entry: &Entry, places: Option<&[Touched]>) -> bool {
+    let same = |place: &Touched| place.file == entry.file && place.function == entry.function;
+    places.is_none_or(|places| places.iter().any(same))
+}
+
+/// A run of mutants: the tree, the machine, and what is known so far.
+struct Session<'a> {
+    options: &'a Options,
+    interrupt: &'a Interrupt,
+    forge: Forge,
+    plain: Lab,
+    cases: Vec<Case>,
+    /// Who killed what in earlier runs.
+    killers: BTreeMap<String, Vec<String>>,
+    dir: RunDir,
+    report: Report,
+}
+
+impl<'a> Session<'a> {
+    fn open(
+        options: &'a Options,
+        interrupt: &'a Interrupt,
+        forge: Forge,
+        corpus: Corpus,
+        cases: Vec<Case>,
+    ) -> Result<Self, MutantsError> {
+        let started = timestamp();
+        let runs = root().join("results").join("runs");
+        let dir = RunDir::create(&runs, options.machine.record.as_deref(), &started)?;
+        let guest = GuestOptions {
+            kernel: Some(forge.plain().to_owned()),
+            append: options.machine.guest.append.clone(),
+            qemu: options.machine.guest.qemu.clone(),
+            ..GuestOptions::default()
+        };
+        let machine = MachineOptions {
+            guest,
+            record: Some(dir.path.join("plain")),
+            ..options.machine.clone()
+        };
+        let plain = Lab::open(&machine, corpus, Mode::Check, &Terminal::new())?;
+        let report = Report {
+            started,
+            kernel: plain.image.release.clone(),
+            platform: machine.platform.clone(),
+            accel: plain.facts(machine.jobs()).accelerator(),
+            cases: cases.len(),
+            ..Report::default()
+        };
+        Ok(Self {
+            killers: read_killers(&forge.memory("killers.json")),
+            options,
+            interrupt,
+            forge,
+            plain,
+            cases,
+            dir,
+            report,
+        })
+    }
+
+    fn run(mut self, pool: &Pool) -> Result<Exit, MutantsError> {
+        println!(
+            "{} mutants of Linux {}, {} cases, platform {}\naccelerator: {}",
+            pool.chosen.len(),
+            self.report.kernel,
+            self.cases.len(),
+            self.report.platform,
+            self.report.accel
+        );
+        let ended = self.judge_all(pool);
+        self.report.interrupted = self.interrupt.is_asked();
+        println!("{}", self.report.summary());
+        println!("{}", self.dir.path.join("mutants.json").display());
+        self.save()?;
+        ended?;
+        Ok(if self.report.as_expected() {
+            Exit::Ok
+        } else {
+            Exit::Failed
+        })
+    }
+
+    fn judge_all(&mut self, pool: &Pool) -> Result<(), MutantsError> {
+        let plain = self
+            .plain
+            .with_kernel(self.forge.plain(), "", &self.dir.path.join("plain"))?;
+        let jobs = self.options.machine.jobs();
+        let mut trial = Trial::new(&plain, jobs, self.options.until.kills(), self.interrupt);
+        let all = match self.options.together {
+            true => Some(self.make_all(&pool.all)?),
+            false => None,
+        };
+        for (done, (number, mutant)) in pool.chosen().enumerate() {
+            let start = Instant::now();
+            let fate = match &all {
+                Some(kernel) => {
+                    let append = format!("{}={number}", together::PARAMETER);
+                    self.try_kernel(&mut trial, mutant, kernel, &append)?
+                }
+                None => self.judge(&mut trial, mutant)?,
+            };
+            // One that was made from the look of a line is no mistake in the list.
+            let unfit = matches!(fate, Fate::Unfit { .. }) && mutant.area != mechanical::AREA;
+            let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
+            println!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
+            self.report.mutants.push(judged);
+            self.report.failing = trial.failing().iter().cloned().collect();
+            self.save()?;
+            if unfit && !self.options.keep_going {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_all(&self, mutants: &[Mutant]) -> Result<PathBuf, MutantsError> {
+        let made = self.forge.together(mutants, &Terminal::new());
+        let made = made.map_err(|error| self.or_interrupted(error))?;
+        match made.warnings.into_iter().next() {
+            Some(warning) if !self.options.keep_going => Err(MutantsError::Warning(warning)),
+            _ => Ok(made.kernel),
+        }
+    }
+
+    /// Builds the mutant and runs the corpus on it.
+    fn judge(&self, trial: &mut Trial<'_>, mutant: &Mutant) -> Result<Fate, MutantsError> {
+        match self.forge.one(mutant, &Terminal::new()) {
+            Ok(Ok(kernel)) => self.try_kernel(trial, mutant, &kernel, ""),
+            Ok(Err(why)) => Ok(Fate::Unfit { why }),
+            Err(ForgeError::Image(error @ ImageError::BuildFailed { .. }))
+                if !self.interrupt.is_asked() =>
+            {
+                Ok(Fate::Unfit {
+                    why: error.to_string(),
+                })
+            }
+            Err(error) => Err(self.or_interrupted(error)),
+        }
+    }
+
+    fn try_kernel(
+        &self,
+        trial: &mut Trial<'_>,
+        mutant: &Mutant,
+        kernel: &Path,
+        append: &str,
+    ) -> Result<Fate, MutantsError> {
+        let mut cases: Vec<&Case> = self.cases.iter().collect();
+        let before = self.killers.get(&mutant.id);
+        order::sort(&mut cases, mutant, before.map_or(&[], Vec::as_slice));
+        cases.truncate(self.options.likely.unwrap_or(usize::MAX));
+        let folder = trial::folder(&self.dir.path, &mutant.id);
+        Ok(trial.fate(kernel, append, &folder, &cases)?)
+    }
+
+    /// A build that Ctrl-C ended did not fail.
+    fn or_interrupted(&self, error: ForgeError) -> MutantsError {
+        if self.interrupt.is_asked() {
+            TrialError::Interrupted.into()
+        } else {
+            error.into()
+        }
+    }
+
+    /// Writes the record, and remembers the killers.
+    fn save(&mut self) -> Result<(), MutantsError> {
+        let text = serde_json::to_string_pretty(&self.report).unwrap_or_default();
+        self.dir.write("mutants.json", &text)?;
+        for (mutant, cases) in self.report.killers() {
+            let cases = cases.into_iter().map(str::to_owned).collect();
+            self.killers.insert(mutant.to_owned(), cases);
+        }
+        let memory = serde_json::to_string(&self.killers).unwrap_or_default();
+        fs::write(self.forge.memory("killers.json"), memory)?;
+        Ok(())
+    }
+}
+
+/// It only decides the order, so that a file that cannot be read is none.
+fn read_killers(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}

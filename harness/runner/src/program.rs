@@ -1,0 +1,63 @@
+//! Cases as C programs: which platform a program is for.
+
+use std::collections::BTreeSet;
+
+use case::{Case, Clause};
+use export::{ExportError, Program};
+
+use crate::{
+    offer,
+    options::root,
+    platform::{self, Platform, PlatformError},
+};
+
+/// The platforms that a program may be for, the most usual first.
+#[derive(Debug)]
+pub struct Platforms(Vec<Platform>);
+
+/// The platform of a program unless the case needs another one.
+const USUAL: &str = "intel";
+
+impl Platforms {
+    /// The platform of that name, or all platforms.
+    ///
+    /// # Errors
+    /// When no platform has that name.
+    pub fn load(name: Option<&str>) -> Result<Self, PlatformError> {
+        let folder = root().join("vm-images");
+        let names = match name {
+            Some(name) => vec![name.to_owned()],
+            None => {
+                let mut names = platform::names(&folder);
+                names.sort_by_key(|name| name != USUAL);
+                names
+            }
+        };
+        let platforms = names.iter().map(|name| Platform::load(&folder, name));
+        platforms.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The program of a case, for the first platform that can run it.
+    ///
+    /// # Errors
+    /// When no platform can run it: with what is missing on the first one.
+    pub fn program(&self, case: &Case, clauses: &[Clause]) -> Result<Program, ExportError> {
+        let needed = case.needs.config().iter().map(String::as_str);
+        // Steps of the mock need this option although the case does not name it.
+        let options: BTreeSet<_> = needed.chain(["CONFIG_IOMMUFD_TEST"]).collect();
+        let mut first = None;
+        for platform in &self.0 {
+            let offer = offer::imagined(platform, options.iter().copied());
+            match export::program(case, &offer, clauses) {
+                Err(error @ ExportError::Need { .. }) => {
+                    first.get_or_insert(error);
+                }
+                done => return done,
+            }
+        }
+        Err(first.unwrap_or_else(|| ExportError::Need {
+            case: case.id.clone(),
+            need: "a platform".to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,242 @@
+//! `cargo xtask coverage`: kernel code coverage of a run.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use coverage::{Coverage, Diff, Lcov, LcovError, Reasons, ReasonsError, SavedError};
+use runner::{
+    counters::{COUNTERS, KeepCounters},
+    exit::Exit,
+    kselftest,
+    options::{MachineOptions, root},
+    record::timestamp,
+};
+
+use crate::{
+    run_conformance::{self, RunError},
+    run_options::RunOptions,
+    suite::{SuiteError, SuiteOptions},
+};
+
+/// Options of `coverage`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CoverageOptions {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunOptions,
+
+    /// Also write HTML pages that show the source with counts.
+    #[arg(long, value_name = "DIR")]
+    pub html: Option<PathBuf>,
+
+    /// Also write the tracefile for lcov's tools to this file.
+    #[arg(long, value_name = "FILE")]
+    pub lcov: Option<PathBuf>,
+
+    /// Print the coverage of an earlier run (a folder in results/runs) again. Nothing is run.
+    #[arg(long, value_name = "RUN", conflicts_with = "diff")]
+    pub from: Option<PathBuf>,
+
+    /// Its coverage is printed beside that of the cases.
+    #[command(flatten)]
+    pub suite: SuiteOptions,
+
+    /// Print what run B reached and run A did not, and the reverse. Nothing is run.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "suite")]
+    pub diff: Vec<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask coverage                          the whole corpus
+  cargo xtask coverage iommufd vfio-device      two folders of it
+  cargo xtask coverage --html pages             source with counts, for a browser
+  cargo xtask coverage --linux ~/linux          a kernel tree with your patch
+  cargo xtask coverage --from results/runs/latest
+  cargo xtask coverage --suite kselftest ~/linux
+  cargo xtask coverage --diff results/runs/A results/runs/B
+
+The first run builds a kernel with clang; `scripts/bootstrap --coverage` installs clang and lcov.
+results/unreachable.yaml lists the error returns that no case can reach, each with its reason.
+The exit codes are those of run-conformance. The exit code is also 1 if an entry of that list
+matches no error return, or one that was reached.";
+
+/// File of a run's folder: the tracefile.
+const TRACEFILE: &str = "coverage.info";
+
+/// Why there is no coverage.
+#[derive(Debug, thiserror::Error)]
+enum CoverageError {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Lcov(#[from] LcovError),
+    #[error(transparent)]
+    Reasons(#[from] ReasonsError),
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+    #[error("{}: {error}", path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error(
+        "coverage of a ready kernel image cannot be read without the notes of its build; give its \
+         source tree (--linux TREE), or let run-conformance --gcov DIR keep the counters"
+    )]
+    ReadyImage,
+}
+
+impl CoverageError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Run(error) => error.exit(),
+            Self::Suite(error) => error.exit(),
+            Self::Reasons(_) | Self::Saved(SavedError::Malformed { .. }) | Self::ReadyImage => {
+                Exit::Usage
+            }
+            Self::Lcov(_) | Self::Saved(SavedError::Io { .. }) | Self::Io { .. } => Exit::NoMachine,
+        }
+    }
+}
+
+/// Runs the command, and prints an error to standard error.
+pub fn main(options: &CoverageOptions) -> ExitCode {
+    let exit = go(options).unwrap_or_else(|error| {
+        match &error {
+            CoverageError::Run(error) => eprintln!("{}", run_conformance::complaint(error)),
+            _ => eprintln!("error: {error}"),
+        }
+        error.exit()
+    });
+    exit.code(options.run.bisect)
+}
+
+fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
+    if let [first, second] = options.diff.as_slice() {
+        print!(
+            "{}",
+            Diff::new(&Coverage::load(first)?, &Coverage::load(second)?)
+        );
+        return Ok(Exit::Ok);
+    }
+    let run = &options.run;
+    if run.list || run.check || run.print_qemu {
+        return Ok(run_conformance::go(run, KeepCounters::InRecord)?.0);
+    }
+    if run.machine.guest.kernel.is_some() {
+        return Err(CoverageError::ReadyImage);
+    }
+    let suite = options.suite.kselftest()?;
+    let lcov = Lcov::find()?;
+    let reasons = reasons()?;
+    let (ran, folder) = match &options.from {
+        Some(folder) => (Exit::Ok, folder.clone()),
+        None => match run_conformance::go(run, KeepCounters::InRecord)? {
+            (exit @ Exit::Interrupted, _) | (exit, None) => return Ok(exit),
+            (exit, Some(folder)) => (exit, folder),
+        },
+    };
+    let coverage = measure(options, &lcov, &folder)?;
+    let told = tell(&coverage, &reasons, &folder)?;
+    if let Some(tree) = suite {
+        let theirs = run_suite(&run.machine, tree, &lcov)?;
+        let table = coverage.beside("corpus", &theirs, "kselftest");
+        write(&folder.join("beside-kselftest.txt"), &table)?;
+        println!("\n{table}");
+    }
+    Ok(if ran == Exit::Ok { told } else { ran })
+}
+
+/// Reads the counters of a run, and writes its coverage in each form that is asked for.
+fn measure(
+    options: &CoverageOptions,
+    lcov: &Lcov,
+    folder: &Path,
+) -> Result<Coverage, CoverageError> {
+    let gcov = options.run.gcov.clone();
+    let counters = gcov.unwrap_or_else(|| folder.join(COUNTERS));
+    let info = folder.join(TRACEFILE);
+    let coverage = Coverage::of_trace(&lcov.capture(&counters, &info)?, &counters)?;
+    coverage.save(folder)?;
+    export(options, lcov, &info, &counters)?;
+    Ok(coverage)
+}
+
+/// Runs the kernel's own tests on the same kernel, in a run of their own.
+fn run_suite(
+    machine: &MachineOptions,
+    tree: &Path,
+    lcov: &Lcov,
+) -> Result<Coverage, CoverageError> {
+    let name = format!("{}-kselftest", timestamp());
+    let folder = root().join("results").join("runs").join(name);
+    let machine = MachineOptions {
+        counters: KeepCounters::InRecord,
+        record: Some(folder.clone()),
+        ..machine.clone()
+    };
+    kselftest::build_and_run(&machine, tree).map_err(SuiteError::from)?;
+    let counters = folder.join(COUNTERS);
+    let trace = lcov.capture(&counters, &folder.join(TRACEFILE))?;
+    let coverage = Coverage::of_trace(&trace, &counters)?;
+    coverage.save(&folder)?;
+    Ok(coverage)
+}
+
+/// Prints, and keeps what it prints in the run's folder.
+fn tell(coverage: &Coverage, reasons: &Reasons, folder: &Path) -> Result<Exit, CoverageError> {
+    let sorted = reasons.sort(coverage);
+    let text = format!("\n{}\n{sorted}", coverage.table());
+    write(&folder.join("coverage.txt"), &text)?;
+    write(&folder.join("coverage-gaps.txt"), &coverage.gaps())?;
+    print!("{text}");
+    println!("record: {}", folder.display());
+    Ok(if sorted.stale.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
+}
+
+fn export(
+    options: &CoverageOptions,
+    lcov: &Lcov,
+    info: &Path,
+    counters: &Path,
+) -> Result<(), CoverageError> {
+    if let Some(to) = &options.lcov {
+        let copied = fs::copy(info, to);
+        copied.map_err(|error| CoverageError::Io {
+            path: to.clone(),
+            error,
+        })?;
+    }
+    if let Some(to) = &options.html {
+        lcov.html(info, counters, to)?;
+    }
+    Ok(())
+}
+
+fn reasons() -> Result<Reasons, CoverageError> {
+    let path = root().join("results").join("unreachable.yaml");
+    Ok(Reasons::read(&read(&path)?)?)
+}
+
+fn read(path: &Path) -> Result<String, CoverageError> {
+    fs::read_to_string(path).map_err(|error| CoverageError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CoverageError> {
+    fs::write(path, text).map_err(|error| CoverageError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}

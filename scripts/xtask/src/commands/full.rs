@@ -1,0 +1,118 @@
+//! `cargo xtask full`: proofs that take too long for each change.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use full::{
+    kvm,
+    options::{Extent, KvmOptions},
+};
+use runner::options::GuestOptions;
+
+/// Options of `full`.
+#[derive(Debug, Clone, Args)]
+pub struct FullOptions {
+    /// What to prove. Default: `kvm --all`.
+    #[command(subcommand)]
+    pub part: Option<Part>,
+}
+
+/// Parts of `full`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Part {
+    /// Run the suite on an emulated host with KVM, and compare the results with those of TCG.
+    Kvm(Box<KvmArguments>),
+}
+
+/// Options of `full kvm`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct KvmArguments {
+    /// Cases to run on each platform instead of the smoke set, as run-conformance takes them.
+    #[arg(value_name = "CASE", conflicts_with_all = ["all", "brief"])]
+    pub cases: Vec<String>,
+
+    /// Run only bind and DMA on `intel`: what a change has to pass.
+    #[arg(long, conflicts_with = "all")]
+    pub brief: bool,
+
+    /// Run the whole corpus on `intel`, the stages and the cases with DMA on `virtio` and
+    /// `intel-scalable`, walks of two worlds, and random walks with two processors.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Run only on these platforms.
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub platform: Vec<String>,
+
+    /// Also walk these worlds of the model.
+    #[arg(long, value_name = "WORLD")]
+    pub explore: Vec<String>,
+
+    /// Also take this many random walks with races, on two processors.
+    #[arg(long, value_name = "WALKS")]
+    pub random: Option<u64>,
+
+    /// Folder for both records. Default: results/runs/TIME-kvm.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+
+    /// QEMU is that of the emulated host, too.
+    #[command(flatten)]
+    pub guest: GuestOptions,
+}
+
+const EXAMPLES: &str = "\
+QEMU emulates a machine with AMD's SVM as the host, which runs a distribution's kernel with KVM. Each
+set of cases runs under TCG on this machine, and then under KVM on the emulated host. Every verdict
+and every transcript has to be the same. The emulation is not sound: a case that loses its guest or
+its host is run again, up to four times, and named in the report. Platforms that this QEMU does not
+have (`amd` before QEMU 11.1) are left out.
+
+Examples:
+  cargo xtask full kvm                             the smoke set: each platform, each engine, races; minutes
+  cargo xtask full kvm --brief                     bind and DMA on intel
+  cargo xtask full kvm --all                       the whole corpus, and walks of the model; an hour or more
+  cargo xtask full kvm --platform virtio stage2    some cases on a platform
+  cargo xtask full kvm --explore bridge --random 20 --platform intel stage1/bind-blocks
+
+Exit codes:
+  0  KVM ran, and the results differ from those of TCG only where that is known
+  1  a verdict or a transcript differs, or a walk diverges
+  2  wrong usage, or a mistake in a case file
+  4  the emulated host could not be made, or KVM did not run in it
+  130  interrupted";
+
+/// Runs the command, and prints an error to standard error.
+pub fn main(options: FullOptions) -> ExitCode {
+    let kvm = match options.part {
+        Some(Part::Kvm(arguments)) => arguments.options(),
+        None => KvmOptions {
+            extent: Extent::All,
+            ..KvmOptions::default()
+        },
+    };
+    let exit = kvm::prove(&kvm).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        error.exit()
+    });
+    exit.code(false)
+}
+
+impl KvmArguments {
+    fn options(self) -> KvmOptions {
+        KvmOptions {
+            extent: match (self.brief, self.all) {
+                (true, _) => Extent::Brief,
+                (false, true) => Extent::All,
+                (false, false) if self.cases.is_empty() => Extent::Smoke,
+                (false, false) => Extent::Cases(self.cases),
+            },
+            platforms: self.platform,
+            explore: self.explore,
+            random: self.random,
+            guest: self.guest,
+            record: self.record,
+        }
+    }
+}

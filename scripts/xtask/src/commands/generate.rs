@@ -1,0 +1,44 @@
+//! `cargo xtask schema` and `cargo xtask overview`: files that are made from the code and the
+//! corpus.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use runner::{
+    findings, lab::load_corpus, options::cases_folder, root::findings as findings_folder,
+};
+
+/// Writes `cases/schema.json`.
+pub fn schema() -> ExitCode {
+    write(&cases_folder().join("schema.json"), &case::schema_text())
+}
+
+/// Writes `cases/OVERVIEW.md`, and the index of the findings.
+pub fn overview() -> ExitCode {
+    let folder = cases_folder();
+    match load_corpus(&folder) {
+        Ok(corpus) => {
+            let index = findings_folder().join("README.md");
+            let overview = case::overview(&corpus, &folder);
+            let written = [
+                write(&index, &findings::index(&corpus)),
+                write(&folder.join("OVERVIEW.md"), &overview),
+            ];
+            let failed = written.into_iter().find(|code| *code != ExitCode::SUCCESS);
+            failed.unwrap_or(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> ExitCode {
+    match fs::write(path, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: writing {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One file for each command: its options, and its `main`.
+
+pub mod bench;
+pub mod coverage;
+pub mod explore;
+pub mod export_c;
+pub mod full;
+pub mod generate;
+pub mod mutants;
+pub mod run_conformance;

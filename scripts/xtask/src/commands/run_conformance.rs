@@ -1,0 +1,230 @@
+//! `cargo xtask run-conformance`: from options to an exit code.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use case::{Case, Corpus};
+use clap::Args;
+use runner::{
+    counters::KeepCounters,
+    event::Sink,
+    exit::Exit,
+    findings,
+    lab::{Lab, LabError, folders, load_corpus},
+    options::MachineOptions,
+    preview,
+    report::{Human, Json, Ktap},
+    run::run,
+    select::{BadFilter, Selection},
+    snapshot::{self, BadUpdate},
+};
+use vm_images::Terminal;
+
+use crate::{
+    run_options::{Format, RunOptions},
+    signal::cancel_on_signal,
+};
+
+/// Options of `run-conformance`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunConformanceOptions {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run-conformance                            the whole corpus
+  cargo xtask run-conformance stage2                     one folder
+  cargo xtask run-conformance 'stage2/*' --clause S2.7*  the cases that prove some clauses
+  cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
+  cargo xtask run-conformance --kernel bzImage           an image that a CI built
+  cargo xtask run-conformance --processors 2 race        two processors, so that threads race
+  cargo xtask run-conformance --accel kvm stage1         KVM, or an error that says why not
+  cargo xtask run-conformance --gcov counters stage2     counters of the kernel code that ran
+  git bisect run cargo xtask run-conformance --bisect --linux . stage2
+
+Exit codes:
+  0  every verdict as expected (PASS, SKIP, XFAIL)
+  1  a case failed
+  2  wrong usage, or a mistake in a case file
+  3  no case selected
+  4  the machine could not be built or booted
+  130  interrupted; the record has every case that was judged before
+With --bisect: 0 for 0, 1 for 1, 125 for everything else.";
+
+/// Why a run did not come to a summary.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Update(#[from] BadUpdate),
+    #[error("writing to standard output: {0}")]
+    Output(#[from] io::Error),
+    #[error("catching Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+impl RunError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Filter(_)
+            | Self::Update(_)
+            | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
+            Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
+        }
+    }
+}
+
+/// Runs the command, and prints an error to standard error.
+pub fn main(options: &RunConformanceOptions) -> ExitCode {
+    let exit = go(&options.run, KeepCounters::No)
+        .map(|(exit, _)| exit)
+        .unwrap_or_else(|error| {
+            // A reader that went away (`| head`) is no error worth a word.
+            let pipe =
+                matches!(&error, RunError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe);
+            if !pipe {
+                eprintln!("{}", complaint(&error));
+            }
+            error.exit()
+        });
+    exit.code(options.run.bisect)
+}
+
+/// Mistakes in case files come rendered, with a heading each.
+pub fn complaint(error: &RunError) -> String {
+    match error {
+        RunError::Lab(LabError::Corpus(case::CorpusError::Problems { .. })) => error.to_string(),
+        _ => format!("error: {error}"),
+    }
+}
+
+/// Runs the cases: the exit code, and the folder of the run if one was made. Counters go to the
+/// folder of --gcov, or else to `counters`.
+pub fn go(
+    options: &RunOptions,
+    counters: KeepCounters,
+) -> Result<(Exit, Option<PathBuf>), RunError> {
+    let selection = Selection::new(&options.filters, &options.clause)?;
+    let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
+    if options.check {
+        // The stored snapshots are those of the project's own cases.
+        let own = options.cases.is_none();
+        return Ok((check(&corpus, own)?, None));
+    }
+    let machine = options.machine(counters);
+    if options.print_qemu {
+        writeln!(io::stdout(), "{}", preview::command_line(&machine)?)?;
+        return Ok((Exit::Ok, None));
+    }
+    let selected: Vec<_> = corpus
+        .cases
+        .iter()
+        .filter(|case| selection.takes(case))
+        .cloned()
+        .collect();
+    for (old, new) in selection.renamed(&selected) {
+        eprintln!("note: {old} is called {new} now");
+    }
+    if options.list {
+        return Ok((list(&selected)?, None));
+    }
+    if selected.is_empty() {
+        eprintln!(
+            "no case is selected; `--list` shows all {}",
+            corpus.cases.len()
+        );
+        return Ok((Exit::Nothing, None));
+    }
+    judge(options, &machine, corpus, &selected)
+}
+
+fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
+    let mut out = io::stdout().lock();
+    for (folder, cases) in folders(corpus) {
+        writeln!(out, "{cases:>5}  {folder}")?;
+    }
+    let faults = if own {
+        snapshot::faults(&corpus.cases)
+    } else {
+        Vec::new()
+    };
+    for fault in &faults {
+        writeln!(out, "{fault}")?;
+    }
+    let problems = findings::problems(corpus, io::stdout().is_terminal());
+    let problems = problems.map_err(LabError::from)?;
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
+    writeln!(
+        out,
+        "{} cases, {} clauses, {} findings",
+        corpus.cases.len(),
+        corpus.clauses.len(),
+        corpus.findings.iter().count()
+    )?;
+    Ok(if faults.is_empty() && problems.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Usage
+    })
+}
+
+fn list(selected: &[Case]) -> Result<Exit, RunError> {
+    let mut out = io::stdout().lock();
+    for case in selected {
+        writeln!(out, "{:<60} {}", case.id, case.summary)?;
+    }
+    Ok(if selected.is_empty() {
+        Exit::Nothing
+    } else {
+        Exit::Ok
+    })
+}
+
+fn judge(
+    options: &RunOptions,
+    machine: &MachineOptions,
+    corpus: Corpus,
+    selected: &[Case],
+) -> Result<(Exit, Option<PathBuf>), RunError> {
+    let cancel = cancel_on_signal()?;
+    let mode = options.mode()?;
+    let progress = Terminal::new();
+    let opened = Lab::open(machine, corpus, mode, &progress);
+    drop(progress);
+    if cancel.is_cancelled() {
+        return Ok((Exit::Interrupted, None));
+    }
+    let lab = opened?;
+    let mut sinks = sinks(options, &lab)?;
+    let cases: Vec<_> = selected.iter().collect();
+    let summary = run(&lab, &cases, machine.jobs(), &mut sinks, &cancel)?;
+    let exit = match (summary.run.interrupted, summary.as_expected()) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Ok,
+        (false, false) => Exit::Failed,
+    };
+    Ok((exit, Some(lab.path())))
+}
+
+fn sinks(options: &RunOptions, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
+    let path = lab.path();
+    let ktap = std::fs::File::create(path.join("report.ktap"))?;
+    let output: Box<dyn Sink> = match options.format {
+        Format::Human => Box::new(Human::new(path.display().to_string())),
+        Format::Ktap => Box::new(Ktap::new(io::stdout())),
+        Format::Json => Box::new(Json(io::stdout())),
+    };
+    Ok(vec![Box::new(Ktap::new(ktap)), output])
+}

@@ -1,0 +1,99 @@
+//! Options of a run of cases.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use runner::{
+    counters::KeepCounters,
+    options::{MachineOptions, cases_folder},
+    snapshot::{BadUpdate, Mode},
+};
+
+/// Which cases are run, on which machine, and what is printed.
+#[derive(Debug, Clone, Args)]
+pub struct RunOptions {
+    /// Cases to run: an id, a folder, a glob over ids, or a part of an id. Default: all.
+    #[arg(value_name = "CASE")]
+    pub filters: Vec<String>,
+
+    /// Run only the cases that prove these clauses (an id such as S2.7a, or a glob such as S2.*).
+    #[arg(long, value_name = "CLAUSE")]
+    pub clause: Vec<String>,
+
+    /// List the ids and summaries of the selected cases without booting a guest.
+    #[arg(long)]
+    pub list: bool,
+
+    /// Read all cases and stored snapshots and report every mistake in them without booting a guest.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Store changed transcripts as the new snapshots, and print what changed.
+    #[arg(long)]
+    pub bless: bool,
+
+    /// Do not compare transcripts with snapshots. Explicit expectations still decide.
+    #[arg(long, conflicts_with = "bless")]
+    pub no_snapshots: bool,
+
+    /// Form of standard output.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+
+    /// Print the QEMU command line and exit. KERNEL and INITRAMFS stand for files that are not
+    /// built yet.
+    #[arg(long)]
+    pub print_qemu: bool,
+
+    /// Use the exit codes of `git bisect run`: 0 good, 1 bad, 125 cannot be tested.
+    #[arg(long)]
+    pub bisect: bool,
+
+    /// Folder with the cases. Default: cases.
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
+
+    /// Boot a kernel that counts what it executes, and keep the counters of each guest in
+    /// DIR/guest-N with the notes of their build, for lcov, llvm-cov and other gcov tools.
+    #[arg(long, value_name = "DIR")]
+    pub gcov: Option<PathBuf>,
+
+    /// The machine.
+    #[command(flatten)]
+    pub machine: MachineOptions,
+}
+
+/// Forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person.
+    Human,
+    /// Kernel TAP.
+    Ktap,
+    /// One JSON object per line for each event.
+    Json,
+}
+
+impl RunOptions {
+    /// The folder with the cases.
+    pub fn cases(&self) -> PathBuf {
+        self.cases.clone().unwrap_or_else(cases_folder)
+    }
+
+    /// How transcripts are compared.
+    pub fn mode(&self) -> Result<Mode, BadUpdate> {
+        match (self.bless, self.no_snapshots) {
+            (true, _) => Ok(Mode::Bless),
+            (false, true) => Ok(Mode::Ignore),
+            (false, false) => Mode::of_environment(),
+        }
+    }
+
+    /// The machine, with its counters in the folder of --gcov, or else in `otherwise`.
+    pub fn machine(&self, otherwise: KeepCounters) -> MachineOptions {
+        MachineOptions {
+            counters: self.gcov.clone().map_or(otherwise, KeepCounters::In),
+            ..self.machine.clone()
+        }
+    }
+}
