@@ -5,7 +5,7 @@ use std::io;
 use model::Unruled;
 use runner::{exit::Exit, lab::LabError};
 
-use crate::{picture::PictureError, random::WalkError};
+use crate::{picture::PictureError, walk_runner::WalkError};
 
 /// Why an exploration did not come to a result.
 #[derive(Debug, thiserror::Error)]

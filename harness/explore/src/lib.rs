@@ -4,30 +4,32 @@
 //! large for that, with events that race. A walk is written as a case, and judged as one. What
 //! diverges is minimized, and kept as a case and as a C program.
 
-mod course;
-mod drawn;
+mod artifacts;
+mod case_language;
 mod error;
-mod keep;
+mod exhaustive;
+mod minimize;
+mod observability;
 pub mod picture;
-mod plan;
 mod probe;
 mod progress;
 mod random;
+mod random_walk;
 mod readback;
 mod report;
 mod script;
 mod shrink;
-mod sight;
+mod traversal;
 mod walk_all;
-mod walking;
-mod words;
+mod walk_runner;
 
-pub use course::{Course, Move};
-pub use drawn::{Hand, RandomWalks, seed_of_now};
 pub use error::ExploreError;
-pub use plan::{Plan, Walked, scripts, take_records, write};
-pub use random::{Divergence, Ended, Tester, WalkError, Walker};
+pub use minimize::{Divergence, Minimizer};
+pub use observability::Observability;
+pub use random::{RandomWalks, WalkOutcome, seed_of_now};
+pub use random_walk::{Move, RandomWalk};
 pub use report::list;
-pub use script::{Script, Seen, course, script};
-pub use sight::Sight;
+pub use script::{Script, Seen};
+pub use traversal::{Traversal, WalkCase, take_records, walk_cases, write};
 pub use walk_all::walk_all;
+pub use walk_runner::{Tester, WalkError, WalkRunner};

@@ -1,44 +1,54 @@
-//! Where each device may reach memory by DMA, as far as it is known.
+//! Where the DMA of each device may land, as far as it is known.
 
 use std::collections::BTreeSet;
 
 use model::{Device, Domain, Ioas, Presence, State, World};
 
-use crate::sight::Sight;
+use crate::observability::Observability;
 
-/// What a device is told to write to.
+/// Where a device is told to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
-    /// The physical address of a page, which passes in an identity domain only: the positive
+pub enum DmaTarget {
+    /// The physical address of a page. DMA to it lands in an identity domain only: the positive
     /// control of the blocking domain.
-    Home,
+    Physical,
     /// The page of an IOAS.
     Page(Ioas),
     /// The page of the type1 containers.
     Container,
 }
 
-/// One look at what a device reaches.
+/// One write of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Probe {
-    /// Who writes.
+    /// The device.
     pub device: Device,
-    /// Where to.
-    pub target: Target,
-    /// Whether it arrives.
+    /// Where it writes.
+    pub target: DmaTarget,
+    /// Whether the write lands.
     pub lands: bool,
 }
 
-/// Looks at every device: at what it reaches, and at what it must not reach, of which there
-/// are a physical address (where there is a control, and nothing else that it reaches shows
-/// that its addresses are translated) and the pages of `others`.
-pub fn probes(world: &World, state: &State, sight: &Sight, others: &[Ioas]) -> BTreeSet<Probe> {
+/// Probes of every device: a write that has to land, and writes that must not land. The latter are
+/// to the pages of `others`, and to a physical address where the identity domain is a control and
+/// no write that lands shows that the addresses are translated.
+pub fn probes(
+    world: &World,
+    state: &State,
+    observability: &Observability,
+    others: &[Ioas],
+) -> BTreeSet<Probe> {
     let mut probes = BTreeSet::new();
     for device in world.devices() {
         let group = world.group_of(device);
         let here = state.devices[device.0].presence != Presence::Gone;
-        if here && sight.sees(world.groups[group.0].shape) {
-            let targets = targets(world, state.domain(world, group), sight.control, others);
+        if here && observability.has_dma(world.groups[group.0].shape) {
+            let targets = targets(
+                world,
+                state.domain(world, group),
+                observability.control,
+                others,
+            );
             probes.extend(targets.into_iter().map(|(target, lands)| Probe {
                 device,
                 target,
@@ -49,19 +59,25 @@ pub fn probes(world: &World, state: &State, sight: &Sight, others: &[Ioas]) -> B
     probes
 }
 
-/// Whether a kernel driver has a device whose DMA has to arrive (S2.9).
-pub fn kernel_does_dma(world: &World, state: &State, sight: &Sight) -> bool {
+/// Whether a kernel driver has a device whose DMA has to land (S2.9).
+pub fn kernel_does_dma(world: &World, state: &State, observability: &Observability) -> bool {
     let mut groups = world.all_groups();
     groups.any(|group| {
-        state.kernel_drives(world, group) && sight.sees_kernel(world.groups[group.0].shape)
+        state.kernel_drives(world, group)
+            && observability.has_driver_dma(world.groups[group.0].shape)
     })
 }
 
-fn targets(world: &World, domain: Domain, control: bool, others: &[Ioas]) -> Vec<(Target, bool)> {
+fn targets(
+    world: &World,
+    domain: Domain,
+    control: bool,
+    others: &[Ioas],
+) -> Vec<(DmaTarget, bool)> {
     let mut targets = Vec::new();
     // DMA that lands where an IOAS has a page was translated, and none does in a default domain.
     if control && matches!(domain, Domain::Default | Domain::Blocking) {
-        targets.push((Target::Home, domain == Domain::Default));
+        targets.push((DmaTarget::Physical, domain == Domain::Default));
     }
     if domain == Domain::Default {
         return targets;
@@ -69,11 +85,11 @@ fn targets(world: &World, domain: Domain, control: bool, others: &[Ioas]) -> Vec
     for ioas in (0..world.ioases.len()).map(Ioas) {
         let lands = domain == Domain::Ioas(ioas);
         if lands || others.contains(&ioas) {
-            targets.push((Target::Page(ioas), lands));
+            targets.push((DmaTarget::Page(ioas), lands));
         }
     }
     if domain == Domain::Container {
-        targets.push((Target::Container, true));
+        targets.push((DmaTarget::Container, true));
     }
     targets
 }
@@ -99,29 +115,29 @@ mod tests {
         })
     }
 
-    fn sight(world: &World, platform: &str) -> Sight {
+    fn observability(world: &World, platform: &str) -> Observability {
         let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vm-images");
-        Sight::of(world, &Platform::load(&images, platform).expect(platform))
+        Observability::of(world, &Platform::load(&images, platform).expect(platform))
     }
 
     /// What the first device is told to write to after these events, and whether it lands.
     #[rstest]
-    #[case::the_kernels(&[], &[(Target::Home, true)])]
+    #[case::the_kernels(&[], &[(DmaTarget::Physical, true)])]
     #[case::blocked(
         &[Event::Open(DEVICE), BIND],
-        &[(Target::Home, false), (Target::Page(Ioas(1)), false)]
+        &[(DmaTarget::Physical, false), (DmaTarget::Page(Ioas(1)), false)]
     )]
     #[case::attached(
         &[Event::Open(DEVICE), BIND, ATTACH],
-        &[(Target::Page(Ioas(0)), true), (Target::Page(Ioas(1)), false)]
+        &[(DmaTarget::Page(Ioas(0)), true), (DmaTarget::Page(Ioas(1)), false)]
     )]
     fn a_device_is_looked_at_where_it_tells_something(
         #[case] events: &[Event],
-        #[case] expected: &[(Target, bool)],
+        #[case] expected: &[(DmaTarget, bool)],
     ) {
         let world = World::group(Shape::Functions);
         let state = after(&world, events);
-        let probes = probes(&world, &state, &sight(&world, "intel"), &[Ioas(1)]);
+        let probes = probes(&world, &state, &observability(&world, "intel"), &[Ioas(1)]);
         let seen = probes.iter().filter(|probe| probe.device == DEVICE);
         let seen: Vec<_> = seen.map(|probe| (probe.target, probe.lands)).collect();
         assert_eq!(seen, expected);
@@ -137,8 +153,8 @@ mod tests {
         #[case] expected: bool,
     ) {
         let world = World::group(shape);
-        let sight = sight(&world, platform);
-        let seen = |state| kernel_does_dma(&world, &state, &sight);
+        let observability = observability(&world, platform);
+        let seen = |state| kernel_does_dma(&world, &state, &observability);
         assert!(!seen(after(&world, &[])));
         let taken = after(&world, &[Event::KernelDriver(Group(0))]);
         assert_eq!(seen(taken), expected);
@@ -147,9 +163,17 @@ mod tests {
     #[test]
     fn a_device_that_is_the_kernels_does_its_dma() {
         let world = World::kernel_driver();
-        let sight = sight(&world, "intel");
+        let observability = observability(&world, "intel");
         let driven = |driver| after(&world, &[Event::Drive(DEVICE, driver)]);
-        assert!(kernel_does_dma(&world, &driven(Driver::Kernel), &sight));
-        assert!(!kernel_does_dma(&world, &driven(Driver::Vfio), &sight));
+        assert!(kernel_does_dma(
+            &world,
+            &driven(Driver::Kernel),
+            &observability
+        ));
+        assert!(!kernel_does_dma(
+            &world,
+            &driven(Driver::Vfio),
+            &observability
+        ));
     }
 }

@@ -1,8 +1,8 @@
-//! Walks, as they are counted on standard error.
+//! The progress bar of walks.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Of so many walks; draws nothing where standard error is no terminal.
+/// A bar for this many walks. It draws nothing if standard error is not a terminal.
 pub fn progress_bar(walks: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {pos} of {len} {wide_bar} {elapsed}");
     let bar = ProgressBar::new(walks).with_message("walk");

@@ -1,235 +1,271 @@
 //! Random walks: longer, through a larger world, and with events that race.
 
 use std::{
-    fmt,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+use case::Corpus;
+use model::{Rule, World};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use runner::{guest::BootError, record::Record, verdict::Verdict};
+use runner::{exit::Exit, lab::Lab, options::MachineOptions, run::Cancel, snapshot::Mode};
+use vm_images::Terminal;
 
 use crate::{
-    course::{Course, Move, walks},
-    script::{Script, course},
-    shrink::shrink,
-    sight::Sight,
+    artifacts::Artifacts,
+    error::ExploreError,
+    minimize::{Divergence, Minimizer},
+    observability::Observability,
+    progress::progress_bar,
+    random_walk::{Move, RandomWalk, walks},
+    walk_runner::{Tester, WalkError, WalkRunner},
 };
 
-/// So often a walk with a race in it is run before it counts as one that conforms, while a
-/// divergence is made shorter: who wins is chance.
-const TRIES: usize = 2;
-/// A divergence is made shorter with so many runs at most.
-const MOST_RUNS: u32 = 300;
-/// And for so long: a walk that hangs takes a minute each time.
-const LONGEST: Duration = Duration::from_secs(300);
+/// Processors of a guest: events that race need two.
+const PROCESSORS: u32 = 2;
 
-/// Why a walk has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum WalkError {
-    /// No guest.
-    #[error(transparent)]
-    Boot(#[from] BootError),
-    /// The walk is no case. The model's words and the case language have come apart.
-    #[error("a walk is no case: {0}")]
-    Case(String),
-    /// The guest cannot run it.
-    #[error("the platform does not offer what the world has: {0}")]
-    Need(String),
-    /// No verdict on the kernel.
-    #[error("no verdict on a walk: {0}")]
-    NoVerdict(String),
-    /// It could not be written down.
-    #[error("writing a walk down: {0}")]
-    Io(#[from] std::io::Error),
-    /// The strategy found no move.
-    #[error("no walk could be drawn: {0}")]
-    Draw(String),
-    /// Ctrl-C.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// Runs walks on a kernel.
-pub trait Tester {
-    /// Runs one and says how it was judged.
-    ///
-    /// # Errors
-    /// When there is no verdict on the kernel.
-    fn test(&mut self, script: &Script) -> Result<Record, WalkError>;
-}
-
-/// Draws walks from a seed.
+/// Random walks through a world.
 #[derive(Debug, Clone)]
-pub struct Walker {
-    /// Where each begins.
-    pub begin: Course,
-    /// What the platform lets a walk see.
-    pub sight: Sight,
-    /// The same seed draws the same walks.
+pub struct RandomWalks {
+    /// The world.
+    pub world: World,
+    /// The rules that the kernel has to follow.
+    pub rules: Vec<Rule>,
+    /// How many walks.
+    pub walks: u64,
+    /// Number of the first one.
+    pub first: u64,
+    /// The same seed gives the same walks.
     pub seed: u64,
-    /// Moves in each.
+    /// Moves in each walk.
     pub length: usize,
 }
 
 /// How a walk ended.
 #[derive(Debug, Clone)]
-pub enum Ended {
+pub enum WalkOutcome {
     /// The kernel did all that the model says.
     Conforms(Vec<Move>),
-    /// It did not.
+    /// The kernel did something else.
     Diverges(Box<Divergence>),
 }
 
-/// A walk that the kernel does not take as the model says.
-#[derive(Debug, Clone)]
-pub struct Divergence {
-    /// How many moves were drawn.
-    pub drawn: usize,
-    /// The moves that are left of them.
-    pub moves: Vec<Move>,
-    /// As a case.
-    pub script: Script,
-    /// How that was judged.
-    pub record: Record,
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.moves.len();
-        writeln!(
-            to,
-            "{}, {} moves of {}:",
-            self.record.verdict, left, self.drawn
-        )?;
-        for one in &self.moves {
-            writeln!(to, "    {one}")?;
-        }
-        write!(
-            to,
-            "  {}",
-            self.record.reason.as_deref().unwrap_or_default()
-        )
+impl RandomWalks {
+    /// Draws the walks, runs them on a kernel, and prints what was found.
+    ///
+    /// # Errors
+    /// When there is no lab, a walk has no result, or something cannot be written.
+    pub fn run(&self, machine: &MachineOptions, cancel: &Cancel) -> Result<Exit, ExploreError> {
+        let machine = MachineOptions {
+            processors: machine.processors.or(Some(PROCESSORS)),
+            ..machine.clone()
+        };
+        let progress = Terminal::new();
+        let lab = Lab::open(&machine, Corpus::default(), Mode::Ignore, &progress)?;
+        drop(progress);
+        let minimizer = Minimizer {
+            begin: self.begin(),
+            observability: Observability::of(&self.world, &lab.platform),
+        };
+        self.announce(&lab, &minimizer.observability)?;
+        let workers = Workers {
+            walks: self,
+            lab: &lab,
+            minimizer: &minimizer,
+            cancel,
+            next: AtomicU64::new(self.first),
+            totals: Mutex::default(),
+        };
+        let totals = workers.work(machine.jobs())?;
+        let exit = self.report(&lab, &totals)?;
+        Ok(if cancel.is_cancelled() {
+            Exit::Interrupted
+        } else {
+            exit
+        })
     }
-}
 
-impl Walker {
+    /// Where each walk begins.
+    #[must_use]
+    pub fn begin(&self) -> RandomWalk {
+        RandomWalk::begin(self.world.clone(), self.rules.clone())
+    }
+
     /// Draws the walk of this number.
     ///
     /// # Errors
     /// When there is none.
     pub fn draw(&self, number: u64) -> Result<Vec<Move>, WalkError> {
-        let strategy = walks(self.begin.clone(), self.length);
-        let tree = strategy.new_tree(&mut self.runner(number));
+        let strategy = walks(self.begin(), self.length);
+        let tree = strategy.new_tree(&mut self.random_source(number));
         let tree = tree.map_err(|why| WalkError::Draw(why.to_string()))?;
         let (_, moves, _) = tree.current();
         Ok(moves)
     }
 
-    /// Draws the walk of this number and runs it; one that diverges is made shorter.
+    /// Draws the walk of this number and runs it. A walk that diverges is minimized.
     ///
     /// # Errors
     /// When there is no verdict on the kernel.
-    pub fn walk(&self, number: u64, tester: &mut dyn Tester) -> Result<Ended, WalkError> {
+    pub fn walk(
+        &self,
+        number: u64,
+        minimizer: &Minimizer,
+        tester: &mut dyn Tester,
+    ) -> Result<WalkOutcome, WalkError> {
         let moves = self.draw(number)?;
-        let divergence = self.divergence(moves.clone(), tester)?;
-        Ok(match divergence {
-            None => Ended::Conforms(moves),
-            Some(divergence) => Ended::Diverges(Box::new(divergence)),
+        Ok(match minimizer.divergence(&moves, tester)? {
+            None => WalkOutcome::Conforms(moves),
+            Some(divergence) => WalkOutcome::Diverges(Box::new(divergence)),
         })
     }
 
-    /// Runs these moves; where they diverge, what is left of them when they are made shorter.
-    ///
-    /// # Errors
-    /// When there is no verdict on the kernel.
-    pub fn divergence(
-        &self,
-        moves: Vec<Move>,
-        tester: &mut dyn Tester,
-    ) -> Result<Option<Divergence>, WalkError> {
-        let mut trial = Trial::new(self, tester);
-        let Some(at) = trial.run(&moves)? else {
-            return Ok(None);
-        };
-        let drawn = moves.len();
-        // What came after the divergence does no good.
-        let seen = moves.into_iter().take(at + 1).collect();
-        shrink(&self.begin, seen, |candidate| trial.fails(candidate))?;
-        Ok(trial.failed.map(|(moves, script, record)| Divergence {
-            drawn,
-            moves,
-            script,
-            record,
-        }))
-    }
-
-    /// One seed for all walks, and each walk by itself: it can be drawn alone.
-    fn runner(&self, number: u64) -> TestRunner {
+    /// One seed serves all walks, and each walk can be drawn alone.
+    fn random_source(&self, number: u64) -> TestRunner {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&number.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         TestRunner::new_with_rng(Config::default(), rng)
     }
+
+    fn announce(&self, lab: &Lab, observability: &Observability) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", lab.header())?;
+        writeln!(
+            out,
+            "{} walks of {} moves through the world `{}`, seed {}",
+            self.walks, self.length, self.world.name, self.seed
+        )?;
+        for limit in observability.limits() {
+            writeln!(out, "{limit}")?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, lab: &Lab, totals: &Totals) -> Result<Exit, ExploreError> {
+        let mut out = io::stdout().lock();
+        let seed = self.seed;
+        for (number, divergence) in &totals.divergences {
+            writeln!(out, "walk {number} diverges: {divergence}")?;
+            let name = format!("walk-{seed}-{number}");
+            writeln!(out, "{}", Artifacts::write(lab, &name, &divergence.script)?)?;
+            writeln!(
+                out,
+                "  again: cargo xtask explore '{}' --random 1 --seed {seed} --walk {number} --length {} --platform {}",
+                self.world.name, self.length, lab.platform.name
+            )?;
+        }
+        writeln!(
+            out,
+            "walks: {} / {} conform, {} moves, {} of them races; seed {seed} ({})",
+            totals.walks - totals.divergences.len() as u64,
+            totals.walks,
+            totals.moves,
+            totals.races,
+            lab.accel()
+        )?;
+        Ok(match totals.divergences.is_empty() {
+            true => Exit::Ok,
+            false => Exit::Failed,
+        })
+    }
 }
 
-/// Runs walks and remembers the last one that failed.
-struct Trial<'a> {
-    walker: &'a Walker,
-    tester: &'a mut dyn Tester,
-    runs: u32,
-    since: Instant,
-    failed: Option<(Vec<Move>, Script, Record)>,
+/// The results of all walks.
+#[derive(Default)]
+struct Totals {
+    walks: u64,
+    moves: usize,
+    races: usize,
+    divergences: BTreeMap<u64, Divergence>,
 }
 
-impl<'a> Trial<'a> {
-    fn new(walker: &'a Walker, tester: &'a mut dyn Tester) -> Self {
-        Self {
-            walker,
-            tester,
-            runs: 0,
-            since: Instant::now(),
-            failed: None,
-        }
-    }
-
-    /// Whether a shorter walk diverges, too. Chance may hide what was seen before.
-    fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
-        let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
-        for _ in 0..if races { TRIES } else { 1 } {
-            if self.runs >= MOST_RUNS || self.since.elapsed() > LONGEST {
-                break;
+impl Totals {
+    fn add(&mut self, number: u64, outcome: WalkOutcome) {
+        self.walks += 1;
+        match outcome {
+            WalkOutcome::Conforms(moves) => {
+                self.moves += moves.len();
+                let races = moves.iter().filter(|it| matches!(it, Move::Race(_)));
+                self.races += races.count();
             }
-            match self.run(moves) {
-                Ok(None) => {}
-                Ok(Some(_)) => return Ok(true),
-                // What was found before counts, whatever became of this one.
-                Err(WalkError::NoVerdict(_)) => break,
-                Err(error) => return Err(error),
+            WalkOutcome::Diverges(divergence) => {
+                self.divergences.insert(number, *divergence);
             }
         }
-        Ok(false)
+    }
+}
+
+/// Threads that run the walks, each in a guest of its own.
+struct Workers<'a> {
+    walks: &'a RandomWalks,
+    lab: &'a Lab,
+    minimizer: &'a Minimizer,
+    cancel: &'a Cancel,
+    next: AtomicU64,
+    totals: Mutex<Totals>,
+}
+
+impl Workers<'_> {
+    fn work(self, jobs: usize) -> Result<Totals, ExploreError> {
+        let bar = progress_bar(self.walks.walks);
+        std::thread::scope(|scope| {
+            let jobs = (jobs as u64).min(self.walks.walks);
+            let work = || {
+                self.run_walks(|number, outcome| {
+                    if let WalkOutcome::Diverges(divergence) = outcome {
+                        bar.println(format!("walk {number}: {}", divergence.record.verdict));
+                    }
+                    bar.inc(1);
+                })
+            };
+            let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            // A thread that panics has printed why.
+            let ended = threads.into_iter().map(|it| it.join().unwrap_or(Ok(())));
+            ended.collect::<Result<(), _>>()
+        })?;
+        bar.finish_and_clear();
+        let totals = self.totals.into_inner();
+        Ok(totals.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The position of the move that diverges.
-    fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
-        self.runs += 1;
-        let script = course(&self.walker.begin, moves, &self.walker.sight);
-        let record = self.tester.test(&script)?;
-        let reason = || record.reason.clone().unwrap_or_default();
-        match record.verdict {
-            Verdict::Pass => return Ok(None),
-            Verdict::Skip => return Err(WalkError::Need(reason())),
-            Verdict::Error => return Err(WalkError::NoVerdict(reason())),
-            _ => {}
+    /// Runs walks until none is left, and tells the outcome of each.
+    fn run_walks(&self, tell: impl Fn(u64, &WalkOutcome)) -> Result<(), ExploreError> {
+        let end = self.walks.first.saturating_add(self.walks.walks);
+        let mut runner = WalkRunner::new(self.lab, self.cancel)?;
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= end || self.cancel.is_cancelled() {
+                return Ok(());
+            }
+            let outcome = match self.walks.walk(number, self.minimizer, &mut runner) {
+                Ok(outcome) => outcome,
+                Err(WalkError::Interrupted) => return Ok(()),
+                Err(error) => {
+                    self.next.store(end, Ordering::Relaxed); // the others begin nothing new
+                    return Err(ExploreError::Walk(number, error));
+                }
+            };
+            tell(number, &outcome);
+            let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+            totals.add(number, outcome);
         }
-        let step = record.failed_step;
-        let step = step.and_then(|step| *script.transition_of.get(step)?);
-        let at = step.unwrap_or(moves.len().saturating_sub(1));
-        self.failed = Some((moves.to_vec(), script, record));
-        Ok(Some(at))
     }
+}
+
+/// A seed that is another one each time.
+#[must_use]
+pub fn seed_of_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // Short enough to be typed.
+    now.map_or(1, |since| since.as_millis() as u64 % 1_000_000)
 }

@@ -1,45 +1,45 @@
-//! What sysfs says in a state: a second witness beside the calls and DMA.
+//! What sysfs shows in a state: a second witness beside the calls and DMA.
 
 use std::{collections::BTreeSet, fmt};
 
 use model::{Device, Driver, Group, Presence, Shape, State, World};
 
-use crate::words::Words;
+use crate::case_language::CaseLanguage;
 
-/// One file of sysfs, and what it has to say.
+/// A file of sysfs, and its expected content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Readback {
     path: String,
-    says: Says,
+    content: Content,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Says {
-    /// The file is there, and this is all of it.
+enum Content {
+    /// Exactly this.
     Text(&'static str),
-    /// The file is there; what it says is made anew each time.
-    Something,
-    /// There is no such file.
-    Nothing,
+    /// Anything: the content is another one each time.
+    Anything,
+    /// The file does not exist.
+    Missing,
 }
 
 impl fmt::Display for Readback {
     /// As a step of a case.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "read_file: {{path: \"{}\"", self.path)?;
-        match self.says {
-            Says::Text(text) => write!(to, ", text: \"{text}\"}}"),
-            Says::Something => write!(to, "}}"),
-            Says::Nothing => write!(to, ", errno: ENOENT}}"),
+        match self.content {
+            Content::Text(text) => write!(to, ", text: \"{text}\"}}"),
+            Content::Anything => write!(to, "}}"),
+            Content::Missing => write!(to, ", errno: ENOENT}}"),
         }
     }
 }
 
-/// Reads back which devices and groups vfio has, and which devices are enabled: those that a
-/// device_fd has access to (S1.5), and one that a kernel driver has.
+/// Files that show which devices and groups vfio has, and which devices are enabled: those that a
+/// device_fd has access to (S1.5), and one that has a kernel driver.
 #[must_use]
 pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
-    let words = Words(world);
+    let language = CaseLanguage(world);
     // mtty has neither a group node of its own number nor PCI's files.
     let is_pci = |group: &Group| world.groups[group.0].shape != Shape::Mdev;
     let groups = world.all_groups().filter(is_pci);
@@ -47,59 +47,59 @@ pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
         .flat_map(|group| {
             let devices = world.members(group);
             devices
-                .flat_map(|device| of_device(words, state, device))
-                .chain(of_node(words, state, group))
-                .chain(of_native(words, state, group))
+                .flat_map(|device| of_device(language, state, device))
+                .chain(of_node(language, state, group))
+                .chain(of_native(language, state, group))
                 .collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn of_device(words: Words<'_>, state: &State, device: Device) -> Vec<Readback> {
-    let role = words.role(device);
+fn of_device(language: CaseLanguage<'_>, state: &State, device: Device) -> Vec<Readback> {
+    let role = language.role(device);
     let now = &state.devices[device.0];
     // vfio-pci enables a device for the first that gets access, and disables it after the last;
     // a kernel driver has it enabled all the time.
     let enabled = on_off(now.driver == Driver::Kernel || now.bindings().next().is_some());
     let by_driver = format!("/sys/bus/pci/drivers/vfio-pci/{{{role}}}/enable");
     let by_bus = format!("/sys/bus/pci/devices/{{{role}}}/enable");
-    let read = |path, says| Readback { path, says };
+    let read = |path, content| Readback { path, content };
     match now.presence {
-        Presence::Gone => vec![read(by_bus, Says::Nothing)],
+        Presence::Gone => vec![read(by_bus, Content::Missing)],
         Presence::Here if now.on_vfio() => vec![read(by_driver, enabled)],
         // A driver that is asked to let go is no longer shown, however long that takes.
         Presence::Here | Presence::Leaving => {
-            vec![read(by_driver, Says::Nothing), read(by_bus, enabled)]
+            vec![read(by_driver, Content::Missing), read(by_bus, enabled)]
         }
     }
 }
 
 /// A group is one of vfio's while vfio has a device of it (S1.0).
-fn of_node(words: Words<'_>, state: &State, group: Group) -> Option<Readback> {
-    let role = words.group_role(group);
+fn of_node(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Readback> {
+    let role = language.group_role(group);
     let path = format!("/sys/class/vfio/{{{role}}}/dev");
-    let mut members = words
+    let mut members = language
         .0
         .members(group)
         .map(|device| &state.devices[device.0]);
-    let says = match members.any(|device| device.on_vfio()) {
-        true => Says::Something,
-        false => Says::Nothing,
+    let content = match members.any(|device| device.on_vfio()) {
+        true => Content::Anything,
+        false => Content::Missing,
     };
     // A device that is plugged in again may get a group of another number.
-    (!words.0.scope.hotplug).then_some(Readback { path, says })
+    (!language.0.scope.hotplug).then_some(Readback { path, content })
 }
 
-fn of_native(words: Words<'_>, state: &State, group: Group) -> Option<Readback> {
-    let role = words.group_role(group);
-    words.0.groups[group.0].native.then(|| Readback {
+fn of_native(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Readback> {
+    let role = language.group_role(group);
+    language.0.groups[group.0].native.then(|| Readback {
         path: format!("/sys/bus/pci/devices/{{{role}.native}}/enable"),
-        says: on_off(state.groups[group.0].on_kernel_driver),
+        content: on_off(state.groups[group.0].on_kernel_driver),
     })
 }
 
-const fn on_off(on: bool) -> Says {
-    Says::Text(if on { "1" } else { "0" })
+const fn on_off(on: bool) -> Content {
+    Content::Text(if on { "1" } else { "0" })
 }
 
 #[cfg(test)]

@@ -1,31 +1,31 @@
-//! What is printed of an exploration.
+//! The report of exhaustive walks.
 
 use std::io::{self, Write};
 
 use model::Edge;
-use runner::{exit::Exit, verdict::Verdict};
+use runner::{exit::Exit, record::Record, verdict::Verdict};
 
 use crate::{
+    artifacts::Artifacts,
     error::ExploreError,
-    keep::keep,
-    plan::{Plan, Walked},
-    random::Divergence,
-    sight::Sight,
-    walking::{Broken, Walking},
+    exhaustive::{BrokenRule, ExhaustiveWalks},
+    minimize::Divergence,
+    observability::Observability,
+    traversal::{Traversal, WalkCase},
 };
 
-/// Prints the worlds with their sizes, and what is left out of them.
-pub fn list(plans: &[Plan]) -> Result<Exit, ExploreError> {
+/// Prints the worlds with their sizes, and what the model leaves out.
+pub fn list(traversals: &[Traversal]) -> Result<Exit, ExploreError> {
     let mut out = io::stdout().lock();
-    for plan in plans {
-        let steps: usize = plan.walks.iter().map(Vec::len).sum();
+    for traversal in traversals {
+        let steps: usize = traversal.walks.iter().map(Vec::len).sum();
         writeln!(
             out,
             "{:<28} {:>5} states {:>6} transitions, {:>3} walks of {:>6} steps",
-            plan.world.name,
-            plan.graph.states.len(),
-            plan.graph.edges.len(),
-            plan.walks.len(),
+            traversal.world.name,
+            traversal.graph.states.len(),
+            traversal.graph.edges.len(),
+            traversal.walks.len(),
             steps
         )?;
     }
@@ -36,32 +36,37 @@ pub fn list(plans: &[Plan]) -> Result<Exit, ExploreError> {
     Ok(Exit::Ok)
 }
 
-/// Prints what was covered, each rule that the kernel does not keep, and what was lost.
+/// Prints each rule that the kernel breaks, the walks that were lost, and what was covered.
 pub fn report(
-    walking: &Walking<'_>,
-    divergences: &[(Broken, Option<Divergence>)],
-    reduced: &[(usize, Option<Divergence>)],
+    walks: &ExhaustiveWalks<'_>,
+    divergences: &[(BrokenRule, Option<Divergence>)],
+    minimized: &[(usize, Option<Divergence>)],
 ) -> Result<Exit, ExploreError> {
     let mut out = io::stdout().lock();
     for (broken, divergence) in divergences {
-        diverges(&mut out, walking, *broken, divergence.as_ref())?;
+        diverges(&mut out, walks, *broken, divergence.as_ref())?;
     }
-    for (first, shorter) in reduced {
-        lost(&mut out, walking, *first, shorter.as_ref())?;
+    for (first, shorter) in minimized {
+        lost(&mut out, walks, *first, shorter.as_ref())?;
     }
-    for one in &walking.walked {
-        without_verdict(&mut out, walking, one)?;
+    for one in &walks.walked {
+        without_verdict(&mut out, walks, one)?;
     }
+    Ok(coverage(&mut out, walks)?)
+}
+
+/// Prints how many transitions of each world and of all conform to the model.
+fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exit> {
     let (mut covered, mut reachable, mut skipped) = (0, 0, 0);
-    for (number, plan) in walking.plans.iter().enumerate() {
-        let why = skipped_because(walking, number);
-        let (own, all) = (plan.progress.count(), plan.graph.edges.len());
-        let name = plan.world.name;
+    for (number, traversal) in walks.traversals.iter().enumerate() {
+        let why = skipped_because(walks, number);
+        let (own, all) = (traversal.marks.count(), traversal.graph.edges.len());
+        let name = traversal.world.name;
         match &why {
             Some(why) => writeln!(out, "{name:<28}      - / {all:>6}  {why}")?,
             None => writeln!(out, "{name:<28} {own:>6} / {all:>6}")?,
         }
-        for limit in Sight::of(&plan.world, &walking.lab.platform).limits() {
+        for limit in Observability::of(&traversal.world, &walks.lab.platform).limits() {
             writeln!(out, "{:28} {limit}", "")?;
         }
         match why {
@@ -69,11 +74,10 @@ pub fn report(
             None => (covered, reachable) = (covered + own, reachable + all),
         }
     }
+    let (platform, accel) = (&walks.lab.platform.name, walks.lab.accel());
     writeln!(
         out,
-        "transitions on {}: {covered} / {reachable} ({})",
-        walking.lab.platform.name,
-        walking.lab.accel()
+        "transitions on {platform}: {covered} / {reachable} ({accel})"
     )?;
     if skipped > 0 {
         writeln!(out, "not offered by the platform: {skipped}")?;
@@ -84,109 +88,101 @@ pub fn report(
     })
 }
 
-/// Why no walk of a world could be taken.
-fn skipped_because(walking: &Walking<'_>, plan: usize) -> Option<String> {
-    let mut walked = walking.walked.iter().filter(|one| one.plan == plan);
-    let record = walked.next()?.record.as_ref()?;
-    let skipped = record.verdict == Verdict::Skip;
-    skipped.then(|| record.reason.clone().unwrap_or_default())
+/// Why no walk of a world could be run.
+fn skipped_because(walks: &ExhaustiveWalks<'_>, traversal: usize) -> Option<String> {
+    let first = walks.of_world(traversal).next()?;
+    let record = first.record.as_ref()?;
+    (record.verdict == Verdict::Skip).then(|| reason(Some(record)).to_owned())
 }
 
+fn reason(record: Option<&Record>) -> &str {
+    let reason = record.and_then(|record| record.reason.as_deref());
+    reason.unwrap_or_default()
+}
+
+/// A rule that the kernel breaks, and the minimized walk that shows it.
 fn diverges(
     out: &mut impl Write,
-    walking: &Walking<'_>,
-    broken: Broken,
+    walks: &ExhaustiveWalks<'_>,
+    broken: BrokenRule,
     divergence: Option<&Divergence>,
-) -> Result<(), ExploreError> {
-    let plan = &walking.plans[broken.plan];
-    let edge = &plan.graph.edges[broken.edge];
-    let closed = (0..plan.graph.edges.len()).filter(|other| {
-        plan.progress.is_closed(*other) && plan.graph.edges[*other].rule.name == edge.rule.name
-    });
-    writeln!(
-        out,
-        "{} of {} diverge: {}",
-        closed.count(),
-        plan.world.name,
-        rule(edge)
-    )?;
+) -> io::Result<()> {
+    let traversal = &walks.traversals[broken.traversal];
+    let edges = &traversal.graph.edges;
+    let edge = &edges[broken.edge];
+    let same_rule = |other: &usize| edges[*other].rule.name == edge.rule.name;
+    let closed = (0..edges.len()).filter(|other| traversal.marks.is_closed(*other));
+    let count = closed.filter(same_rule).count();
+    let world = traversal.world.name;
+    writeln!(out, "{count} of {world} diverge: {}", rule(edge))?;
     let script = match divergence {
         Some(divergence) => {
             writeln!(out, "  {divergence}")?;
             &divergence.script
         }
         None => {
-            let walked = &walking.walked[broken.walked];
-            let reason = walked
-                .record
-                .as_ref()
-                .and_then(|record| record.reason.as_deref());
+            let walked = &walks.walked[broken.walked];
+            let (reason, before) = (reason(walked.record.as_ref()), edge.from);
+            let before = &traversal.graph.states[before];
             writeln!(
                 out,
-                "  it did not diverge again; at first it was\n  {}",
-                reason.unwrap_or_default()
+                "  it did not diverge again; the first time:\n  {reason}"
             )?;
-            writeln!(out, "  state before: {:?}", plan.graph.states[edge.from])?;
+            writeln!(out, "  state before: {before:?}")?;
             &walked.script
         }
     };
-    let name = format!("walk-{}-{}", broken.plan, broken.edge);
-    writeln!(out, "{}", keep(&walking.lab, &name, script)?)?;
-    Ok(())
+    let name = format!("walk-{}-{}", broken.traversal, broken.edge);
+    writeln!(out, "{}", Artifacts::write(&walks.lab, &name, script)?)
 }
 
 fn rule(edge: &Edge) -> String {
-    format!(
-        "{} {:?}: {}",
-        edge.rule.name, edge.rule.clauses, edge.rule.says
-    )
+    let rule = &edge.rule;
+    format!("{} {:?}: {}", rule.name, rule.clauses, rule.says)
 }
 
-/// A walk that the kernel failed as a whole, and what is left of it.
+/// A walk that failed as a whole, and the minimized walk.
 fn lost(
     out: &mut impl Write,
-    walking: &Walking<'_>,
+    walks: &ExhaustiveWalks<'_>,
     first: usize,
     shorter: Option<&Divergence>,
 ) -> io::Result<()> {
-    let one = &walking.walked[first];
-    let world = walking.plans[one.plan].world.name;
-    let (record, script) = match shorter {
-        Some(shorter) => (Some(&shorter.record), &shorter.script),
-        None => (one.record.as_ref(), &one.script),
-    };
-    write!(out, "a walk of {world} is lost: ")?;
-    match (shorter, record) {
-        (Some(shorter), _) => writeln!(out, "{shorter}")?,
-        (None, record) => {
-            let reason = record.and_then(|record| record.reason.as_deref());
+    let one = &walks.walked[first];
+    let world = walks.traversals[one.traversal].world.name;
+    let script = match shorter {
+        Some(shorter) => {
+            writeln!(out, "a walk of {world} was lost: {shorter}")?;
+            &shorter.script
+        }
+        None => {
+            let reason = reason(one.record.as_ref());
             writeln!(
                 out,
-                "it was not lost again; at first it was\n  {}",
-                reason.unwrap_or_default()
+                "a walk of {world} was lost, but not again; the first time:\n  {reason}"
             )?;
+            &one.script
         }
-    }
-    writeln!(out, "{}", keep(&walking.lab, &one.id(), script)?)?;
-    let alike = walking.walked.iter().filter(|it| it.plan == one.plan);
-    match alike.filter(|it| it.is_lost()).count() {
+    };
+    writeln!(out, "{}", Artifacts::write(&walks.lab, &one.id(), script)?)?;
+    let all_lost = walks.of_world(one.traversal).filter(|it| it.is_lost());
+    match all_lost.count() {
         0 | 1 => Ok(()),
-        all => writeln!(out, "  {} further walks of {world} are lost", all - 1),
+        all => writeln!(out, "  {} further walks of {world} were lost", all - 1),
     }
 }
 
-/// A walk on which there is no verdict.
-fn without_verdict(out: &mut impl Write, walking: &Walking<'_>, one: &Walked) -> io::Result<()> {
+/// A walk that has no verdict.
+fn without_verdict(
+    out: &mut impl Write,
+    walks: &ExhaustiveWalks<'_>,
+    one: &WalkCase,
+) -> io::Result<()> {
     let record = one.record.as_ref();
     let Some(record) = record.filter(|record| record.verdict == Verdict::Error) else {
         return Ok(());
     };
-    writeln!(
-        out,
-        "{} of {}: {}\n  {}",
-        one.id(),
-        walking.plans[one.plan].world.name,
-        record.verdict,
-        record.reason.as_deref().unwrap_or_default(),
-    )
+    let world = walks.traversals[one.traversal].world.name;
+    let (id, verdict, reason) = (one.id(), record.verdict, reason(Some(record)));
+    writeln!(out, "{id} of {world}: {verdict}\n  {reason}")
 }

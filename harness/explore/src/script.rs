@@ -1,4 +1,4 @@
-//! A walk through the model as a case file: what runs, and what a person reads of it.
+//! A walk through the model as a case file, which is run and which a person can read.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -8,84 +8,86 @@ use std::{
 use model::{Graph, Group, Ioas, Iommu, Shape, State, World};
 
 use crate::{
-    course::{Course, Move, Played},
-    probe::{Probe, Target, kernel_does_dma, probes},
+    case_language::{CaseLanguage, does_dma, end_name, shape_name},
+    observability::Observability,
+    probe::{DmaTarget, Probe, kernel_does_dma, probes},
+    random_walk::{Move, Played, RandomWalk},
     readback::readbacks,
-    sight::Sight,
-    words::{Words, does_dma, end_name, shape_name},
 };
 
-/// A case, and where each transition of the walk begins in it.
+/// A case, and the transition that each of its steps belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
     /// The case file.
     pub text: String,
-    /// For each step of the case, the transition it belongs to, as position in the walk;
-    /// none for the set-up.
+    /// For each step of the case, the position in the walk of its transition; none for a step of
+    /// the set-up.
     pub transition_of: Vec<Option<usize>>,
 }
 
-/// States and transitions after which sysfs was read and DMA was looked at.
+/// States and transitions after which sysfs was read and DMA was observed.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     states: HashSet<usize>,
     edges: HashSet<usize>,
 }
 
-/// Writes a walk down. After each transition that is not yet in `seen` sysfs is read and DMA is looked at, closely
-/// in each state that is not.
-#[must_use]
-pub fn script(
-    world: &World,
-    graph: &Graph,
-    walk: &[usize],
-    sight: &Sight,
-    seen: &mut Seen,
-) -> Script {
-    let mut writer = Writer::begin(world, sight);
-    for (position, number) in walk.iter().enumerate() {
-        writer.now = Some(position);
-        let edge = &graph.edges[*number];
-        let state = &graph.states[edge.to];
-        writer.line(format_args!("  # {}: {}", edge.event, edge.rule.says));
-        for step in writer.words.event(edge.event, edge.rule.answer, state) {
-            writer.step(format_args!("{step}"));
+impl Script {
+    /// Writes a walk through a graph as a case. After each transition that is not yet in `seen`,
+    /// sysfs is read and DMA is observed; in each state that is not yet there, at every page.
+    #[must_use]
+    pub fn of_edges(
+        world: &World,
+        graph: &Graph,
+        walk: &[usize],
+        observability: &Observability,
+        seen: &mut Seen,
+    ) -> Self {
+        let mut writer = Writer::begin(world, observability);
+        for (position, number) in walk.iter().enumerate() {
+            writer.now = Some(position);
+            let edge = &graph.edges[*number];
+            let state = &graph.states[edge.to];
+            writer.line(format_args!("  # {}: {}", edge.event, edge.rule.says));
+            for step in writer.language.event(edge.event, edge.rule.answer, state) {
+                writer.step(format_args!("{step}"));
+            }
+            let others = if seen.states.insert(edge.to) {
+                writer.all_ioases()
+            } else if seen.edges.insert(*number) {
+                // The state was observed before; that this transition leads to it was not.
+                vec![Ioas(number % world.ioases.len())]
+            } else {
+                continue;
+            };
+            writer.observe(&[state], &others);
         }
-        let others = if seen.states.insert(edge.to) {
-            writer.everywhere()
-        } else if seen.edges.insert(*number) {
-            // What a known state allows is known; that this transition led to it is not.
-            vec![Ioas(number % world.ioases.len())]
-        } else {
-            continue;
-        };
-        writer.observe(&[state], &others);
+        writer.end()
     }
-    writer.end()
+
+    /// Writes a walk whose events may race as a case. After every move sysfs is read and DMA is
+    /// observed at every page, as far as all possible states agree.
+    #[must_use]
+    pub fn of_moves(begin: &RandomWalk, moves: &[Move], observability: &Observability) -> Self {
+        let world = begin.world();
+        let mut writer = Writer::begin(world, observability);
+        let mut at = begin.clone();
+        for (position, one) in moves.iter().enumerate() {
+            writer.now = Some(position);
+            let Some((played, next)) = at.play(*one) else {
+                break; // the rules have no answer: nothing is known from here on
+            };
+            writer.played(&played, &next);
+            let everywhere = writer.all_ioases();
+            let states: Vec<_> = next.possible().states().collect();
+            writer.observe(&states, &everywhere);
+            at = next;
+        }
+        writer.end()
+    }
 }
 
-/// Writes a course down: a walk whose events may race. After every move sysfs is read
-/// and DMA is looked at closely, for what holds in all states that are possible.
-#[must_use]
-pub fn course(course: &Course, moves: &[Move], sight: &Sight) -> Script {
-    let world = course.world();
-    let mut writer = Writer::begin(world, sight);
-    let mut course = course.clone();
-    for (position, one) in moves.iter().enumerate() {
-        writer.now = Some(position);
-        let Some((played, next)) = course.play(*one) else {
-            break; // the rules know no answer: nothing can be said from here on
-        };
-        writer.played(&played, &next);
-        let everywhere = writer.everywhere();
-        let states: Vec<_> = next.possible().states().collect();
-        writer.observe(&states, &everywhere);
-        course = next;
-    }
-    writer.end()
-}
-
-/// What is in all of these sets.
+/// The elements that all of these sets have.
 fn common<T: Ord + Clone>(mut sets: impl Iterator<Item = BTreeSet<T>>) -> BTreeSet<T> {
     let first = sets.next().unwrap_or_default();
     sets.fold(first, |known, more| &known & &more)
@@ -93,20 +95,20 @@ fn common<T: Ord + Clone>(mut sets: impl Iterator<Item = BTreeSet<T>>) -> BTreeS
 
 struct Writer<'a> {
     world: &'a World,
-    words: Words<'a>,
-    sight: &'a Sight,
+    language: CaseLanguage<'a>,
+    observability: &'a Observability,
     text: String,
     transition_of: Vec<Option<usize>>,
     now: Option<usize>,
 }
 
 impl<'a> Writer<'a> {
-    /// With everything that is there before the first transition.
-    fn begin(world: &'a World, sight: &'a Sight) -> Self {
+    /// Writes the head of the case, and the set-up before the first transition.
+    fn begin(world: &'a World, observability: &'a Observability) -> Self {
         let mut writer = Self {
             world,
-            words: Words(world),
-            sight,
+            language: CaseLanguage(world),
+            observability,
             text: String::new(),
             transition_of: Vec::new(),
             now: None,
@@ -139,7 +141,7 @@ impl<'a> Writer<'a> {
             self.world.name
         ));
         self.line(format_args!("snapshot: none"));
-        // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
+        // If model and kernel disagree about what is open, vfio-pci would wait for ever.
         self.line(format_args!("fail_fast: true"));
         let mut shapes = self.world.groups.iter().map(|group| group.shape);
         if shapes.any(|shape| shape == Shape::Mdev) {
@@ -153,17 +155,17 @@ impl<'a> Writer<'a> {
     }
 
     fn set_up(&mut self) {
-        if self.sight.control {
+        if self.observability.control {
             for group in self.world.all_groups() {
                 self.identity(group);
             }
-            self.step(format_args!("memory: {{home: 0x1000}}"));
+            self.step(format_args!("memory: {{control: 0x1000}}"));
         }
         for ioas in 0..self.world.ioases.len() {
             self.step(format_args!("memory: {{page{ioas}: 0x1000}}"));
         }
         for iommu in (0..self.world.iommus).map(Iommu) {
-            for step in self.words.open_iommu(iommu) {
+            for step in self.language.open_iommu(iommu) {
                 self.step(format_args!("{step}"));
             }
         }
@@ -179,7 +181,7 @@ impl<'a> Writer<'a> {
     }
 
     fn identity(&mut self, group: Group) {
-        let role = self.words.group_role(group);
+        let role = self.language.group_role(group);
         match (does_dma(self.world.groups[group.0].shape), group.0) {
             (false, _) => {}
             (true, 0) => self.step(format_args!("group_type: identity")),
@@ -187,13 +189,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn played(&mut self, played: &Played, next: &Course) {
+    fn played(&mut self, played: &Played, next: &RandomWalk) {
         match played {
             Played::One(event, rule) => {
                 self.line(format_args!("  # {event}: {}", rule.says));
-                // Only what is unplugged depends on the state thereafter, and it does not race.
+                // Only the steps of an unplug depend on the state after it, and an unplug does not race.
                 let state = next.possible().states().next();
-                let steps = state.map(|state| self.words.event(*event, rule.answer, state));
+                let steps = state.map(|state| self.language.event(*event, rule.answer, state));
                 for step in steps.unwrap_or_default() {
                     self.step(format_args!("{step}"));
                 }
@@ -211,7 +213,7 @@ impl<'a> Writer<'a> {
                 self.step(format_args!("together:"));
                 self.line(format_args!("      steps:"));
                 for event in events {
-                    let step = self.words.single(*event).unwrap_or_default();
+                    let step = self.language.single(*event).unwrap_or_default();
                     self.line(format_args!("        - {step}"));
                 }
                 self.line(format_args!("      ends: [{ends}]"));
@@ -219,41 +221,44 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn everywhere(&self) -> Vec<Ioas> {
+    fn all_ioases(&self) -> Vec<Ioas> {
         (0..self.world.ioases.len()).map(Ioas).collect()
     }
 
-    /// Looks at all that holds in each of these states.
+    /// Observes what holds in each of these states.
     fn observe(&mut self, states: &[&State], others: &[Ioas]) {
-        let (world, sight) = (self.world, self.sight);
+        let (world, observability) = (self.world, self.observability);
         let states = || states.iter().copied();
         for readback in common(states().map(|state| readbacks(world, state))) {
             self.step(format_args!("{readback}"));
         }
-        self.look(&common(
-            states().map(|state| probes(world, state, sight, others)),
+        self.observe_dma(&common(
+            states().map(|state| probes(world, state, observability, others)),
         ));
-        if states().all(|state| kernel_does_dma(world, state, sight)) {
+        if states().all(|state| kernel_does_dma(world, state, observability)) {
             self.step(format_args!("random: {{bytes: 16}}"));
         }
     }
 
-    fn look(&mut self, probes: &BTreeSet<Probe>) {
-        if probes.iter().any(|probe| probe.target == Target::Home) {
-            // The kernel may have moved the page since: nothing pins it.
-            self.step(format_args!("phys: {{of: $home, save: home_pa}}"));
+    fn observe_dma(&mut self, probes: &BTreeSet<Probe>) {
+        if probes
+            .iter()
+            .any(|probe| probe.target == DmaTarget::Physical)
+        {
+            // Nothing pins the page: the kernel may have moved it since.
+            self.step(format_args!("phys: {{of: $control, save: control_pa}}"));
         }
         for probe in probes {
-            let role = self.words.role(probe.device);
+            let role = self.language.role(probe.device);
             let what = if probe.lands { "lands" } else { "blocked" };
             let (iova, page) = match probe.target {
-                Target::Home => ("$home_pa".to_owned(), "home".to_owned()),
-                Target::Page(ioas) => (
-                    format!("{:#x}", self.words.iova(ioas)),
+                DmaTarget::Physical => ("$control_pa".to_owned(), "control".to_owned()),
+                DmaTarget::Page(ioas) => (
+                    format!("{:#x}", self.language.iova(ioas)),
                     format!("page{}", ioas.0),
                 ),
-                Target::Container => {
-                    let iova = format!("{:#x}", self.words.container_iova());
+                DmaTarget::Container => {
+                    let iova = format!("{:#x}", self.language.container_iova());
                     (iova, "container_page".to_owned())
                 }
             };

@@ -1,18 +1,18 @@
-//! Makes a walk that diverges short.
+//! Shortens a walk that diverges.
 //!
-//! proptest would leave out one move after the other, and give up wherever a later one cannot
-//! be made any more. Here what depends on a move goes with it, so that a device that plays no
-//! part goes with all it does, in one trial.
+//! proptest leaves out one move at a time, and gives up if a later move cannot be made any more.
+//! Here the moves that depend on a move are left out with it, so that one attempt removes a device
+//! that plays no part, with all its moves.
 
-use crate::course::{Course, Move};
+use crate::random_walk::{Move, RandomWalk};
 
-/// The shortest walk found that still fails: parts of it are left out, large ones first; then
-/// half of what races, and at last the race itself.
+/// The shortest walk found that still fails. Parts of the walk are left out, large ones first; then
+/// one of two events that race, or the race itself.
 ///
 /// # Errors
 /// With the first error of `fails`.
 pub fn shrink<E>(
-    begin: &Course,
+    begin: &RandomWalk,
     mut moves: Vec<Move>,
     mut fails: impl FnMut(&[Move]) -> Result<bool, E>,
 ) -> Result<Vec<Move>, E> {
@@ -20,7 +20,7 @@ pub fn shrink<E>(
     loop {
         let shorter = first_that_fails(shorter_by(begin, &moves, size), &mut fails)?;
         let shorter = match shorter {
-            None if size <= 1 => first_that_fails(calmer(begin, &moves), &mut fails)?,
+            None if size <= 1 => first_that_fails(without_race(begin, &moves), &mut fails)?,
             shorter => shorter,
         };
         match shorter {
@@ -43,9 +43,9 @@ fn first_that_fails<E>(
     Ok(None)
 }
 
-/// Walks without so many moves in a row, and without what depends on them.
+/// Walks without `size` moves in a row, and without the moves that depend on them.
 fn shorter_by(
-    begin: &Course,
+    begin: &RandomWalk,
     moves: &[Move],
     size: usize,
 ) -> impl Iterator<Item = Vec<Move>> + use<> {
@@ -60,8 +60,8 @@ fn shorter_by(
     })
 }
 
-/// Walks in which only one of two events is made where they race, or one after the other.
-fn calmer(begin: &Course, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
+/// Walks in which one of two events that race is left out, or they come one after the other.
+fn without_race(begin: &RandomWalk, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
     let (begin, moves) = (begin.clone(), moves.to_vec());
     let races = moves.iter().enumerate().filter_map(|(at, one)| match one {
         Move::One(_) => None,
@@ -80,13 +80,13 @@ fn calmer(begin: &Course, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + u
     })
 }
 
-/// What of the moves can be made, one after the other.
-fn playable(begin: &Course, moves: impl Iterator<Item = Move>) -> Vec<Move> {
-    let mut course = begin.clone();
+/// The moves that can be made, one after the other.
+fn playable(begin: &RandomWalk, moves: impl Iterator<Item = Move>) -> Vec<Move> {
+    let mut walk = begin.clone();
     let mut played = Vec::new();
     for one in moves {
-        if let Some((_, next)) = course.play(one) {
-            course = next;
+        if let Some((_, next)) = walk.play(one) {
+            walk = next;
             played.push(one);
         }
     }

@@ -5,10 +5,10 @@ use runner::{exit::Exit, options::MachineOptions, run::Cancel};
 
 use crate::{
     error::ExploreError,
+    exhaustive::ExhaustiveWalks,
     picture::{Picture, PictureFile},
-    plan::Plan,
     report,
-    walking::Walking,
+    traversal::Traversal,
 };
 
 /// Walks worlds on a kernel, prints what was found, and draws it if there is a file for that.
@@ -17,18 +17,18 @@ use crate::{
 /// When there is no lab, a walk has no result, or something cannot be written.
 pub fn walk_all(
     machine: &MachineOptions,
-    plans: Vec<Plan>,
+    traversals: Vec<Traversal>,
     rules: &[Rule],
     picture: Option<PictureFile>,
     cancel: &Cancel,
 ) -> Result<Exit, ExploreError> {
-    let mut walking = Walking::open(machine, plans, cancel)?;
-    let found = walking.all()?;
-    let divergences = walking.reproduce(rules, &found)?;
-    let reduced = walking.reduce_lost(rules)?;
-    let exit = report::report(&walking, &divergences, &reduced)?;
+    let mut walks = ExhaustiveWalks::open(machine, traversals, cancel)?;
+    let found = walks.all()?;
+    let divergences = walks.reproduce(rules, &found)?;
+    let lost = walks.minimize_lost(rules)?;
+    let exit = report::report(&walks, &divergences, &lost)?;
     if let Some(file) = picture {
-        file.write(&Picture::of_walks(&walking.plans))?;
+        file.write(&Picture::of_walks(&walks.traversals))?;
     }
     Ok(if cancel.is_cancelled() {
         Exit::Interrupted

@@ -10,7 +10,7 @@
 mod common;
 
 use common::{intel, lab};
-use explore::{Plan, scripts, take_records, write};
+use explore::{Traversal, take_records, walk_cases, write};
 use model::{Answer, Event, Reading, Rule, Shape, World, decide};
 use runner::{
     run::{Cancel, run},
@@ -94,31 +94,35 @@ fn with_wrong(name: &str, wrong: &Wrong) -> Vec<Rule> {
 }
 
 /// Keeps one walk that takes a transition which the right rules decide otherwise.
-fn keep_telling_walk(plan: &mut Plan) {
+fn keep_telling_walk(traversal: &mut Traversal) {
     let right = Reading::Stage2.rules();
     let differs = |edge: &usize| {
-        let edge = &plan.graph.edges[*edge];
-        let before = &plan.graph.states[edge.from];
-        let outcome = decide(&right, &plan.world, before, edge.event).unwrap();
-        outcome.rule.answer != edge.rule.answer || outcome.next != plan.graph.states[edge.to]
+        let edge = &traversal.graph.edges[*edge];
+        let before = &traversal.graph.states[edge.from];
+        let outcome = decide(&right, &traversal.world, before, edge.event).unwrap();
+        outcome.rule.answer != edge.rule.answer || outcome.next != traversal.graph.states[edge.to]
     };
-    let telling = plan.walks.iter().position(|walk| walk.iter().any(differs));
-    plan.walks = vec![plan.walks.swap_remove(telling.unwrap())];
+    let telling = traversal
+        .walks
+        .iter()
+        .position(|walk| walk.iter().any(differs));
+    traversal.walks = vec![traversal.walks.swap_remove(telling.unwrap())];
 }
 
 #[test]
 fn each_wrong_rule_is_found() {
     let wrong = wrong_rules();
-    let mut plans: Vec<_> = wrong
+    let mut traversals: Vec<_> = wrong
         .iter()
         .map(|(name, world, wrong)| {
-            let mut plan = Plan::new(world.clone(), &with_wrong(name, wrong)).expect(name);
-            keep_telling_walk(&mut plan);
-            plan
+            let mut traversal =
+                Traversal::new(world.clone(), &with_wrong(name, wrong)).expect(name);
+            keep_telling_walk(&mut traversal);
+            traversal
         })
         .collect();
-    let from = vec![0; plans.len()];
-    let mut walked = scripts(&mut plans, &from, &intel());
+    let from = vec![0; traversals.len()];
+    let mut walked = walk_cases(&mut traversals, &from, &intel());
     let cases = tempfile::tempdir().unwrap();
     write(&walked, cases.path()).unwrap();
     let record = tempfile::tempdir().unwrap();
@@ -127,7 +131,7 @@ fn each_wrong_rule_is_found() {
     let summary = run(&lab, &all, 1, &mut [], &Cancel::default()).unwrap();
     take_records(&mut walked, &summary.cases);
     for (number, (name, ..)) in wrong.iter().enumerate() {
-        let records = walked.iter().filter(|one| one.plan == number);
+        let records = walked.iter().filter(|one| one.traversal == number);
         let mut records = records.map(|one| one.record.as_ref().unwrap());
         let found = records.find(|one| one.verdict == Verdict::Fail);
         let found = found.unwrap_or_else(|| panic!("no walk diverges although `{name}` is wrong"));

@@ -10,24 +10,24 @@ mod common;
 
 use common::intel;
 use explore::{
-    Plan, Walked,
-    picture::{Outcome, Picture, PictureFile, dot, svg},
-    scripts,
+    Traversal, WalkCase,
+    picture::{Picture, PictureFile, TransitionResult, dot, svg},
+    walk_cases,
 };
 use model::{Reading, Shape, World, view::Stage};
 use rstest::rstest;
 use runner::{record::Record, verdict::Verdict};
 
-fn plans(worlds: Vec<World>) -> Vec<Plan> {
+fn traversals(worlds: Vec<World>) -> Vec<Traversal> {
     let rules = Reading::Stage2.rules();
-    let plan = |world| Plan::new(world, &rules).unwrap();
-    worlds.into_iter().map(plan).collect()
+    let traversal = |world| Traversal::new(world, &rules).unwrap();
+    worlds.into_iter().map(traversal).collect()
 }
 
-/// The walks of some plans, all of which passed.
-fn passed(plans: &mut [Plan]) -> Vec<Walked> {
-    let from = vec![0; plans.len()];
-    let mut walked = scripts(plans, &from, &intel());
+/// The walks of some traversals, all of which passed.
+fn passed(traversals: &mut [Traversal]) -> Vec<WalkCase> {
+    let from = vec![0; traversals.len()];
+    let mut walked = walk_cases(traversals, &from, &intel());
     for one in &mut walked {
         one.record = Some(record(one.id(), Verdict::Pass, None));
     }
@@ -52,15 +52,15 @@ fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
     }
 }
 
-fn drawn(plans: &mut [Plan], walked: &[Walked]) -> Picture {
+fn drawn(traversals: &mut [Traversal], walked: &[WalkCase]) -> Picture {
     for one in walked {
-        plans[one.plan].learn(one);
+        traversals[one.traversal].learn(one);
     }
-    Picture::of_walks(plans)
+    Picture::of_walks(traversals)
 }
 
 /// Lets a walk fail at its transition `at`.
-fn diverge(one: &mut Walked, at: usize) {
+fn diverge(one: &mut WalkCase, at: usize) {
     let step = one
         .script
         .transition_of
@@ -71,20 +71,20 @@ fn diverge(one: &mut Walked, at: usize) {
 
 #[test]
 fn the_dot_of_a_small_world() {
-    let picture = Picture::of_model(&plans(vec![World::resettable()]));
+    let picture = Picture::of_model(&traversals(vec![World::resettable()]));
     insta::assert_snapshot!("resettable", dot(&picture));
 }
 
 #[test]
 fn a_world_is_small_enough_to_read() {
-    for plan in plans(World::all()) {
-        let name = plan.world.name;
-        let picture = Picture::of_model(&[plan]);
-        let [scene] = picture.scenes.as_slice() else {
-            unreachable!("one plan is one scene")
+    for traversal in traversals(World::all()) {
+        let name = traversal.world.name;
+        let picture = Picture::of_model(&[traversal]);
+        let [graph] = picture.graphs.as_slice() else {
+            unreachable!("one traversal is one graph")
         };
-        assert!((3..=80).contains(&scene.nodes.len()), "{name}");
-        assert!(scene.arrows.len() <= 80, "{name}: {}", scene.arrows.len());
+        assert!((3..=80).contains(&graph.nodes.len()), "{name}");
+        assert!(graph.arrows.len() <= 80, "{name}: {}", graph.arrows.len());
     }
 }
 
@@ -92,14 +92,17 @@ fn a_world_is_small_enough_to_read() {
 /// their shape are drawn once.
 #[test]
 fn every_transition_is_in_the_picture() {
-    let plans = plans(World::all());
-    let picture = Picture::of_model(&plans);
-    let edges: usize = plans.iter().map(|plan| plan.graph.edges.len()).sum();
-    assert_eq!(picture.tally().count(Outcome::NotRun), edges);
-    let drawn: usize = picture.scenes.iter().map(|it| it.worlds.len()).sum();
-    assert_eq!(drawn, plans.len());
+    let traversals = traversals(World::all());
+    let picture = Picture::of_model(&traversals);
+    let edges: usize = traversals
+        .iter()
+        .map(|traversal| traversal.graph.edges.len())
+        .sum();
+    assert_eq!(picture.counts().count(TransitionResult::NotRun), edges);
+    let drawn: usize = picture.graphs.iter().map(|it| it.worlds.len()).sum();
+    assert_eq!(drawn, traversals.len());
     let both = ["group behind a bridge", "group of functions"];
-    assert!(picture.scenes.iter().any(|it| it.worlds == both));
+    assert!(picture.graphs.iter().any(|it| it.worlds == both));
 }
 
 #[rstest]
@@ -115,39 +118,42 @@ fn states_are_grouped_by_stage(
     #[case] stage: Stage,
     #[case] group_path: bool,
 ) {
-    let picture = Picture::of_model(&plans(vec![world]));
-    let scene = &picture.scenes[0];
-    assert_eq!(scene.stage, stage);
-    assert_eq!(scene.nodes[0].stage, stage, "nothing is open at first");
-    let other = |stage| scene.nodes.iter().any(|it| it.stage == stage);
+    let picture = Picture::of_model(&traversals(vec![world]));
+    let graph = &picture.graphs[0];
+    assert_eq!(graph.stage, stage);
+    assert_eq!(graph.nodes[0].stage, stage, "nothing is open at first");
+    let other = |stage| graph.nodes.iter().any(|it| it.stage == stage);
     assert_eq!(other(Stage::GroupPath), group_path);
 }
 
 #[test]
 fn what_passed_conforms() {
-    let mut plans = plans(vec![World::resettable(), World::mdev()]);
-    let tally = {
-        let walked = passed(&mut plans);
-        drawn(&mut plans, &walked)
+    let mut traversals = traversals(vec![World::resettable(), World::mdev()]);
+    let counts = {
+        let walked = passed(&mut traversals);
+        drawn(&mut traversals, &walked)
     }
-    .tally();
-    let edges: usize = plans.iter().map(|plan| plan.graph.edges.len()).sum();
-    assert_eq!(tally.count(Outcome::Conforms), edges);
+    .counts();
+    let edges: usize = traversals
+        .iter()
+        .map(|traversal| traversal.graph.edges.len())
+        .sum();
+    assert_eq!(counts.count(TransitionResult::Conforms), edges);
 }
 
 #[test]
 fn a_walk_that_fails_has_diverged_there_and_covers_nothing_after() {
-    let mut plans = plans(vec![World::resettable()]);
-    let mut walked = passed(&mut plans);
+    let mut traversals = traversals(vec![World::resettable()]);
+    let mut walked = passed(&mut traversals);
     assert_eq!(walked.len(), 1);
     diverge(&mut walked[0], 5);
-    let picture = drawn(&mut plans, &walked);
-    let tally = picture.tally();
-    assert_eq!(tally.count(Outcome::Diverged), 1);
-    let edge = &plans[0].graph.edges[plans[0].walks[0][5]];
-    assert_eq!(tally.diverged, [format!("{} (resettable)", edge.event)]);
-    assert!(tally.count(Outcome::Conforms) > 0);
-    assert!(tally.count(Outcome::NotCovered) > 0);
+    let picture = drawn(&mut traversals, &walked);
+    let counts = picture.counts();
+    assert_eq!(counts.count(TransitionResult::Diverged), 1);
+    let edge = &traversals[0].graph.edges[traversals[0].walks[0][5]];
+    assert_eq!(counts.diverged, [format!("{} (resettable)", edge.event)]);
+    assert!(counts.count(TransitionResult::Conforms) > 0);
+    assert!(counts.count(TransitionResult::NotCovered) > 0);
     for text in [dot(&picture), svg(&picture)] {
         assert!(text.contains("\u{2260} "), "{text}");
         assert!(text.contains(&format!("{} (resettable)", edge.event)));
@@ -157,16 +163,16 @@ fn a_walk_that_fails_has_diverged_there_and_covers_nothing_after() {
 /// One of two worlds of a drawing is enough, and it is named.
 #[test]
 fn of_worlds_drawn_once_the_worse_counts() {
-    let mut plans = plans(vec![
+    let mut traversals = traversals(vec![
         World::group(Shape::Bridge),
         World::group(Shape::Functions),
     ]);
-    let mut walked = passed(&mut plans);
-    let second = walked.iter_mut().find(|one| one.plan == 1).unwrap();
+    let mut walked = passed(&mut traversals);
+    let second = walked.iter_mut().find(|one| one.traversal == 1).unwrap();
     diverge(second, 0);
-    let picture = drawn(&mut plans, &walked);
-    assert_eq!(picture.scenes.len(), 1);
-    let diverged = picture.tally().diverged;
+    let picture = drawn(&mut traversals, &walked);
+    assert_eq!(picture.graphs.len(), 1);
+    let diverged = picture.counts().diverged;
     assert_eq!(diverged.len(), 1);
     assert!(
         diverged[0].ends_with("(group of functions)"),
@@ -176,25 +182,28 @@ fn of_worlds_drawn_once_the_worse_counts() {
 
 #[test]
 fn a_walk_without_verdict_covers_nothing() {
-    let mut plans = plans(vec![World::resettable()]);
-    let mut walked = passed(&mut plans);
+    let mut traversals = traversals(vec![World::resettable()]);
+    let mut walked = passed(&mut traversals);
     walked[0].record = Some(record(walked[0].id(), Verdict::Hang, None));
-    let tally = drawn(&mut plans, &walked).tally();
-    assert_eq!(tally.count(Outcome::NotCovered), plans[0].graph.edges.len());
+    let counts = drawn(&mut traversals, &walked).counts();
+    assert_eq!(
+        counts.count(TransitionResult::NotCovered),
+        traversals[0].graph.edges.len()
+    );
 }
 
 /// What the crate draws is well-formed, the same each time, and has every node and arrow.
 #[test]
 fn all_worlds_are_drawn_without_graphviz() {
-    for plan in plans(World::all()) {
-        let name = plan.world.name;
-        let picture = Picture::of_model(&[plan]);
+    for traversal in traversals(World::all()) {
+        let name = traversal.world.name;
+        let picture = Picture::of_model(&[traversal]);
         let text = svg(&picture);
         assert_eq!(text, svg(&picture), "{name}");
         let document = roxmltree::Document::parse(&text).expect(name);
         let titles = document.descendants().filter(|it| it.has_tag_name("title"));
-        let scene = &picture.scenes[0];
-        assert_eq!(titles.count(), scene.nodes.len() + scene.links().len());
+        let graph = &picture.graphs[0];
+        assert_eq!(titles.count(), graph.nodes.len() + graph.links().len());
         assert!(!text.contains("NaN"), "{name}");
     }
 }
@@ -216,12 +225,12 @@ fn boxes(document: &roxmltree::Document<'_>) -> Vec<[f64; 4]> {
 
 #[test]
 fn no_node_is_on_another() {
-    for plan in plans(World::all()) {
-        let name = plan.world.name;
-        let picture = Picture::of_model(&[plan]);
+    for traversal in traversals(World::all()) {
+        let name = traversal.world.name;
+        let picture = Picture::of_model(&[traversal]);
         let text = svg(&picture);
         let boxes = boxes(&roxmltree::Document::parse(&text).expect(name));
-        assert_eq!(boxes.len(), picture.scenes[0].nodes.len());
+        assert_eq!(boxes.len(), picture.graphs[0].nodes.len());
         for (at, one) in boxes.iter().enumerate() {
             for other in &boxes[..at] {
                 let beside = one[2] < other[0] || other[2] < one[0];
@@ -239,7 +248,7 @@ fn a_file_has_the_rights_of_any_other_and_what_was_there_stays_until_it_is_writt
     std::fs::write(&path, "before").unwrap();
     let target = PictureFile::new(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-    let picture = Picture::of_model(&plans(vec![World::resettable()]));
+    let picture = Picture::of_model(&traversals(vec![World::resettable()]));
     target.write(&picture).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), dot(&picture));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -11,7 +11,7 @@ mod common;
 use std::{fs, process::Command};
 
 use common::intel;
-use explore::{Plan, scripts, write};
+use explore::{Traversal, walk_cases, write};
 use model::{Reading, World};
 use runner::{lab::load_case_file, options::cases_folder, program::Platforms};
 use vm_images::{Flavour, Silent, Source};
@@ -20,8 +20,8 @@ use vm_images::{Flavour, Silent, Source};
 fn a_walk_is_a_program() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::all().into_iter().next().unwrap();
-    let plan = Plan::new(world, &Reading::Stage2.rules()).unwrap();
-    let walked = scripts(&mut [plan], &[0], &intel());
+    let traversal = Traversal::new(world, &Reading::Stage2.rules()).unwrap();
+    let walked = walk_cases(&mut [traversal], &[0], &intel());
     write(&walked[..1], folder.path()).unwrap();
     let walk = folder.path().join(format!("{}.yaml", walked[0].id()));
     let corpus = load_case_file(&cases_folder(), &walk).unwrap();

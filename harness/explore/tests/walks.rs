@@ -1,4 +1,4 @@
-//! Random walks: the same seed draws the same one, and a divergence is made short.
+//! Random walks: the same seed draws the same walk, and a divergence is minimized.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,8 @@ use std::path::Path;
 
 use common::{intel, lab};
 use explore::{
-    Course, Divergence, Ended, Hand, Move, Script, Sight, Tester, WalkError, Walker, course,
+    Divergence, Minimizer, Move, Observability, RandomWalks, Script, Tester, WalkError,
+    WalkOutcome, WalkRunner,
 };
 use model::{Reading, Rule, World};
 use runner::{
@@ -23,7 +24,7 @@ use runner::{
     verdict::Verdict,
 };
 
-/// Fails each script in which something is said.
+/// Fails each script that has a text.
 struct Fake(fn(&str) -> bool);
 
 impl Tester for Fake {
@@ -51,25 +52,30 @@ impl Tester for Fake {
     }
 }
 
-fn walker(world: World, rules: Vec<Rule>) -> Walker {
-    let sight = Sight::of(&world, &intel());
-    Walker {
-        begin: Course::begin(world, rules),
-        sight,
+fn walks(world: World, rules: Vec<Rule>) -> RandomWalks {
+    RandomWalks {
+        world,
+        rules,
+        walks: 100,
+        first: 0,
         seed: 7,
         length: 60,
     }
 }
 
-fn large() -> Walker {
-    walker(World::large(), Reading::Stage2.rules())
+fn large() -> RandomWalks {
+    walks(World::large(), Reading::Stage2.rules())
+}
+
+fn minimizer(walks: &RandomWalks) -> Minimizer {
+    Minimizer {
+        begin: walks.begin(),
+        observability: Observability::of(&walks.world, &intel()),
+    }
 }
 
 fn drawn(number: u64) -> Vec<Move> {
-    match large().walk(number, &mut Fake(|_| false)).unwrap() {
-        Ended::Conforms(moves) => moves,
-        Ended::Diverges(divergence) => panic!("{divergence}"),
-    }
+    large().draw(number).unwrap()
 }
 
 #[test]
@@ -83,9 +89,11 @@ fn a_seed_and_a_number_draw_one_walk() {
 }
 
 /// The first walk that a kernel fails.
-fn first_divergence(walker: &Walker, tester: &mut dyn Tester) -> Divergence {
-    for number in 0..100 {
-        if let Ended::Diverges(divergence) = walker.walk(number, tester).unwrap() {
+fn first_divergence(walks: &RandomWalks, tester: &mut dyn Tester) -> Divergence {
+    let minimizer = minimizer(walks);
+    for number in 0..walks.walks {
+        let outcome = walks.walk(number, &minimizer, tester).unwrap();
+        if let WalkOutcome::Diverges(divergence) = outcome {
             return *divergence;
         }
     }
@@ -115,15 +123,15 @@ fn a_race_is_taken_apart_where_it_does_not_matter() {
 
 #[test]
 fn a_race_is_a_step_of_the_case_language() {
-    let walker = large();
-    let begin = &walker.begin;
+    let minimizer = minimizer(&large());
+    let begin = &minimizer.begin;
     let moves = (0..50)
         .flat_map(drawn)
         .find(|it| matches!(it, Move::Race(_)) && begin.play(*it).is_some());
-    let script = course(
+    let script = Script::of_moves(
         begin,
         &[moves.expect("a race at the beginning of a walk")],
-        &walker.sight,
+        &minimizer.observability,
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("walk.yaml"), &script.text).unwrap();
@@ -132,8 +140,8 @@ fn a_race_is_a_step_of_the_case_language() {
 }
 
 /// A lab without a corpus, as walks need it.
-fn walking_lab(walker: &Walker, cases: &Path, record: &Path) -> Lab {
-    let script = course(&walker.begin, &[], &walker.sight);
+fn lab_for_walks(minimizer: &Minimizer, cases: &Path, record: &Path) -> Lab {
+    let script = Script::of_moves(&minimizer.begin, &[], &minimizer.observability);
     std::fs::write(cases.join("walk.yaml"), script.text).unwrap();
     lab(cases, record).with_processors(2)
 }
@@ -141,13 +149,15 @@ fn walking_lab(walker: &Walker, cases: &Path, record: &Path) -> Lab {
 /// On a real kernel, with two processors for what races.
 #[test]
 fn the_kernel_takes_walks_as_the_model_says() {
-    let walker = large();
+    let walks = large();
     let (cases, record) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let own = walking_lab(&walker, cases.path(), record.path());
+    let own = lab_for_walks(&minimizer(&walks), cases.path(), record.path());
     let cancel = Cancel::default();
-    let mut hand = Hand::new(&own, &cancel).unwrap();
+    let mut runner = WalkRunner::new(&own, &cancel).unwrap();
+    let minimizer = minimizer(&walks);
     for number in 0..4 {
-        if let Ended::Diverges(divergence) = walker.walk(number, &mut hand).unwrap() {
+        let outcome = walks.walk(number, &minimizer, &mut runner).unwrap();
+        if let WalkOutcome::Diverges(divergence) = outcome {
             panic!("walk {number}: {divergence}");
         }
     }
@@ -159,11 +169,11 @@ fn the_kernel_takes_walks_as_the_model_says() {
 fn a_wrong_rule_is_found_and_written_as_a_case() {
     let mut rules = Reading::Stage2.rules();
     rules.retain(|rule| rule.name != "destroy: in use");
-    let walker = walker(World::mdev(), rules);
+    let walks = walks(World::mdev(), rules);
     let (cases, record) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let own = walking_lab(&walker, cases.path(), record.path());
+    let own = lab_for_walks(&minimizer(&walks), cases.path(), record.path());
     let cancel = Cancel::default();
-    let found = first_divergence(&walker, &mut Hand::new(&own, &cancel).unwrap());
+    let found = first_divergence(&walks, &mut WalkRunner::new(&own, &cancel).unwrap());
     let moves: Vec<_> = found.moves.iter().map(ToString::to_string).collect();
     let [open, bind, attach, destroy] = &moves[..] else {
         panic!("{found}");

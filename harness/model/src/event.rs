@@ -105,27 +105,27 @@ impl fmt::Display for Event {
 pub const LEFT_OUT: &[(&str, &str)] = &[
     (
         "take a device from vfio-pci while it is open, or its group is",
-        "the driver's remove waits for the last close: no transition of one caller",
+        "the driver's remove waits for the last close, so one caller cannot make the transition",
     ),
     (
         "attach to an IOAS or HWPT that is destroyed, or of another iommu_fd",
-        "ids are given anew, so the number may name another object",
+        "ids are reused, so the number may name another object",
     ),
     (
         "nested HWPTs, and PASIDs",
-        "cases of contract, mock and fail-nth: hwpt-alloc-nested, pasid",
+        "covered by cases of contract, mock and fail-nth: hwpt-alloc-nested, pasid",
     ),
     (
         "a third iommu_fd while devices still use one that is closed",
-        "adds states, and no rule",
+        "adds states, but no rule",
     ),
     (
         "a group with more than the device that is unplugged",
-        "every port of the machine takes one device",
+        "every hotplug port of the machine takes one device",
     ),
     (
         "a second file of one device",
-        "cases of stage 1: second-open, second-close",
+        "covered by cases of stage 1: second-open, second-close",
     ),
 ];
 

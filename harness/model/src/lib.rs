@@ -25,5 +25,5 @@ pub use state::{
     Binding, Container, Device, Domain, Driver, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt,
     State,
 };
-pub use walk::{Progress, Walk, shortest, walks};
+pub use walk::{EdgeMarks, Walk, shortest, walks};
 pub use world::{GroupSpec, Shape, World};

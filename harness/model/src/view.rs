@@ -1,7 +1,7 @@
 //! What a reader of a picture sees of a state.
 //!
 //! Symmetry alone leaves hundreds of states. A [`View`] leaves out what a reader can do
-//! without; states that look the same are one [`Sight`].
+//! without; states that look the same are one [`Appearance`].
 
 use std::collections::HashSet;
 
@@ -48,7 +48,7 @@ pub enum Phase {
 
 /// What a reader sees of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeviceSight {
+pub struct DeviceAppearance {
     /// Whether the machine has it.
     pub presence: Presence,
     /// Through its device_fd; where mappings are not told apart, through either.
@@ -85,9 +85,9 @@ pub enum Path {
 
 /// What a reader sees of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GroupSight {
+pub struct GroupAppearance {
     /// In the order of their phases.
-    pub devices: Vec<DeviceSight>,
+    pub devices: Vec<DeviceAppearance>,
     /// A kernel driver has a member.
     pub on_kernel_driver: bool,
     /// The legacy uAPI.
@@ -124,9 +124,9 @@ impl Stage {
 
 /// What a reader sees of a state, by group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Sight(pub Vec<GroupSight>);
+pub struct Appearance(pub Vec<GroupAppearance>);
 
-impl Sight {
+impl Appearance {
     /// The stage it belongs to.
     #[must_use]
     pub fn stage(&self, world: &World) -> Stage {
@@ -167,17 +167,17 @@ impl View {
         Self::LADDER.into_iter().find(fits).unwrap_or(coarsest)
     }
 
-    /// How many pairs of different sights have a transition between them.
+    /// How many pairs of different appearances have a transition between them.
     fn arrows(self, world: &World, merged: &Merged) -> usize {
-        let sights: Vec<_> = merged
+        let appearances: Vec<_> = merged
             .states
             .iter()
-            .map(|it| self.sight(world, it))
+            .map(|it| self.appearance(world, it))
             .collect();
         let pairs: HashSet<_> = merged
             .edges
             .iter()
-            .map(|edge| (&sights[edge.from], &sights[edge.to]))
+            .map(|edge| (&appearances[edge.from], &appearances[edge.to]))
             .filter(|(from, to)| from != to)
             .collect();
         pairs.len()
@@ -206,8 +206,8 @@ impl View {
 
     /// What a reader sees of a state.
     #[must_use]
-    pub fn sight(self, world: &World, state: &State) -> Sight {
-        Sight(
+    pub fn appearance(self, world: &World, state: &State) -> Appearance {
+        Appearance(
             world
                 .all_groups()
                 .map(|group| self.group(world, state, group))
@@ -215,13 +215,13 @@ impl View {
         )
     }
 
-    fn group(self, world: &World, state: &State, group: Group) -> GroupSight {
+    fn group(self, world: &World, state: &State, group: Group) -> GroupAppearance {
         let members = world
             .members(group)
             .map(|it| self.device(&state.devices[it.0]));
         let mut devices: Vec<_> = members.collect();
         devices.sort_unstable_by(|one, other| other.cmp(one));
-        GroupSight {
+        GroupAppearance {
             devices,
             on_kernel_driver: state.groups[group.0].on_kernel_driver,
             path: match state.groups[group.0].container {
@@ -244,7 +244,7 @@ impl View {
         }
     }
 
-    fn device(self, state: &DeviceState) -> DeviceSight {
+    fn device(self, state: &DeviceState) -> DeviceAppearance {
         let DeviceState {
             presence,
             driver,
@@ -260,14 +260,14 @@ impl View {
             _ => Phase::Closed,
         };
         if self.mappings {
-            DeviceSight {
+            DeviceAppearance {
                 presence,
                 phase,
                 held,
             }
         } else {
             let phase = held.map_or(phase, |held| held.max(phase));
-            DeviceSight {
+            DeviceAppearance {
                 presence,
                 phase,
                 held: None,

@@ -7,14 +7,14 @@ use crate::graph::Graph;
 /// Positions of transitions in [`Graph::edges`]; the first leaves the initial state.
 pub type Walk = Vec<usize>;
 
-/// What is known of the transitions of a graph.
+/// Marks of the transitions of a graph: which were taken, and which are closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct EdgeMarks {
     taken: Vec<bool>,
     closed: Vec<bool>,
 }
 
-impl Progress {
+impl EdgeMarks {
     /// None is taken, all are open.
     #[must_use]
     pub fn new(graph: &Graph) -> Self {
@@ -70,10 +70,10 @@ impl Progress {
 ///
 /// Each goes on with a transition not yet taken, or along the shortest way to the nearest.
 #[must_use]
-pub fn walks(graph: &Graph, length: usize, mut progress: Progress) -> Vec<Walk> {
+pub fn walks(graph: &Graph, length: usize, mut marks: EdgeMarks) -> Vec<Walk> {
     let mut walks = Vec::new();
     loop {
-        let walk = one_walk(graph, length, &mut progress);
+        let walk = one_walk(graph, length, &mut marks);
         if walk.is_empty() {
             return walks;
         }
@@ -81,16 +81,16 @@ pub fn walks(graph: &Graph, length: usize, mut progress: Progress) -> Vec<Walk> 
     }
 }
 
-fn one_walk(graph: &Graph, length: usize, progress: &mut Progress) -> Walk {
+fn one_walk(graph: &Graph, length: usize, marks: &mut EdgeMarks) -> Walk {
     let mut at = 0;
     let mut walk = Walk::new();
     while walk.len() < length {
-        let way = way_to(graph, at, progress, |edge| progress.is_new(edge));
+        let way = way_to(graph, at, marks, |edge| marks.is_new(edge));
         if way.is_empty() {
             break;
         }
         for edge in way {
-            progress.take(edge);
+            marks.take(edge);
             at = graph.edges[edge].to;
             walk.push(edge);
         }
@@ -101,12 +101,12 @@ fn one_walk(graph: &Graph, length: usize, progress: &mut Progress) -> Walk {
 /// The shortest way from the initial state that ends with a transition.
 #[must_use]
 pub fn shortest(graph: &Graph, edge: usize) -> Walk {
-    way_to(graph, 0, &Progress::new(graph), |other| other == edge)
+    way_to(graph, 0, &EdgeMarks::new(graph), |other| other == edge)
 }
 
 /// The shortest way whose last transition is a wanted one; those that stay come first, so that
 /// a state's refusals are seen before it is left.
-fn way_to(graph: &Graph, from: usize, progress: &Progress, wanted: impl Fn(usize) -> bool) -> Walk {
+fn way_to(graph: &Graph, from: usize, marks: &EdgeMarks, wanted: impl Fn(usize) -> bool) -> Walk {
     let mut came = vec![None; graph.states.len()];
     let mut queue = VecDeque::from([from]);
     let mut seen = vec![false; graph.states.len()];
@@ -116,7 +116,7 @@ fn way_to(graph: &Graph, from: usize, progress: &Progress, wanted: impl Fn(usize
         if let Some(edge) = ends.min_by_key(|edge| graph.edges[*edge].to != at) {
             return way_back(graph, from, edge, &came);
         }
-        for edge in graph.leaving(at).filter(|edge| !progress.is_closed(*edge)) {
+        for edge in graph.leaving(at).filter(|edge| !marks.is_closed(*edge)) {
             let to = graph.edges[edge].to;
             if !seen[to] {
                 seen[to] = true;

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use model::{Answer, Domain, Graph, Owner, Progress, Reading, Shape, World, shortest, walks};
+use model::{Answer, Domain, EdgeMarks, Graph, Owner, Reading, Shape, World, shortest, walks};
 use rstest::rstest;
 
 #[rstest]
@@ -43,7 +43,7 @@ fn graphs() -> impl Iterator<Item = (World, Graph)> {
 fn walks_take_every_transition_and_are_connected() {
     for (world, graph) in graphs() {
         let mut taken = HashSet::new();
-        for walk in walks(&graph, 250, Progress::new(&graph)) {
+        for walk in walks(&graph, 250, EdgeMarks::new(&graph)) {
             let mut at = 0;
             for edge in walk {
                 assert_eq!(graph.edges[edge].from, at, "{}", world.name);
@@ -63,9 +63,9 @@ fn walks_go_around_what_is_closed() {
     let closed: Vec<_> = (0..graph.edges.len())
         .filter(|edge| way_in(&graph.edges[*edge].event))
         .collect();
-    let mut progress = Progress::new(&graph);
-    assert!(closed.iter().all(|edge| progress.close(*edge)));
-    let taken: HashSet<_> = walks(&graph, 250, progress).concat().into_iter().collect();
+    let mut marks = EdgeMarks::new(&graph);
+    assert!(closed.iter().all(|edge| marks.close(*edge)));
+    let taken: HashSet<_> = walks(&graph, 250, marks).concat().into_iter().collect();
     assert!(!taken.is_empty());
     for edge in taken {
         let from = &graph.states[graph.edges[edge].from];

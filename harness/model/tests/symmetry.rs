@@ -146,7 +146,12 @@ fn a_coarser_view_merges_more() {
         let states = graph(&world).states;
         for views in View::LADDER.windows(2) {
             let [finer, coarser] = views else { continue };
-            let both = |state| (finer.sight(&world, state), coarser.sight(&world, state));
+            let both = |state| {
+                (
+                    finer.appearance(&world, state),
+                    coarser.appearance(&world, state),
+                )
+            };
             let pairs: HashSet<_> = states.iter().map(both).collect();
             let fine: HashSet<_> = pairs.iter().map(|(fine, _)| fine).collect();
             assert_eq!(fine.len(), pairs.len(), "{}", world.name);
@@ -160,7 +165,7 @@ fn a_coarser_view_merges_more() {
 fn the_group_path_is_entered_by_its_own_rules() {
     for world in World::all() {
         let (graph, [.., view]) = (graph(&world), View::LADDER);
-        let stage = |state: usize| view.sight(&world, &graph.states[state]).stage(&world);
+        let stage = |state: usize| view.appearance(&world, &graph.states[state]).stage(&world);
         for edge in &graph.edges {
             let inside = stage(edge.from) == Stage::GroupPath;
             if !inside && stage(edge.to) == Stage::GroupPath {
@@ -265,7 +270,7 @@ proptest! {
         let renamed = which.get(symmetry.renamings()).state(&state);
         for view in View::LADDER {
             let groups = |state| {
-                let mut groups = view.sight(&world, state).0;
+                let mut groups = view.appearance(&world, state).0;
                 groups.sort();
                 groups
             };

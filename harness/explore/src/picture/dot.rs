@@ -5,9 +5,9 @@ use std::fmt::{self, Write};
 use model::view::{Meets, Stage};
 
 use crate::picture::{
-    face::{self, FILLS, Row, worst},
-    outcome::Outcome,
-    scene::{Link, Node, Picture, Scene},
+    graph::{Link, Node, Picture, StateGraph},
+    labels::{self, FILLS, Row, worst},
+    result::TransitionResult,
     style::{FONT, background, fill},
 };
 
@@ -43,63 +43,63 @@ impl Writer {
     }
 
     fn stage(&mut self, picture: &Picture, stage: Stage) {
-        let scenes = picture.scenes.iter().enumerate();
-        let mut own = scenes.filter(|(_, scene)| scene.stage == stage).peekable();
+        let graphs = picture.graphs.iter().enumerate();
+        let mut own = graphs.filter(|(_, graph)| graph.stage == stage).peekable();
         if own.peek().is_none() {
             return;
         }
         self.line(format_args!(
             "subgraph cluster_{stage:?} {{ label=<<B>{}</B>>; fontsize=18; labeljust=l; color=\"#999999\";",
-            face::stage(stage)
+            labels::stage(stage)
         ));
-        for (number, scene) in own {
-            self.scene(number, scene);
+        for (number, graph) in own {
+            self.graph(number, graph);
         }
         self.line(format_args!("}}"));
     }
 
-    fn scene(&mut self, number: usize, scene: &Scene) {
+    fn graph(&mut self, number: usize, graph: &StateGraph) {
         self.line(format_args!(
             "subgraph cluster_{number} {{ label={}; labeljust=l; color=\"#bbbbbb\"; style=filled; fillcolor=\"{}\";",
-            html(&scene.rows(), "LEFT"),
-            background(scene.stage)
+            html(&graph.rows(), "LEFT"),
+            background(graph.stage)
         ));
-        self.nodes(number, scene, scene.stage);
-        if scene.nodes.iter().any(|it| it.stage == Stage::GroupPath) {
+        self.nodes(number, graph, graph.stage);
+        if graph.nodes.iter().any(|it| it.stage == Stage::GroupPath) {
             self.line(format_args!(
                 "subgraph cluster_{number}_path {{ label=<{}>; fontsize=13; style=filled; fillcolor=\"{}\";",
-                face::stage(Stage::GroupPath),
+                labels::stage(Stage::GroupPath),
                 background(Stage::GroupPath)
             ));
-            self.nodes(number, scene, Stage::GroupPath);
+            self.nodes(number, graph, Stage::GroupPath);
             self.line(format_args!("}}"));
         }
-        for link in scene.links() {
+        for link in graph.links() {
             self.link(number, &link);
         }
         self.line(format_args!("}}"));
     }
 
-    fn nodes(&mut self, scene: usize, of: &Scene, stage: Stage) {
+    fn nodes(&mut self, graph: usize, of: &StateGraph, stage: Stage) {
         for (number, node) in of.nodes.iter().enumerate() {
             if node.stage == stage {
-                self.node(scene, number, node);
+                self.node(graph, number, node);
             }
         }
     }
 
-    fn node(&mut self, scene: usize, number: usize, node: &Node) {
-        let outcome = worst(&node.stays);
+    fn node(&mut self, graph: usize, number: usize, node: &Node) {
+        let result = worst(&node.stays);
         self.line(format_args!(
-            "n{scene}_{number} [label={}; fillcolor=\"{}\"; {}; tooltip={}];",
+            "n{graph}_{number} [label={}; fillcolor=\"{}\"; {}; tooltip={}];",
             html(&node.rows(), "LEFT"),
             node.fill(),
-            line_style(outcome, "filled,rounded"),
+            line_style(result, "filled,rounded"),
             quoted(&node.tooltip())
         ));
     }
 
-    fn link(&mut self, scene: usize, link: &Link<'_>) {
+    fn link(&mut self, graph: usize, link: &Link<'_>) {
         let tooltip = quoted(&link.tooltip());
         let ends = match (link.ahead, link.back) {
             (Some(_), Some(_)) => "both",
@@ -107,11 +107,11 @@ impl Writer {
             (None, _) => "back",
         };
         self.line(format_args!(
-            "n{scene}_{} -> n{scene}_{} [dir={ends}; label={}; {}; tooltip={tooltip}; labeltooltip={tooltip}];",
+            "n{graph}_{} -> n{graph}_{} [dir={ends}; label={}; {}; tooltip={tooltip}; labeltooltip={tooltip}];",
             link.left,
             link.right,
             html(&link.rows(), "LEFT"),
-            line_style(link.outcome(), "")
+            line_style(link.result(), "")
         ));
     }
 
@@ -119,14 +119,14 @@ impl Writer {
         self.line(format_args!(
             "subgraph cluster_legend {{ label=\"\"; color=\"#ffffff00\"; node [shape=point; style=invis; width=0.01];"
         ));
-        for outcome in picture.outcomes() {
-            let stroke = outcome.stroke();
+        for result in picture.results() {
+            let stroke = result.stroke();
             self.line(format_args!(
-                "l{outcome:?} -> m{outcome:?} [label=<<FONT COLOR=\"{}\" POINT-SIZE=\"12\"> {}{} </FONT>>; {}];",
+                "l{result:?} -> m{result:?} [label=<<FONT COLOR=\"{}\" POINT-SIZE=\"12\"> {}{} </FONT>>; {}];",
                 stroke.colour,
                 stroke.mark,
-                outcome.words(),
-                line_style(outcome, "")
+                result.text(),
+                line_style(result, "")
             ));
         }
         let cell = |(meets, words): (Meets, &str)| {
@@ -140,8 +140,8 @@ impl Writer {
     }
 }
 
-fn line_style(outcome: Outcome, base: &str) -> String {
-    let stroke = outcome.stroke();
+fn line_style(result: TransitionResult, base: &str) -> String {
+    let stroke = result.stroke();
     let dash = stroke.dash.map_or("", |_| "dashed");
     let both: Vec<_> = [base, dash]
         .into_iter()

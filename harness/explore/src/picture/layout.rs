@@ -7,7 +7,7 @@ use dagre::{
 };
 use model::view::Stage;
 
-use crate::picture::{face::Row, scene::Scene};
+use crate::picture::{graph::StateGraph, labels::Row};
 
 /// Width of a character, as part of its size: on the safe side for the usual fonts.
 const CHARACTER: f64 = 0.57;
@@ -39,16 +39,16 @@ pub struct Way {
     pub label: Area,
 }
 
-/// A scene with places for everything in it.
+/// A graph with places for everything in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// Of the whole.
     pub width: f64,
     /// Of the whole.
     pub height: f64,
-    /// As the scene's.
+    /// As the graph's.
     pub nodes: Vec<Area>,
-    /// As the scene's links.
+    /// As the graph's links.
     pub links: Vec<Way>,
     /// Around the states in which the group's own node is used.
     pub path: Option<Area>,
@@ -74,8 +74,8 @@ fn name(node: usize) -> String {
 }
 
 /// Finds a place for everything.
-pub fn place(scene: &Scene) -> Placed {
-    let mut graph = request(scene);
+pub fn place(states: &StateGraph) -> Placed {
+    let mut graph = request(states);
     let options = LayoutOptions {
         rankdir: RankDir::LR,
         nodesep: 26.0,
@@ -84,8 +84,8 @@ pub fn place(scene: &Scene) -> Placed {
         ..LayoutOptions::default()
     };
     dagre::layout(&mut graph, Some(options));
-    let nodes = (0..scene.nodes.len()).map(|number| area(&graph, &name(number)));
-    let links = scene.links();
+    let nodes = (0..states.nodes.len()).map(|number| area(&graph, &name(number)));
+    let links = states.links();
     let mut placed = Placed {
         width: 0.0,
         height: 0.0,
@@ -101,16 +101,16 @@ pub fn place(scene: &Scene) -> Placed {
 }
 
 /// What is to be laid out: sizes, and what is connected.
-fn request(scene: &Scene) -> Graph<NodeLabel, EdgeLabel> {
+fn request(states: &StateGraph) -> Graph<NodeLabel, EdgeLabel> {
     let mut graph = Graph::with_options(GraphOptions {
         directed: true,
         multigraph: true,
         compound: true,
     });
-    if scene.nodes.iter().any(|it| it.stage == Stage::GroupPath) {
+    if states.nodes.iter().any(|it| it.stage == Stage::GroupPath) {
         graph.set_node(PATH, Some(NodeLabel::default()));
     }
-    for (number, node) in scene.nodes.iter().enumerate() {
+    for (number, node) in states.nodes.iter().enumerate() {
         let (width, height) = extent(&node.rows());
         let label = NodeLabel {
             width: width + 2.0 * PADDING,
@@ -122,7 +122,7 @@ fn request(scene: &Scene) -> Graph<NodeLabel, EdgeLabel> {
             graph.set_parent(&name(number), Some(PATH));
         }
     }
-    for link in scene.links() {
+    for link in states.links() {
         let (width, height) = extent(&link.rows());
         let label = EdgeLabel {
             width: width + 4.0,

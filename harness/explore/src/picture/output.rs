@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::picture::{dot::dot, scene::Picture, svg::svg};
+use crate::picture::{dot::dot, graph::Picture, svg::svg};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,17 @@
-//! Colours and lines. Colours that the colour-blind tell apart (Okabe and Ito), and lines that
-//! differ in print as well.
+//! Colours (Okabe and Ito, for colour-blind readers) and lines, which differ in print as well.
 
 use model::view::{Meets, Stage};
 
-use crate::picture::outcome::Outcome;
+use crate::picture::result::TransitionResult;
 
-/// Text that says nothing about an outcome.
+/// Text that says nothing about a result.
 pub const INK: &str = "#222222";
 /// Text of less weight.
 pub const PALE_INK: &str = "#555555";
 /// The font of every text.
 pub const FONT: &str = "Helvetica,Arial,sans-serif";
 
-/// How an outcome is drawn.
+/// How a result is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stroke {
     /// Of line and text.
@@ -25,7 +24,7 @@ pub struct Stroke {
     pub mark: &'static str,
 }
 
-impl Outcome {
+impl TransitionResult {
     /// In the order of the legend.
     pub(super) const ALL: [Self; 4] = [
         Self::Conforms,
@@ -49,10 +48,10 @@ impl Outcome {
         }
     }
 
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Self::NotRun => "not run",
-            Self::Conforms => "as the model says",
+            Self::Conforms => "conforms",
             Self::NotCovered => "not covered",
             Self::Diverged => "diverged",
         }

@@ -5,10 +5,10 @@ use std::fmt::{self, Write};
 use model::view::Stage;
 
 use crate::picture::{
-    face::{self, FILLS, Row, worst},
+    graph::{Link, Node, Picture, StateGraph},
+    labels::{self, FILLS, Row, worst},
     layout::{Area, LEADING, PADDING, Placed, extent, place},
-    outcome::Outcome,
-    scene::{Link, Node, Picture, Scene},
+    result::TransitionResult,
     style::{FONT, INK, Stroke, background, fill},
 };
 
@@ -43,11 +43,11 @@ impl Page {
     fn whole(self) -> String {
         let (width, height) = ((self.width + MARGIN).ceil(), (self.y + MARGIN).ceil());
         let mut markers = String::new();
-        for outcome in Outcome::ALL {
-            let colour = outcome.stroke().colour;
+        for result in TransitionResult::ALL {
+            let colour = result.stroke().colour;
             let _ = writeln!(
                 markers,
-                "<marker id=\"{outcome:?}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerUnits=\"userSpaceOnUse\" \
+                "<marker id=\"{result:?}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerUnits=\"userSpaceOnUse\" \
                  markerWidth=\"9\" markerHeight=\"9\" orient=\"auto-start-reverse\"><path d=\"M0 1 10 5 0 9z\" fill=\"{colour}\"/></marker>"
             );
         }
@@ -102,11 +102,11 @@ impl Page {
 
     fn legend(&mut self, picture: &Picture) {
         let (mut x, y) = (MARGIN, self.y);
-        for outcome in picture.outcomes() {
-            let stroke = outcome.stroke();
-            let row = Row::new(stroke.mark, outcome.words(), stroke.colour, 12);
+        for result in picture.results() {
+            let stroke = result.stroke();
+            let row = Row::new(stroke.mark, result.text(), stroke.colour, 12);
             let way = format!("M{x:.1} {:.1}h56", y + 8.0);
-            self.stroke(&way, outcome, (false, true));
+            self.stroke(&way, result, (false, true));
             self.rows(std::slice::from_ref(&row), x + 64.0, y);
             x += 64.0 + extent(std::slice::from_ref(&row)).0 + 24.0;
         }
@@ -141,11 +141,11 @@ impl Page {
     }
 
     /// A line, with a head at its start, at its end, or at both.
-    fn stroke(&mut self, way: &str, outcome: Outcome, (start, end): (bool, bool)) {
-        let stroke = outcome.stroke();
+    fn stroke(&mut self, way: &str, result: TransitionResult, (start, end): (bool, bool)) {
+        let stroke = result.stroke();
         let dash = dashes(stroke);
         let head = |there: bool, which: &str| match there {
-            true => format!(" marker-{which}=\"url(#{outcome:?})\""),
+            true => format!(" marker-{which}=\"url(#{result:?})\""),
             false => String::new(),
         };
         self.line(format_args!(
@@ -159,24 +159,24 @@ impl Page {
 
     fn stage(&mut self, picture: &Picture, stage: Stage) {
         let own: Vec<_> = picture
-            .scenes
+            .graphs
             .iter()
             .filter(|it| it.stage == stage)
             .collect();
         if own.is_empty() {
             return;
         }
-        let heading = Row::new(face::stage(stage), "", INK, 18);
+        let heading = Row::new(labels::stage(stage), "", INK, 18);
         self.rows(&[heading], MARGIN, self.y);
         self.y += 2.0 * MARGIN;
-        for scene in own {
-            self.scene(scene);
+        for graph in own {
+            self.graph(graph);
         }
     }
 
-    fn scene(&mut self, scene: &Scene) {
-        let rows = scene.rows();
-        let placed = place(scene);
+    fn graph(&mut self, graph: &StateGraph) {
+        let rows = graph.rows();
+        let placed = place(graph);
         let (title_width, title_height) = extent(&rows);
         let top = self.y + title_height + 1.5 * MARGIN;
         let frame = Area {
@@ -185,34 +185,34 @@ impl Page {
             width: placed.width.max(title_width) + 2.0 * MARGIN,
             height: top - self.y + placed.height + 2.0 * MARGIN,
         };
-        self.rect(frame, 0.0, background(scene.stage), "#bbbbbb");
+        self.rect(frame, 0.0, background(graph.stage), "#bbbbbb");
         self.rows(&rows, 2.0 * MARGIN, self.y + 0.5 * MARGIN);
         self.line(format_args!(
             "<g transform=\"translate({:.1} {top:.1})\">",
             2.0 * MARGIN
         ));
-        self.inside(scene, &placed);
+        self.inside(graph, &placed);
         self.line(format_args!("</g>"));
         self.reach(frame.x + frame.width);
         self.y = frame.y + frame.height + MARGIN;
     }
 
-    fn inside(&mut self, scene: &Scene, placed: &Placed) {
+    fn inside(&mut self, graph: &StateGraph, placed: &Placed) {
         if let Some(area) = placed.path {
             self.rect(area, 0.0, background(Stage::GroupPath), "#bbbbbb");
-            let heading = Row::new(face::stage(Stage::GroupPath), "", INK, 12);
+            let heading = Row::new(labels::stage(Stage::GroupPath), "", INK, 12);
             self.rows(&[heading], area.x + 6.0, area.y + 2.0);
         }
         // Lines first, so that none goes over a text.
-        let links = scene.links();
+        let links = graph.links();
         for (link, way) in links.iter().zip(&placed.links) {
             let ends = (link.back.is_some(), link.ahead.is_some());
-            self.stroke(&curve(&way.points), link.outcome(), ends);
+            self.stroke(&curve(&way.points), link.result(), ends);
         }
         for (link, way) in links.iter().zip(&placed.links) {
-            self.label(link, way.label, background(scene.stage));
+            self.label(link, way.label, background(graph.stage));
         }
-        for (node, area) in scene.nodes.iter().zip(&placed.nodes) {
+        for (node, area) in graph.nodes.iter().zip(&placed.nodes) {
             self.node(node, *area);
         }
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use explore::{
-    ExploreError, Plan, RandomWalks,
+    ExploreError, RandomWalks, Traversal,
     picture::{Picture, PictureError, PictureFile},
 };
 use model::{Reading, World};
@@ -151,16 +151,20 @@ fn go(options: &ExploreOptions) -> Result<Exit, CommandError> {
     }
     let worlds = options.selected(World::all())?;
     let picture = options.graph.as_deref().map(PictureFile::new).transpose()?;
-    let plans = worlds.into_iter().map(|world| Plan::new(world, &rules));
-    let plans: Vec<_> = plans
+    let traversals = worlds
+        .into_iter()
+        .map(|world| Traversal::new(world, &rules));
+    let traversals: Vec<_> = traversals
         .collect::<Result<_, _>>()
         .map_err(ExploreError::from)?;
     if options.list {
-        picture.map_or(Ok(()), |file| file.write(&Picture::of_model(&plans)))?;
-        return Ok(explore::list(&plans)?);
+        picture.map_or(Ok(()), |file| file.write(&Picture::of_model(&traversals)))?;
+        return Ok(explore::list(&traversals)?);
     }
     let (machine, cancel) = (&options.machine, cancel_on_signal()?);
-    Ok(explore::walk_all(machine, plans, &rules, picture, &cancel)?)
+    Ok(explore::walk_all(
+        machine, traversals, &rules, picture, &cancel,
+    )?)
 }
 
 impl ExploreOptions {

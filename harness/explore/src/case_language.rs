@@ -1,16 +1,16 @@
-//! Events in the words of the case language.
+//! Events as steps of the case language.
 
 use model::{Answer, Device, Driver, Event, Group, Ioas, Iommu, Pt, Shape, State, World};
 
-/// IOVA of the page of the first IOAS; each further one is this much higher.
+/// IOVA of the page of the first IOAS. That of each further IOAS is `STRIDE` higher.
 const IOVA: u64 = 0x40_0010_0000;
 const STRIDE: u64 = 0x10_0000;
 
-/// Names the things of a world, and says its events.
+/// Names the objects of a world, and writes its events as steps.
 #[derive(Debug, Clone, Copy)]
-pub struct Words<'a>(pub &'a World);
+pub struct CaseLanguage<'a>(pub &'a World);
 
-impl Words<'_> {
+impl CaseLanguage<'_> {
     /// Where the page of an IOAS is mapped.
     pub fn iova(self, ioas: Ioas) -> u64 {
         IOVA + STRIDE * ioas.0 as u64
@@ -36,7 +36,7 @@ impl Words<'_> {
         format!("{group}.{}", self.0.place_of(device))
     }
 
-    /// Opens an iommu_fd and makes what it has.
+    /// Opens an iommu_fd, and allocates its IOASes.
     pub fn open_iommu(self, iommu: Iommu) -> Vec<String> {
         let mut steps = vec![format!("open: {{{iommu}: /dev/iommu}}")];
         for ioas in (0..self.0.ioases.len()).map(Ioas) {
@@ -60,8 +60,8 @@ impl Words<'_> {
         ]
     }
 
-    /// The steps of an event that is answered like this; `next` is the state thereafter, for
-    /// what has to be awaited.
+    /// The steps of an event with this answer. `next` is the state after it: some changes have to
+    /// be waited for.
     pub fn event(self, event: Event, answer: Answer, next: &State) -> Vec<String> {
         let mut steps = self.calls(event, answer);
         match event {
@@ -73,7 +73,7 @@ impl Words<'_> {
         steps
     }
 
-    /// What a device that was unplugged is waited for.
+    /// The step that waits for a device that was unplugged.
     fn leaves(self, device: Device, event: Event, next: &State) -> Option<String> {
         let role = self.role(device);
         match (next.devices[device.0].presence, event) {
@@ -83,7 +83,7 @@ impl Words<'_> {
         }
     }
 
-    /// The one step that makes an event, whatever the answer to it; none where it takes several.
+    /// The step of an event, without an expected answer; none if the event takes several steps.
     pub fn single(self, event: Event) -> Option<String> {
         let mut steps = match event {
             Event::Unplug(_) | Event::Plug(_) => return None,
@@ -210,12 +210,12 @@ impl Words<'_> {
     }
 }
 
-/// An answer as the case language calls it.
+/// An answer in the case language.
 pub fn end_name(answer: Answer) -> &'static str {
     match answer {
         Answer::Ok => "none",
         Answer::Errno(name) => name,
-        // The clause leaves it open; EPERM is what Linux says of a group that is not viable.
+        // The clause names no errno. Linux has EPERM for a group that is not viable.
         Answer::Refused => "EPERM",
     }
 }
@@ -228,7 +228,7 @@ pub const fn does_dma(shape: Shape) -> bool {
     )
 }
 
-/// The case language's word.
+/// The name of a shape in the case language.
 pub const fn shape_name(shape: Shape) -> &'static str {
     match shape {
         Shape::Singleton => "singleton",

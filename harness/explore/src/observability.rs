@@ -1,56 +1,56 @@
-//! What a platform lets a walk see of DMA.
+//! Which DMA of a world a walk can observe on a platform.
 
 use std::collections::BTreeMap;
 
 use model::{Shape, World};
 use runner::platform::{KnownDeviation, Platform};
 
-use crate::words::{does_dma, shape_name};
+use crate::case_language::{does_dma, shape_name};
 
-/// Which of a world's DMA can be looked at.
+/// The DMA of a world that a walk can observe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct Observability {
     /// Whether the default domain can be an identity domain, in which DMA to physical addresses
     /// passes: the positive control of the blocking domain.
     pub(super) control: bool,
-    /// Shapes whose DMA tells nothing, and why.
-    blind: BTreeMap<&'static str, String>,
+    /// Shapes of group whose DMA cannot be observed, and why.
+    hidden: BTreeMap<&'static str, String>,
 }
 
-impl Sight {
-    /// Of a world on a platform.
+impl Observability {
+    /// The observability of a world on a platform.
     #[must_use]
     pub fn of(world: &World, platform: &Platform) -> Self {
         let shapes = || world.groups.iter().map(|group| group.shape);
         let known = |deviation, shape| platform.known(deviation, named(shape));
-        let blind = shapes().filter_map(|shape| {
+        let hidden = shapes().filter_map(|shape| {
             let why = known(KnownDeviation::DmaNeverLands, shape)?;
             Some((shape_name(shape), why.trim().to_owned()))
         });
         let free = |shape| known(KnownDeviation::NoIdentityControl, shape).is_none();
         Self {
-            // A device that is plugged in again is in a group of its own making.
+            // A device that is plugged in again is in a new group.
             control: shapes().any(does_dma) && shapes().all(free) && !world.scope.hotplug,
-            blind: blind.collect(),
+            hidden: hidden.collect(),
         }
     }
 
-    /// Whether the DMA that the devices of a group of this shape do on demand tells something.
+    /// Whether the DMA that devices of a group of this shape do on demand can be observed.
     #[must_use]
-    pub fn sees(&self, shape: Shape) -> bool {
-        does_dma(shape) && self.sees_kernel(shape)
+    pub fn has_dma(&self, shape: Shape) -> bool {
+        does_dma(shape) && self.has_driver_dma(shape)
     }
 
-    /// Whether the DMA of a kernel driver tells something in a group of this shape.
+    /// Whether the DMA of a kernel driver can be observed in a group of this shape.
     #[must_use]
-    pub fn sees_kernel(&self, shape: Shape) -> bool {
-        !self.blind.contains_key(shape_name(shape))
+    pub fn has_driver_dma(&self, shape: Shape) -> bool {
+        !self.hidden.contains_key(shape_name(shape))
     }
 
-    /// What is not looked at, and why.
+    /// What cannot be observed, and why.
     pub fn limits(&self) -> impl Iterator<Item = String> {
-        let blind = self.blind.iter();
-        blind.map(|(shape, why)| format!("DMA of shape {shape} is not looked at: {why}"))
+        let hidden = self.hidden.iter();
+        hidden.map(|(shape, why)| format!("DMA of shape {shape} is not observed: {why}"))
     }
 }
 

@@ -1,16 +1,16 @@
-//! The picture before anybody draws it: nodes, arrows, and what stands at them.
+//! The picture as data: nodes, arrows, and the transitions that they stand for.
 
 use std::collections::{BTreeMap, HashMap};
 
 use model::{
     Answer, Edge, Rule,
     symmetry::Merged,
-    view::{Sight, Stage, View},
+    view::{Appearance, Stage, View},
 };
 
 use crate::{
-    picture::outcome::{Outcome, Tally, outcomes},
-    plan::Plan,
+    picture::result::{ResultCounts, TransitionResult, results},
+    traversal::Traversal,
 };
 
 /// Arrows of a world that a reader can follow.
@@ -21,8 +21,8 @@ const READABLE: usize = 60;
 pub struct Line {
     /// The rule that decides them.
     pub rule: Rule,
-    /// What became of them.
-    pub tally: Tally,
+    /// Their results.
+    pub counts: ResultCounts,
 }
 
 impl Line {
@@ -38,7 +38,7 @@ impl Line {
 #[derive(Debug, Clone)]
 pub struct Node {
     /// What they look like.
-    pub sight: Sight,
+    pub appearance: Appearance,
     /// The stage they belong to.
     pub stage: Stage,
     /// The initial state is one of them.
@@ -74,7 +74,7 @@ pub struct Link<'a> {
 
 /// The worlds of one drawing, which differ only in what no rule looks at.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct StateGraph {
     /// Their names.
     pub worlds: Vec<&'static str>,
     /// The stage that first has such worlds.
@@ -97,83 +97,88 @@ pub struct Scene {
 #[derive(Debug, Clone)]
 pub struct Picture {
     /// In the order of their stages.
-    pub scenes: Vec<Scene>,
+    pub graphs: Vec<StateGraph>,
 }
 
 impl Picture {
     /// Of the model alone: nothing was run.
     #[must_use]
-    pub fn of_model(plans: &[Plan]) -> Self {
-        Self::new(plans, |plan| vec![Outcome::NotRun; plan.graph.edges.len()])
+    pub fn of_model(traversals: &[Traversal]) -> Self {
+        Self::new(traversals, |traversal| {
+            vec![TransitionResult::NotRun; traversal.graph.edges.len()]
+        })
     }
 
-    /// With what became of the walks.
+    /// With the results of the walks.
     #[must_use]
-    pub fn of_walks(plans: &[Plan]) -> Self {
-        Self::new(plans, outcomes)
+    pub fn of_walks(traversals: &[Traversal]) -> Self {
+        Self::new(traversals, results)
     }
 
-    fn new(plans: &[Plan], outcomes: impl Fn(&Plan) -> Vec<Outcome>) -> Self {
-        let mut scenes: Vec<Scene> = Vec::new();
-        for plan in plans {
-            let scene = Scene::new(plan, &outcomes(plan));
-            match scenes.iter_mut().find(|known| known.looks_like(&scene)) {
-                Some(known) => known.absorb(scene),
-                None => scenes.push(scene),
+    fn new(
+        traversals: &[Traversal],
+        results: impl Fn(&Traversal) -> Vec<TransitionResult>,
+    ) -> Self {
+        let mut graphs: Vec<StateGraph> = Vec::new();
+        for traversal in traversals {
+            let graph = StateGraph::new(traversal, &results(traversal));
+            match graphs.iter_mut().find(|known| known.looks_like(&graph)) {
+                Some(known) => known.absorb(graph),
+                None => graphs.push(graph),
             }
         }
-        scenes.sort_by_key(|scene| scene.stage);
-        Self { scenes }
+        graphs.sort_by_key(|graph| graph.stage);
+        Self { graphs }
     }
 
-    /// What became of all transitions.
+    /// The results of all transitions.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let mut all = Tally::default();
-        for line in self.scenes.iter().flat_map(Scene::lines) {
-            all.absorb(line.tally.clone());
+    pub fn counts(&self) -> ResultCounts {
+        let mut all = ResultCounts::default();
+        for line in self.graphs.iter().flat_map(StateGraph::lines) {
+            all.absorb(line.counts.clone());
         }
         all
     }
 }
 
-impl Scene {
-    fn new(plan: &Plan, outcomes: &[Outcome]) -> Self {
-        let merged = Merged::new(&plan.world, &plan.graph);
-        let view = View::readable(&plan.world, &merged, READABLE);
-        let mut scene = Self {
-            worlds: vec![plan.world.name],
-            stage: Stage::of_world(&plan.world),
-            states: plan.graph.states.len(),
-            transitions: plan.graph.edges.len(),
+impl StateGraph {
+    fn new(traversal: &Traversal, results: &[TransitionResult]) -> Self {
+        let merged = Merged::new(&traversal.world, &traversal.graph);
+        let view = View::readable(&traversal.world, &merged, READABLE);
+        let mut graph = Self {
+            worlds: vec![traversal.world.name],
+            stage: Stage::of_world(&traversal.world),
+            states: traversal.graph.states.len(),
+            transitions: traversal.graph.edges.len(),
             merged: merged.states.len(),
             view,
             nodes: Vec::new(),
             arrows: Vec::new(),
         };
-        let node_of = scene.add_nodes(plan, &merged);
+        let node_of = graph.add_nodes(traversal, &merged);
         let mut arrow_of = HashMap::new();
-        for (edge, outcome) in plan.graph.edges.iter().zip(outcomes) {
+        for (edge, result) in traversal.graph.edges.iter().zip(results) {
             let way = (
                 node_of[merged.state_of[edge.from]],
                 node_of[merged.state_of[edge.to]],
             );
-            let world = plan.world.name;
-            count(scene.lines_of(way, &mut arrow_of), edge, *outcome, world);
+            let world = traversal.world.name;
+            count(graph.lines_of(way, &mut arrow_of), edge, *result, world);
         }
-        scene
+        graph
     }
 
-    /// Adds a node for each sight; returns the node of each merged state.
-    fn add_nodes(&mut self, plan: &Plan, merged: &Merged) -> Vec<usize> {
+    /// Adds a node for each appearance; returns the node of each merged state.
+    fn add_nodes(&mut self, traversal: &Traversal, merged: &Merged) -> Vec<usize> {
         let mut known = HashMap::new();
         let mut node_of = Vec::new();
         for state in &merged.states {
-            let sight = self.view.sight(&plan.world, state);
-            node_of.push(*known.entry(sight).or_insert_with_key(|sight| {
+            let appearance = self.view.appearance(&traversal.world, state);
+            node_of.push(*known.entry(appearance).or_insert_with_key(|appearance| {
                 self.nodes.push(Node {
-                    stage: sight.stage(&plan.world),
-                    sight: sight.clone(),
+                    stage: appearance.stage(&traversal.world),
+                    appearance: appearance.clone(),
                     initial: self.nodes.is_empty(),
                     stays: Vec::new(),
                 });
@@ -249,16 +254,16 @@ impl Scene {
         stays.chain(self.arrows.iter().flat_map(|arrow| &arrow.lines))
     }
 
-    /// Whether the two are the same but for what became of their transitions.
+    /// Whether the two differ only in the results of their transitions.
     fn looks_like(&self, other: &Self) -> bool {
-        let nodes = |scene: &Self| -> Vec<_> {
-            let nodes = scene.nodes.iter();
+        let nodes = |graph: &Self| -> Vec<_> {
+            let nodes = graph.nodes.iter();
             nodes
-                .map(|it| (it.sight.clone(), names(&it.stays)))
+                .map(|it| (it.appearance.clone(), names(&it.stays)))
                 .collect()
         };
-        let arrows = |scene: &Self| -> Vec<_> {
-            let arrows = scene.arrows.iter();
+        let arrows = |graph: &Self| -> Vec<_> {
+            let arrows = graph.arrows.iter();
             arrows
                 .map(|it| (it.from, it.to, names(&it.lines)))
                 .collect()
@@ -269,7 +274,7 @@ impl Scene {
             && arrows(self) == arrows(other)
     }
 
-    /// Takes over what became of another that looks the same.
+    /// Adds the results of a graph that looks the same.
     fn absorb(&mut self, other: Self) {
         self.worlds.extend(other.worlds);
         for (own, its) in self.nodes.iter_mut().zip(other.nodes) {
@@ -282,38 +287,38 @@ impl Scene {
 }
 
 fn names(lines: &[Line]) -> Vec<(&'static str, usize)> {
-    let total = |tally: &Tally| {
-        let Tally {
+    let total = |counts: &ResultCounts| {
+        let ResultCounts {
             not_run,
             conforms,
             not_covered,
             diverged,
-        } = tally;
+        } = counts;
         not_run + conforms + not_covered + diverged.len()
     };
     lines
         .iter()
-        .map(|line| (line.rule.name, total(&line.tally)))
+        .map(|line| (line.rule.name, total(&line.counts)))
         .collect()
 }
 
 fn absorb(own: &mut [Line], its: Vec<Line>) {
     for (own, its) in own.iter_mut().zip(its) {
-        own.tally.absorb(its.tally);
+        own.counts.absorb(its.counts);
     }
 }
 
-fn count(lines: &mut Vec<Line>, edge: &Edge, outcome: Outcome, world: &str) {
+fn count(lines: &mut Vec<Line>, edge: &Edge, result: TransitionResult, world: &str) {
     let known = lines.iter().position(|it| it.rule.name == edge.rule.name);
     let at = known.unwrap_or_else(|| {
         lines.push(Line {
             rule: edge.rule,
-            tally: Tally::default(),
+            counts: ResultCounts::default(),
         });
         lines.len() - 1
     });
     let words = || format!("{} ({world})", edge.event);
-    lines[at].tally.add(outcome, words);
+    lines[at].counts.add(result, words);
 }
 
 /// The errno of a refusal, in the words of a list; none for what succeeds.

@@ -1,4 +1,4 @@
-//! Courses: walks that are drawn at random, event by event, some of them two at once.
+//! Walks that are drawn at random, event by event; some events race.
 
 use std::{fmt, sync::Arc};
 
@@ -10,14 +10,14 @@ use proptest::{
 };
 use proptest_state_machine::Sequential;
 
-use crate::words::Words;
+use crate::case_language::CaseLanguage;
 
-/// What user space does next.
+/// What user space does in one step of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
-    /// One thing.
+    /// One event.
     One(Event),
-    /// Two things at once, in threads of their own.
+    /// Two events at once, each in a thread of its own.
     Race([Event; 2]),
 }
 
@@ -30,60 +30,60 @@ impl fmt::Display for Move {
     }
 }
 
-/// A move, and what has to come of it.
+/// A move, and the outcome that the model demands.
 #[derive(Debug, Clone)]
 pub enum Played {
     /// The rule that decides.
     One(Event, Rule),
-    /// What the order may make of it.
+    /// The outcomes that the order may lead to.
     Race([Event; 2], Race),
 }
 
-/// How far a walk has come.
+/// A walk, and the states that it may have reached.
 #[derive(Clone)]
-pub struct Course {
-    /// The same for the whole walk.
-    field: Arc<Field>,
+pub struct RandomWalk {
+    /// The same throughout the walk.
+    setting: Arc<Setting>,
     possible: Possible,
 }
 
-struct Field {
+struct Setting {
     world: World,
     rules: Vec<Rule>,
 }
 
-/// The field of a course is the same for all; where it is, is what tells two apart.
-impl fmt::Debug for Course {
+/// The world and the rules are left out: they are long, and the same throughout the walk.
+impl fmt::Debug for RandomWalk {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_tuple("Course").field(&self.possible).finish()
+        to.debug_tuple("RandomWalk").field(&self.possible).finish()
     }
 }
 
-impl Course {
+impl RandomWalk {
     /// The beginning of every walk through a world.
     #[must_use]
     pub fn begin(world: World, rules: Vec<Rule>) -> Self {
         let possible = Possible::initial(&world);
-        let field = Arc::new(Field { world, rules });
-        Self { field, possible }
+        let setting = Arc::new(Setting { world, rules });
+        Self { setting, possible }
     }
 
-    /// What there is.
+    /// The world.
     #[must_use]
     pub fn world(&self) -> &World {
-        &self.field.world
+        &self.setting.world
     }
 
-    /// Where it is.
+    /// The states that it may have reached.
     #[must_use]
     pub const fn possible(&self) -> &Possible {
         &self.possible
     }
 
-    /// What comes of a move, and where the course is then. None where it cannot be made here.
+    /// The outcome of a move, and the walk after it. None if the move cannot be made here.
     #[must_use]
     pub fn play(&self, one: Move) -> Option<(Played, Self)> {
-        let Field { world, rules } = &*self.field;
+        let Setting { world, rules } = &*self.setting;
         let (played, possible) = match one {
             Move::One(event) => {
                 if !self.possible.events(world).contains(&event) {
@@ -93,8 +93,8 @@ impl Course {
                 (Played::One(event, rule), next)
             }
             Move::Race(events) => {
-                let words = Words(world);
-                if !events.iter().all(|event| words.single(*event).is_some()) {
+                let language = CaseLanguage(world);
+                if !events.iter().all(|event| language.single(*event).is_some()) {
                     return None;
                 }
                 let race = self.possible.race(rules, world, events)?;
@@ -102,13 +102,13 @@ impl Course {
                 (Played::Race(events, race), next)
             }
         };
-        let field = Arc::clone(&self.field);
-        Some((played, Self { field, possible }))
+        let setting = Arc::clone(&self.setting);
+        Some((played, Self { setting, possible }))
     }
 
-    /// Every single event that has an answer here; those that change something first.
+    /// The events that have an answer here: those that change something, and the others.
     fn events(&self) -> (Vec<Event>, Vec<Event>) {
-        let Field { world, rules } = &*self.field;
+        let Setting { world, rules } = &*self.setting;
         let events = self.possible.events(world).into_iter();
         let decided = events.filter_map(|event| {
             let (_, next) = self.possible.step(rules, world, event)?;
@@ -119,15 +119,15 @@ impl Course {
         (only(changing), only(idle))
     }
 
-    /// The events that may be made at once with this one.
+    /// The events that may race with this one.
     fn rivals(&self, event: Event) -> Vec<Event> {
         let others = self.possible.events(self.world()).into_iter();
         let races = |other: &Event| self.play(Move::Race([event, *other])).is_some();
         others.filter(races).collect()
     }
 
-    /// What may be made next. Changes are what a walk lives on; refusals and races are met on
-    /// the way.
+    /// The moves that can be made next. Most of them are changes, so that the walk comes far;
+    /// some are refusals and races.
     fn moves(&self) -> BoxedStrategy<Move> {
         let (changing, idle) = self.events();
         let mut choices = Vec::new();
@@ -140,7 +140,7 @@ impl Course {
         if !idle.is_empty() {
             choices.push((1, select(idle).prop_map(Move::One).boxed()));
         }
-        // An event that stands earlier in a list is not a simpler one.
+        // An earlier event of a list is not a simpler one.
         Union::new_weighted(choices).no_shrink().boxed()
     }
 
@@ -154,19 +154,19 @@ impl Course {
     }
 }
 
-/// Walks of so many moves that start there, for proptest to draw.
+/// Walks of this length from a beginning, for proptest to draw.
 pub fn walks(
-    begin: Course,
+    begin: RandomWalk,
     length: usize,
-) -> Sequential<Course, Move, Just<Course>, BoxedStrategy<Move>> {
+) -> Sequential<RandomWalk, Move, Just<RandomWalk>, BoxedStrategy<Move>> {
     Sequential::new(
         (length..=length).into(),
         move || Just(begin.clone()),
-        |course, one| course.play(*one).is_some(),
-        Course::moves,
-        |course, one| match course.play(*one) {
+        |walk, one| walk.play(*one).is_some(),
+        RandomWalk::moves,
+        |walk, one| match walk.play(*one) {
             Some((_, next)) => next,
-            None => course,
+            None => walk,
         },
     )
 }

@@ -1,16 +1,16 @@
-//! What stands in nodes, at arrows, in titles and in tooltips.
+//! Text of nodes, arrows, titles and tooltips.
 
 use std::{borrow::Cow, fmt::Write};
 
 use model::{
     Presence,
-    view::{DeviceSight, GroupSight, Meets, Path, Phase, Stage},
+    view::{DeviceAppearance, GroupAppearance, Meets, Path, Phase, Stage},
 };
 use textwrap::WordSplitter;
 
 use crate::picture::{
-    outcome::Outcome,
-    scene::{Arrow, Line, Link, Node, Picture, Scene, refusal},
+    graph::{Arrow, Line, Link, Node, Picture, StateGraph, refusal},
+    result::TransitionResult,
     style::{INK, PALE_INK, fill},
 };
 
@@ -46,20 +46,20 @@ impl Row {
     }
 }
 
-/// The worst outcome of some lines.
-pub fn worst(lines: &[Line]) -> Outcome {
-    let outcomes = lines.iter().map(|line| line.tally.outcome());
-    outcomes.max().unwrap_or(Outcome::NotRun)
+/// The worst result of some lines.
+pub fn worst(lines: &[Line]) -> TransitionResult {
+    let results = lines.iter().map(|line| line.counts.result());
+    results.max().unwrap_or(TransitionResult::NotRun)
 }
 
 impl Node {
-    /// What stands in it.
+    /// Its text.
     pub(super) fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         if self.initial {
-            rows.push(Row::new("", "nothing done yet:", PALE_INK, 10));
+            rows.push(Row::new("", "initial state:", PALE_INK, 10));
         }
-        for group in &self.sight.0 {
+        for group in &self.appearance.0 {
             let devices: Vec<_> = group.devices.iter().map(device).collect();
             rows.push(Row::new(&devices.join(" + "), "", INK, 13));
             let remarks = remarks(group).into_iter();
@@ -73,7 +73,7 @@ impl Node {
         rows
     }
 
-    /// One list for what stays, one for each errno.
+    /// One list of events that succeed and stay, and one for each errno.
     fn lists(&self) -> Vec<Row> {
         let mut kinds: Vec<Option<&str>> = Vec::new();
         for line in &self.stays {
@@ -90,8 +90,8 @@ impl Node {
         let mut lines: Vec<_> = self.stays.clone();
         lines.retain(|line| refusal(line.rule.answer) == kind);
         let mut rows = Vec::new();
-        for outcome in Outcome::ALL {
-            let some = lines.iter().filter(|line| line.tally.outcome() == outcome);
+        for result in TransitionResult::ALL {
+            let some = lines.iter().filter(|line| line.counts.result() == result);
             let mut verbs: Vec<_> = some.map(Line::verb).collect();
             let mut seen = Vec::new();
             verbs.retain(|verb| {
@@ -101,7 +101,7 @@ impl Node {
                 }
             });
             if !verbs.is_empty() {
-                rows.extend(list(kind.unwrap_or("stays:"), &verbs, outcome));
+                rows.extend(list(kind.unwrap_or("stays:"), &verbs, result));
             }
         }
         rows
@@ -109,7 +109,7 @@ impl Node {
 
     /// What it is filled with: what DMA of all its groups meets, if it is the same.
     pub(super) fn fill(&self) -> &'static str {
-        let mut fills = self.sight.0.iter().map(|it| fill(it.meets));
+        let mut fills = self.appearance.0.iter().map(|it| fill(it.meets));
         let first = fills.next().unwrap_or("#ffffff");
         if fills.all(|it| it == first) {
             first
@@ -118,17 +118,17 @@ impl Node {
         }
     }
 
-    /// What a reader is shown who points at it.
+    /// Its tooltip.
     pub(super) fn tooltip(&self) -> String {
         tooltip(&self.stays)
     }
 }
 
 /// A list of verbs, in as many rows as it takes.
-fn list(head: &str, verbs: &[&str], outcome: Outcome) -> Vec<Row> {
-    let stroke = outcome.stroke();
+fn list(head: &str, verbs: &[&str], result: TransitionResult) -> Vec<Row> {
+    let stroke = result.stroke();
     let head = format!("{}{head} ", stroke.mark);
-    // No verb is parted.
+    // A line does not end within a verb.
     let verbs = verbs.join(",\n").replace(' ', "\u{a0}").replace('\n', " ");
     let options = textwrap::Options::new(WIDTH).word_splitter(WordSplitter::NoHyphenation);
     let wrapped = textwrap::wrap(
@@ -142,17 +142,17 @@ fn list(head: &str, verbs: &[&str], outcome: Outcome) -> Vec<Row> {
     wrapped.iter().map(row).collect()
 }
 
-fn device(sight: &DeviceSight) -> String {
-    match sight.presence {
-        Presence::Here => usage(sight),
-        Presence::Leaving => format!("{}, asked for", usage(sight)),
+fn device(appearance: &DeviceAppearance) -> String {
+    match appearance.presence {
+        Presence::Here => usage(appearance),
+        Presence::Leaving => format!("{}, asked for", usage(appearance)),
         Presence::Gone => "unplugged".to_owned(),
     }
 }
 
-fn usage(sight: &DeviceSight) -> String {
-    let phase = phase(sight.phase);
-    let kept = match sight.held {
+fn usage(appearance: &DeviceAppearance) -> String {
+    let phase = phase(appearance.phase);
+    let kept = match appearance.held {
         None => return phase.to_owned(),
         Some(Phase::FromGroup) => "open",
         Some(held) => self::phase(held),
@@ -173,7 +173,7 @@ const fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn remarks(group: &GroupSight) -> Vec<&'static str> {
+fn remarks(group: &GroupAppearance) -> Vec<&'static str> {
     let path = match group.path {
         Path::Unused => None,
         Path::Open => Some("group node open"),
@@ -203,19 +203,19 @@ impl Link<'_> {
         ahead.into_iter().chain(back)
     }
 
-    /// What stands at it: one row for what user space does, with the clauses.
+    /// Its text: one row for each event, with the clauses.
     pub(super) fn rows(&self) -> Vec<Row> {
         let rows = |(way, arrow): (&str, &Arrow)| arrow.rows(way);
         self.directions().flat_map(rows).collect()
     }
 
-    /// The worst outcome of either way.
-    pub(super) fn outcome(&self) -> Outcome {
-        let outcomes = self.directions().map(|(_, arrow)| worst(&arrow.lines));
-        outcomes.max().unwrap_or(Outcome::NotRun)
+    /// The worst result of either way.
+    pub(super) fn result(&self) -> TransitionResult {
+        let results = self.directions().map(|(_, arrow)| worst(&arrow.lines));
+        results.max().unwrap_or(TransitionResult::NotRun)
     }
 
-    /// What a reader is shown who points at it.
+    /// Its tooltip.
     pub(super) fn tooltip(&self) -> String {
         let tooltips = self
             .directions()
@@ -250,7 +250,7 @@ impl Arrow {
     }
 }
 
-/// Every rule with its clauses, what it says, and what became of its transitions.
+/// Every rule with its clauses, its text, and the results of its transitions.
 fn tooltip(lines: &[Line]) -> String {
     let mut text = String::new();
     for line in lines {
@@ -259,13 +259,13 @@ fn tooltip(lines: &[Line]) -> String {
         let clauses = rule.clauses.join(" ");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}{answer} [{clauses}] {}", rule.name, rule.says);
-        for outcome in Outcome::ALL {
-            let count = line.tally.count(outcome);
+        for result in TransitionResult::ALL {
+            let count = line.counts.count(result);
             if count > 0 {
-                let _ = writeln!(text, "    {count} {}", outcome.words());
+                let _ = writeln!(text, "    {count} {}", result.text());
             }
         }
-        let diverged = &line.tally.diverged;
+        let diverged = &line.counts.diverged;
         for words in diverged.iter().take(NAMED) {
             let _ = writeln!(text, "        {words}");
         }
@@ -277,8 +277,8 @@ fn tooltip(lines: &[Line]) -> String {
     text
 }
 
-impl Scene {
-    /// Its title, and what was left out.
+impl StateGraph {
+    /// Its title, and what the picture does not tell apart.
     pub(super) fn rows(&self) -> Vec<Row> {
         let each = if self.worlds.len() > 1 { " each" } else { "" };
         let size = format!(
@@ -297,22 +297,22 @@ impl Scene {
 }
 
 impl Picture {
-    /// What stands above all.
+    /// The title of the picture.
     pub(super) fn rows(&self) -> Vec<Row> {
-        let all = self.tally();
-        let count = |outcome| format!("{} {}", all.count(outcome), outcome.words());
-        let counts: Vec<_> = self.outcomes().into_iter().map(count).collect();
+        let all = self.counts();
+        let count = |result| format!("{} {}", all.count(result), result.text());
+        let counts: Vec<_> = self.results().into_iter().map(count).collect();
         vec![
             Row::new("iommufd and vfio: the staged protocol", "", INK, 18),
             Row::new("", &format!("transitions: {}", counts.join(", ")), INK, 12),
         ]
     }
 
-    /// The outcomes that occur, for the legend; after a run, also those that a run can have.
-    pub(super) fn outcomes(&self) -> Vec<Outcome> {
-        let ran = self.tally().not_run == 0;
-        let shown = |outcome: &Outcome| (*outcome == Outcome::NotRun) != ran;
-        Outcome::ALL.into_iter().filter(shown).collect()
+    /// The results that occur, for the legend; after a run, also those that a run can have.
+    pub(super) fn results(&self) -> Vec<TransitionResult> {
+        let ran = self.counts().not_run == 0;
+        let shown = |result: &TransitionResult| (*result == TransitionResult::NotRun) != ran;
+        TransitionResult::ALL.into_iter().filter(shown).collect()
     }
 }
 

@@ -1,0 +1,144 @@
+//! Runs a walk, and minimizes it if it diverges.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use runner::{record::Record, verdict::Verdict};
+
+use crate::{
+    observability::Observability,
+    random_walk::{Move, RandomWalk},
+    script::Script,
+    shrink::shrink,
+    walk_runner::{Tester, WalkError},
+};
+
+/// A shorter walk with a race is run this often before it counts as one that conforms: the order
+/// of the events is a matter of chance.
+const TRIES: usize = 2;
+/// Most runs for one divergence.
+const MOST_RUNS: u32 = 300;
+/// Longest time for one divergence: a walk that hangs takes a minute each time.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A walk that diverges from the model.
+#[derive(Debug, Clone)]
+pub struct Divergence {
+    /// The number of moves before it was minimized.
+    pub drawn: usize,
+    /// The moves that are left.
+    pub moves: Vec<Move>,
+    /// As a case.
+    pub script: Script,
+    /// The record of that case.
+    pub record: Record,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, drawn) = (self.moves.len(), self.drawn);
+        writeln!(to, "{}, {left} moves of {drawn}:", self.record.verdict)?;
+        for one in &self.moves {
+            writeln!(to, "    {one}")?;
+        }
+        let reason = self.record.reason.as_deref().unwrap_or_default();
+        write!(to, "  {reason}")
+    }
+}
+
+/// Runs and minimizes the walks of a world.
+#[derive(Debug, Clone)]
+pub struct Minimizer {
+    /// Where each walk begins.
+    pub begin: RandomWalk,
+    /// What a walk can observe on the platform.
+    pub observability: Observability,
+}
+
+impl Minimizer {
+    /// Runs a walk. If it diverges, the shortest walk that was found to diverge, too.
+    ///
+    /// # Errors
+    /// When there is no verdict on the kernel.
+    pub fn divergence(
+        &self,
+        moves: &[Move],
+        tester: &mut dyn Tester,
+    ) -> Result<Option<Divergence>, WalkError> {
+        let mut attempts = Attempts {
+            minimizer: self,
+            tester,
+            runs: 0,
+            since: Instant::now(),
+            failed: None,
+        };
+        let Some(at) = attempts.run(moves)? else {
+            return Ok(None);
+        };
+        // The moves after the divergence say nothing.
+        let seen = moves.iter().take(at + 1).copied().collect();
+        shrink(&self.begin, seen, |shorter| attempts.fails(shorter))?;
+        Ok(attempts
+            .failed
+            .map(|(moves_left, script, record)| Divergence {
+                drawn: moves.len(),
+                moves: moves_left,
+                script,
+                record,
+            }))
+    }
+}
+
+/// Runs of a walk that becomes shorter, and the last one that failed.
+struct Attempts<'a> {
+    minimizer: &'a Minimizer,
+    tester: &'a mut dyn Tester,
+    runs: u32,
+    since: Instant,
+    failed: Option<(Vec<Move>, Script, Record)>,
+}
+
+impl Attempts<'_> {
+    /// Whether a shorter walk diverges, too. Chance may hide what was seen before.
+    fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
+        let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
+        for _ in 0..if races { TRIES } else { 1 } {
+            if self.runs >= MOST_RUNS || self.since.elapsed() > LONGEST {
+                break;
+            }
+            match self.run(moves) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Ok(true),
+                // The divergence that was found before still counts.
+                Err(WalkError::NoVerdict(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Runs a walk: the position of the move that diverges.
+    fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
+        self.runs += 1;
+        let Minimizer {
+            begin,
+            observability,
+        } = self.minimizer;
+        let script = Script::of_moves(begin, moves, observability);
+        let record = self.tester.test(&script)?;
+        let reason = || record.reason.clone().unwrap_or_default();
+        match record.verdict {
+            Verdict::Pass => return Ok(None),
+            Verdict::Skip => return Err(WalkError::Need(reason())),
+            Verdict::Error => return Err(WalkError::NoVerdict(reason())),
+            _ => {}
+        }
+        let step = record.failed_step;
+        let step = step.and_then(|step| *script.transition_of.get(step)?);
+        let at = step.unwrap_or(moves.len().saturating_sub(1));
+        self.failed = Some((moves.to_vec(), script, record));
+        Ok(Some(at))
+    }
+}

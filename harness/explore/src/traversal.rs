@@ -1,0 +1,177 @@
+//! Worlds, the walks through them, and the result of each.
+
+use std::{io, path::Path};
+
+use model::{EdgeMarks, Graph, Rule, Unruled, Walk, World, walks};
+use runner::{platform::Platform, record::Record, verdict::Verdict};
+
+use crate::{
+    observability::Observability,
+    script::{Script, Seen},
+};
+
+/// Transitions in one walk: enough to need few walks, and few enough that a divergence is found
+/// early in its case.
+const LENGTH: usize = 250;
+
+/// Transitions in a walk of the last rounds.
+const SHORTEST: usize = 6;
+
+/// A world, its graph and the walks through it.
+pub struct Traversal {
+    /// The world.
+    pub world: World,
+    /// What is reachable in it.
+    pub graph: Graph,
+    /// Together they take every transition.
+    pub walks: Vec<Walk>,
+    /// The transitions that were taken, and those that diverge.
+    pub marks: EdgeMarks,
+    seen: Seen,
+}
+
+impl Traversal {
+    /// Explores a world under some rules.
+    ///
+    /// # Errors
+    /// When the rules have a hole.
+    pub fn new(world: World, rules: &[Rule]) -> Result<Self, Unruled> {
+        let graph = Graph::explore(&world, rules)?;
+        let marks = EdgeMarks::new(&graph);
+        let walks = walks(&graph, LENGTH, marks.clone());
+        Ok(Self {
+            world,
+            graph,
+            walks,
+            marks,
+            seen: Seen::default(),
+        })
+    }
+
+    /// Adds walks to the transitions that are not yet covered, around those that diverge; returns
+    /// their number. Later rounds have shorter walks: if much diverges, a long walk finds little.
+    pub fn go_on(&mut self, round: usize) -> usize {
+        let length = (LENGTH >> (2 * round).min(8)).max(SHORTEST);
+        let more = walks(&self.graph, length, self.marks.clone());
+        let count = more.len();
+        self.walks.extend(more);
+        count
+    }
+
+    /// Writes the walks from this position on as cases.
+    fn walk_cases(&mut self, number: usize, from: usize, platform: &Platform) -> Vec<WalkCase> {
+        let observability = Observability::of(&self.world, platform);
+        let walks = self.walks.iter().enumerate().skip(from);
+        walks
+            .map(|(walk, edges)| WalkCase {
+                traversal: number,
+                walk,
+                script: Script::of_edges(
+                    &self.world,
+                    &self.graph,
+                    edges,
+                    &observability,
+                    &mut self.seen,
+                ),
+                record: None,
+            })
+            .collect()
+    }
+
+    /// Marks the transitions of a walk; returns the transition that diverges, if that is new.
+    pub fn learn(&mut self, walked: &WalkCase) -> Option<usize> {
+        let walk = &self.walks[walked.walk];
+        for edge in &walk[..walked.covered(self)] {
+            self.marks.take(*edge);
+        }
+        let diverges = walked.diverges_at()?;
+        let edge = *walk.get(diverges)?;
+        self.marks.close(edge).then_some(edge)
+    }
+}
+
+/// A walk as a case, and its result.
+#[derive(Debug, Clone)]
+pub struct WalkCase {
+    /// Position of its world.
+    pub traversal: usize,
+    /// Position among the walks through that world.
+    pub walk: usize,
+    /// The case.
+    pub script: Script,
+    /// The record of the case.
+    pub record: Option<Record>,
+}
+
+impl WalkCase {
+    /// Id of its case.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("walk-{}-{:03}", self.traversal, self.walk)
+    }
+
+    /// How many of its transitions conform to the model.
+    #[must_use]
+    pub fn covered(&self, traversal: &Traversal) -> usize {
+        match &self.record {
+            Some(record) if record.verdict == Verdict::Pass => traversal.walks[self.walk].len(),
+            _ => self.diverges_at().unwrap_or(0),
+        }
+    }
+
+    /// Position in the walk of the transition that diverges.
+    #[must_use]
+    pub fn diverges_at(&self) -> Option<usize> {
+        let record = self.record.as_ref()?;
+        let failed = record
+            .failed_step
+            .filter(|_| record.verdict != Verdict::Pass);
+        *self.script.transition_of.get(failed?)?
+    }
+
+    /// Whether the walk failed as a whole, without a transition that diverges: the kernel panicked
+    /// or hung, or its log has a warning.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let verdict = self.record.as_ref().map(|record| record.verdict);
+        let of_kernel = |it| !matches!(it, Verdict::Pass | Verdict::Skip | Verdict::Error);
+        verdict.is_some_and(of_kernel) && self.diverges_at().is_none()
+    }
+}
+
+/// Writes the walks through every world as cases for a platform, from a position on that each
+/// world has.
+#[must_use]
+pub fn walk_cases(
+    traversals: &mut [Traversal],
+    from: &[usize],
+    platform: &Platform,
+) -> Vec<WalkCase> {
+    let traversals = traversals.iter_mut().zip(from).enumerate();
+    traversals
+        .flat_map(|(number, (traversal, from))| traversal.walk_cases(number, *from, platform))
+        .collect()
+}
+
+/// Writes the cases into a folder.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(walked: &[WalkCase], folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for one in walked {
+        let path = folder.join(format!("{}.yaml", one.id()));
+        std::fs::write(path, &one.script.text)?;
+    }
+    Ok(())
+}
+
+/// Gives each walk the record of its case.
+pub fn take_records(walked: &mut [WalkCase], records: &[Record]) {
+    for one in walked {
+        let own = one.id();
+        // A case that names its shape has it at the end of its id.
+        let mine = |record: &&Record| record.id.split('/').next() == Some(own.as_str());
+        one.record = records.iter().find(mine).cloned();
+    }
+}

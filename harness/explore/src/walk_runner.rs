@@ -1,0 +1,115 @@
+//! Runs single walks in a guest.
+
+use std::{fs, io};
+
+use case::{Case, Corpus, Sources};
+use runner::{
+    guest::{BootError, Guest},
+    lab::{Lab, load_corpus},
+    record::Record,
+    run::Cancel,
+    verdict::Verdict,
+};
+use tempfile::TempDir;
+
+use crate::script::Script;
+
+/// Why a walk has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// No guest.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The case language does not take what the model wrote.
+    #[error("the walk is not a valid case: {0}")]
+    Case(String),
+    /// The guest cannot run it.
+    #[error("the platform does not offer what the world needs: {0}")]
+    Need(String),
+    /// No verdict on the kernel.
+    #[error("no verdict on a walk: {0}")]
+    NoVerdict(String),
+    /// It could not be written.
+    #[error("writing a walk: {0}")]
+    Io(#[from] io::Error),
+    /// The strategy found no move.
+    #[error("no walk could be drawn: {0}")]
+    Draw(String),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs walks on a kernel.
+pub trait Tester {
+    /// Runs a walk, and judges it.
+    ///
+    /// # Errors
+    /// When there is no verdict on the kernel.
+    fn test(&mut self, script: &Script) -> Result<Record, WalkError>;
+}
+
+/// Runs walks in a guest of its own, which is replaced after a walk that spoils it.
+pub struct WalkRunner<'a> {
+    lab: &'a Lab,
+    cancel: &'a Cancel,
+    guest: Option<Guest>,
+    folder: TempDir,
+}
+
+impl<'a> WalkRunner<'a> {
+    /// The guest is booted for the first walk.
+    ///
+    /// # Errors
+    /// When there is no folder for the walks.
+    pub fn new(lab: &'a Lab, cancel: &'a Cancel) -> io::Result<Self> {
+        Ok(Self {
+            lab,
+            cancel,
+            guest: None,
+            folder: TempDir::with_prefix("walk-")?,
+        })
+    }
+
+    fn run(&mut self, case: &Case, sources: &Sources) -> Result<Record, WalkError> {
+        let mut guest = match self.guest.take() {
+            Some(guest) => guest,
+            None => self.lab.boot()?.1,
+        };
+        let ran = self.lab.run_from(case, sources, &mut guest);
+        if !ran.guest_spoiled {
+            self.guest = Some(guest);
+        }
+        if self.cancel.is_cancelled() {
+            return Err(WalkError::Interrupted);
+        }
+        Ok(ran.record)
+    }
+
+    fn read(&self, script: &Script) -> Result<Corpus, WalkError> {
+        fs::write(self.folder.path().join("walk.yaml"), &script.text)?;
+        load_corpus(self.folder.path()).map_err(|error| WalkError::Case(error.to_string()))
+    }
+}
+
+impl Tester for WalkRunner<'_> {
+    fn test(&mut self, script: &Script) -> Result<Record, WalkError> {
+        let Corpus { cases, sources, .. } = self.read(script)?;
+        let empty = || WalkError::Case("it is empty".to_owned());
+        let case = cases.first().ok_or_else(empty)?;
+        let record = self.run(case, &sources)?;
+        // A QEMU that crashed says nothing about the kernel: a second try in another one.
+        if record.verdict == Verdict::Error {
+            return self.run(case, &sources);
+        }
+        Ok(record)
+    }
+}
+
+impl Drop for WalkRunner<'_> {
+    fn drop(&mut self) {
+        if let Some(guest) = self.guest.take() {
+            guest.end();
+        }
+    }
+}
