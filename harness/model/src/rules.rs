@@ -45,9 +45,9 @@ pub struct Rule {
     pub then: fn(&World, &mut State, Event),
 }
 
-/// What a rule makes of an event.
+/// What a rule decides about an event.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Decision {
     /// The rule that decided.
     pub rule: Rule,
     /// What follows.
@@ -56,14 +56,14 @@ pub struct Outcome {
 
 /// What has to happen; none when no rule speaks of the event.
 #[must_use]
-pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Option<Outcome> {
+pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Option<Decision> {
     let rule = *rules.iter().find(|rule| (rule.when)(world, state, event))?;
     let mut next = state.clone();
     if rule.answer == Answer::Ok {
         (rule.then)(world, &mut next, event);
         next.settle(world);
     }
-    Some(Outcome { rule, next })
+    Some(Decision { rule, next })
 }
 
 impl Reading {

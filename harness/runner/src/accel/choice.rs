@@ -9,7 +9,7 @@ use vm_images::{Progress, cache_dir};
 use crate::{
     accel::{
         device::{self, DEVICE, DeviceError},
-        memory::{Memory, Outcome},
+        memory::{Memory, TrialResult},
         probe::{Failed, probe},
     },
     qemu::{Accel, Machine, Qemu},
@@ -18,12 +18,12 @@ use crate::{
 /// `--accel`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum AccelChoice {
-    /// KVM where it runs this kernel, which is tried once; else TCG.
+    /// KVM if it runs this kernel, which is tried once; otherwise TCG.
     #[default]
     Auto,
-    /// KVM or nothing. It is tried anew, whatever an earlier trial came to.
+    /// KVM, or an error. It is tried again, whatever an earlier trial showed.
     Kvm,
-    /// Emulation.
+    /// TCG, QEMU's emulation.
     Tcg,
 }
 
@@ -132,10 +132,10 @@ pub fn guess(
         AccelChoice::Kvm => Ok(device.map(|()| Chosen::KVM)?),
         AccelChoice::Auto => Ok(match (device, memory(qemu, machine, image).recall()) {
             (Err(error), _) => Chosen::tcg(error),
-            (Ok(()), Some(Outcome::Refused { why, console, .. })) => {
+            (Ok(()), Some(TrialResult::Refused { why, console, .. })) => {
                 Chosen::tcg(NoKvm::Remembered { why, console })
             }
-            (Ok(()), Some(Outcome::Works) | None) => Chosen::KVM,
+            (Ok(()), Some(TrialResult::Works) | None) => Chosen::KVM,
         }),
     }
 }
@@ -172,8 +172,10 @@ impl Trial<'_> {
     fn once(&self) -> Result<(), NoKvm> {
         device::check(DEVICE.as_ref())?;
         match self.memory.recall() {
-            Some(Outcome::Works) => Ok(()),
-            Some(Outcome::Refused { why, console, .. }) => Err(NoKvm::Remembered { why, console }),
+            Some(TrialResult::Works) => Ok(()),
+            Some(TrialResult::Refused { why, console, .. }) => {
+                Err(NoKvm::Remembered { why, console })
+            }
             None => self.anew(),
         }
     }
@@ -185,13 +187,13 @@ impl Trial<'_> {
         prepared.map_err(|error| NoKvm::NoPlace(error.to_string()))?;
         let console = self.memory.console();
         let tried = probe(self.qemu, self.machine, &console);
-        let outcome = match &tried {
-            Ok(()) => Outcome::Works,
+        let result = match &tried {
+            Ok(()) => TrialResult::Works,
             Err(Failed::Killed) => return Err(NoKvm::CutShort),
-            Err(Failed::Refused(why)) => Outcome::refused(why.clone(), console.clone()),
+            Err(Failed::Refused(why)) => TrialResult::refused(why.clone(), console.clone()),
         };
-        if let Err(error) = self.memory.keep(&outcome) {
-            let line = format!("the outcome of the trial of KVM is not kept: {error}");
+        if let Err(error) = self.memory.keep(&result) {
+            let line = format!("the result of the trial of KVM is not kept: {error}");
             self.progress.line(&line);
         }
         match tried {

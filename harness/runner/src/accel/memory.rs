@@ -15,7 +15,7 @@ const REFUSAL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a trial came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kvm")]
-pub enum Outcome {
+pub enum TrialResult {
     /// The kernel came up and was set up.
     Works,
     /// It did not.
@@ -29,7 +29,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl TrialResult {
     /// A refusal now.
     #[must_use]
     pub fn refused(why: String, console: PathBuf) -> Self {
@@ -54,7 +54,7 @@ fn seconds(time: SystemTime) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Where the outcome of one kind of trial is kept.
+/// Where the result of one kind of trial is kept.
 #[derive(Debug)]
 pub struct Memory {
     folder: PathBuf,
@@ -90,17 +90,17 @@ impl Memory {
 
     /// What is remembered and still holds.
     #[must_use]
-    pub fn recall(&self) -> Option<Outcome> {
+    pub fn recall(&self) -> Option<TrialResult> {
         self.recall_at(SystemTime::now())
     }
 
-    fn recall_at(&self, now: SystemTime) -> Option<Outcome> {
+    fn recall_at(&self, now: SystemTime) -> Option<TrialResult> {
         let text = fs::read_to_string(self.path()).ok()?;
-        let outcome: Outcome = serde_json::from_str(&text).ok()?;
-        Some(outcome).filter(|outcome| outcome.holds_at(now))
+        let result: TrialResult = serde_json::from_str(&text).ok()?;
+        Some(result).filter(|result| result.holds_at(now))
     }
 
-    /// Makes the folder, for the console and the outcome.
+    /// Makes the folder, for the console and the result.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -108,12 +108,12 @@ impl Memory {
         fs::create_dir_all(&self.folder)
     }
 
-    /// Remembers an outcome, whole or not at all.
+    /// Remembers a result, whole or not at all.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep(&self, outcome: &Outcome) -> io::Result<()> {
-        let text = serde_json::to_string(outcome)?;
+    pub fn keep(&self, result: &TrialResult) -> io::Result<()> {
+        let text = serde_json::to_string(result)?;
         let temporary = self
             .folder
             .join(format!(".{}-{}", self.name, std::process::id()));
@@ -144,7 +144,7 @@ mod tests {
     fn a_refusal_holds_for_a_day(#[case] later: u64, #[case] holds: bool) {
         let folder = tempfile::tempdir().unwrap();
         let memory = memory(folder.path());
-        let refused = Outcome::refused("no hello".to_owned(), memory.console());
+        let refused = TrialResult::refused("no hello".to_owned(), memory.console());
         memory.keep(&refused).unwrap();
         let now = SystemTime::now() + Duration::from_secs(later);
         assert_eq!(memory.recall_at(now), holds.then_some(refused));
@@ -155,16 +155,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = memory(folder.path());
         assert_eq!(memory.recall(), None);
-        memory.keep(&Outcome::Works).unwrap();
+        memory.keep(&TrialResult::Works).unwrap();
         let now = SystemTime::now() + Duration::from_secs(1000 * 24 * HOUR);
-        assert_eq!(memory.recall_at(now), Some(Outcome::Works));
+        assert_eq!(memory.recall_at(now), Some(TrialResult::Works));
     }
 
     #[test]
     fn a_clock_that_was_set_back_makes_no_refusal_last() {
         let folder = tempfile::tempdir().unwrap();
         let memory = memory(folder.path());
-        let refused = Outcome::refused(String::new(), PathBuf::new());
+        let refused = TrialResult::refused(String::new(), PathBuf::new());
         memory.keep(&refused).unwrap();
         assert_eq!(memory.recall_at(UNIX_EPOCH), None);
     }

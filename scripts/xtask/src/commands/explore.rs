@@ -183,13 +183,17 @@ impl ExploreOptions {
         Ok(worlds)
     }
 
-    /// The world that is named, or the large one.
+    /// The world that is named, or the large one. A whole name goes before a part of a name.
     fn one_world(&self) -> Result<World, CommandError> {
         if self.worlds.is_empty() {
             return Ok(World::large());
         }
         let mut all = World::all();
         all.push(World::large());
+        let whole = all.iter().find(|world| self.worlds == [world.name]);
+        if let Some(world) = whole {
+            return Ok(world.clone());
+        }
         let worlds = self.selected(all)?;
         match <[World; 1]>::try_from(worlds) {
             Ok([world]) => Ok(world),
