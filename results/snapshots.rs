@@ -4,11 +4,11 @@
 
 use std::{fs, path::PathBuf};
 
-use runner::{lab::load_corpus, options::Options, root::snapshots, snapshot};
+use runner::{lab::load_corpus, options::cases_folder, root::snapshots, snapshot};
 
 #[test]
 fn every_section_belongs_to_a_case_and_a_platform() {
-    let corpus = load_corpus(&Options::standard().cases()).unwrap();
+    let corpus = load_corpus(&cases_folder()).unwrap();
     let faults = snapshot::faults(&corpus.cases);
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
