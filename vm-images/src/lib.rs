@@ -17,7 +17,7 @@ mod progress;
 mod release;
 mod series;
 mod tree;
-mod workshop;
+mod work_tree;
 
 pub use bzimage::release_of;
 pub use cache::cache_dir;
@@ -30,4 +30,4 @@ pub use initramfs::{Entry, initramfs};
 pub use modules::{MODULES_DIR, pack_modules};
 pub use progress::{Progress, Silent, Terminal};
 pub use series::Series;
-pub use workshop::{Compiled, Workshop};
+pub use work_tree::{Compiled, KernelWorkTree};

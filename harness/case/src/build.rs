@@ -7,7 +7,7 @@ use wire::{ControlOp, Counter, FileOp, Location, Op, PciOp, Plan};
 use crate::{
     At,
     expect::{Check, Expect, Injection, Layout, Parts, Race, WantEnd},
-    role::{Cast, Which},
+    role::{RoleBindings, Which},
     sysfs_ops,
 };
 
@@ -23,7 +23,7 @@ pub struct Compiled {
 /// Collects ops and checks.
 pub struct Builder<'a> {
     /// The case's roles.
-    pub cast: &'a Cast<'a>,
+    pub roles: &'a RoleBindings<'a>,
     ops: Vec<Op>,
     checks: Vec<Check>,
     touched_devices: Vec<String>,
@@ -47,9 +47,9 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Starts with no step.
     #[must_use]
-    pub fn new(cast: &'a Cast<'a>) -> Self {
+    pub fn new(roles: &'a RoleBindings<'a>) -> Self {
         Self {
-            cast,
+            roles,
             ops: Vec::new(),
             checks: Vec::new(),
             touched_devices: Vec::new(),
@@ -235,7 +235,7 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// The driver of this device changes: it goes home after the case.
+    /// The driver of this device changes: it gets its default driver back after the case.
     pub fn touch_device(&mut self, name: &str) {
         self.touched_devices.push(name.to_owned());
     }
@@ -298,11 +298,11 @@ impl<'a> Builder<'a> {
             ops.push(sysfs_ops::allow_functions(false));
         }
         for which in &self.touched_groups {
-            ops.extend(sysfs_ops::change_domain(self.cast, *which, None)?);
+            ops.extend(sysfs_ops::change_domain(self.roles, *which, None)?);
         }
         for name in &self.touched_devices {
-            let home = self.cast.home_of(name);
-            let (device, driver) = (name.clone(), home);
+            let driver = self.roles.default_driver_of(name);
+            let (device, driver) = (name.clone(), driver);
             ops.push(PciOp::Driver { device, driver }.into());
         }
         let resets = self.touched_resets.iter();

@@ -12,7 +12,7 @@ use crate::{
     needs::{Condition, Needs},
     node::{Name, Node, Tree},
     problem::Problem,
-    role::{Cast, Guest, Shape},
+    role::{Guest, RoleBindings, Shape},
     steps::{Step, accesses::check_accesses, control::process::check_calls},
 };
 
@@ -448,8 +448,8 @@ impl Case {
     /// With the one need that the guest does not meet.
     pub fn compile(&self, guest: &Guest) -> Result<Compiled, String> {
         self.needs.check(guest)?;
-        let cast = Cast::new(guest, self.shape)?;
-        let mut builder = Builder::new(&cast);
+        let roles = RoleBindings::new(guest, self.shape)?;
+        let mut builder = Builder::new(&roles);
         for (index, step) in self.steps.iter().enumerate() {
             step.compile(index, &mut builder)?;
         }

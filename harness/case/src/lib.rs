@@ -43,7 +43,7 @@ pub use overview::overview;
 pub use problem::{Problem, ProblemKind, Sources};
 pub use reference::{UnknownStep, describe_step, list_steps, reference};
 pub use renames::Renames;
-pub use role::{Cast, Guest, Member, OfferedDevice, OfferedGroup, Role, Shape, Which};
+pub use role::{Guest, Member, OfferedDevice, OfferedGroup, Role, RoleBindings, Shape, Which};
 pub use schema::{schema, schema_text};
 pub use steps::table::step_keys;
 pub use value::show;

@@ -242,10 +242,10 @@ pub struct OfferedDevice {
     pub engine: Option<wire::DmaEngine>,
     /// What its DMA leaves in memory.
     pub signature: String,
-    /// Its native kernel driver, where it has one.
-    pub native: Option<String>,
-    /// The driver it has between cases.
-    pub home: Option<String>,
+    /// The driver that the host has for it, where it has one.
+    pub host_driver: Option<String>,
+    /// The driver that it has between cases.
+    pub default_driver: Option<String>,
 }
 
 /// What a guest offers to a case.
@@ -283,12 +283,12 @@ impl Guest {
 
 /// A case's roles, filled from one guest.
 #[derive(Debug, Clone)]
-pub struct Cast<'a> {
+pub struct RoleBindings<'a> {
     guest: &'a Guest,
     group: Option<&'a OfferedGroup>,
 }
 
-impl<'a> Cast<'a> {
+impl<'a> RoleBindings<'a> {
     /// Fills the roles of a case about a group of `shape`.
     ///
     /// # Errors
@@ -351,7 +351,10 @@ impl<'a> Cast<'a> {
         let group = self.group(role.which)?;
         let found = match role.member {
             Member::Whole => None,
-            Member::Native => group.devices.iter().find(|device| device.native.is_some()),
+            Member::Native => group
+                .devices
+                .iter()
+                .find(|device| device.host_driver.is_some()),
             Member::Index(index) if group.devices.iter().any(|d| d.engine.is_some()) => group
                 .devices
                 .iter()
@@ -419,12 +422,15 @@ fn missing(guest: &Guest, shape: Shape) -> String {
     }
 }
 
-impl Cast<'_> {
+impl RoleBindings<'_> {
     /// The driver a device has between cases.
     #[must_use]
-    pub fn home_of(&self, name: &str) -> Option<String> {
+    pub fn default_driver_of(&self, name: &str) -> Option<String> {
         let mut devices = self.guest.groups.iter().flat_map(|group| &group.devices);
-        devices.find(|device| device.name == name)?.home.clone()
+        devices
+            .find(|device| device.name == name)?
+            .default_driver
+            .clone()
     }
 
     /// The type of a group's default domain between cases.

@@ -3,7 +3,7 @@
 
 use wire::{FileOp, Location, Op, PciOp};
 
-use crate::role::{Cast, Which};
+use crate::role::{RoleBindings, Which};
 
 /// Gives a device to a driver, or to none.
 pub fn set_driver(device: &str, driver: Option<String>) -> Op {
@@ -13,14 +13,23 @@ pub fn set_driver(device: &str, driver: Option<String>) -> Op {
 
 /// Ops that change the default domain of a group to `kind`, or back to what it is between
 /// cases.
-pub fn change_domain(cast: &Cast<'_>, which: Which, kind: Option<&str>) -> Result<Vec<Op>, String> {
-    let group = cast.group(which)?;
+pub fn change_domain(
+    roles: &RoleBindings<'_>,
+    which: Which,
+    kind: Option<&str>,
+) -> Result<Vec<Op>, String> {
+    let group = roles.group(which)?;
     let kind = kind
-        .or_else(|| cast.default_domain(group))
+        .or_else(|| roles.default_domain(group))
         .ok_or_else(|| format!("the default domain type of group {}", group.name))?;
-    let drivers = |home: bool| {
+    let drivers = |bound: bool| {
         let devices = group.devices.iter();
-        devices.map(move |device| set_driver(&device.name, device.home.clone().filter(|_| home)))
+        devices.map(move |device| {
+            set_driver(
+                &device.name,
+                device.default_driver.clone().filter(|_| bound),
+            )
+        })
     };
     let path = format!("/sys/kernel/iommu_groups/{}/type", group.number()?);
     let change = write_file(path, kind);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use case::{Case, Cast, Compiled, Guest, Member, Role, Shape, Which};
+use case::{Case, Compiled, Guest, Member, Role, RoleBindings, Shape, Which};
 
 use crate::{error::ExportError, text};
 
@@ -20,7 +20,7 @@ pub struct Device {
     /// Name in the case: `group.0`.
     pub role: String,
     /// The driver it has before.
-    pub home: Option<String>,
+    pub default_driver: Option<String>,
     /// Whether it does DMA on demand.
     pub engine: bool,
     /// `pci` or `mdev`.
@@ -66,8 +66,8 @@ impl Placeholders {
         };
         let guest = renamed(offer);
         let compiled = case.compile(&guest).map_err(failed)?;
-        let cast = Cast::new(&guest, case.shape).map_err(failed)?;
-        let (devices, groups) = roles(&cast, &guest);
+        let roles = RoleBindings::new(&guest, case.shape).map_err(failed)?;
+        let (devices, groups) = roles_of(&roles, &guest);
         Ok(Self {
             compiled,
             features: needed(case, &guest),
@@ -217,13 +217,13 @@ fn renamed(offer: &Guest) -> Guest {
 
 type Roles = (BTreeMap<usize, Device>, BTreeMap<usize, Group>);
 
-fn roles(cast: &Cast<'_>, guest: &Guest) -> Roles {
+fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
     let (mut devices, mut groups) = (BTreeMap::new(), BTreeMap::new());
     let shapes = Shape::ALL.map(|(_, shape)| Which::Of(shape));
     // The first role that a group plays gives it its name.
     for which in [Which::Group, Which::Other].into_iter().chain(shapes) {
         let name = which.to_string();
-        let Ok(group) = cast.group(which) else {
+        let Ok(group) = roles.group(which) else {
             continue;
         };
         let Some(place) = guest.groups.iter().position(|other| other == group) else {
@@ -241,7 +241,7 @@ fn roles(cast: &Cast<'_>, guest: &Guest) -> Roles {
         let indices = (0..group.devices.len()).map(Member::Index);
         for member in indices.chain([Member::Native]) {
             let role = Role { which, member };
-            let Ok(device) = cast.device(role) else {
+            let Ok(device) = roles.device(role) else {
                 continue;
             };
             let at = group.devices.iter().position(|other| other == device);
@@ -253,7 +253,7 @@ fn roles(cast: &Cast<'_>, guest: &Guest) -> Roles {
             devices.entry(first + at.unwrap_or(0)).or_insert(Device {
                 variable: role.to_string().replace('.', "_"),
                 role: role.to_string(),
-                home: device.home.clone(),
+                default_driver: device.default_driver.clone(),
                 engine: device.engine.is_some(),
                 bus,
                 group: place,

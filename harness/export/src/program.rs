@@ -635,9 +635,9 @@ fn need_device(device: &Device) -> String {
         let path = format!("text(\"/sys/bus/mdev/devices/%s\", {name})");
         return format!("need_file({path}, \"an mdev of that UUID\");\n");
     }
-    let home = device.home.as_deref();
-    let home = home.map_or_else(|| "NULL".to_owned(), text::literal);
-    format!("need_device({name}, {home});\n")
+    let driver = device.default_driver.as_deref();
+    let driver = driver.map_or_else(|| "NULL".to_owned(), text::literal);
+    format!("need_device({name}, {driver});\n")
 }
 
 /// Name of a program: the last parts of its id.
@@ -660,7 +660,7 @@ fn describe(device: &Device, signs: bool) -> String {
     if device.bus == "mdev" {
         return format!("{role}: the UUID of an mdev.");
     }
-    let driver = match &device.home {
+    let driver = match &device.default_driver {
         Some(driver) => format!("bound to {driver}"),
         None => "without a driver".to_owned(),
     };

@@ -18,8 +18,8 @@ fn device(name: &str, engine: bool, native: bool) -> OfferedDevice {
         machine_id: Some(name.to_owned()),
         engine: engine.then_some(wire::DmaEngine::Nvme),
         signature: format!("nqn.2019-08.org.qemu:{name}"),
-        native: native.then(|| "virtio-pci".to_owned()),
-        home: (!native).then(|| "vfio-pci".to_owned()),
+        host_driver: native.then(|| "virtio-pci".to_owned()),
+        default_driver: (!native).then(|| "vfio-pci".to_owned()),
     }
 }
 

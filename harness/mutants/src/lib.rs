@@ -4,19 +4,19 @@
 //! tool's own, is built and booted, and the corpus runs on it: cases that pass on the kernel
 //! as it is and do not pass here have killed it.
 
+pub mod builder;
 pub mod changed;
 pub mod edit;
-pub mod fate;
-pub mod forge;
 pub mod interrupt;
 pub mod list;
 pub mod mechanical;
 pub mod mutant;
+pub mod mutant_runner;
 pub mod options;
 pub mod order;
+pub mod outcome;
 pub mod patch;
 pub mod report;
 pub mod run;
 pub mod source;
 pub mod together;
-pub mod trial;

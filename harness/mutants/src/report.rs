@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::Serialize;
 
 use crate::{
-    fate::{Fate, Killer},
     mechanical,
     mutant::Mutant,
+    outcome::{Killer, MutantOutcome},
 };
 
 /// One mutant and its fate.
@@ -28,7 +28,7 @@ pub struct Judged {
     pub survives: Option<String>,
     /// What became of it.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: MutantOutcome,
     /// Wall time in milliseconds, with the build.
     pub ms: u64,
 }
@@ -57,7 +57,7 @@ pub struct Report {
 impl Judged {
     /// Brings the two together.
     #[must_use]
-    pub fn new(mutant: &Mutant, fate: Fate, ms: u64) -> Self {
+    pub fn new(mutant: &Mutant, fate: MutantOutcome, ms: u64) -> Self {
         Self {
             id: mutant.id.clone(),
             area: mutant.area.clone(),
@@ -75,14 +75,14 @@ impl Judged {
     #[must_use]
     pub fn is_expected(&self) -> bool {
         match self.fate {
-            Fate::Killed { .. } => self.survives.is_none(),
-            Fate::Survived => self.survives.is_some(),
-            Fate::Unfit { .. } => self.area == mechanical::AREA,
+            MutantOutcome::Killed { .. } => self.survives.is_none(),
+            MutantOutcome::Survived => self.survives.is_some(),
+            MutantOutcome::Unfit { .. } => self.area == mechanical::AREA,
         }
     }
 
     fn is_killed(&self) -> bool {
-        matches!(self.fate, Fate::Killed { .. })
+        matches!(self.fate, MutantOutcome::Killed { .. })
     }
 
     /// Its line in the output.
@@ -102,7 +102,7 @@ impl Report {
     /// Who killed what, for the order of the next run.
     pub fn killers(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         self.mutants.iter().filter_map(|judged| match &judged.fate {
-            Fate::Killed { by, .. } => {
+            MutantOutcome::Killed { by, .. } => {
                 let named = |killer: &Killer| killer.verdict.is_some();
                 let cases = by.iter().filter(|k| named(k)).map(|k| k.case.as_str());
                 Some((judged.id.as_str(), cases.collect()))
@@ -161,7 +161,7 @@ impl Report {
         let left: Vec<_> = self
             .mutants
             .iter()
-            .filter(|j| j.fate == Fate::Survived)
+            .filter(|j| j.fate == MutantOutcome::Survived)
             .collect();
         if left.is_empty() {
             return;
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use runner::verdict::Verdict;
 
-    fn judged(id: &str, area: &str, survives: Option<&str>, fate: Fate) -> Judged {
+    fn judged(id: &str, area: &str, survives: Option<&str>, fate: MutantOutcome) -> Judged {
         Judged {
             id: id.into(),
             area: area.into(),
@@ -195,13 +195,13 @@ mod tests {
         }
     }
 
-    fn killed(verdict: Option<Verdict>) -> Fate {
+    fn killed(verdict: Option<Verdict>) -> MutantOutcome {
         let killer = |case: &str| Killer {
             case: case.into(),
             verdict,
             reason: None,
         };
-        Fate::Killed {
+        MutantOutcome::Killed {
             by: vec![killer("a/b"), killer("a/c")],
             cut_short: verdict.is_none(),
         }
@@ -214,14 +214,14 @@ mod tests {
                 judged("one", "ownership", None, killed(Some(Verdict::Fail))),
                 judged("two", "ownership", None, killed(Some(Verdict::Splat))),
                 judged("three", "legacy", None, killed(None)),
-                judged("four", "legacy", None, Fate::Survived),
-                judged("five", "legacy", why, Fate::Survived),
+                judged("four", "legacy", None, MutantOutcome::Survived),
+                judged("five", "legacy", why, MutantOutcome::Survived),
                 judged("six", "legacy", why, killed(Some(Verdict::Fail))),
                 judged(
                     "seven",
                     "legacy",
                     None,
-                    Fate::Unfit {
+                    MutantOutcome::Unfit {
                         why: "it warns".into(),
                     },
                 ),
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn one_that_does_not_build_is_a_mistake_of_the_list_only() {
         let mut judged = report().mutants.pop().unwrap();
-        assert!(matches!(judged.fate, Fate::Unfit { .. }) && !judged.is_expected());
+        assert!(matches!(judged.fate, MutantOutcome::Unfit { .. }) && !judged.is_expected());
         mechanical::AREA.clone_into(&mut judged.area);
         assert!(judged.is_expected());
     }

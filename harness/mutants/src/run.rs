@@ -17,21 +17,21 @@ use runner::{
     select::{BadFilter, Selection},
     snapshot::Mode,
 };
-use vm_images::{ImageError, Source, Terminal, Workshop};
+use vm_images::{ImageError, KernelWorkTree, Source, Terminal};
 
 use crate::{
+    builder::{ForgeError, MutantBuilder},
     changed::{self, DiffError, Touched},
-    fate::Fate,
-    forge::{Forge, ForgeError},
     interrupt::Interrupt,
     list::{self, Entry, ListError, Misfit},
     mechanical,
     mutant::Mutant,
+    mutant_runner::{self, MutantRunError, MutantRunner},
     options::{Changed, Options},
     order,
+    outcome::MutantOutcome,
     report::{Judged, Report},
     together,
-    trial::{self, Trial, TrialError},
 };
 
 /// Why a run did not come to a summary.
@@ -54,13 +54,13 @@ pub enum MutantsError {
     Image(#[from] ImageError),
     /// The kernel with a mutant cannot be made.
     #[error(transparent)]
-    Forge(#[from] ForgeError),
+    MutantBuilder(#[from] ForgeError),
     /// The patch cannot be read.
     #[error(transparent)]
     Diff(#[from] DiffError),
     /// A mutant has no result.
     #[error(transparent)]
-    Trial(#[from] TrialError),
+    MutantRunner(#[from] MutantRunError),
     /// A ready image has no source.
     #[error(
         "mutants are changes of the kernel's source, which a ready image does not have; give its \
@@ -82,7 +82,7 @@ impl MutantsError {
     /// How the command ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Trial(TrialError::Interrupted) => Exit::Interrupted,
+            Self::MutantRunner(MutantRunError::Interrupted) => Exit::Interrupted,
             Self::List(_)
             | Self::Misfit(_)
             | Self::Filter(_)
@@ -113,8 +113,8 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
         return Ok(untouched(&changed.revision));
     }
     let interrupt = Interrupt::install()?;
-    let forge = forge(options)?;
-    let pool = Pool::of(options, &entries, touched.as_deref(), &forge)?;
+    let builder = builder(options)?;
+    let pool = Pool::of(options, &entries, touched.as_deref(), &builder)?;
     if pool.chosen.is_empty() {
         return Ok(nothing(&entries));
     }
@@ -124,7 +124,7 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
         .filter(|case| selection.takes(case))
         .cloned()
         .collect();
-    let session = Session::open(options, &interrupt, forge, corpus, cases)?;
+    let session = Session::open(options, &interrupt, builder, corpus, cases)?;
     session.run(&pool)
 }
 
@@ -178,14 +178,14 @@ fn untouched(revision: &str) -> Exit {
     Exit::Nothing
 }
 
-fn forge(options: &Options) -> Result<Forge, MutantsError> {
+fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
     let progress = Terminal::new();
-    let workshop = match options.machine.guest.source() {
-        Source::Tree(tree) => Workshop::of_tree(&tree, &progress)?,
-        Source::Release(series) => Workshop::of_release(series.as_deref(), &progress)?,
+    let work_tree = match options.machine.guest.source() {
+        Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &progress)?,
+        Source::Release(series) => KernelWorkTree::of_release(series.as_deref(), &progress)?,
         Source::Image { .. } => return Err(MutantsError::ReadyImage),
     };
-    Ok(Forge::open(workshop, &progress)?)
+    Ok(MutantBuilder::open(work_tree, &progress)?)
 }
 
 /// Mutants of the tree, and which of them the run is about.
@@ -201,9 +201,9 @@ impl Pool {
         options: &Options,
         entries: &[Entry],
         touched: Option<&[Touched]>,
-        forge: &Forge,
+        builder: &MutantBuilder,
     ) -> Result<Self, MutantsError> {
-        let tree = forge.tree();
+        let tree = builder.tree();
         let mut pool = Self {
             all: Vec::new(),
             chosen: Vec::new(),
@@ -255,7 +255,7 @@ fn lies_in(entry: &Entry, places: Option<&[Touched]>) -> bool {
 struct Session<'a> {
     options: &'a Options,
     interrupt: &'a Interrupt,
-    forge: Forge,
+    builder: MutantBuilder,
     plain: Lab,
     cases: Vec<Case>,
     /// Who killed what in earlier runs.
@@ -268,7 +268,7 @@ impl<'a> Session<'a> {
     fn open(
         options: &'a Options,
         interrupt: &'a Interrupt,
-        forge: Forge,
+        builder: MutantBuilder,
         corpus: Corpus,
         cases: Vec<Case>,
     ) -> Result<Self, MutantsError> {
@@ -276,7 +276,7 @@ impl<'a> Session<'a> {
         let runs = root().join("results").join("runs");
         let dir = RunDir::create(&runs, options.machine.record.as_deref(), &started)?;
         let guest = GuestOptions {
-            kernel: Some(forge.plain().to_owned()),
+            kernel: Some(builder.plain().to_owned()),
             append: options.machine.guest.append.clone(),
             qemu: options.machine.guest.qemu.clone(),
             ..GuestOptions::default()
@@ -296,10 +296,10 @@ impl<'a> Session<'a> {
             ..Report::default()
         };
         Ok(Self {
-            killers: read_killers(&forge.memory("killers.json")),
+            killers: read_killers(&builder.memory("killers.json")),
             options,
             interrupt,
-            forge,
+            builder,
             plain,
             cases,
             dir,
@@ -330,11 +330,11 @@ impl<'a> Session<'a> {
     }
 
     fn judge_all(&mut self, pool: &Pool) -> Result<(), MutantsError> {
-        let plain = self
-            .plain
-            .with_kernel(self.forge.plain(), "", &self.dir.path.join("plain"))?;
+        let plain =
+            self.plain
+                .with_kernel(self.builder.plain(), "", &self.dir.path.join("plain"))?;
         let jobs = self.options.machine.jobs();
-        let mut trial = Trial::new(&plain, jobs, self.options.until.kills(), self.interrupt);
+        let mut trial = MutantRunner::new(&plain, jobs, self.options.until.kills(), self.interrupt);
         let all = match self.options.together {
             true => Some(self.make_all(&pool.all)?),
             false => None,
@@ -349,7 +349,8 @@ impl<'a> Session<'a> {
                 None => self.judge(&mut trial, mutant)?,
             };
             // One that was made from the look of a line is no mistake in the list.
-            let unfit = matches!(fate, Fate::Unfit { .. }) && mutant.area != mechanical::AREA;
+            let unfit =
+                matches!(fate, MutantOutcome::Unfit { .. }) && mutant.area != mechanical::AREA;
             let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
             println!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
             self.report.mutants.push(judged);
@@ -363,7 +364,7 @@ impl<'a> Session<'a> {
     }
 
     fn make_all(&self, mutants: &[Mutant]) -> Result<PathBuf, MutantsError> {
-        let made = self.forge.together(mutants, &Terminal::new());
+        let made = self.builder.together(mutants, &Terminal::new());
         let made = made.map_err(|error| self.or_interrupted(error))?;
         match made.warnings.into_iter().next() {
             Some(warning) if !self.options.keep_going => Err(MutantsError::Warning(warning)),
@@ -372,14 +373,18 @@ impl<'a> Session<'a> {
     }
 
     /// Builds the mutant and runs the corpus on it.
-    fn judge(&self, trial: &mut Trial<'_>, mutant: &Mutant) -> Result<Fate, MutantsError> {
-        match self.forge.one(mutant, &Terminal::new()) {
+    fn judge(
+        &self,
+        trial: &mut MutantRunner<'_>,
+        mutant: &Mutant,
+    ) -> Result<MutantOutcome, MutantsError> {
+        match self.builder.one(mutant, &Terminal::new()) {
             Ok(Ok(kernel)) => self.try_kernel(trial, mutant, &kernel, ""),
-            Ok(Err(why)) => Ok(Fate::Unfit { why }),
+            Ok(Err(why)) => Ok(MutantOutcome::Unfit { why }),
             Err(ForgeError::Image(error @ ImageError::BuildFailed { .. }))
                 if !self.interrupt.is_asked() =>
             {
-                Ok(Fate::Unfit {
+                Ok(MutantOutcome::Unfit {
                     why: error.to_string(),
                 })
             }
@@ -389,23 +394,23 @@ impl<'a> Session<'a> {
 
     fn try_kernel(
         &self,
-        trial: &mut Trial<'_>,
+        trial: &mut MutantRunner<'_>,
         mutant: &Mutant,
         kernel: &Path,
         append: &str,
-    ) -> Result<Fate, MutantsError> {
+    ) -> Result<MutantOutcome, MutantsError> {
         let mut cases: Vec<&Case> = self.cases.iter().collect();
         let before = self.killers.get(&mutant.id);
         order::sort(&mut cases, mutant, before.map_or(&[], Vec::as_slice));
         cases.truncate(self.options.likely.unwrap_or(usize::MAX));
-        let folder = trial::folder(&self.dir.path, &mutant.id);
+        let folder = mutant_runner::folder(&self.dir.path, &mutant.id);
         Ok(trial.fate(kernel, append, &folder, &cases)?)
     }
 
     /// A build that Ctrl-C ended did not fail.
     fn or_interrupted(&self, error: ForgeError) -> MutantsError {
         if self.interrupt.is_asked() {
-            TrialError::Interrupted.into()
+            MutantRunError::Interrupted.into()
         } else {
             error.into()
         }
@@ -420,7 +425,7 @@ impl<'a> Session<'a> {
             self.killers.insert(mutant.to_owned(), cases);
         }
         let memory = serde_json::to_string(&self.killers).unwrap_or_default();
-        fs::write(self.forge.memory("killers.json"), memory)?;
+        fs::write(self.builder.memory("killers.json"), memory)?;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     counters::{CountersError, GuestCounters},
-    offer,
+    inventory,
     platform::Platform,
     qemu::{Argv, Qemu, QemuError, Running},
 };
@@ -213,7 +213,7 @@ impl Guest {
         guest.facts = guest.hello(limits)?;
         guest.boot = start.elapsed();
         guest.set_up(platform)?;
-        guest.offer = offer::offered(platform, &argv.lacking, &guest.facts);
+        guest.offer = inventory::offered(platform, &argv.lacking, &guest.facts);
         Ok(guest)
     }
 
@@ -267,7 +267,7 @@ impl Guest {
     }
 
     fn set_up(&mut self, platform: &Platform) -> Result<(), BootError> {
-        let plan = offer::setup(platform, &self.facts);
+        let plan = inventory::setup(platform, &self.facts);
         let compiled = Compiled {
             plan,
             checks: Vec::new(),

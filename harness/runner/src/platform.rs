@@ -126,10 +126,10 @@ pub struct Model {
     /// What its DMA leaves in memory.
     #[serde(default)]
     pub signature: String,
-    /// Its native kernel driver.
-    pub native: Option<String>,
+    /// The driver that the host has for it.
+    pub host_driver: Option<String>,
     /// The driver it has between cases.
-    pub home: Option<String>,
+    pub default_driver: Option<String>,
     /// Whether the kernel may reset it between cases.
     #[serde(default)]
     pub resets: bool,

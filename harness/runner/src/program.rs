@@ -6,7 +6,7 @@ use case::{Case, Clause};
 use export::{ExportError, Program};
 
 use crate::{
-    offer,
+    inventory,
     options::root,
     platform::{self, Platform, PlatformError},
 };
@@ -47,7 +47,7 @@ impl Platforms {
         let options: BTreeSet<_> = needed.chain(["CONFIG_IOMMUFD_TEST"]).collect();
         let mut first = None;
         for platform in &self.0 {
-            let offer = offer::imagined(platform, options.iter().copied());
+            let offer = inventory::imagined(platform, options.iter().copied());
             match export::program(case, &offer, clauses) {
                 Err(error @ ExportError::Need { .. }) => {
                     first.get_or_insert(error);

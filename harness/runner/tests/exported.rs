@@ -16,7 +16,7 @@ use std::{
     process::Command,
 };
 
-use case::{Case, Cast, Compiled, Corpus, Role};
+use case::{Case, Compiled, Corpus, Role, RoleBindings};
 use common::{fixtures, lab};
 use export::{Argument, Program};
 use runner::{
@@ -153,10 +153,10 @@ fn ready(cases: &[Case], corpus: &Corpus, image: &Image, folder: &Path) -> Vec<R
 
 /// The arguments that a program takes, as this guest has them.
 fn arguments(ready: &Ready, guest: &Guest) -> Vec<String> {
-    let cast = Cast::new(&guest.offer, ready.case.shape).unwrap();
+    let roles = RoleBindings::new(&guest.offer, ready.case.shape).unwrap();
     let argument = |argument: &Argument| {
         let role = Role::named(&argument.role).unwrap();
-        let device = cast.device(role).unwrap();
+        let device = roles.device(role).unwrap();
         match device.signature.rsplit_once(':') {
             Some((_, serial)) if argument.signs => format!("{},{serial}", device.name),
             _ => device.name.clone(),

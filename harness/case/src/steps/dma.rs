@@ -75,7 +75,7 @@ impl Action for Dma {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = to.cast.device(self.from)?;
+        let device = to.roles.device(self.from)?;
         let engine = device
             .engine
             .ok_or_else(|| format!("{} to do DMA on demand", self.from))?;

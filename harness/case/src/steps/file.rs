@@ -91,7 +91,7 @@ impl Action for Open {
         for (name, one) in &self.0.0 {
             // An open that has to fail may be about the very absence.
             if one.errno.succeeds() {
-                to.cast.need_feature(one.at.feature())?;
+                to.roles.need_feature(one.at.feature())?;
             }
             let op = FileOp::Open {
                 at: one.at.location(&one.starts, to)?,
@@ -157,7 +157,7 @@ impl OpenTarget {
 
     fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
         match self {
-            Self::Path(path) => Ok(Location::Path(to.cast.fill(path)?)),
+            Self::Path(path) => Ok(Location::Path(to.roles.fill(path)?)),
             Self::Descriptor(fd) => Ok(Location::Descriptor(wire::Fd(fd.clone()))),
             // A group made up for a device without an IOMMU has no number before it is there.
             Self::Role(Role {
@@ -173,18 +173,18 @@ impl OpenTarget {
                 member: Member::Whole,
             }) => Ok(Location::Path(format!(
                 "/dev/vfio/{}",
-                to.cast.group(*which)?.number()?
+                to.roles.group(*which)?.number()?
             ))),
             Self::Role(role) => {
-                let bus = match to.cast.group(role.which)?.shape {
+                let bus = match to.roles.group(role.which)?.shape {
                     Shape::Mdev => "mdev",
                     _ => "pci",
                 };
-                Ok(node_of(bus, &to.cast.device(*role)?.name, starts))
+                Ok(node_of(bus, &to.roles.device(*role)?.name, starts))
             }
-            Self::Function(function) => Ok(node_of("pci", &to.cast.function(function)?, starts)),
+            Self::Function(function) => Ok(node_of("pci", &to.roles.function(function)?, starts)),
             Self::GroupOf(function) => {
-                let name = to.cast.function(function)?;
+                let name = to.roles.function(function)?;
                 Ok(Location::Link {
                     link: format!("/sys/bus/pci/devices/{name}/iommu_group"),
                     prefix: format!("/dev/vfio/{starts}"),
@@ -588,7 +588,7 @@ impl Action for ReadFile {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let at = Location::Path(to.cast.fill(&self.path)?);
+        let at = Location::Path(to.roles.fill(&self.path)?);
         let mut expect = Expect::ending(self.errno.0.clone());
         let text = self.text.clone().map(WantData::Text);
         let word = self.word.clone().map(WantData::Word);
@@ -617,7 +617,7 @@ impl Action for AwaitFile {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let op = FileOp::AwaitFile {
-            at: Location::Path(to.cast.fill(&self.path)?),
+            at: Location::Path(to.roles.fill(&self.path)?),
             text: self.text.clone(),
             timeout: Timeout(self.ms),
         };
@@ -648,8 +648,8 @@ impl Action for WriteFile {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let at = Location::Path(to.cast.fill(&self.path)?);
-        let text = to.cast.fill(&self.text)?;
+        let at = Location::Path(to.roles.fill(&self.path)?);
+        let text = to.roles.fill(&self.text)?;
         if let Some(after) = &self.after {
             to.touch_file(at.clone(), after);
         }

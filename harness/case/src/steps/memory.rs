@@ -110,7 +110,7 @@ impl Action for Memory {
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for (name, area) in &self.0.0 {
             if area.kind == MemoryKind::Huge {
-                to.cast.need_feature(Some("hugepages"))?;
+                to.roles.need_feature(Some("hugepages"))?;
             }
             to.prepare(MemoryOp::Alloc {
                 kind: area.kind,
@@ -563,7 +563,7 @@ impl Action for Memfd {
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for (name, file) in &self.0.0 {
             if file.huge {
-                to.cast.need_feature(Some("hugepages"))?;
+                to.roles.need_feature(Some("hugepages"))?;
             }
             to.prepare(MemoryOp::Memfd {
                 size: file.size,
@@ -603,7 +603,7 @@ impl Action for Udmabuf {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.cast.need_feature(Some("udmabuf"))?;
+        to.roles.need_feature(Some("udmabuf"))?;
         let op = MemoryOp::Udmabuf {
             file: self.of.fd(),
             offset: self.offset,

@@ -98,11 +98,11 @@ impl Action for Driver {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = to.cast.device(self.of)?;
+        let device = to.roles.device(self.of)?;
         let driver = match self.to.as_str() {
             "none" => None,
             "native" => {
-                let native = device.native.clone();
+                let native = device.host_driver.clone();
                 Some(native.ok_or_else(|| format!("a native driver for {}", self.of))?)
             }
             name => Some(name.to_owned()),
@@ -147,7 +147,7 @@ impl Action for GroupType {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         to.touch_group(self.of);
-        for op in change_domain(to.cast, self.of, Some(&self.to))? {
+        for op in change_domain(to.roles, self.of, Some(&self.to))? {
             to.prepare(op);
         }
         Ok(())
@@ -177,7 +177,7 @@ impl Action for ResetMethod {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = &to.cast.device(self.of)?.name;
+        let device = &to.roles.device(self.of)?.name;
         to.touch_reset_method(device);
         to.push(
             set_method(device, &self.to),
@@ -212,7 +212,7 @@ impl Action for VirtualFunctions {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = &to.cast.device(self.of)?.name;
+        let device = &to.roles.device(self.of)?.name;
         to.create_functions(device);
         to.prepare(allow_functions(true));
         let expect = Expect::ending(self.errno.0.clone());
@@ -260,8 +260,13 @@ impl Action for ModuleParameter {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let (name, usual, value) = self.parameter().ok_or("one parameter")?;
-        let device = to.cast.device(self.of)?;
-        to.restore_by(bind_anew(&device.name, name, usual, device.home.as_deref()));
+        let device = to.roles.device(self.of)?;
+        to.restore_by(bind_anew(
+            &device.name,
+            name,
+            usual,
+            device.default_driver.as_deref(),
+        ));
         for op in bind_anew(&device.name, name, value, Some("vfio-pci")) {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
         }
@@ -294,7 +299,7 @@ impl Action for Unplug {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = to.cast.device(self.0)?;
+        let device = to.roles.device(self.0)?;
         let back = plug(device, self.0)?;
         to.restore_by(back);
         let action = HostAction::Unplug(machine_id(device, self.0)?);
@@ -356,7 +361,7 @@ impl Action for WaitGone {
             Self::Device(role) => (*role, ""),
             Self::Node(of) => (of.node, "/vfio-dev"),
         };
-        let gone = gone(to.cast.device(role)?, below);
+        let gone = gone(to.roles.device(role)?, below);
         to.push(gone, Expect::SUCCESS, Layout::Nothing);
         Ok(())
     }
@@ -376,7 +381,7 @@ impl Action for Plug {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let device = to.cast.device(self.0)?;
+        let device = to.roles.device(self.0)?;
         to.push(gone(device, ""), Expect::SUCCESS, Layout::Nothing);
         for op in plug(device, self.0)? {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
@@ -408,7 +413,7 @@ fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
     let action = HostAction::Plug(machine_id(device, role)?);
     let hotplug = PciOp::WaitHotplug {
         device: device.name.clone(),
-        driver: device.home.clone(),
+        driver: device.default_driver.clone(),
         timeout: HOTPLUG_TIMEOUT,
     };
     Ok(vec![

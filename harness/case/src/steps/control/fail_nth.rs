@@ -63,8 +63,8 @@ impl Action for FailNth {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.cast.need_feature(Some("fail_nth"))?;
-        to.cast.need_feature(Some("failslab"))?;
+        to.roles.need_feature(Some("fail_nth"))?;
+        to.roles.need_feature(Some("failslab"))?;
         let (failed, failed_checks) = compile_all(&self.unchanged, to)?;
         let after_copy = self.after_copy.as_ref().unwrap_or(&self.unchanged);
         let (failed_copy, failed_copy_checks) = compile_all(after_copy, to)?;

@@ -106,7 +106,7 @@ impl Argument {
 
 fn fill_string(to: &Builder<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(bytes);
-    Ok(to.cast.fill(&text)?.into_bytes())
+    Ok(to.roles.fill(&text)?.into_bytes())
 }
 
 enum Bad {

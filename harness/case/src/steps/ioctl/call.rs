@@ -133,7 +133,7 @@ impl Action for Ioctl {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         if self.ioctl.source == uapi::MOCK_H {
-            to.cast.need_config("CONFIG_IOMMUFD_TEST")?;
+            to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
         }
         let (arg, layout) = self.argument.resolve(to)?;
         let op = IoctlOp {
@@ -145,7 +145,7 @@ impl Action for Ioctl {
         };
         let mut expect = self.expect.clone();
         for (field, base, which) in &self.groups {
-            let number = to.cast.group(*which)?.number()?;
+            let number = to.roles.group(*which)?.number()?;
             expect.fields.push(FieldWant {
                 field,
                 base: *base,

@@ -19,7 +19,7 @@ pub struct Killer {
 /// What became of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "fate", rename_all = "lowercase")]
-pub enum Fate {
+pub enum MutantOutcome {
     /// Cases that pass on the kernel as it is do not pass on it.
     Killed {
         /// Which, in the order of the run.
@@ -36,7 +36,7 @@ pub enum Fate {
     },
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for MutantOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Survived => f.write_str("SURVIVED"),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vm_images::{Compiled, ImageError, Progress, Workshop};
+use vm_images::{Compiled, ImageError, KernelWorkTree, Progress};
 
 use crate::{
     mutant::Mutant,
@@ -22,8 +22,8 @@ pub enum ForgeError {
     /// The tree could not be changed.
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// A file of the workshop could not be read or written.
-    #[error("cannot read or write {}: {source}; remove the workshop in the cache and run again", path.display())]
+    /// A file of the work_tree could not be read or written.
+    #[error("cannot read or write {}: {source}; remove the work_tree in the cache and run again", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -33,27 +33,27 @@ pub enum ForgeError {
 }
 
 /// A tree, and the kernel that it makes as it is.
-pub struct Forge {
-    workshop: Workshop,
+pub struct MutantBuilder {
+    work_tree: KernelWorkTree,
     plain: PathBuf,
 }
 
-impl Forge {
+impl MutantBuilder {
     /// Puts back what a killed run left, and builds the tree as it is.
     ///
     /// # Errors
     /// When it does not build.
-    pub fn open(workshop: Workshop, progress: &dyn Progress) -> Result<Self, ForgeError> {
-        patch::restore(&workshop.source(), &workshop.beside("undo"))?;
-        let made = workshop.compile("compiling the kernel as it is", progress)?;
-        let plain = workshop.keep(&made.kernel, "plain")?;
-        Ok(Self { workshop, plain })
+    pub fn open(work_tree: KernelWorkTree, progress: &dyn Progress) -> Result<Self, ForgeError> {
+        patch::restore(&work_tree.source(), &work_tree.beside("undo"))?;
+        let made = work_tree.compile("compiling the kernel as it is", progress)?;
+        let plain = work_tree.keep(&made.kernel, "plain")?;
+        Ok(Self { work_tree, plain })
     }
 
     /// The top of the tree.
     #[must_use]
     pub fn tree(&self) -> PathBuf {
-        self.workshop.source()
+        self.work_tree.source()
     }
 
     /// The kernel that the tree makes as it is.
@@ -65,7 +65,7 @@ impl Forge {
     /// A file beside the tree, for what is remembered between runs.
     #[must_use]
     pub fn memory(&self, name: &str) -> PathBuf {
-        self.workshop.beside(name)
+        self.work_tree.beside(name)
     }
 
     /// The kernel with one mutant; the text says why it is none worth running. The tree is as
@@ -109,7 +109,7 @@ impl Forge {
             return Ok(Compiled { kernel, warnings });
         }
         let made = self.build(&files, "compiling all of them", progress)?;
-        let kernel = self.workshop.keep(&made.kernel, "together")?;
+        let kernel = self.work_tree.keep(&made.kernel, "together")?;
         if made.warnings.is_empty() {
             fs::write(&made_of, source).map_err(|source| unread(&made_of, source))?;
         }
@@ -125,9 +125,9 @@ impl Forge {
         stage: &str,
         progress: &dyn Progress,
     ) -> Result<Compiled, ForgeError> {
-        let undo = self.workshop.beside("undo");
+        let undo = self.work_tree.beside("undo");
         let patch = Patch::apply(&self.tree(), &undo, files)?;
-        let made = self.workshop.compile(stage, progress);
+        let made = self.work_tree.compile(stage, progress);
         patch.take_back()?;
         Ok(made?)
     }

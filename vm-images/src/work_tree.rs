@@ -18,7 +18,7 @@ use crate::series::Series;
 use crate::{release, tree};
 
 /// The tree, held for this process alone.
-pub struct Workshop {
+pub struct KernelWorkTree {
     folder: PathBuf,
     build: Kbuild,
     settings: Vec<Setting>,
@@ -35,7 +35,7 @@ pub struct Compiled {
     pub warnings: Vec<String>,
 }
 
-impl Workshop {
+impl KernelWorkTree {
     /// The tree of a series as the distribution packages it; None is the newest.
     ///
     /// # Errors
@@ -44,20 +44,20 @@ impl Workshop {
         let cache = Cache::open(&cache_dir())?;
         let wanted = series.map(str::parse::<Series>).transpose()?;
         let package = find(&cache, wanted, progress)?;
-        let place = format!("workshop/{}", package.series);
-        let workshop = Self::open(cache, &place, package.series, progress)?;
-        let stamp = workshop.folder.join("unpacked");
+        let place = format!("work_tree/{}", package.series);
+        let work_tree = Self::open(cache, &place, package.series, progress)?;
+        let stamp = work_tree.folder.join("unpacked");
         if fs::read_to_string(&stamp).is_ok_and(|had| had == package.deb.version) {
-            return Ok(workshop);
+            return Ok(work_tree);
         }
-        remove_dir(&workshop.source())?;
-        remove_dir(&workshop.folder.join("package"))?;
-        let archive = download(&workshop.cache, &package.deb, progress)?;
-        let source = workshop.source();
-        release::unpack(&archive, &package, &workshop.folder, &source, progress)?;
-        remove_dir(&workshop.folder.join("package"))?;
+        remove_dir(&work_tree.source())?;
+        remove_dir(&work_tree.folder.join("package"))?;
+        let archive = download(&work_tree.cache, &package.deb, progress)?;
+        let source = work_tree.source();
+        release::unpack(&archive, &package, &work_tree.folder, &source, progress)?;
+        remove_dir(&work_tree.folder.join("package"))?;
         write(&stamp, &package.deb.version)?;
-        Ok(workshop)
+        Ok(work_tree)
     }
 
     /// A copy of what a developer's checkout has, with what is not committed.
@@ -72,11 +72,11 @@ impl Workshop {
         let series = tree::series_of(&checkout)?;
         let cache = Cache::open(&cache_dir())?;
         let name = hash([checkout.as_os_str().as_encoded_bytes()]);
-        let place = format!("workshop/tree-{}", &name[..16]);
-        let workshop = Self::open(cache, &place, series, progress)?;
+        let place = format!("work_tree/tree-{}", &name[..16]);
+        let work_tree = Self::open(cache, &place, series, progress)?;
         progress.stage(&format!("copying {}", checkout.display()));
-        sync(&checkout, &workshop.source())?;
-        Ok(workshop)
+        sync(&checkout, &work_tree.source())?;
+        Ok(work_tree)
     }
 
     fn open(

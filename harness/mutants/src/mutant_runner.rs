@@ -24,8 +24,8 @@ use runner::{
 };
 
 use crate::{
-    fate::{Fate, Killer},
     interrupt::Interrupt,
+    outcome::{Killer, MutantOutcome},
 };
 
 /// A kernel that does not boot gets so many chances.
@@ -35,7 +35,7 @@ const FEW: usize = 3;
 
 /// Why there is no fate.
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub enum MutantRunError {
     /// No lab.
     #[error(transparent)]
     Lab(#[from] LabError),
@@ -45,7 +45,7 @@ pub enum TrialError {
 }
 
 /// The kernel as it is, and what is known of cases on it.
-pub struct Trial<'a> {
+pub struct MutantRunner<'a> {
     /// The lab with that kernel.
     pub plain: &'a Lab,
     /// Guests at a time.
@@ -66,7 +66,7 @@ enum Ended {
     NoBoot(BootError),
 }
 
-impl<'a> Trial<'a> {
+impl<'a> MutantRunner<'a> {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(plain: &'a Lab, jobs: usize, enough: usize, interrupt: &'a Interrupt) -> Self {
@@ -96,7 +96,7 @@ impl<'a> Trial<'a> {
         append: &str,
         folder: &Path,
         cases: &[&Case],
-    ) -> Result<Fate, TrialError> {
+    ) -> Result<MutantOutcome, MutantRunError> {
         let lab = self.plain.with_kernel(kernel, append, folder)?;
         loop {
             let able: Vec<&Case> = cases
@@ -113,21 +113,21 @@ impl<'a> Trial<'a> {
             let by = self.confirmed(&lab, &able, failed)?;
             match (by.is_empty(), all) {
                 (false, all) => {
-                    return Ok(Fate::Killed {
+                    return Ok(MutantOutcome::Killed {
                         by: by.iter().map(killer).collect(),
                         cut_short: !all,
                     });
                 }
-                (true, true) => return Ok(Fate::Survived),
+                (true, true) => return Ok(MutantOutcome::Survived),
                 // It ended at cases that fail anyway: on without them.
                 (true, false) if self.failing.len() > before => {}
-                (true, false) => return Ok(Fate::Survived),
+                (true, false) => return Ok(MutantOutcome::Survived),
             }
         }
     }
 
     /// Finds out which of the cases pass on the kernel as it is.
-    fn ask_plain(&mut self, failed: &[Record]) -> Result<(), TrialError> {
+    fn ask_plain(&mut self, failed: &[Record]) -> Result<(), MutantRunError> {
         let unknown: Vec<&Case> = self
             .plain
             .corpus
@@ -160,7 +160,7 @@ impl<'a> Trial<'a> {
         lab: &Lab,
         cases: &[&Case],
         mut failed: Vec<Record>,
-    ) -> Result<Vec<Record>, TrialError> {
+    ) -> Result<Vec<Record>, MutantRunError> {
         failed.retain(|record| !self.failing.contains(&record.id));
         if failed.is_empty() || failed.len() > FEW {
             return Ok(failed);
@@ -182,7 +182,7 @@ impl<'a> Trial<'a> {
     }
 
     /// A loaded machine loses a guest now and then: only one that never comes up is a kill.
-    fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, TrialError> {
+    fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, MutantRunError> {
         for _ in 1..BOOTS {
             if let ended @ Ended::Judged(..) = self.run(lab, cases, self.enough)? {
                 return Ok(ended);
@@ -191,7 +191,7 @@ impl<'a> Trial<'a> {
         self.run(lab, cases, self.enough)
     }
 
-    fn run(&self, lab: &Lab, cases: &[&Case], enough: usize) -> Result<Ended, TrialError> {
+    fn run(&self, lab: &Lab, cases: &[&Case], enough: usize) -> Result<Ended, MutantRunError> {
         let cancel = self.interrupt.cancel();
         let counter = Counter {
             left: AtomicUsize::new(enough),
@@ -200,7 +200,7 @@ impl<'a> Trial<'a> {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(counter)];
         let ended = run(lab, cases, self.jobs, &mut sinks, &cancel);
         if self.interrupt.is_asked() {
-            return Err(TrialError::Interrupted);
+            return Err(MutantRunError::Interrupted);
         }
         let summary = match ended {
             Ok(summary) => summary,
@@ -225,13 +225,13 @@ fn killer(record: &Record) -> Killer {
     }
 }
 
-fn no_boot(error: &BootError) -> Fate {
+fn no_boot(error: &BootError) -> MutantOutcome {
     let killer = Killer {
         case: "the boot".to_owned(),
         verdict: None,
         reason: Some(error.to_string()),
     };
-    Fate::Killed {
+    MutantOutcome::Killed {
         by: vec![killer],
         cut_short: true,
     }

@@ -104,8 +104,8 @@ fn device(model: &Model, id: String, name: String) -> OfferedDevice {
         name,
         engine: model.engine.map(|EngineName::Nvme| wire::DmaEngine::Nvme),
         signature: model.signature.replace("{id}", &id),
-        native: model.native.clone(),
-        home: model.home.clone(),
+        host_driver: model.host_driver.clone(),
+        default_driver: model.default_driver.clone(),
         machine_id: Some(id),
     }
 }
@@ -161,8 +161,8 @@ fn mdev_device(name: &str) -> OfferedDevice {
         machine_id: None,
         engine: None,
         signature: String::new(),
-        native: None,
-        home: None,
+        host_driver: None,
+        default_driver: None,
     }
 }
 
@@ -207,7 +207,7 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
             ops.push(
                 PciOp::Driver {
                     device: found.name.clone(),
-                    driver: model.home.clone(),
+                    driver: model.default_driver.clone(),
                 }
                 .into(),
             );
