@@ -198,7 +198,7 @@ mod tests {
           orphans                    0.00 s   look for processes left
           world                      1.20 s   compare drivers, groups, taint, pins
           log                        0.18 s   read the kernel log, mark the end
-          guest's time               5.55 s
+          guests' time               5.55 s
           with the way there         6.00 s
         "#);
     }
