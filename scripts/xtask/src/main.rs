@@ -8,7 +8,9 @@ mod suite;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{bench, coverage, explore, export_c, full, generate, mutants, run_conformance};
+use commands::{
+    bench, coverage, explore, export_c, full, generate, mutants, reference, run_conformance,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -37,6 +39,8 @@ enum Command {
     Mutants(Box<mutants::MutantsOptions>),
     /// Proofs that take too long for each change: the suite on a host with KVM.
     Full(full::FullOptions),
+    /// Show a step of the case language, or write cases/REFERENCE.md.
+    Reference(reference::ReferenceOptions),
     /// Write cases/schema.json, which tells editors about the case language.
     Schema,
     /// Write cases/OVERVIEW.md: every ioctl with every errno, and the cases that state it.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::main(&options),
         Command::Mutants(options) => mutants::main(*options),
         Command::Full(options) => full::main(options),
+        Command::Reference(options) => reference::main(&options),
         Command::Schema => generate::schema(),
         Command::Overview => generate::overview(),
     }

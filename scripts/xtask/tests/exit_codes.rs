@@ -57,6 +57,7 @@ fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] 
 #[case::usage(&["--first-kill", "--every-killer"], 2, "cannot be used with")]
 #[case::changed_in_what(&["--changed", "HEAD"], 2, "--linux")]
 #[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+#[case::ready_image(&["--kernel", "x"], 2, "which a ready image does not have")]
 fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     let output = run("mutants", arguments);
     let text = String::from_utf8_lossy(&output.stderr);
@@ -92,6 +93,43 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
 #[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
 fn full_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     let output = run("full", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
+
+#[rstest]
+#[case::help(&["--help"], 0, "")]
+#[case::list(&["--list"], 0, "")]
+#[case::a_step(&["dma"], 0, "")]
+#[case::an_ioctl(&["IOMMU_IOAS_MAP"], 0, "")]
+#[case::unknown(&["cuont_faults"], 3, "count_faults")]
+#[case::unlike_any(&["x"], 3, "--list")]
+fn the_reference_has_its_reasons(
+    #[case] arguments: &[&str],
+    #[case] code: i32,
+    #[case] says: &str,
+) {
+    let output = run("reference", arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
+
+#[rstest]
+#[case::help(&["--help"], 0, "")]
+#[case::list(&["--list"], 0, "")]
+#[case::unknown_world(&["nosuch"], 3, "unknown world `nosuch`; the worlds are:\n  singleton\n")]
+#[case::several_worlds(&["--random", "1", "bridge"], 2, "the name selects several:\n  group behind a bridge\n")]
+#[case::no_ending(&["--list", "--graph", "x.png"], 2, "has to end in .svg")]
+#[case::no_folder(&["--list", "--graph", "/nonexistent/x.svg"], 2, "--graph /nonexistent/x.svg")]
+#[case::seed_of_what(&["--seed", "7"], 2, "--random")]
+#[case::two_kernels(&["--release", "6.12", "--kernel", "x"], 2, "cannot be used with")]
+#[case::no_jobs(&["--jobs", "0"], 2, "0 is not in 1..")]
+#[case::bad_platform(&["--platform", "x"], 2, "there are amd, intel,")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
+fn explore_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let output = run("explore", arguments);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains(says), "{text}");

@@ -1,5 +1,5 @@
-//! `cargo xtask schema` and `cargo xtask overview`: files that are made from the code and the
-//! corpus.
+//! Files that are made from the code and the corpus: `cargo xtask schema`, `overview`, and
+//! `reference` without a name.
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -10,6 +10,11 @@ use runner::{
 /// Writes `cases/schema.json`.
 pub fn schema() -> ExitCode {
     write(&cases_folder().join("schema.json"), &case::schema_text())
+}
+
+/// Writes `cases/REFERENCE.md`.
+pub fn reference() -> ExitCode {
+    write(&cases_folder().join("REFERENCE.md"), &case::reference())
 }
 
 /// Writes `cases/OVERVIEW.md`, and the index of the findings.

@@ -7,4 +7,5 @@ pub mod export_c;
 pub mod full;
 pub mod generate;
 pub mod mutants;
+pub mod reference;
 pub mod run_conformance;
