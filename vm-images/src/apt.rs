@@ -10,7 +10,7 @@ use crate::cache::{Cache, make_dir, write};
 use crate::error::ImageError;
 use crate::process::{check, command, output, run, shown};
 use crate::progress::Progress;
-use crate::series::Series;
+use uapi::Series;
 
 /// Package lists younger than this are taken as they are.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);

@@ -132,11 +132,8 @@ pub enum ImageError {
     },
 
     /// Not a kernel series.
-    #[error("`{text}` is not a kernel series; give two numbers, as in 6.12")]
-    BadSeries {
-        /// What was given.
-        text: String,
-    },
+    #[error(transparent)]
+    BadSeries(#[from] uapi::BadSeries),
 
     /// The package holds no source archive.
     #[error(

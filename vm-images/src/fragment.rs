@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::error::ImageError;
 use crate::image::Flavour;
-use crate::series::Series;
+use uapi::Series;
 
 /// The fragment every image is made from.
 const BASE: (&str, &str) = ("base.config", include_str!("../kernels/base.config"));
@@ -114,7 +114,7 @@ fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
     let mut words = line.split_whitespace();
     let starts = words.next() == Some("#") && words.next() == Some(word);
     match (starts, words.next(), words.next()) {
-        (true, Some(series), None) => series.parse().map(Some),
+        (true, Some(series), None) => Ok(Some(series.parse()?)),
         _ => Ok(None),
     }
 }

@@ -7,8 +7,8 @@ use crate::cache::{Cache, cache_dir, hash};
 use crate::coverage;
 use crate::error::ImageError;
 use crate::progress::Progress;
-use crate::series::Series;
 use crate::{release, tree};
+use uapi::Series;
 
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,6 @@ mod modules;
 mod process;
 mod progress;
 mod release;
-mod series;
 mod tree;
 mod work_tree;
 
@@ -29,5 +28,5 @@ pub use image::{Flavour, Image, Source, built, obtain};
 pub use initramfs::{Entry, initramfs};
 pub use modules::{MODULES_DIR, pack_modules};
 pub use progress::{Progress, Silent, Terminal};
-pub use series::Series;
+pub use uapi::Series;
 pub use work_tree::{Compiled, KernelWorkTree};

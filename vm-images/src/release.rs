@@ -11,7 +11,7 @@ use crate::image::{Flavour, Image};
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::process::{check, command};
 use crate::progress::Progress;
-use crate::series::Series;
+use uapi::Series;
 
 /// Counts up when an image is made in another way, so that those in caches are made anew.
 const RECIPE: &str = "1";

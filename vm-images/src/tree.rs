@@ -11,7 +11,7 @@ use crate::fragment::{self, Setting};
 use crate::image::{Flavour, Image, key_of};
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::progress::Progress;
-use crate::series::Series;
+use uapi::Series;
 
 /// Leaves of a build in place, which make kbuild refuse to build elsewhere.
 const IN_PLACE: &[&str] = &[".config", "include/config", "arch/x86/include/generated"];

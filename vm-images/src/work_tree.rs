@@ -14,8 +14,8 @@ use crate::image::Flavour;
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::process::{command, output};
 use crate::progress::Progress;
-use crate::series::Series;
 use crate::{release, tree};
+use uapi::Series;
 
 /// The tree, held for this process alone.
 pub struct KernelWorkTree {

@@ -9,11 +9,13 @@ use std::{
     path::Path,
 };
 
+use uapi::Series;
+
 use crate::{
     Corpus, CorpusError,
     corpus::none_of,
     fields::Fields,
-    needs::Release,
+    needs::read_series,
     node::{At, Name, Node},
     problem::{Problem, Sources},
 };
@@ -32,7 +34,7 @@ pub struct Finding {
     /// Versions with which it was seen.
     pub seen: String,
     /// The first release that has it, where that is known.
-    pub since: Option<Release>,
+    pub since: Option<Series>,
     /// Why no case shows it.
     pub no_case: Option<String>,
 }
@@ -253,7 +255,7 @@ fn read(text: &str, file: usize) -> Result<Finding, Problem> {
     let of = Project::read(fields.need("of")?)?;
     let platforms = texts(fields.take("platforms"))?;
     let seen = fields.need("seen")?.text()?.to_owned();
-    let since = fields.take("since").map(Release::read).transpose()?;
+    let since = fields.take("since").map(read_series).transpose()?;
     let no_case = fields.text("no_case")?.map(|why| why.trim().to_owned());
     fields.finish()?;
     Ok(Finding {

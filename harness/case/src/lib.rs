@@ -37,7 +37,7 @@ pub use expect::{
 pub use file::{Case, Deviation, Xfail, read as read_file};
 pub use findings::{Finding, Findings, Known, Project};
 pub use folder::Folder;
-pub use needs::{Condition, Needs, Release};
+pub use needs::{Condition, Needs};
 pub use node::{At, Name, Node, Tree};
 pub use overview::overview;
 pub use problem::{Problem, ProblemKind, Sources};

@@ -1,5 +1,7 @@
 //! What a case requires, in terms a machine can check.
 
+use uapi::Series;
+
 use crate::{
     fields::Fields,
     node::Node,
@@ -13,8 +15,8 @@ pub struct Needs {
     features: Vec<String>,
     config: Vec<String>,
     platforms: Vec<String>,
-    since: Option<Release>,
-    until: Option<Release>,
+    since: Option<Series>,
+    until: Option<Series>,
 }
 
 /// Where something is the case.
@@ -22,43 +24,15 @@ pub struct Needs {
 pub struct Condition {
     platforms: Vec<String>,
     shapes: Vec<Shape>,
-    since: Option<Release>,
-    until: Option<Release>,
+    since: Option<Series>,
+    until: Option<Series>,
 }
 
-/// Major and minor number of a kernel release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release(u32, u32);
-
-impl Release {
-    /// The first two numbers of `7.3.4-1~bpo`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(|c: char| !c.is_ascii_digit());
-        Some(Self(
-            parts.next()?.parse().ok()?,
-            parts.next()?.parse().ok()?,
-        ))
-    }
-
-    /// The two numbers.
-    #[must_use]
-    pub fn numbers(self) -> (u32, u32) {
-        (self.0, self.1)
-    }
-
-    /// Reads it from a case file.
-    pub(crate) fn read(node: &Node) -> Result<Self, Problem> {
-        let text = node.text()?;
-        Self::parse(text)
-            .ok_or_else(|| Problem::expected(node.at, "a kernel release such as \"7.3\"", text))
-    }
-}
-
-impl std::fmt::Display for Release {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
+/// Reads a kernel series from a case file.
+pub(crate) fn read_series(node: &Node) -> Result<Series, Problem> {
+    let text = node.text()?;
+    Series::of_release(text)
+        .ok_or_else(|| Problem::expected(node.at, "a kernel release such as \"7.3\"", text))
 }
 
 impl Needs {
@@ -72,8 +46,8 @@ impl Needs {
             features: texts(fields.take("features"))?,
             config: texts(fields.take("config"))?,
             platforms: texts(fields.take("platforms"))?,
-            since: fields.take("since").map(Release::read).transpose()?,
-            until: fields.take("until").map(Release::read).transpose()?,
+            since: fields.take("since").map(read_series).transpose()?,
+            until: fields.take("until").map(read_series).transpose()?,
         };
         fields.finish()?;
         Ok(needs)
@@ -114,7 +88,7 @@ impl Needs {
 
     /// First and last release.
     #[must_use]
-    pub fn releases(&self) -> (Option<Release>, Option<Release>) {
+    pub fn releases(&self) -> (Option<Series>, Option<Series>) {
         (self.since, self.until)
     }
 
@@ -134,7 +108,7 @@ impl Needs {
         if !self.platforms.is_empty() && !self.platforms.contains(&guest.platform) {
             return Err(format!("platform {}", self.platforms.join(" or ")));
         }
-        let release = Release::parse(&guest.release);
+        let release = Series::of_release(&guest.release);
         match (release, self.since, self.until) {
             (Some(own), Some(since), _) if own < since => Err(format!("kernel {since} or later")),
             (Some(own), _, Some(until)) if own > until => Err(format!("kernel {until} or earlier")),
@@ -154,8 +128,8 @@ impl Condition {
         let condition = Self {
             platforms: texts(fields.take("platforms"))?,
             shapes: shapes.iter().map(Shape::read).collect::<Result<_, _>>()?,
-            since: fields.take("since").map(Release::read).transpose()?,
-            until: fields.take("until").map(Release::read).transpose()?,
+            since: fields.take("since").map(read_series).transpose()?,
+            until: fields.take("until").map(read_series).transpose()?,
         };
         fields.finish()?;
         Ok(condition)
@@ -164,7 +138,7 @@ impl Condition {
     /// Whether it holds for a case about `shape` on this guest.
     #[must_use]
     pub fn holds(&self, guest: &Guest, shape: Option<Shape>) -> bool {
-        let release = Release::parse(&guest.release);
+        let release = Series::of_release(&guest.release);
         let within = release.is_none_or(|own| {
             self.since.is_none_or(|since| own >= since)
                 && self.until.is_none_or(|until| own <= until)

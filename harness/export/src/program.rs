@@ -402,7 +402,7 @@ impl Parts<'_> {
         }
         let (since, until) = self.case.needs.releases();
         for (release, later) in [(since, 1), (until, 0)] {
-            if let Some((major, minor)) = release.map(case::Release::numbers) {
+            if let Some(uapi::Series { major, minor }) = release {
                 body.push_str(&format!("need_release({major}, {minor}, {later});\n"));
             }
         }

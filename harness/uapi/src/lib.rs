@@ -18,6 +18,7 @@ mod iommufd;
 mod lookup;
 mod mock;
 mod pci_regs;
+mod series;
 mod types;
 mod vfio_container;
 mod vfio_device;
@@ -28,6 +29,7 @@ pub use errno::{ERRNOS, errno, errno_name};
 pub use lookup::{
     capability, constant, constant_named, constants, ioctl, ioctls, structs, structure,
 };
+pub use series::{BadSeries, Series};
 pub use types::{
     Arg, Capability, Choice, Constant, Dir, Element, FdKind, Field, Ioctl, Kind, Object, Pointee,
     Struct, Tail, Unit, Width,

@@ -1,9 +1,6 @@
 //! Kernel series, as in 6.12.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::error::ImageError;
+use std::{fmt, str::FromStr};
 
 /// The two numbers that name a kernel series. 6.9 comes before 6.12.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +13,6 @@ pub struct Series {
 
 impl Series {
     /// The series of a release, as in 6.12.95-1 or 7.3.0-rc1+.
-    #[must_use]
     pub fn of_release(release: &str) -> Option<Self> {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
         let major = numbers.next()?.parse().ok()?;
@@ -26,12 +22,10 @@ impl Series {
 }
 
 impl FromStr for Series {
-    type Err = ImageError;
+    type Err = BadSeries;
 
-    fn from_str(text: &str) -> Result<Self, ImageError> {
-        let bad = || ImageError::BadSeries {
-            text: text.to_owned(),
-        };
+    fn from_str(text: &str) -> Result<Self, BadSeries> {
+        let bad = || BadSeries(text.to_owned());
         let (major, minor) = text.split_once('.').ok_or_else(bad)?;
         Ok(Self {
             major: major.parse().map_err(|_| bad())?,
@@ -39,6 +33,22 @@ impl FromStr for Series {
         })
     }
 }
+
+/// A text that does not name a kernel series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSeries(pub String);
+
+impl fmt::Display for BadSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "`{text}` is not a kernel series; give two numbers, as in 6.12"
+        )
+    }
+}
+
+impl std::error::Error for BadSeries {}
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,8 +58,22 @@ impl fmt::Display for Series {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".*") {
+            let _ = Series::of_release(&text);
+            if let Ok(series) = text.parse::<Series>() {
+                prop_assert_eq!(series.to_string().parse(), Ok(series));
+            }
+        }
+    }
 
     #[rstest]
     #[case("6.12", Some((6, 12)))]
