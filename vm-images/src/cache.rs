@@ -337,7 +337,7 @@ mod tests {
         let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
         let made = temp.path().join("image");
         make_dir(&made.join("include")).unwrap();
-        fs::write(made.join("bzImage"), "x").unwrap();
+        fs::write(made.join(crate::x86::IMAGE), "x").unwrap();
         assert!(cache.image("images", "k").is_none());
         fs::write(made.join("release"), "7.3.4\n").unwrap();
         let image = cache.publish(&made, "images", "k").unwrap();

@@ -201,9 +201,9 @@ pub enum ImageError {
 
     /// The file is no bzImage.
     #[error(
-        "{} is no x86 bzImage: {problem}; give the file that a build leaves in \
-         arch/x86/boot/bzImage",
-        path.display()
+        "{} is no x86 bzImage: {problem}; give the file that a build leaves in {}",
+        path.display(),
+        crate::x86::BUILT_IMAGE
     )]
     NotBzImage {
         /// The file.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Stands for the newest kernel of the distribution that is made for virtual machines.
-const KERNEL: &str = "linux-image-cloud-amd64";
+const KERNEL: &str = crate::x86::HOST_KERNEL;
 const BUSYBOX: &str = "busybox-static";
 /// What has to be loaded before a guest can be started. What a kernel has built in is missing here.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "irqbypass", "kvm", "kvm_amd"];

@@ -67,7 +67,7 @@ impl Image {
         let there = |name: &str| Some(root.join(name)).filter(|path| path.exists());
         let release = std::fs::read_to_string(root.join("release")).ok()?;
         Some(Self {
-            kernel: there("bzImage")?,
+            kernel: there(crate::x86::IMAGE)?,
             config: there("config"),
             modules: None,
             headers: there("include"),

@@ -13,6 +13,7 @@ use crate::fragment::{Setting, merge, mismatches};
 use crate::image::Flavour;
 use crate::process::{self, check, command, output, run, shown};
 use crate::progress::Progress;
+use crate::x86;
 
 /// What a build calls by name.
 const TOOLS: &[&str] = &[
@@ -130,7 +131,7 @@ impl Kbuild {
 
     /// The kernel image.
     pub(crate) fn kernel(&self) -> PathBuf {
-        self.objects.join("arch/x86/boot/bzImage")
+        self.objects.join(x86::BUILT_IMAGE)
     }
 
     /// Makes a configuration of the settings and nothing else, and checks that it has them.
@@ -169,7 +170,7 @@ impl Kbuild {
         progress: &dyn Progress,
     ) -> Result<u64, ImageError> {
         let mut make = self.make();
-        make.arg(format!("-j{}", jobs())).arg("bzImage");
+        make.arg(format!("-j{}", jobs())).arg(x86::IMAGE);
         let mut build = Build::new(log, expected)?;
         let finished = run(&mut make, &mut |line| build.line(line, progress))?;
         if finished.status.success() {
@@ -209,7 +210,7 @@ impl Kbuild {
         }
         make.arg("-C").arg(&self.source);
         make.arg(format!("O={}", self.objects.display()))
-            .arg("ARCH=x86_64");
+            .arg(format!("ARCH={}", x86::KBUILD));
         make.args(
             self.local_version
                 .map(|text| format!("LOCALVERSION={text}")),

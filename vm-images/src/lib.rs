@@ -17,6 +17,7 @@ mod progress;
 mod release;
 mod tree;
 mod work_tree;
+pub mod x86;
 
 pub use bzimage::release_of;
 pub use cache::cache_dir;

@@ -11,6 +11,7 @@ use crate::image::{Flavour, Image};
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::process::{check, command};
 use crate::progress::Progress;
+use crate::x86;
 use uapi::Series;
 
 /// Counts up when an image is made in another way, so that those in caches are made anew.
@@ -31,12 +32,10 @@ const KEPT: &[&str] = &[
     "Makefile",
     "Documentation/userspace-api/iommufd.rst",
     "Documentation/driver-api/vfio.rst",
-    "arch/x86/include",
     "drivers/iommu",
     "drivers/vfio",
     "include",
     "scripts",
-    "tools/arch/x86",
     "tools/build",
     "tools/include",
     "tools/lib",
@@ -61,9 +60,6 @@ const UNUSED: &[&str] = &[
     "*/drivers/scsi/*.[ch]",
     "*/drivers/staging/*.[ch]",
     "*/sound/*.[ch]",
-    // Kconfig files of other architectures are read by drivers and crypto in some series.
-    "linux-source-*/arch/[!x]*/*.[chS]",
-    "linux-source-*/arch/[!x]*/*.dts*",
 ];
 
 /// The image of the series, or of the newest one.
@@ -157,8 +153,12 @@ pub(crate) fn unpack(
     let mut tar = command("tar");
     // Newer versions of xz unpack on all cores when they are asked to.
     tar.env("XZ_DEFAULTS", "--threads=0");
-    tar.arg("--wildcards")
-        .args(UNUSED.iter().map(|pattern| format!("--exclude={pattern}")));
+    tar.arg("--wildcards").args(
+        UNUSED
+            .iter()
+            .chain(&x86::OTHERS)
+            .map(|pattern| format!("--exclude={pattern}")),
+    );
     tar.arg("-xf")
         .arg(inner)
         .arg("-C")
@@ -207,7 +207,7 @@ fn build(
     progress.stage("installing the headers");
     let made = temp.join("image");
     build.headers(&made.join("include"))?;
-    copy(&build.kernel(), &made.join("bzImage"))?;
+    copy(&build.kernel(), &made.join(x86::IMAGE))?;
     copy(&build.config(), &made.join("config"))?;
     write(&made.join("release"), &release)?;
     build.keep_extras(&made)?;
@@ -216,7 +216,7 @@ fn build(
 
 /// Moves the parts of the source that stay.
 fn keep_source(from: &Path, to: &Path) -> Result<(), ImageError> {
-    for part in KEPT {
+    for part in KEPT.iter().chain(&x86::KEPT) {
         move_part(&from.join(part), &to.join(part))?;
     }
     // The common parts of the selftests lie between the folders of single ones.

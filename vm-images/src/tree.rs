@@ -11,10 +11,11 @@ use crate::fragment::{self, Setting};
 use crate::image::{Flavour, Image, key_of};
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::progress::Progress;
+use crate::x86;
 use uapi::Series;
 
 /// Leaves of a build in place, which make kbuild refuse to build elsewhere.
-const IN_PLACE: &[&str] = &[".config", "include/config", "arch/x86/include/generated"];
+const IN_PLACE: &[&str] = &[".config", "include/config", x86::GENERATED];
 
 /// Builds what changed since the last time.
 pub(crate) fn obtain(
@@ -79,7 +80,7 @@ pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     };
     let makefile = fs::read_to_string(tree.join("Makefile"))
         .map_err(|_| problem("it has no readable Makefile"))?;
-    if !tree.join("arch/x86/Kconfig").is_file() {
+    if !tree.join(x86::KCONFIG).is_file() {
         return Err(problem("it has no arch/x86/Kconfig"));
     }
     let number = |name: &str| {
@@ -141,7 +142,7 @@ fn collect(
     let made = cache.folder(place)?.join("made");
     remove_dir(&made)?;
     make_dir(&made)?;
-    copy(&build.kernel(), &made.join("bzImage"))?;
+    copy(&build.kernel(), &made.join(x86::IMAGE))?;
     copy(&build.config(), &made.join("config"))?;
     build.headers(&made.join("include"))?;
     write(&made.join("release"), release)?;
@@ -160,7 +161,7 @@ fn collect(
 /// The kernel and its configuration are the image, and what coverage is read with: a new
 /// comment moves the lines and leaves the kernel as it was.
 fn image_key(made: &Path) -> Result<String, ImageError> {
-    let mut parts = vec![key_of(&made.join("bzImage"))?, read(&made.join("config"))?];
+    let mut parts = vec![key_of(&made.join(x86::IMAGE))?, read(&made.join("config"))?];
     if made.join(coverage::KEPT).exists() {
         for path in coverage::kept(made)? {
             parts.push(key_of(&path)?);

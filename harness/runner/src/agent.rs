@@ -38,7 +38,7 @@ pub enum AgentError {
 }
 
 /// Target of the agent: the C library is linked in, so that the initramfs needs nothing else.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+const TARGET: &str = vm_images::x86::RUST_TARGET;
 
 /// Builds the agent (a matter of milliseconds when nothing changed) and packs it with the
 /// modules and more entries.

@@ -46,7 +46,7 @@ pub struct GuestOptions {
 }
 
 /// The QEMU that is used unless another one is given.
-const QEMU: &str = "qemu-system-x86_64";
+const QEMU: &str = vm_images::x86::QEMU;
 
 /// A platform, its guests, and where the record of their run goes.
 #[derive(Debug, Clone, Args)]

@@ -22,6 +22,8 @@ use nix::{
     sys::{prctl, signal::Signal},
 };
 
+use vm_images::x86::CONSOLE;
+
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
 
@@ -122,7 +124,7 @@ const MEMORY_MIB: u32 = 512;
 /// an idle vfio device stays powered, which saves 10 ms for each open, the DMA probe may map
 /// the resources of a device that a driver has, and the timer works: on a busy host too few
 /// of its ticks come through for the kernel to believe it, and it panics.
-const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
+const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check";
 /// The host's own processor, without what lets a case see the host: asynchronous page faults, which
 /// put a process to sleep in the kernel because the *host* pages, and more physical address bits
@@ -280,7 +282,7 @@ impl Qemu {
             Accel::Tcg => "max",
         };
         let cmdline = format!(
-            "{CMDLINE} {} {}",
+            "{CONSOLE} {CMDLINE} {} {}",
             platform.cmdline.join(" "),
             machine.cmdline
         );

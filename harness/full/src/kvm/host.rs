@@ -13,6 +13,8 @@ use runner::{
 use vm_images::{HostParts, Progress};
 use xshell::{Shell, cmd};
 
+use vm_images::x86::CONSOLE;
+
 use crate::{
     FullError,
     kvm::{archive::Archive, libraries},
@@ -31,7 +33,7 @@ const PROCESSORS: &str = "2";
 /// All that QEMU emulates.
 const PROCESSOR: &str = "max";
 /// What kept L1 and its clocks calm under emulation; nested paging stays as it is.
-const CMDLINE: &str = "console=ttyS0 mitigations=off nokaslr no_timer_check nowatchdog panic=-1 \
+const CMDLINE: &str = "mitigations=off nokaslr no_timer_check nowatchdog panic=-1 \
                        tsc=reliable loglevel=4";
 const INIT: &str = include_str!("init.sh");
 
@@ -134,7 +136,8 @@ impl<'a> Host<'a> {
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-accel", "tcg,thread=multi,tb-size=1024"])
             .args(["-machine", "q35", "-cpu", PROCESSOR, "-m", MEMORY])
-            .args(["-smp", PROCESSORS, "-append", CMDLINE])
+            .args(["-smp", PROCESSORS, "-append"])
+            .arg(format!("{CONSOLE} {CMDLINE}"))
             .arg("-kernel")
             .arg(&self.parts.kernel)
             .arg("-initrd")

@@ -2,6 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use vm_images::x86::EARLY_CONSOLE;
+
 use crate::{
     guest::{BootError, Guest, Limits, Lost},
     qemu::{Accel, Machine, Qemu},
@@ -12,9 +14,6 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(60);
 /// A kernel that tells all it does and has said nothing for so long is not going to.
 const QUIET: Duration = Duration::from_secs(20);
-/// Makes the kernel tell all it does, from its first instruction.
-const TALKATIVE: &str = "ignore_loglevel earlyprintk=ttyS0,115200";
-
 /// Why the machine did not come up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
@@ -29,7 +28,7 @@ pub enum Failed {
 /// # Errors
 /// When it does not get there.
 pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), Failed> {
-    let cmdline = format!("{} {TALKATIVE}", machine.cmdline);
+    let cmdline = format!("{} {EARLY_CONSOLE}", machine.cmdline);
     let machine = Machine {
         accel: Accel::Kvm,
         cmdline: &cmdline,

@@ -1,0 +1,31 @@
+//! What names the architecture of guests. A second architecture starts here.
+
+/// kbuild's name of it.
+pub(crate) const KBUILD: &str = "x86_64";
+/// kbuild's target that makes a bootable image, and the name of that file.
+pub(crate) const IMAGE: &str = "bzImage";
+/// Where a build leaves the image.
+pub(crate) const BUILT_IMAGE: &str = "arch/x86/boot/bzImage";
+/// A file that every source tree has which can be built for it.
+pub(crate) const KCONFIG: &str = "arch/x86/Kconfig";
+/// What a build in the source tree leaves there.
+pub(crate) const GENERATED: &str = "arch/x86/include/generated";
+/// Its parts of the source that stay with an image.
+pub(crate) const KEPT: [&str; 2] = ["arch/x86/include", "tools/arch/x86"];
+/// The parts of the source that are for other architectures, as tar patterns. Their Kconfig files
+/// stay: drivers and crypto read them in some series.
+pub(crate) const OTHERS: [&str; 2] = [
+    "linux-source-*/arch/[!x]*/*.[chS]",
+    "linux-source-*/arch/[!x]*/*.dts*",
+];
+/// The distribution's kernel for the emulated host.
+pub(crate) const HOST_KERNEL: &str = "linux-image-cloud-amd64";
+
+/// The target that the agent is compiled for.
+pub const RUST_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The QEMU that emulates it.
+pub const QEMU: &str = "qemu-system-x86_64";
+/// Selects the serial console, on a kernel's command line.
+pub const CONSOLE: &str = "console=ttyS0";
+/// Makes the kernel tell all it does on that console, from its first instruction.
+pub const EARLY_CONSOLE: &str = "ignore_loglevel earlyprintk=ttyS0,115200";
