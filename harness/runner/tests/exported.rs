@@ -47,21 +47,21 @@ const SAMPLE: [&str; 30] = [
     "type1/map/read-and-a-new-address",      // the legacy container
     "type1/locked-process/another-process-maps", // a process, accounts
     "iommufd/process-died/pin",              // a process that dies
-    "iommufd/mmap-holds",                    // a process with the other's mapping
-    "iommufd/fork-copies/the-child-writes-first", // memory of two processes
+    "iommufd/mmap-holds-object",             // a process with the other's mapping
+    "iommufd/fork-after-map/the-child-writes-first", // memory of two processes
     "fail-nth/ioas-alloc",                   // failures
-    "fail-nth/ioas/map-with-a-device",       // failures, and what is done after each
+    "fail-nth/ioas-map-copy/map-with-a-device", // failures, and what is done after each
     "vfio-group/names/its-name-and-a-space", // a string
     "vfio-device/ioeventfd-limit",           // a step many times over
     "vfio-pci/config-chain/messages",        // capabilities of a device
     "vfio-pci/mmap/whole",                   // loads and stores
-    "claims/c10-sealed-memfd/sealed",        // a memfd
+    "iommufd/map-file-sealed/sealed",        // a memfd
     "mdev/attach/replace",                   // an mdev
     "stage1/default-domain-locked/bound/singleton", // files
     "iommufd/accounting-user/one-page-more", // limits, capabilities
     "stage2/race-of-binds/functions",        // threads
     "vfio-device/mmap-zap-reset",            // faults of a mapping
-    "vfio-group/reopened",                   // the file of a descriptor
+    "vfio-group/removed-reopen",             // the file of a descriptor
     "compat/cut-huge-pages",                 // a process that sleeps in the kernel
 ];
 

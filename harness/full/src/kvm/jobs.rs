@@ -51,7 +51,17 @@ const SMOKE_ELSEWHERE: &[&str] = &[
 ];
 /// What --all runs on platforms other than the reference.
 const STAGES: &[&str] = &[
-    "stage1", "stage2", "stage3", "type1", "compat", "claims", "mdev", "race",
+    "stage1",
+    "stage2",
+    "stage3",
+    "type1",
+    "compat",
+    "iommufd/vtd-scalable-bridge",
+    "vfio-device/pasid-failed-copy-out",
+    "vfio-device/bind-attach-trailing-bytes",
+    "vfio-device/noiommu-bind",
+    "mdev",
+    "race",
 ];
 /// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
 const WORLDS: &[&str] = &["group path"];
