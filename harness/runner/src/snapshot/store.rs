@@ -190,7 +190,7 @@ impl Store {
         let each = changes.iter().map(|change| match change {
             Change::Written(section) => format!("{path}, section `{section}`"),
             Change::Removed(section) => {
-                format!("{path}, section `{section}`: removed, because it equals the one that holds without it")
+                format!("{path}, section `{section}`: removed, the one it falls back to is equal")
             }
         });
         let each: Vec<_> = each.collect();
@@ -343,7 +343,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Sections, SnapshotError> 
 fn proposed(path: &Path) -> Option<Sections> {
     let modified = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
     let pending = pending(path);
-    if modified(&pending)? < modified(path)? {
+    let written = modified(&pending)?;
+    if modified(path).is_some_and(|stored| written < stored) {
         return None;
     }
     Sections::parse(&fs::read_to_string(pending).ok()?).ok()
@@ -491,7 +492,7 @@ mod tests {
         assert_eq!(run(Mode::Check, "9"), Compared::Same);
         let removed = folder.shown(run(Mode::Bless, "1"));
         assert!(
-            removed.contains("removed, because it equals the one that holds without it"),
+            removed.contains("removed, the one it falls back to is equal"),
             "{removed}"
         );
         assert_eq!(folder.stored(), "# a/b/x\n1\n\n# a/b/y\n2\n");
@@ -514,6 +515,18 @@ mod tests {
         );
         run("y", "2");
         assert_eq!(folder.proposed(), None);
+    }
+
+    #[test]
+    fn all_cases_of_a_new_file_are_proposed() {
+        let folder = Folder::with(&[]);
+        for row in ["x", "y"] {
+            folder.run("intel", "7.3.4", Mode::Propose, row, "1");
+        }
+        assert_eq!(
+            folder.proposed().as_deref(),
+            Some("# a/b/x\n1\n\n# a/b/y\n1\n")
+        );
     }
 
     #[test]
