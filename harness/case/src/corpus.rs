@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use crate::{
     clauses::{self, Clause},
+    corpus_error::{CorpusError, none_of},
     expand::Preludes,
     file::{self, Case},
     findings::Findings,
@@ -30,28 +31,6 @@ pub struct Corpus {
     pub renames: Renames,
     /// The files they came from.
     pub sources: Sources,
-}
-
-/// Why a corpus could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CorpusError {
-    /// A file or directory is unreadable.
-    #[error("reading {path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// Case files have errors; rendered, one after the other.
-    #[error("{}", rendered.join("\n\n"))]
-    Problems {
-        /// Each with its line of source.
-        rendered: Vec<String>,
-    },
-    /// There is no case at all.
-    #[error("no case file below {0}")]
-    Empty(PathBuf),
 }
 
 const CLAUSES: &str = "clauses.yaml";
@@ -147,20 +126,6 @@ fn stem(root: &Path, path: &Path) -> String {
     let own = below.or_else(|| path.file_name().map(Path::new));
     let own = own.unwrap_or(path).with_extension("");
     own.to_string_lossy().into_owned()
-}
-
-/// An error with these problems, if there are any.
-pub(crate) fn none_of(
-    problems: &[Problem],
-    sources: &Sources,
-    colour: bool,
-) -> Result<(), CorpusError> {
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let render = |problem| sources.render(problem, colour);
-    let rendered = problems.iter().map(render).collect();
-    Err(CorpusError::Problems { rendered })
 }
 
 struct Reader {

@@ -3,20 +3,15 @@
 //! A page begins with a front matter in YAML that a program can read. Its heading is the title,
 //! and its sections are always the same.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use uapi::Series;
 
 use crate::{
-    Corpus, CorpusError,
-    corpus::none_of,
+    corpus_error::{CorpusError, none_of},
     fields::Fields,
     needs::read_series,
-    node::{At, Name, Node},
+    node::{At, Node},
     problem::{Problem, Sources},
 };
 
@@ -85,7 +80,7 @@ const INDEX: &str = "README.md";
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     pages: BTreeMap<String, Finding>,
-    sources: Sources,
+    pub(crate) sources: Sources,
 }
 
 impl Findings {
@@ -155,66 +150,6 @@ impl Findings {
             name: name.to_owned(),
             reason: format!("{name}: {title}"),
         })
-    }
-
-    /// Pages that do not agree with the cases: a finding that nothing shows and that does not say
-    /// why, a case that the page does not name, a case that does not exist. `elsewhere` are the
-    /// findings that others than cases name.
-    #[must_use]
-    pub fn check(
-        &self,
-        corpus: &Corpus,
-        elsewhere: &BTreeSet<String>,
-        colour: bool,
-    ) -> Vec<String> {
-        let mut problems = Vec::new();
-        for (name, finding) in self.iter() {
-            let files = corpus.files_with(name);
-            let shown = !files.is_empty() || elsewhere.contains(name);
-            let help = match (shown, &finding.no_case) {
-                (false, None) => "no case and no platform names this finding",
-                (true, Some(_)) => "a case or a platform names this finding, which has `no_case`",
-                _ => "",
-            };
-            if !help.is_empty() {
-                let fix =
-                    "name it in a case (`xfail`, `shows`, `except`), or say why not in `no_case`";
-                problems.push(Problem::other(finding.at, help).help(fix));
-            }
-            problems.extend(self.check_spans(finding, &files, corpus));
-        }
-        let render = |problem| self.sources.render(problem, colour);
-        problems.iter().map(render).collect()
-    }
-
-    /// Compares the cases that a page names with those that name it.
-    fn check_spans(
-        &self,
-        finding: &Finding,
-        files: &BTreeSet<&str>,
-        corpus: &Corpus,
-    ) -> Vec<Problem> {
-        let spans = spans(self.sources.text(finding.at.file), finding.at.file);
-        let named = |file: &&&str| spans.iter().any(|span| span.text == **file);
-        let missing = files.iter().filter(|file| !named(file)).map(|file| {
-            let text = format!("the case {file} names this finding, and its page does not name it");
-            Problem::other(finding.at, text)
-        });
-        let folders: BTreeSet<_> = corpus
-            .cases
-            .iter()
-            .filter_map(|case| case.folder())
-            .collect();
-        let about = spans.iter().filter(|span| {
-            let folder = span.text.split_once('/').map(|(folder, _)| folder);
-            folder.is_some_and(|folder| folders.contains(folder))
-        });
-        let known = |id: &str| corpus.cases.iter().any(|case| case.is_in(id));
-        let unknown = about.filter(|span| !known(&span.text)).map(|span| {
-            let files = corpus.cases.iter().map(|case| case.file.as_str());
-            Problem::unknown_name(span.at, "case", &span.text, files)
-        });
-        missing.chain(unknown).collect()
     }
 }
 
@@ -287,29 +222,4 @@ fn title(body: &str, at: At) -> Result<String, Problem> {
         [title] => Ok((*title).to_owned()),
         _ => Err(Problem::other(at, "a page has one heading `# `, its title")),
     }
-}
-
-/// What stands between backticks on one line.
-fn spans(text: &str, file: usize) -> Vec<Name> {
-    let mut spans = Vec::new();
-    let mut start = 0;
-    for (line, number) in text.split_inclusive('\n').zip(1..) {
-        let mut column = 0;
-        for (index, part) in line.split('`').enumerate() {
-            if index % 2 == 1 {
-                let at = At {
-                    file,
-                    line: number,
-                    column: u32::try_from(column + 1).unwrap_or(u32::MAX),
-                    start: start + column,
-                    length: part.len(),
-                };
-                let text = part.to_owned();
-                spans.push(Name { at, text });
-            }
-            column += part.len() + 1;
-        }
-        start += line.len();
-    }
-    spans
 }

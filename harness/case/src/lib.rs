@@ -8,11 +8,13 @@ mod build;
 mod clauses;
 mod contract;
 mod corpus;
+mod corpus_error;
 mod expand;
 mod expect;
 mod fields;
 mod file;
 mod findings;
+mod findings_check;
 mod folder;
 mod input;
 mod needs;
@@ -30,7 +32,8 @@ mod value;
 
 pub use build::{Builder, Compiled};
 pub use clauses::Clause;
-pub use corpus::{Corpus, CorpusError};
+pub use corpus::Corpus;
+pub use corpus_error::CorpusError;
 pub use expect::{
     Check, Expect, FieldWant, Injection, Layout, Parts, Race, Want, WantData, WantEnd,
 };
