@@ -188,12 +188,16 @@ impl Reader {
         path: &Path,
         read: impl Fn(&Node) -> Result<T, Problem>,
     ) -> Result<Option<T>, CorpusError> {
-        let text = fs::read_to_string(path).map_err(|error| CorpusError::Io {
+        let bytes = fs::read(path).map_err(|error| CorpusError::Io {
             path: path.to_owned(),
             error,
         })?;
+        let (text, malformed) = decode(bytes);
         let file = self.sources.add(path.to_owned(), text);
-        let node = Node::parse(self.sources.text(file), file);
+        let node = match malformed {
+            Some(offset) => Err(self.sources.not_utf8(file, offset)),
+            None => Node::parse(self.sources.text(file), file),
+        };
         match node.and_then(|node| read(&node)) {
             Ok(read) => Ok(Some(read)),
             Err(problem) => {
@@ -222,6 +226,18 @@ impl Reader {
         for case in cases.iter().filter(|case| !seen.insert(case.id.as_str())) {
             let text = format!("a second case with the id {}", case.id);
             self.problems.push(Problem::other(case.at, text));
+        }
+    }
+}
+
+/// The text of a file, and the offset of the first byte that is not UTF-8.
+fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let offset = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            (text, Some(offset))
         }
     }
 }

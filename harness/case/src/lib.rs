@@ -43,7 +43,7 @@ pub use folder::Folder;
 pub use needs::{Condition, Needs};
 pub use node::{At, Name, Node, Tree};
 pub use overview::overview;
-pub use problem::{Problem, ProblemKind, Sources};
+pub use problem::{Problem, ProblemKind, Sources, nearest};
 pub use reference::{UnknownStep, describe_step, list_steps, reference};
 pub use renames::Renames;
 pub use role::{Guest, Member, OfferedDevice, OfferedGroup, Role, RoleBindings, Shape, Which};

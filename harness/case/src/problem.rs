@@ -194,16 +194,24 @@ fn split_place(text: &str) -> (&str, Option<(u32, u32)>) {
     }
 }
 
+/// The known name that may have been meant by a misspelt one.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let scored = known
+        .into_iter()
+        .map(|other| (strsim::jaro_winkler(&lower, &other.to_lowercase()), other))
+        .filter(|(score, _)| *score > 0.8);
+    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.map(|(_, other)| other)
+}
+
 /// What may have been meant by a name, or what is known here.
 pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<_> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
-    let lower = name.to_lowercase();
-    let score = |other: &str| strsim::jaro_winkler(&lower, &other.to_lowercase());
-    let best = known.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
-    match best {
-        Some(best) if score(best) > 0.8 => Some(format!("did you mean `{best}`?")),
+    match nearest(name, known.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
         _ if known.is_empty() || known.len() > 30 => None,
         _ => Some(format!("known here: {}", known.join(", "))),
     }
@@ -234,6 +242,21 @@ impl Sources {
     #[must_use]
     pub fn text(&self, file: usize) -> &str {
         self.files.get(file).map_or("", |(_, text)| text)
+    }
+
+    /// The complaint about a file that is not UTF-8 from this byte on; its text before is as it is.
+    pub(crate) fn not_utf8(&self, file: usize, offset: usize) -> Problem {
+        let before = self.text(file).get(..offset).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let at = At {
+            file,
+            line: before.matches('\n').count() as u32 + 1,
+            column: line.chars().count() as u32 + 1,
+            start: offset,
+            length: char::REPLACEMENT_CHARACTER.len_utf8(),
+        };
+        Problem::other(at, format!("byte {offset} of the file is not UTF-8"))
+            .help("save the file as UTF-8")
     }
 
     /// `path:line:column`.

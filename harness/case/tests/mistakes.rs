@@ -340,3 +340,20 @@ proptest! {
         let _ = load(&text);
     }
 }
+
+#[test]
+fn a_file_that_is_not_utf8_is_one_problem_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = "summary: x\nsteps:\n  - clsoe: a\n";
+    std::fs::write(folder.path().join("a.yaml"), b"summary: x\nwhy: caf\xe9\n").unwrap();
+    std::fs::write(folder.path().join("b.yaml"), wrong).unwrap();
+    let loaded = Corpus::load(folder.path(), Findings::default(), false);
+    let text = loaded.unwrap_err().to_string();
+    for said in [
+        "byte 19 of the file is not UTF-8",
+        "a.yaml:2:9",
+        "b.yaml:3:5",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+}

@@ -13,7 +13,7 @@ use runner::{
     exit::Exit,
     lab::{Lab, LabError, load_corpus},
     options::{GuestOptions, MachineOptions, cases_folder, root},
-    record::{RunDir, timestamp},
+    record::{NoFolder, RunDir, timestamp},
     select::{BadFilter, Selection},
     snapshot::Mode,
 };
@@ -70,6 +70,9 @@ pub enum MutantsError {
     /// A mistake in the list that only the compiler sees.
     #[error("the kernel with all mutants does not build without a warning: {0}; correct the list")]
     Warning(String),
+    /// No folder for the record.
+    #[error(transparent)]
+    Folder(#[from] NoFolder),
     /// The disk, or standard output.
     #[error("writing the record of the run, or standard output: {0}")]
     Io(#[from] io::Error),

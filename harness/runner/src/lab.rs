@@ -24,7 +24,7 @@ use crate::{
     phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
-    record::{Record, RunDir, RunFacts, timestamp},
+    record::{NoFolder, Record, RunDir, RunFacts, timestamp},
     snapshot::{Compared, Mode, Store},
     transcript,
     verdict::Verdict,
@@ -55,8 +55,16 @@ pub enum LabError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// The folder for counters is of no use.
-    #[error("keeping counters: {0}")]
-    Counters(io::Error),
+    #[error("keeping counters in {folder}: {error}; --gcov DIR takes another folder")]
+    Counters {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The folder for the record cannot be made.
+    #[error(transparent)]
+    Folder(#[from] NoFolder),
     /// The record of the run cannot be written.
     #[error("writing the record of the run: {0}")]
     Record(#[from] io::Error),
@@ -113,15 +121,10 @@ impl Lab {
         let argv = qemu.argv(&machine)?;
         let started = timestamp();
         let runs = root().join("results").join("runs");
-        let record = options.record.as_deref();
-        let run_dir = RunDir::create(&runs, record, &started).map_err(|error| {
-            let folder = record.unwrap_or(&runs).display();
-            let text = format!("{folder}: {error}; --record DIR takes another folder");
-            LabError::Record(io::Error::new(error.kind(), text))
-        })?;
+        let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
         let counters = options.counters.folder(&run_dir.path).map(|folder| {
             let made = Counters::new(&folder, image.coverage.as_deref());
-            made.map_err(LabError::Counters)
+            made.map_err(|error| LabError::Counters { folder, error })
         });
         let counters = counters.transpose()?;
         let snapshots = store(&platform, &image, mode);

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::RangedU64ValueParser};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, RangedU64ValueParser},
+};
 use vm_images::{Flavour, Source};
 
 pub use crate::root::root;
-use crate::{accel::AccelChoice, counters::KeepCounters};
+use crate::{accel::AccelChoice, counters::KeepCounters, platform};
 
 /// The platform of the corpus: transcripts of the other platforms are stored where they differ.
 pub const REFERENCE_PLATFORM: &str = "intel";
@@ -53,7 +56,7 @@ const QEMU: &str = vm_images::x86::QEMU;
 #[command(next_help_heading = "Machine")]
 pub struct MachineOptions {
     /// Platform to run on: the name of a file in vm-images/platforms.
-    #[arg(long, default_value = REFERENCE_PLATFORM)]
+    #[arg(long, default_value = REFERENCE_PLATFORM, value_parser = platform_name())]
     pub platform: String,
 
     /// Guests at a time. Default: the number of processors of this machine.
@@ -142,6 +145,12 @@ impl MachineOptions {
     pub fn processors(&self) -> u32 {
         self.processors.unwrap_or(1)
     }
+}
+
+/// The name of a platform. An unknown one is wrong usage of each command, also of one that boots no
+/// guest, such as `--list`.
+pub fn platform_name() -> PossibleValuesParser {
+    PossibleValuesParser::new(platform::names(&root().join("vm-images")))
 }
 
 /// The folder with the cases.

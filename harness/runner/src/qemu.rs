@@ -9,7 +9,7 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Mutex, OnceLock,
         mpsc::{Sender, channel},
@@ -48,6 +48,17 @@ pub enum QemuError {
         path: PathBuf,
         /// Why it failed.
         error: io::Error,
+    },
+    /// The binary is another program.
+    #[error(
+        "{path} is not QEMU: `{path} --version` {answer}; ./scripts/bootstrap installs QEMU, \
+         --qemu PATH names another"
+    )]
+    OtherProgram {
+        /// What was run.
+        path: PathBuf,
+        /// What came of it.
+        answer: String,
     },
     /// The binary lacks what the platform needs.
     #[error("{version} has no {what}, which platform {platform} needs; --qemu PATH takes another")]
@@ -140,28 +151,34 @@ const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.
 const MONITOR_FD: i32 = 4;
 
+/// How a program ended, and the first line that it said.
+fn answer(output: &Output) -> String {
+    let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    let mut lines = said.iter().flat_map(|text| text.lines());
+    match lines.find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("ended with {} and said `{}`", output.status, line.trim()),
+        None => format!("ended with {} and said nothing", output.status),
+    }
+}
+
 impl Qemu {
     /// Asks a binary for its version.
     ///
     /// # Errors
     /// When it does not run.
     pub fn open(path: &Path) -> Result<Self, QemuError> {
-        let failed = |error| QemuError::NotThere {
+        let output = Command::new(path).arg("--version").output();
+        let output = output.map_err(|error| QemuError::NotThere {
             path: path.to_owned(),
             error,
-        };
-        let output = Command::new(path)
-            .arg("--version")
-            .output()
-            .map_err(failed)?;
+        })?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().unwrap_or_default().to_owned();
         if !output.status.success() || !version.contains("QEMU") {
-            let text = String::from_utf8_lossy(&output.stderr);
-            return Err(failed(io::Error::other(format!(
-                "no QEMU: {}",
-                text.trim()
-            ))));
+            return Err(QemuError::OtherProgram {
+                path: path.to_owned(),
+                answer: answer(&output),
+            });
         }
         Ok(Self {
             path: path.to_owned(),

@@ -95,26 +95,44 @@ pub struct RunDir {
     records: File,
 }
 
+/// The folder of a run cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("making {folder} for the record of the run: {error}; --record DIR takes another folder")]
+pub struct NoFolder {
+    /// Which.
+    pub folder: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
 impl RunDir {
     /// Makes `runs/TIME` and points `runs/latest` to it, or takes the given folder.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn create(runs: &Path, given: Option<&Path>, started: &str) -> io::Result<Self> {
+    pub fn create(runs: &Path, given: Option<&Path>, started: &str) -> Result<Self, NoFolder> {
         let path = match given {
             Some(path) => path.to_owned(),
             None => free_name(runs, started),
         };
-        fs::create_dir_all(&path)?;
+        let latest = given.is_none().then_some(runs);
+        Self::make(&path, latest).map_err(|error| NoFolder {
+            folder: path,
+            error,
+        })
+    }
+
+    fn make(path: &Path, latest: Option<&Path>) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
         let mut options = OpenOptions::new();
         let records = options
             .create(true)
             .append(true)
             .open(path.join("records.jsonl"))?;
-        if given.is_none() {
-            point_latest(runs, &path)?;
+        if let Some(runs) = latest {
+            point_latest(runs, path)?;
         }
-        Ok(Self { path, records })
+        Ok(Self {
+            path: path.to_owned(),
+            records,
+        })
     }
 
     /// Adds a record; what is written survives a killed runner.

@@ -1,6 +1,6 @@
 //! Which cases a run is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use case::Case;
 use globset::{Glob, GlobMatcher};
@@ -18,6 +18,16 @@ pub struct BadFilter {
 pub struct Selection {
     ids: Vec<Filter>,
     clauses: Vec<GlobMatcher>,
+}
+
+/// Filters that select nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no case is selected{}; `--list` shows all {all}", meant(near))]
+pub struct NothingSelected {
+    /// For a filter that no case passes, the name that may have been meant.
+    pub near: Vec<(String, String)>,
+    /// How many cases there are.
+    pub all: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +65,20 @@ impl Selection {
         id && (self.clauses.is_empty() || case.clauses().any(by_clause))
     }
 
+    /// Why these filters select none of these cases.
+    pub fn nothing(&self, cases: &[Case]) -> NothingSelected {
+        let near = self.ids.iter().filter_map(|filter| match filter {
+            Filter::Part(part) if !cases.iter().any(|case| filter.takes(case)) => {
+                Some((part.clone(), nearest(part, cases)?))
+            }
+            _ => None,
+        });
+        NothingSelected {
+            near: near.collect(),
+            all: cases.len(),
+        }
+    }
+
     /// The old and the new name of each case file that an old name alone selects.
     #[must_use]
     pub fn renamed(&self, selected: &[Case]) -> BTreeMap<String, String> {
@@ -69,6 +93,25 @@ impl Selection {
         });
         renamed.collect()
     }
+}
+
+/// The folder, file or id that may have been meant, whole or without the folders before it.
+fn nearest(part: &str, cases: &[Case]) -> Option<String> {
+    let part = part.trim_matches('/');
+    let depth = part.matches('/').count();
+    let mut known = BTreeSet::new();
+    for case in cases {
+        let parts: Vec<_> = case.id.split('/').collect();
+        known.extend(parts.windows(depth + 1).map(|parts| parts.join("/")));
+    }
+    case::nearest(part, known.iter().map(String::as_str)).map(str::to_owned)
+}
+
+fn meant(near: &[(String, String)]) -> String {
+    let each = near
+        .iter()
+        .map(|(given, near)| format!("; for `{given}` did you mean `{near}`?"));
+    each.collect()
 }
 
 impl Filter {
@@ -157,6 +200,20 @@ mod tests {
         let (ids, renamed) = selected(filter);
         assert_eq!(ids, wanted);
         assert!(renamed.is_empty());
+    }
+
+    #[rstest]
+    #[case::a_file("frist", Some("first"))]
+    #[case::a_row("new/first/on", None)]
+    #[case::a_file_in_its_folder("new/secnd", Some("new/second"))]
+    #[case::nothing_like_it("zzz", None)]
+    fn a_misspelt_name_is_told(#[case] filter: &str, #[case] near: Option<&str>) {
+        let corpus = corpus();
+        let selection = Selection::new(&[filter.to_owned()], &[]).unwrap();
+        let nothing = selection.nothing(&corpus.cases);
+        let near = near.map(|near| (filter.to_owned(), near.to_owned()));
+        assert_eq!(nothing.near, Vec::from_iter(near));
+        assert_eq!(nothing.all, 6);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use export::ExportError;
 use runner::{
     exit::Exit,
     lab::{load_case_file, load_corpus},
-    options::cases_folder,
+    options::{cases_folder, platform_name},
     platform::PlatformError,
     program::Platforms,
 };
@@ -36,7 +36,7 @@ pub struct ExportOptions {
 
     /// Platform that the program is for: the name of a file in vm-images/platforms. Default: intel,
     /// or the platform that the case needs.
-    #[arg(long)]
+    #[arg(long, value_parser = platform_name())]
     pub platform: Option<String>,
 
     /// Folder with the cases. Default: cases.

@@ -7,7 +7,7 @@ use full::{
     kvm,
     options::{Extent, KvmOptions},
 };
-use runner::options::GuestOptions;
+use runner::options::{GuestOptions, platform_name};
 
 /// Options of `full`.
 #[derive(Debug, Clone, Args)]
@@ -42,7 +42,7 @@ pub struct KvmArguments {
     pub all: bool,
 
     /// Run only on these platforms.
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = platform_name())]
     pub platform: Vec<String>,
 
     /// Also walk these worlds of the model.

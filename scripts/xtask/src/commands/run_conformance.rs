@@ -135,15 +135,13 @@ pub fn go(
     for (old, new) in selection.renamed(&selected) {
         eprintln!("note: {old} is called {new} now");
     }
-    if options.list {
-        return Ok((list(&selected)?, None));
-    }
     if selected.is_empty() {
-        eprintln!(
-            "no case is selected; `--list` shows all {}",
-            corpus.cases.len()
-        );
+        eprintln!("error: {}", selection.nothing(&corpus.cases));
         return Ok((Exit::Nothing, None));
+    }
+    if options.list {
+        list(&selected)?;
+        return Ok((Exit::Ok, None));
     }
     judge(options, &machine, corpus, &selected)
 }
@@ -180,16 +178,12 @@ fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
     })
 }
 
-fn list(selected: &[Case]) -> Result<Exit, RunError> {
+fn list(selected: &[Case]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for case in selected {
         writeln!(out, "{:<60} {}", case.id, case.summary)?;
     }
-    Ok(if selected.is_empty() {
-        Exit::Nothing
-    } else {
-        Exit::Ok
-    })
+    Ok(())
 }
 
 fn judge(
