@@ -1,6 +1,6 @@
 //! What happens in a run: the one stream that feeds every output.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     record::{Record, RunFacts},
@@ -10,12 +10,12 @@ use crate::{
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The run begins; so many cases are selected.
+    /// The run begins.
     Started {
         /// Facts known so far.
         facts: Box<RunFacts>,
-        /// Number of cases.
-        cases: usize,
+        /// Number of selected cases by their folder.
+        folders: BTreeMap<String, usize>,
     },
     /// A guest said hello.
     GuestUp {

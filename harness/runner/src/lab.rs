@@ -25,6 +25,7 @@ use crate::{
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     record::{NoFolder, Record, RunDir, RunFacts, timestamp},
+    report::folder_of,
     snapshot::{Compared, Mode, Store},
     transcript,
     verdict::Verdict,
@@ -457,12 +458,11 @@ fn store(platform: &Platform, image: &Image, mode: Mode) -> Store {
     )
 }
 
-/// Number of cases of a corpus by their folder.
-#[must_use]
-pub fn folders(corpus: &Corpus) -> BTreeMap<String, usize> {
+/// Number of cases by their folder.
+pub fn folders<'a>(cases: impl IntoIterator<Item = &'a Case>) -> BTreeMap<String, usize> {
     let mut folders = BTreeMap::new();
-    for case in &corpus.cases {
-        let folder = case.id.split('/').next().unwrap_or_default();
+    for case in cases {
+        let folder = folder_of(&case.id);
         *folders.entry(folder.to_owned()).or_insert(0) += 1;
     }
     folders

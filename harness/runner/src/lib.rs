@@ -16,6 +16,7 @@ pub mod kselftest;
 pub mod lab;
 pub mod monitor;
 pub mod options;
+pub mod output;
 pub mod phases;
 pub mod platform;
 pub mod preview;

@@ -16,7 +16,7 @@ use crate::{
     event::{Event, Sink},
     guest::{BootError, Guest},
     judge::Judgement,
-    lab::{Lab, LabError, Ran},
+    lab::{Lab, LabError, Ran, folders},
     record::{Record, RunFacts},
     summary::Summary,
 };
@@ -56,7 +56,7 @@ pub fn run(
         sinks,
         &Event::Started {
             facts: Box::new(facts.clone()),
-            cases: cases.len(),
+            folders: folders(cases.iter().copied()),
         },
     )?;
     let queue = Mutex::new(cases.iter().copied().collect::<VecDeque<_>>());

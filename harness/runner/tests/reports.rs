@@ -20,7 +20,7 @@ use rstest::{fixture, rstest};
 use runner::{
     event::{Event, Sink},
     record::{Record, RunFacts},
-    report::{Json, Ktap, human_summary},
+    report::{Detail, Human, Json, Ktap},
     summary::{ClauseVerdict, Summary},
     verdict::Verdict,
 };
@@ -53,7 +53,7 @@ fn model() -> Model {
     let mut events = vec![
         Event::Started {
             facts: Box::new(facts()),
-            cases: records.len(),
+            folders: BTreeMap::from([("x".to_owned(), records.len())]),
         },
         Event::GuestUp {
             boot: 1,
@@ -221,8 +221,13 @@ fn ktap(model: Model) {
 }
 
 #[rstest]
-fn human(model: Model) {
-    insta::assert_snapshot!(human_summary(&model.summary));
+#[case::brief(Detail::Brief)]
+#[case::verbose(Detail::Verbose)]
+fn human(model: Model, #[case] detail: Detail) {
+    let text = output(&model.events, |to| {
+        Box::new(Human::new(to, "results/runs/x".to_owned(), detail))
+    });
+    insta::assert_snapshot!(format!("human_{detail:?}").to_lowercase(), text);
 }
 
 #[rstest]

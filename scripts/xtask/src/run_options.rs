@@ -40,6 +40,11 @@ pub struct RunOptions {
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
 
+    /// Print a line for each case and each clause. By default there is a line for each folder of
+    /// cases, and what is not as expected in full.
+    #[arg(long, short)]
+    pub verbose: bool,
+
     /// Print the QEMU command line and exit. KERNEL and INITRAMFS stand for files that are not
     /// built yet.
     #[arg(long)]

@@ -21,6 +21,7 @@ fn ctrl_c_ends_qemu_and_keeps_the_record() {
     let mut run = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args([
             "run-conformance",
+            "-v",
             "--jobs",
             "1",
             "a-passes",

@@ -1,6 +1,8 @@
-//! For a person: a bar on a terminal, a line for each case elsewhere, a summary at the end.
+//! For a person: a bar on a terminal, a line for each folder, what is not as expected in full, and a
+//! summary at the end.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IsTerminal, Write},
     time::Duration,
 };
@@ -9,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     event::{Event, Sink},
-    record::Record,
-    summary::{ClauseVerdict, DeviationReport, Summary},
+    record::{Record, RunFacts},
+    summary::{ClauseReport, ClauseVerdict, DeviationReport, Summary},
     verdict::Verdict,
 };
 
@@ -21,53 +23,83 @@ const WIDTH: usize = 96;
 /// How many slow cases are named.
 const SLOWEST: usize = 5;
 
-/// Writes to standard output.
-#[derive(Debug)]
-pub struct Human {
-    bar: Option<ProgressBar>,
-    place: String,
+/// How much a person is told of cases and clauses that are as expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// A line for each folder of cases, and only the clauses to which Linux does not conform.
+    Brief,
+    /// A line for each case and each clause.
+    Verbose,
 }
 
-impl Human {
-    /// For standard output; `place` is where the record is.
-    #[must_use]
-    pub fn new(place: String) -> Self {
-        let terminal = io::stderr().is_terminal() && io::stdout().is_terminal();
-        let bar = terminal.then(|| ProgressBar::new(0).with_style(style()));
-        Self { bar, place }
+/// Writes for a person.
+#[derive(Debug)]
+pub struct Human<W> {
+    to: W,
+    bar: Option<ProgressBar>,
+    place: String,
+    detail: Detail,
+    folders: BTreeMap<String, Folder>,
+}
+
+/// The cases of a folder so far.
+#[derive(Debug, Default)]
+struct Folder {
+    cases: usize,
+    judged: BTreeMap<Verdict, usize>,
+    ms: u64,
+}
+
+impl<W: Write> Human<W> {
+    /// `place` is where the record is.
+    pub fn new(to: W, place: String, detail: Detail) -> Self {
+        Self {
+            to,
+            bar: None,
+            place,
+            detail,
+            folders: BTreeMap::new(),
+        }
     }
 
-    fn line(&self, text: &str) -> io::Result<()> {
+    /// With a bar where standard output and standard error are a terminal.
+    pub fn with_bar(mut self) -> Self {
+        let terminal = io::stderr().is_terminal() && io::stdout().is_terminal();
+        self.bar = terminal.then(|| ProgressBar::new(0).with_style(style()));
+        self
+    }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
         match &self.bar {
             Some(bar) => {
                 bar.println(text);
                 Ok(())
             }
-            None => writeln!(io::stdout(), "{text}"),
+            None => writeln!(self.to, "{text}"),
         }
     }
 
-    fn case_ended(&self, record: &Record) -> io::Result<()> {
+    fn case_ended(&mut self, record: &Record) -> io::Result<()> {
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }
-        // On a terminal the bar counts what passes; everywhere else a line shows progress.
-        let quiet = self.bar.is_some() && record.verdict == Verdict::Pass;
-        if quiet {
-            return Ok(());
+        if !record.verdict.is_expected() {
+            self.line(&in_full(record))?;
+        } else if self.detail == Detail::Verbose {
+            self.line(&in_a_line(record))?;
         }
-        let reason = record.reason.as_deref().unwrap_or_default();
-        let text = format!("{:<5} {:>6} ms  {}", record.verdict, record.ms, record.id);
-        if record.verdict.is_expected() {
-            let first = reason.lines().next().unwrap_or_default();
-            let dash = if first.is_empty() { "" } else { ": " };
-            return self.line(&format!("{text}{dash}{first}"));
-        }
-        self.line(&format!("{text}\n{}", indent(reason)))?;
-        self.line(&indent(&format!("rule: {}", record.summary)))?;
-        if !record.kmsg.is_empty() {
-            self.line(&indent("kernel log:"))?;
-            self.line(&indent(&indent(&record.kmsg.join("\n"))))?;
+        self.count(record)
+    }
+
+    /// Tells of a folder as soon as all its cases are judged.
+    fn count(&mut self, record: &Record) -> io::Result<()> {
+        let name = folder_of(&record.id);
+        let folder = self.folders.entry(name.to_owned()).or_default();
+        *folder.judged.entry(record.verdict).or_default() += 1;
+        folder.ms += record.ms;
+        if folder.is_complete() && self.detail == Detail::Brief {
+            let text = folder.line(name);
+            self.line(&text)?;
         }
         Ok(())
     }
@@ -76,33 +108,49 @@ impl Human {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.line(&shown(summary))?;
-        self.line(&format!("record: {}", self.place))
+        let cut_short = self.folders.iter().filter(|(_, it)| it.is_cut_short());
+        let lines: Vec<_> = cut_short.map(|(name, it)| it.line(name)).collect();
+        for line in lines {
+            self.line(&line)?;
+        }
+        self.line(&shown(summary, self.detail))?;
+        let place = format!("record: {}", self.place);
+        self.line(&place)
+    }
+
+    fn started(&mut self, facts: &RunFacts, folders: &BTreeMap<String, usize>) -> io::Result<()> {
+        let cases: usize = folders.values().sum();
+        if let Some(bar) = &self.bar {
+            bar.set_length(cases as u64);
+        }
+        for (name, cases) in folders {
+            let folder = self.folders.entry(name.clone()).or_default();
+            folder.cases = *cases;
+        }
+        self.line(&format!(
+            "{cases} cases on platform {}: Linux {}, {}, {} at a time\naccelerator: {}",
+            facts.platform,
+            facts.kernel,
+            facts.qemu,
+            facts.jobs,
+            facts.accelerator()
+        ))
     }
 }
 
-impl Sink for Human {
+impl<W: Write> Sink for Human<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Started { facts, cases } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_length(*cases as u64);
-                }
-                self.line(&format!(
-                    "{cases} cases on platform {}: Linux {}, {}, {} at a time\naccelerator: {}",
-                    facts.platform,
-                    facts.kernel,
-                    facts.qemu,
-                    facts.jobs,
-                    facts.accelerator()
-                ))
-            }
+            Event::Started { facts, folders } => self.started(facts, folders),
             Event::GuestUp {
                 boot,
                 took,
                 instead,
             } => match instead {
-                Some(why) => self.line(&format!("guest {boot} replaces one given up after {why}")),
+                Some(why) if self.detail == Detail::Verbose => {
+                    self.line(&format!("guest {boot} replaces one given up after {why}"))
+                }
+                Some(_) => Ok(()),
                 None => self.line(&format!(
                     "guest {boot} is up after {:.1} s",
                     took.as_secs_f64()
@@ -125,6 +173,61 @@ impl Sink for Human {
     }
 }
 
+impl Folder {
+    fn done(&self) -> usize {
+        self.judged.values().sum()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.done() == self.cases
+    }
+
+    fn is_cut_short(&self) -> bool {
+        (1..self.cases).contains(&self.done())
+    }
+
+    fn line(&self, name: &str) -> String {
+        let verdicts = self.judged.iter();
+        let verdicts: Vec<_> = verdicts
+            .map(|(verdict, n)| format!("{n} {verdict}"))
+            .collect();
+        let seconds = self.ms as f64 / 1000.0;
+        let rest = match self.cases.saturating_sub(self.done()) {
+            0 => String::new(),
+            rest => format!(", {rest} not run"),
+        };
+        format!("{name:<20} {seconds:>6.1} s  {}{rest}", verdicts.join(", "))
+    }
+}
+
+/// The folder of a case.
+pub fn folder_of(id: &str) -> &str {
+    id.split('/').next().unwrap_or(id)
+}
+
+fn head(record: &Record) -> String {
+    format!("{:<5} {:>6} ms  {}", record.verdict, record.ms, record.id)
+}
+
+fn in_a_line(record: &Record) -> String {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    match reason.lines().next() {
+        Some(first) => format!("{}: {first}", head(record)),
+        None => head(record),
+    }
+}
+
+fn in_full(record: &Record) -> String {
+    let reason = record.reason.as_deref().unwrap_or_default();
+    let rule = format!("rule: {}", record.summary);
+    let mut parts = vec![head(record), indent(reason), indent(&rule)];
+    if !record.kmsg.is_empty() {
+        parts.push(indent("kernel log:"));
+        parts.push(indent(&indent(&record.kmsg.join("\n"))));
+    }
+    parts.join("\n")
+}
+
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -136,36 +239,87 @@ fn indent(text: &str) -> String {
 }
 
 /// The end of a run for a person.
-#[must_use]
-pub fn shown(summary: &Summary) -> String {
-    let mut text = String::from("\nThe staged protocol:\n");
-    let (shown, silent): (Vec<_>, Vec<_>) = summary
-        .clauses
-        .iter()
-        .partition(|clause| !clause.cases.is_empty() || clause.reason.is_some());
-    for clause in shown {
-        let cases = clause.cases.len();
-        let head = format!(
-            "  {:<6} {:<9} {cases:>3} cases  ",
-            clause.id, clause.verdict
-        );
-        text.push_str(&format!("{head}{}\n", shortened(&clause.text)));
-        if let Some(reason) = &clause.reason {
-            let first = format!("{:width$}- ", "", width = head.len());
-            let others = " ".repeat(first.len());
-            let layout = textwrap::Options::new(first.len() + WIDTH)
-                .initial_indent(&first)
-                .subsequent_indent(&others);
-            text.push_str(&textwrap::fill(reason, layout));
-            text.push('\n');
+pub fn shown(summary: &Summary, detail: Detail) -> String {
+    let parts = [
+        clauses(summary, detail),
+        deviations(summary),
+        slowest(summary),
+        not_as_expected(summary),
+        totals(summary),
+    ];
+    parts.concat()
+}
+
+/// How the kernel stands to the clauses of the staged protocol.
+fn clauses(summary: &Summary, detail: Detail) -> String {
+    let of = |verdict| {
+        summary
+            .clauses
+            .iter()
+            .filter(move |it| it.verdict == verdict)
+    };
+    let is_shown = |clause: &ClauseReport| match (detail, clause.verdict) {
+        (Detail::Verbose, ClauseVerdict::Untested) => {
+            !clause.cases.is_empty() || clause.reason.is_some()
         }
+        (Detail::Verbose, _) => true,
+        (Detail::Brief, ClauseVerdict::Conforms | ClauseVerdict::Untested) => false,
+        (Detail::Brief, _) => true,
+    };
+    let shown = summary.clauses.iter().filter(|clause| is_shown(clause));
+    let lines: String = shown.map(|it| clause(it, detail)).collect();
+    let (conforming, untested) = (
+        of(ClauseVerdict::Conforms).count(),
+        of(ClauseVerdict::Untested).count(),
+    );
+    let more = match detail {
+        Detail::Brief => "; -v shows all",
+        Detail::Verbose => "",
+    };
+    format!(
+        "\nThe staged protocol: {conforming} clauses conform, {untested} untested{more}\n{lines}"
+    )
+}
+
+/// A clause; its reason stands below it where there is room for all of it.
+fn clause(clause: &ClauseReport, detail: Detail) -> String {
+    let cases = clause.cases.len();
+    let head = format!(
+        "  {:<6} {:<9} {cases:>3} cases  ",
+        clause.id, clause.verdict
+    );
+    let mut text = format!("{head}{}\n", shortened(&clause.text));
+    if let Some(reason) = &clause.reason {
+        let first = format!("{:width$}- ", "", width = head.len());
+        let others = " ".repeat(first.len());
+        let layout = textwrap::Options::new(first.len() + WIDTH)
+            .initial_indent(&first)
+            .subsequent_indent(&others);
+        let reason = match detail {
+            Detail::Brief => shortened(reason),
+            Detail::Verbose => reason.clone(),
+        };
+        text.push_str(&textwrap::fill(&reason, layout));
+        text.push('\n');
     }
-    if !silent.is_empty() {
-        let ids: Vec<_> = silent.iter().map(|clause| clause.id.as_str()).collect();
-        text.push_str(&format!("  no case of this run: {}\n", ids.join(" ")));
+    text
+}
+
+/// The cases that were told in full above, once more in a line each, where a reader of a long log
+/// looks first.
+fn not_as_expected(summary: &Summary) -> String {
+    let cases = summary.cases.iter();
+    let cases = cases.filter(|record| !record.verdict.is_expected());
+    let lines: Vec<_> = cases
+        .map(|record| format!("  {}\n", in_a_line(record)))
+        .collect();
+    if lines.is_empty() {
+        return String::new();
     }
-    text.push_str(&deviations(summary));
-    text.push_str(&slowest(summary));
+    format!("\nNot as expected:\n{}", lines.concat())
+}
+
+fn totals(summary: &Summary) -> String {
     let totals = Verdict::ALL
         .into_iter()
         .filter(|verdict| summary.count(*verdict) > 0);
@@ -173,18 +327,13 @@ pub fn shown(summary: &Summary) -> String {
         .map(|verdict| format!("{verdict} {}", summary.count(verdict)))
         .collect();
     let seconds = summary.run.ms as f64 / 1000.0;
-    let failing = summary
-        .clauses
-        .iter()
-        .filter(|c| c.verdict == ClauseVerdict::Fails)
-        .count();
     let accel = &summary.run.accel;
-    text.push_str(&format!(
-        "\n{} in {seconds:.1} s ({accel})",
-        totals.join(", ")
-    ));
-    if failing > 0 {
-        text.push_str(&format!("; {failing} clauses fail"));
+    let mut text = format!("\n{} in {seconds:.1} s ({accel})", totals.join(", "));
+    let fails = |it: &&ClauseReport| it.verdict == ClauseVerdict::Fails;
+    match summary.clauses.iter().filter(fails).count() {
+        0 => {}
+        1 => text.push_str("; 1 clause fails"),
+        failing => text.push_str(&format!("; {failing} clauses fail")),
     }
     if summary.run.interrupted {
         text.push_str("; interrupted");

@@ -13,7 +13,8 @@ pub struct Json<W>(pub W);
 impl<W: Write> Sink for Json<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         let value = match event {
-            Event::Started { facts, cases } => {
+            Event::Started { facts, folders } => {
+                let cases: usize = folders.values().sum();
                 json!({"event": "started", "run": facts, "cases": cases})
             }
             Event::GuestUp {

@@ -54,7 +54,8 @@ fn directive(name: &str, record: &Record) -> String {
 impl<W: Write> Sink for Ktap<W> {
     fn take(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Started { facts, cases } => {
+            Event::Started { facts, folders } => {
+                let cases: usize = folders.values().sum();
                 writeln!(self.to, "KTAP version 1\n1..{cases}")?;
                 let (kernel, platform, qemu) = (&facts.kernel, &facts.platform, &facts.qemu);
                 writeln!(self.to, "# Linux {kernel}, platform {platform}, {qemu}")?;

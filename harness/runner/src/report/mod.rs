@@ -4,6 +4,6 @@ mod human;
 mod json;
 mod ktap;
 
-pub use human::{Human, shown as human_summary};
+pub use human::{Detail, Human, folder_of};
 pub use json::Json;
 pub use ktap::Ktap;

@@ -15,8 +15,9 @@ use runner::{
     findings,
     lab::{Lab, LabError, folders, load_corpus},
     options::MachineOptions,
+    output::Output,
     preview,
-    report::{Human, Json, Ktap},
+    report::{Detail, Human, Json, Ktap},
     run::run,
     select::{BadFilter, Selection},
     snapshot::{self, BadUpdate},
@@ -41,6 +42,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask run-conformance                            the whole corpus
   cargo xtask run-conformance stage2                     one folder
+  cargo xtask run-conformance -v stage2                  with a line for each case and clause
   cargo xtask run-conformance 'stage2/*' --clause S2.7*  the cases that prove some clauses
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
@@ -56,6 +58,7 @@ Exit codes:
   3  no case selected
   4  the machine could not be built or booted
   130  interrupted; the record has every case that was judged before
+A reader that goes away (`| head`) ends nothing: the record is whole, and the code is that of the run.
 With --bisect: 0 for 0, 1 for 1, 125 for everything else.";
 
 /// Why a run did not come to a summary.
@@ -89,12 +92,7 @@ pub fn main(options: &RunConformanceOptions) -> ExitCode {
     let exit = go(&options.run, KeepCounters::No)
         .map(|(exit, _)| exit)
         .unwrap_or_else(|error| {
-            // A reader that went away (`| head`) is no error worth a word.
-            let pipe =
-                matches!(&error, RunError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe);
-            if !pipe {
-                eprintln!("{}", complaint(&error));
-            }
+            eprintln!("{}", complaint(&error));
             error.exit()
         });
     exit.code(options.run.bisect)
@@ -123,7 +121,7 @@ pub fn go(
     }
     let machine = options.machine(counters);
     if options.print_qemu {
-        writeln!(io::stdout(), "{}", preview::command_line(&machine)?)?;
+        writeln!(Output::stdout(), "{}", preview::command_line(&machine)?)?;
         return Ok((Exit::Ok, None));
     }
     let selected: Vec<_> = corpus
@@ -147,8 +145,8 @@ pub fn go(
 }
 
 fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
-    let mut out = io::stdout().lock();
-    for (folder, cases) in folders(corpus) {
+    let mut out = Output::stdout();
+    for (folder, cases) in folders(&corpus.cases) {
         writeln!(out, "{cases:>5}  {folder}")?;
     }
     let faults = if own {
@@ -179,7 +177,7 @@ fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
 }
 
 fn list(selected: &[Case]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = Output::stdout();
     for case in selected {
         writeln!(out, "{:<60} {}", case.id, case.summary)?;
     }
@@ -215,10 +213,17 @@ fn judge(
 fn sinks(options: &RunOptions, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
     let path = lab.path();
     let ktap = std::fs::File::create(path.join("report.ktap"))?;
+    let out = Output::stdout();
     let output: Box<dyn Sink> = match options.format {
-        Format::Human => Box::new(Human::new(path.display().to_string())),
-        Format::Ktap => Box::new(Ktap::new(io::stdout())),
-        Format::Json => Box::new(Json(io::stdout())),
+        Format::Human => {
+            let detail = match options.verbose {
+                true => Detail::Verbose,
+                false => Detail::Brief,
+            };
+            Box::new(Human::new(out, path.display().to_string(), detail).with_bar())
+        }
+        Format::Ktap => Box::new(Ktap::new(out)),
+        Format::Json => Box::new(Json(out)),
     };
     Ok(vec![Box::new(Ktap::new(ktap)), output])
 }

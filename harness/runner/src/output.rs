@@ -1,0 +1,71 @@
+//! Standard output, whose reader may go away.
+
+use std::io::{self, ErrorKind, Write};
+
+/// Drops what a closed pipe (`| head`) does not take, as if it had been written.
+///
+/// So a run goes on: its record is whole, and its exit code tells the verdict. Death by SIGPIPE (141)
+/// would tell only that somebody stopped reading.
+#[derive(Debug)]
+pub struct Output<W>(W);
+
+impl Output<io::Stdout> {
+    /// Standard output.
+    pub fn stdout() -> Self {
+        Self(io::stdout())
+    }
+}
+
+impl<W: Write> Output<W> {
+    /// Another writer.
+    pub fn new(to: W) -> Self {
+        Self(to)
+    }
+}
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_closed(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_closed(self.0.flush(), ())
+    }
+}
+
+fn unless_closed<T>(written: io::Result<T>, otherwise: T) -> io::Result<T> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(otherwise),
+        written => written,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[rstest]
+    #[case::closed_pipe(ErrorKind::BrokenPipe, true)]
+    #[case::full_disk(ErrorKind::StorageFull, false)]
+    fn only_a_closed_pipe_is_no_error(#[case] kind: ErrorKind, #[case] dropped: bool) {
+        let mut output = Output::new(Fails(kind));
+        let written = writeln!(output, "text").and_then(|()| output.flush());
+        assert_eq!(written.is_ok(), dropped);
+    }
+}
