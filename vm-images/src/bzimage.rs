@@ -15,9 +15,6 @@ const VERSION_BASE: usize = 0x200;
 const READ: u64 = 64 * 512;
 
 /// The kernel release that a bzImage names in its header, as in `7.3.4`.
-///
-/// # Errors
-/// The file cannot be read, or is no bzImage.
 pub fn release_of(kernel: &Path) -> Result<String, ImageError> {
     let mut head = Vec::new();
     File::open(kernel)

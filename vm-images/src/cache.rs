@@ -22,7 +22,6 @@ const KEEP: usize = 3;
 /// Where everything is kept that can be made again: `$XDG_CACHE_HOME/iommufd-conformance`
 /// or `~/.cache/iommufd-conformance`, and the folder for temporary files where neither is
 /// known.
-#[must_use]
 pub fn cache_dir() -> PathBuf {
     let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     given

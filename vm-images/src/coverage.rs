@@ -37,9 +37,6 @@ pub struct Llvm {
 
 impl Llvm {
     /// The newest version of which every program is in PATH.
-    ///
-    /// # Errors
-    /// When no version is complete.
     pub fn find() -> Result<Self, ImageError> {
         let mut suffixes: Vec<String> = versions().iter().rev().map(|v| format!("-{v}")).collect();
         suffixes.push(String::new());
@@ -51,7 +48,6 @@ impl Llvm {
     }
 
     /// A program of this version.
-    #[must_use]
     pub fn program(&self, name: &str) -> String {
         format!("{name}{}", self.suffix)
     }

@@ -37,9 +37,6 @@ pub struct HostParts {
 }
 
 /// The parts, fetched where they are not there.
-///
-/// # Errors
-/// When apt does not offer or deliver them, or a package is not what it should be.
 pub fn host_parts(progress: &dyn Progress) -> Result<HostParts, ImageError> {
     let cache = Cache::open(&cache_dir())?;
     let kernel = match apt::named(&cache, KERNEL, Suite::Backports, progress) {

@@ -83,9 +83,6 @@ impl Image {
 ///
 /// Two runs at once wait for one another. A run that is killed leaves nothing that a later
 /// one would take for an image.
-///
-/// # Errors
-/// See [`ImageError`].
 pub fn obtain(
     source: &Source,
     flavour: Flavour,
@@ -103,9 +100,6 @@ pub fn obtain(
 
 /// The image of a source as far as it is there without building or fetching anything. Of a
 /// release that is the newest in the cache, of a tree what was built last.
-///
-/// # Errors
-/// When a ready image is none, or a series or a tree is not what it should be.
 pub fn built(source: &Source, flavour: Flavour) -> Result<Option<Image>, ImageError> {
     let cache = Cache::look(&cache_dir());
     match source {

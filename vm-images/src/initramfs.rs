@@ -8,13 +8,9 @@ use cpio::newc::{self, ModeFileType};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A folder. It must come before what is in it.
-    Dir {
-        /// Where.
-        name: String,
-    },
+    Dir { name: String },
     /// A file.
     File {
-        /// Where.
         name: String,
         /// Permission bits, as in 0o755.
         mode: u32,
@@ -23,14 +19,12 @@ pub enum Entry {
     },
     /// A symbolic link.
     Link {
-        /// Where.
         name: String,
         /// What it points at.
         target: String,
     },
     /// A character device.
     CharDevice {
-        /// Where.
         name: String,
         /// Permission bits.
         mode: u32,
@@ -43,7 +37,6 @@ pub enum Entry {
 
 /// An initramfs whose first process is `init`: `/init`, `/dev/console`, the mount points
 /// and then the entries. The same input gives the same bytes.
-#[must_use]
 pub fn initramfs(init: Vec<u8>, entries: Vec<Entry>) -> Vec<u8> {
     let mut all: Vec<Entry> = ["dev", "proc", "sys", "tmp"].map(dir).into();
     all.push(Entry::CharDevice {

@@ -34,9 +34,6 @@ pub const MODULES_DIR: &str = "modules";
 
 /// Packs the wanted modules below `folder`, which is what `make modules_install` leaves
 /// (`.../lib/modules/RELEASE`), or a folder above it.
-///
-/// # Errors
-/// When there is no `modules.dep`, or a module that it names cannot be read.
 pub fn pack_modules(folder: &Path) -> Result<Vec<Entry>, ImageError> {
     let dep = find_dep(folder).ok_or_else(|| ImageError::NoModules {
         path: folder.to_owned(),

@@ -44,7 +44,6 @@ struct State {
 
 impl Terminal {
     /// For this process's standard error.
-    #[must_use]
     pub fn new() -> Self {
         let bar = stderr().is_terminal().then(spinner);
         let state = State {

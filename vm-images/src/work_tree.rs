@@ -37,9 +37,6 @@ pub struct Compiled {
 
 impl KernelWorkTree {
     /// The tree of a series as the distribution packages it; None is the newest.
-    ///
-    /// # Errors
-    /// See [`ImageError`].
     pub fn of_release(series: Option<&str>, progress: &dyn Progress) -> Result<Self, ImageError> {
         let cache = Cache::open(&cache_dir())?;
         let wanted = series.map(str::parse::<Series>).transpose()?;
@@ -61,9 +58,6 @@ impl KernelWorkTree {
     }
 
     /// A copy of what a developer's checkout has, with what is not committed.
-    ///
-    /// # Errors
-    /// See [`ImageError`].
     pub fn of_tree(path: &Path, progress: &dyn Progress) -> Result<Self, ImageError> {
         let checkout = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
             path: path.to_owned(),
@@ -102,21 +96,16 @@ impl KernelWorkTree {
     }
 
     /// The top of the tree.
-    #[must_use]
     pub fn source(&self) -> PathBuf {
         self.folder.join("source")
     }
 
     /// A folder beside it that stays.
-    #[must_use]
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Builds the tree as it is now.
-    ///
-    /// # Errors
-    /// See [`ImageError`].
     pub fn compile(&self, stage: &str, progress: &dyn Progress) -> Result<Compiled, ImageError> {
         let fresh = !self.build.kernel().exists();
         progress.stage(stage);
@@ -133,9 +122,6 @@ impl KernelWorkTree {
     }
 
     /// Puts a kernel where the next build does not replace it.
-    ///
-    /// # Errors
-    /// See [`ImageError`].
     pub fn keep(&self, kernel: &Path, name: &str) -> Result<PathBuf, ImageError> {
         let place = self.beside("kept");
         make_dir(&place)?;

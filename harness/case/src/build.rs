@@ -46,7 +46,6 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Starts with no step.
-    #[must_use]
     pub fn new(roles: &'a RoleBindings<'a>) -> Self {
         Self {
             roles,
@@ -101,9 +100,6 @@ impl<'a> Builder<'a> {
 
     /// Makes the op that was added last one that is only begun: its check waits for
     /// [`Self::finish_op`].
-    ///
-    /// # Errors
-    /// When it is not one for another process.
     pub fn start_op(&mut self, process: &str) -> Result<(), String> {
         let (Some(Op::Control(ControlOp::In { op, .. })), Some(check)) =
             (self.ops.pop(), self.checks.pop())
@@ -123,7 +119,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Where the step at hand stands.
-    #[must_use]
     pub const fn place(&self) -> At {
         self.at
     }
@@ -172,9 +167,6 @@ impl<'a> Builder<'a> {
     }
 
     /// What `work` adds, kept apart from the plan.
-    ///
-    /// # Errors
-    /// With those of `work`.
     pub fn capture(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), String>,
@@ -273,9 +265,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Ends the plan.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
     pub fn finish(self, name: String, timeout_ms: u64) -> Result<Compiled, String> {
         let restore = self.restore()?;
         let plan = Plan {

@@ -14,9 +14,6 @@ pub struct Clause {
 }
 
 /// Reads `ID: text` or `ID: {text: .., untestable: reason}`.
-///
-/// # Errors
-/// With the first thing that is wrong.
 pub fn read(node: &Node) -> Result<Vec<Clause>, Problem> {
     let entries = node.entries()?;
     entries

@@ -43,9 +43,6 @@ const OTHERS: [&str; 4] = [CLAUSES, PRELUDES, FOLDER, RENAMED];
 impl Corpus {
     /// Reads all `*.yaml` below `root`, which may name these findings; `colour` is for the
     /// rendering of errors.
-    ///
-    /// # Errors
-    /// With every problem of every file.
     pub fn load(root: &Path, findings: Findings, colour: bool) -> Result<Self, CorpusError> {
         let corpus = Self::load_files(root, yaml_files(root)?, findings, colour)?;
         let problems = corpus.renames.check(&corpus.cases);
@@ -54,9 +51,6 @@ impl Corpus {
     }
 
     /// Reads one file that need not lie below `root`, with the clauses and preludes of `root`.
-    ///
-    /// # Errors
-    /// With every problem of it.
     pub fn load_file(
         root: &Path,
         file: &Path,
@@ -112,7 +106,6 @@ impl Corpus {
     }
 
     /// The files of which a case names a finding.
-    #[must_use]
     pub fn files_with(&self, finding: &str) -> BTreeSet<&str> {
         let names = |case: &&Case| case.findings().any(|name| name == finding);
         let cases = self.cases.iter().filter(names);

@@ -18,9 +18,6 @@ const STEPS_WITHIN: [&str; 4] = ["unchanged", "after_copy", "undo", "steps"];
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries, beside those of the folder above.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
     pub fn read(node: &Node, above: &Self) -> Result<Self, Problem> {
         let mut preludes = above.0.clone();
         for (name, body) in node.entries()? {

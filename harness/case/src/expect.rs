@@ -21,7 +21,6 @@ impl Expect {
     pub const SUCCESS: Self = Self::ending(WantEnd::Success);
 
     /// Only how the call ends.
-    #[must_use]
     pub const fn ending(end: WantEnd) -> Self {
         Self {
             end,

@@ -33,7 +33,6 @@ impl<'a> Fields<'a> {
     }
 
     /// Where the mapping stands.
-    #[must_use]
     pub fn at(&self) -> At {
         self.at
     }
@@ -46,9 +45,6 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key that has to be there.
-    ///
-    /// # Errors
-    /// When it is not.
     pub fn need(&mut self, key: &str) -> Result<&'a Node, Problem> {
         let missing = Problem::missing(self.at, key, &self.what);
         self.take(key).ok_or(missing)
@@ -60,25 +56,16 @@ impl<'a> Fields<'a> {
     }
 
     /// A text that may be missing.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn text(&mut self, key: &str) -> Result<Option<&'a str>, Problem> {
         self.take(key).map(Node::text).transpose()
     }
 
     /// A number that may be missing.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn number(&mut self, key: &str) -> Result<Option<u64>, Problem> {
         self.take(key).map(Node::number).transpose()
     }
 
     /// A truth value; false when it is missing.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.take(key).map(|node| (&node.tree, node)) {
             None | Some((Tree::Bool(false), _)) => Ok(false),

@@ -93,9 +93,6 @@ impl Xfail {
 const TIMEOUT_MS: u64 = 20_000;
 
 /// Reads all cases of a file.
-///
-/// # Errors
-/// With the first thing that is wrong.
 pub fn read(
     stem: &str,
     node: &Node,
@@ -443,9 +440,6 @@ fn read_xfails(node: &Node, findings: &Findings) -> Result<Vec<Xfail>, Problem> 
 
 impl Case {
     /// Turns the case into a plan for one guest.
-    ///
-    /// # Errors
-    /// With the one need that the guest does not meet.
     pub fn compile(&self, guest: &Guest) -> Result<Compiled, String> {
         self.needs.check(guest)?;
         let roles = RoleBindings::new(guest, self.shape)?;
@@ -457,20 +451,17 @@ impl Case {
     }
 
     /// The failure of this case that is known on this guest.
-    #[must_use]
     pub fn xfail(&self, guest: &Guest) -> Option<&Xfail> {
         self.xfails.iter().find(|x| x.when.holds(guest, self.shape))
     }
 
     /// Whether it is known to fail wherever it runs.
-    #[must_use]
     pub fn fails_everywhere(&self) -> bool {
         let everywhere = Condition::default();
         self.xfails.iter().any(|xfail| xfail.when == everywhere)
     }
 
     /// Whether it replaces the default domain of a group by an identity domain.
-    #[must_use]
     pub fn uses_identity(&self) -> bool {
         self.steps.iter().any(Step::uses_identity)
     }
@@ -482,13 +473,11 @@ impl Case {
     }
 
     /// Its folder, if it is in one.
-    #[must_use]
     pub fn folder(&self) -> Option<&str> {
         self.file.split_once('/').map(|(folder, _)| folder)
     }
 
     /// Whether an id is its own, or that of its file or table row.
-    #[must_use]
     pub fn is_in(&self, id: &str) -> bool {
         let rest = self.id.strip_prefix(id);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -85,9 +85,6 @@ pub struct Findings {
 
 impl Findings {
     /// Reads the pages of a folder; `colour` is for the rendering of errors.
-    ///
-    /// # Errors
-    /// With every problem of every page.
     pub fn load(folder: &Path, colour: bool) -> Result<Self, CorpusError> {
         let failed = |error| CorpusError::Io {
             path: folder.to_owned(),
@@ -121,7 +118,6 @@ impl Findings {
     }
 
     /// The finding of this name.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Finding> {
         self.pages.get(name)
     }
@@ -133,9 +129,6 @@ impl Findings {
     }
 
     /// The finding that is named at a place.
-    ///
-    /// # Errors
-    /// When there is none of that name.
     pub fn named(&self, at: At, name: &str) -> Result<&Finding, Problem> {
         let known = || self.pages.keys().map(String::as_str);
         self.get(name)

@@ -13,7 +13,6 @@ impl Findings {
     /// Pages that do not agree with the cases: a finding that nothing shows and that does not say
     /// why, a case that the page does not name, a case that does not exist. `elsewhere` are the
     /// findings that others than cases name.
-    #[must_use]
     pub fn check(
         &self,
         corpus: &Corpus,

@@ -12,9 +12,6 @@ pub struct Folder {
 }
 
 /// Reads `needs: {..}` of `folder.yaml`.
-///
-/// # Errors
-/// With the first thing that is wrong.
 pub fn read_needs(node: &Node) -> Result<Needs, Problem> {
     let mut fields = Fields::of(node, "folder")?;
     let needs = Needs::read(fields.need("needs")?)?;

@@ -4,6 +4,8 @@
 //! expanded on it, and typed [`Case`]s come out. For one booted guest ([`Guest`]) a case
 //! compiles into a plan for the agent and the checks for the judge ([`Compiled`]).
 
+#![warn(missing_docs)]
+
 mod build;
 mod clauses;
 mod contract;

@@ -37,9 +37,6 @@ pub(crate) fn read_series(node: &Node) -> Result<Series, Problem> {
 
 impl Needs {
     /// Reads `needs:`.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "needs")?;
         let needs = Self {
@@ -75,27 +72,21 @@ impl Needs {
     }
 
     /// Options of the kernel's configuration.
-    #[must_use]
     pub fn config(&self) -> &[String] {
         &self.config
     }
 
     /// Platforms of which one has to be there; none means any.
-    #[must_use]
     pub fn platforms(&self) -> &[String] {
         &self.platforms
     }
 
     /// First and last release.
-    #[must_use]
     pub fn releases(&self) -> (Option<Series>, Option<Series>) {
         (self.since, self.until)
     }
 
     /// Compares with what a guest offers.
-    ///
-    /// # Errors
-    /// With the first need that is not met.
     pub fn check(&self, guest: &Guest) -> Result<(), String> {
         for feature in &self.features {
             guest.need_feature(feature)?;
@@ -119,9 +110,6 @@ impl Needs {
 
 impl Condition {
     /// Reads `when:`.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "when")?;
         let shapes = fields.take("shapes").map_or(&[][..], Node::items);
@@ -136,7 +124,6 @@ impl Condition {
     }
 
     /// Whether it holds for a case about `shape` on this guest.
-    #[must_use]
     pub fn holds(&self, guest: &Guest, shape: Option<Shape>) -> bool {
         let release = Series::of_release(&guest.release);
         let within = release.is_none_or(|own| {

@@ -60,7 +60,6 @@ pub struct Name {
 
 impl Tree {
     /// What it is, for a reader of an error message.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -107,9 +106,6 @@ impl Node {
     }
 
     /// The text, where it is one.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn text(&self) -> Result<&str, Problem> {
         match &self.tree {
             Tree::Text(text) => Ok(text),
@@ -118,9 +114,6 @@ impl Node {
     }
 
     /// The number, where it is one.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn number(&self) -> Result<u64, Problem> {
         match &self.tree {
             Tree::Int(number) => Ok(*number),
@@ -129,7 +122,6 @@ impl Node {
     }
 
     /// The items of a list; a single node counts as a list of one.
-    #[must_use]
     pub fn items(&self) -> &[Node] {
         match &self.tree {
             Tree::List(items) => items,
@@ -138,9 +130,6 @@ impl Node {
     }
 
     /// The entries of a mapping.
-    ///
-    /// # Errors
-    /// When it is something else.
     pub fn entries(&self) -> Result<&[(Name, Node)], Problem> {
         match &self.tree {
             Tree::Map(entries) => Ok(entries),
@@ -149,9 +138,6 @@ impl Node {
     }
 
     /// The only entry of a mapping: how a step is written.
-    ///
-    /// # Errors
-    /// When it is something else, or has more entries.
     pub fn single(&self) -> Result<(&Name, &Node), Problem> {
         match self.entries()? {
             [(name, value)] => Ok((name, value)),
@@ -167,7 +153,6 @@ impl Node {
     }
 
     /// A complaint that something else was expected here.
-    #[must_use]
     pub fn not(&self, expected: &str) -> Problem {
         Problem::expected(self.at, expected, self.tree.kind())
     }

@@ -63,7 +63,6 @@ pub enum ProblemKind {
 
 impl Problem {
     /// Not YAML, as the parser says it.
-    #[must_use]
     pub fn yaml(error: &serde_yaml::Error, file: usize) -> Self {
         let text = error.without_snippet().to_string();
         let text = text.lines().next().unwrap_or_default();
@@ -86,7 +85,6 @@ impl Problem {
     }
 
     /// Something else belongs here.
-    #[must_use]
     pub fn expected(at: At, expected: &str, found: &str) -> Self {
         let kind = ProblemKind::Expected {
             expected: expected.to_owned(),
@@ -100,7 +98,6 @@ impl Problem {
     }
 
     /// A key that has to be there.
-    #[must_use]
     pub fn missing(at: At, key: &str, what: &str) -> Self {
         let kind = ProblemKind::Missing {
             key: key.to_owned(),
@@ -114,7 +111,6 @@ impl Problem {
     }
 
     /// A key that nothing reads; suggests the nearest of those that something does.
-    #[must_use]
     pub fn unknown_key<'a>(
         at: At,
         key: &str,
@@ -133,7 +129,6 @@ impl Problem {
     }
 
     /// A name that stands for nothing; suggests the nearest of those that do.
-    #[must_use]
     pub fn unknown_name<'a>(
         at: At,
         what: &str,
@@ -152,7 +147,6 @@ impl Problem {
     }
 
     /// Anything else.
-    #[must_use]
     pub fn other(at: At, text: impl Into<String>) -> Self {
         Self {
             at,
@@ -162,7 +156,6 @@ impl Problem {
     }
 
     /// Adds what to do about it.
-    #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
@@ -231,7 +224,6 @@ impl Sources {
     }
 
     /// Path of a file.
-    #[must_use]
     pub fn path(&self, file: usize) -> &Path {
         self.files
             .get(file)
@@ -239,7 +231,6 @@ impl Sources {
     }
 
     /// Text of a file.
-    #[must_use]
     pub fn text(&self, file: usize) -> &str {
         self.files.get(file).map_or("", |(_, text)| text)
     }
@@ -260,13 +251,11 @@ impl Sources {
     }
 
     /// `path:line:column`.
-    #[must_use]
     pub fn place(&self, at: At) -> String {
         format!("{}:{}:{}", self.path(at.file).display(), at.line, at.column)
     }
 
     /// The complaint with its line of source, in rustc's form.
-    #[must_use]
     pub fn render(&self, problem: &Problem, colour: bool) -> String {
         let renderer = if colour {
             Renderer::styled()

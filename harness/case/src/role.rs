@@ -45,7 +45,6 @@ impl Shape {
     ];
 
     /// The shape of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -54,9 +53,6 @@ impl Shape {
     }
 
     /// Reads a shape.
-    ///
-    /// # Errors
-    /// When there is none of that name.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let name = node.text()?;
         Self::named(name).ok_or_else(|| {
@@ -133,7 +129,6 @@ pub struct Role {
 
 impl Role {
     /// The role of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let (group, member) = match name.split_once('.') {
             None => (name, Member::Whole),
@@ -145,9 +140,6 @@ impl Role {
     }
 
     /// Reads the role of a group as a whole.
-    ///
-    /// # Errors
-    /// When it names none.
     pub fn read_group(node: &Node) -> Result<Which, Problem> {
         let name = node.text()?;
         let shapes = Shape::ALL.map(|(name, _)| name);
@@ -158,9 +150,6 @@ impl Role {
     }
 
     /// Reads the role of one device.
-    ///
-    /// # Errors
-    /// When it names none.
     pub fn read_device(node: &Node) -> Result<Self, Problem> {
         let name = node.text()?;
         Self::named(name)
@@ -192,7 +181,6 @@ pub struct Function {
 
 impl Function {
     /// The function of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let (beside, slot) = name.split_once('@')?;
         let beside = Role::named(beside).filter(|role| role.member != Member::Whole)?;
@@ -222,9 +210,6 @@ pub struct OfferedGroup {
 
 impl OfferedGroup {
     /// IOMMU group number in this guest.
-    ///
-    /// # Errors
-    /// With the need of a device that has none.
     pub fn number(&self) -> Result<u32, String> {
         self.number
             .ok_or_else(|| format!("an IOMMU group: {} has none", self.name))
@@ -269,9 +254,6 @@ pub struct Guest {
 
 impl Guest {
     /// Checks that the guest has a feature.
-    ///
-    /// # Errors
-    /// With the reason why it does not.
     pub fn need_feature(&self, name: &str) -> Result<(), String> {
         match self.features.get(name) {
             Some(Ok(())) => Ok(()),
@@ -290,9 +272,6 @@ pub struct RoleBindings<'a> {
 
 impl<'a> RoleBindings<'a> {
     /// Fills the roles of a case about a group of `shape`.
-    ///
-    /// # Errors
-    /// With the need that this guest does not meet.
     pub fn new(guest: &'a Guest, shape: Option<Shape>) -> Result<Self, String> {
         let group = match shape {
             None => None,
@@ -302,9 +281,6 @@ impl<'a> RoleBindings<'a> {
     }
 
     /// Checks that the guest has a feature.
-    ///
-    /// # Errors
-    /// With the reason why it does not.
     pub fn need_feature(&self, name: Option<&str>) -> Result<(), String> {
         match name {
             Some(name) => self.guest.need_feature(name),
@@ -313,9 +289,6 @@ impl<'a> RoleBindings<'a> {
     }
 
     /// Checks that the guest's kernel has an option.
-    ///
-    /// # Errors
-    /// With the need that this guest does not meet.
     pub fn need_config(&self, option: &str) -> Result<(), String> {
         if self.guest.config.contains_key(option) {
             return Ok(());
@@ -324,9 +297,6 @@ impl<'a> RoleBindings<'a> {
     }
 
     /// The group that a role lies in.
-    ///
-    /// # Errors
-    /// With the need that this guest does not meet.
     pub fn group(&self, which: Which) -> Result<&'a OfferedGroup, String> {
         match which {
             Which::Group => self
@@ -344,9 +314,6 @@ impl<'a> RoleBindings<'a> {
     }
 
     /// The device that plays a role.
-    ///
-    /// # Errors
-    /// With the need that this guest does not meet.
     pub fn device(&self, role: Role) -> Result<&'a OfferedDevice, String> {
         let group = self.group(role.which)?;
         let found = match role.member {
@@ -366,9 +333,6 @@ impl<'a> RoleBindings<'a> {
     }
 
     /// PCI address of a function that the case creates.
-    ///
-    /// # Errors
-    /// With the need that the guest does not meet.
     pub fn function(&self, function: &Function) -> Result<String, String> {
         let beside = &self.device(function.beside)?.name;
         let bus = beside.rsplit_once(':').map_or("", |(bus, _)| bus);
@@ -377,9 +341,6 @@ impl<'a> RoleBindings<'a> {
 
     /// Replaces `{group}` by the group's number, `{group.0}` by a device's name, and
     /// `{group.0@10.0}` by that of a function on the device's bus.
-    ///
-    /// # Errors
-    /// With the need that this guest does not meet, or the name that stands for nothing.
     pub fn fill(&self, text: &str) -> Result<String, String> {
         let mut filled = String::new();
         let mut rest = text;
@@ -424,7 +385,6 @@ fn missing(guest: &Guest, shape: Shape) -> String {
 
 impl RoleBindings<'_> {
     /// The driver a device has between cases.
-    #[must_use]
     pub fn default_driver_of(&self, name: &str) -> Option<String> {
         let mut devices = self.guest.groups.iter().flat_map(|group| &group.devices);
         devices
@@ -434,7 +394,6 @@ impl RoleBindings<'_> {
     }
 
     /// The type of a group's default domain between cases.
-    #[must_use]
     pub fn default_domain(&self, group: &OfferedGroup) -> Option<&str> {
         self.guest
             .default_domain

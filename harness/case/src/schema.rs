@@ -13,7 +13,6 @@ use crate::{
 };
 
 /// The schema of a case file.
-#[must_use]
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -315,7 +314,6 @@ fn structure() -> Value {
 }
 
 /// The schema as it is stored.
-#[must_use]
 pub fn schema_text() -> String {
     let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
     text.push('\n');

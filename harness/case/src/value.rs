@@ -10,9 +10,6 @@ use crate::{
 
 /// Reads a number, the name of a constant, a list of these for all of their bits, or `$slot`,
 /// `$slot+offset`, `$slot-offset`.
-///
-/// # Errors
-/// When it is none of these.
 pub fn value(node: &Node) -> Result<Value, Problem> {
     match &node.tree {
         Tree::Int(number) => Ok(Value::Const(*number)),
@@ -33,9 +30,6 @@ fn bits(items: &[Node]) -> Result<u64, Problem> {
 }
 
 /// Reads the value of a field in the field's own terms: names of its flags or values too.
-///
-/// # Errors
-/// When it is none of these, or does not fit the field.
 pub fn field_value(node: &Node, field: &uapi::Field) -> Result<Value, Problem> {
     match &node.tree {
         Tree::List(items) => {
@@ -121,7 +115,6 @@ pub fn check_name(at: At, name: &str) -> Result<(), Problem> {
 }
 
 /// A decimal or hexadecimal number.
-#[must_use]
 pub fn parse_number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
@@ -130,9 +123,6 @@ pub fn parse_number(text: &str) -> Option<u64> {
 }
 
 /// Number of an errno name.
-///
-/// # Errors
-/// When no errno has that name.
 pub fn errno(node: &Node) -> Result<i32, Problem> {
     let name = node.text()?;
     uapi::errno(name).ok_or_else(|| {

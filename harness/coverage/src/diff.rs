@@ -18,8 +18,6 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Compares.
-    #[must_use]
     pub fn new(first: &Coverage, second: &Coverage) -> Self {
         let (before, after) = (identified(first), identified(second));
         Self {

@@ -47,12 +47,7 @@ pub enum LcovError {
     Tracefile(#[from] TracefileError),
     /// The disk failed.
     #[error("{path}: {error}")]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
     /// No guest left counters.
     #[error("{0} has the counters of no guest")]
     NoGuest(PathBuf),
@@ -66,9 +61,6 @@ pub struct Lcov {
 
 impl Lcov {
     /// Looks for the programs.
-    ///
-    /// # Errors
-    /// When one is missing.
     pub fn find() -> Result<Self, LcovError> {
         for program in ["lcov", "genhtml"] {
             let there = Command::new(program).arg("--version").output();
@@ -83,9 +75,6 @@ impl Lcov {
 
     /// Makes one tracefile of the counters of all guests in a folder, about the measured files
     /// alone, and reads it. Paths in what is read are those in the kernel tree.
-    ///
-    /// # Errors
-    /// When a program or the disk fails.
     pub fn capture(&self, counters: &Path, to: &Path) -> Result<Tracefile, LcovError> {
         let counters = counters.canonicalize().map_err(failed(counters))?;
         let all = to.with_extension("all");
@@ -134,9 +123,6 @@ impl Lcov {
     }
 
     /// Makes pages of a tracefile.
-    ///
-    /// # Errors
-    /// When genhtml fails.
     pub fn html(&self, tracefile: &Path, prefix: &Path, to: &Path) -> Result<(), LcovError> {
         let mut genhtml = Command::new("genhtml");
         genhtml.arg("--quiet").arg("--branch-coverage");

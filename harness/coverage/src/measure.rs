@@ -18,7 +18,6 @@ pub struct Coverage {
 pub struct FileCoverage {
     /// Lines that carry code, and whether they were executed.
     pub lines: BTreeMap<u32, bool>,
-    /// Branches.
     pub branches: Tally,
     /// Lines that yield an error and carry code, in order.
     pub errors: Vec<ErrorReturn>,
@@ -47,12 +46,10 @@ pub struct ErrorReturn {
 pub struct Tally {
     /// Those that were reached.
     pub reached: usize,
-    /// All.
     pub all: usize,
 }
 
 impl Tally {
-    /// Counts.
     fn of(reached: impl IntoIterator<Item = bool>) -> Self {
         reached
             .into_iter()
@@ -63,7 +60,6 @@ impl Tally {
     }
 
     /// In hundredths; all of nothing is 100.
-    #[must_use]
     pub fn percent(self) -> f64 {
         if self.all == 0 {
             return 100.0;
@@ -96,7 +92,6 @@ impl std::fmt::Display for Tally {
 
 impl FileCoverage {
     /// What was reached of a file with this source.
-    #[must_use]
     pub fn new(hits: &FileHits, source: &str) -> Self {
         let carries = |line: u32| hits.lines.get(&line).map(|count| *count > 0);
         let errors = error_lines(source).into_iter().filter_map(|error| {
@@ -120,20 +115,16 @@ impl FileCoverage {
         }
     }
 
-    /// Lines.
-    #[must_use]
     pub fn line_tally(&self) -> Tally {
         Tally::of(self.lines.values().copied())
     }
 
     /// Error returns.
-    #[must_use]
     pub fn error_tally(&self) -> Tally {
         Tally::of(self.errors.iter().map(|error| error.reached))
     }
 
     /// Runs of lines that were not executed, first and last.
-    #[must_use]
     pub fn gaps(&self) -> Vec<(u32, u32)> {
         let mut gaps: Vec<(u32, u32)> = Vec::new();
         let mut open = false;
@@ -151,7 +142,6 @@ impl FileCoverage {
 
 impl Coverage {
     /// A table: each file and the total.
-    #[must_use]
     pub fn table(&self) -> String {
         let width = self.files.keys().map(String::len).max().unwrap_or(0).max(5);
         let mut text = format!(
@@ -168,7 +158,6 @@ impl Coverage {
     }
 
     /// A table of two runs: each file and the total, this run's figures beside the other's.
-    #[must_use]
     pub fn beside(&self, name: &str, other: &Self, other_name: &str) -> String {
         let mut paths: Vec<_> = self.files.keys().chain(other.files.keys()).collect();
         paths.sort();
@@ -219,19 +208,16 @@ impl Coverage {
     }
 
     /// All lines.
-    #[must_use]
     pub fn lines(&self) -> Tally {
         self.files.values().map(FileCoverage::line_tally).sum()
     }
 
     /// All branches.
-    #[must_use]
     pub fn branches(&self) -> Tally {
         self.files.values().map(|file| file.branches).sum()
     }
 
     /// All error returns.
-    #[must_use]
     pub fn errors(&self) -> Tally {
         self.files.values().map(FileCoverage::error_tally).sum()
     }
@@ -244,7 +230,6 @@ impl Coverage {
     }
 
     /// Each run of lines that was not executed, with the function it begins in.
-    #[must_use]
     pub fn gaps(&self) -> String {
         let mut text = String::new();
         for (path, file) in &self.files {

@@ -18,27 +18,17 @@ const SAVED: &str = "coverage.json";
 pub enum SavedError {
     /// A file failed.
     #[error("{}: {error}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
     /// The file has something else.
     #[error("{} is not the coverage of a run: {error}", path.display())]
     Malformed {
-        /// Which.
         path: PathBuf,
-        /// Why.
         error: serde_json::Error,
     },
 }
 
 impl Coverage {
     /// Joins what was executed with the source, which lies beside the counters.
-    ///
-    /// # Errors
-    /// When a source file cannot be read.
     pub fn of_trace(trace: &Tracefile, counters: &Path) -> Result<Self, SavedError> {
         let mut coverage = Self::default();
         for (path, hits) in &trace.files {
@@ -50,9 +40,6 @@ impl Coverage {
     }
 
     /// Writes it into the folder of a run.
-    ///
-    /// # Errors
-    /// When the disk does not take it.
     pub fn save(&self, folder: &Path) -> Result<(), SavedError> {
         let path = folder.join(SAVED);
         match serde_json::to_string(self) {
@@ -62,9 +49,6 @@ impl Coverage {
     }
 
     /// Reads what a run saved: the run's folder, or the file in it.
-    ///
-    /// # Errors
-    /// When there is no such file, or it has something else.
     pub fn load(run: &Path) -> Result<Self, SavedError> {
         let path = if run.is_dir() {
             run.join(SAVED)

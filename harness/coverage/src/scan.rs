@@ -19,7 +19,6 @@ const BEFORE: usize = 8;
 
 /// The lines that yield an error. An errno that something is only compared with is none, nor
 /// is one in a comment or a string.
-#[must_use]
 pub fn error_lines(source: &str) -> Vec<ErrorLine> {
     let code = without_comments(source);
     let lines: Vec<&str> = code.lines().collect();

@@ -31,7 +31,6 @@ pub struct TracefileError {
 
 impl FileHits {
     /// The function that a line is in: the last one that begins before it ends.
-    #[must_use]
     pub fn function(&self, line: u32) -> Option<&str> {
         let before = self.functions.range(..=line).next_back();
         before.map(|(_, name)| name.as_str())
@@ -79,9 +78,6 @@ fn count(text: &str) -> Result<u64, &'static str> {
 
 impl Tracefile {
     /// Reads the text of a tracefile. Counts of a file that comes twice are added.
-    ///
-    /// # Errors
-    /// With the first record that is malformed, or that belongs to no file.
     pub fn read(text: &str) -> Result<Self, TracefileError> {
         let mut files: BTreeMap<String, FileHits> = BTreeMap::new();
         let mut current: Option<String> = None;

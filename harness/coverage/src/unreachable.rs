@@ -10,7 +10,6 @@ use crate::measure::{Coverage, ErrorReturn};
 pub struct Entry {
     /// Path in the kernel tree.
     pub file: String,
-    /// Function.
     pub function: String,
     /// Name of the errno.
     pub errno: String,
@@ -24,7 +23,6 @@ pub struct Entry {
 
 impl Entry {
     /// Whether it is about this error return.
-    #[must_use]
     pub fn is_about(&self, file: &str, error: &ErrorReturn) -> bool {
         let has = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.contains(part))
@@ -100,16 +98,12 @@ pub struct Sorted<'a> {
 
 impl Reasons {
     /// Reads the list.
-    ///
-    /// # Errors
-    /// With the place and the nature of the first mistake.
     pub fn read(text: &str) -> Result<Self, ReasonsError> {
         let entries: Option<Vec<Entry>> = serde_yaml::from_str(text)?;
         Ok(Self(entries.unwrap_or_default()))
     }
 
     /// Sorts what a run did not reach.
-    #[must_use]
     pub fn sort<'a>(&'a self, coverage: &'a Coverage) -> Sorted<'a> {
         let mut sorted = Sorted {
             excused: Vec::new(),

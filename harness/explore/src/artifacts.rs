@@ -33,9 +33,6 @@ impl fmt::Display for Artifacts {
 
 impl Artifacts {
     /// Writes both files into the folder of the run.
-    ///
-    /// # Errors
-    /// When they cannot be written.
     pub fn write(lab: &Lab, name: &str, script: &Script) -> io::Result<Self> {
         let case = lab.path().join(format!("{name}.yaml"));
         fs::write(&case, &script.text)?;

@@ -56,9 +56,6 @@ pub struct BrokenRule {
 
 impl<'a> ExhaustiveWalks<'a> {
     /// Writes the first walks, and opens a lab for them.
-    ///
-    /// # Errors
-    /// With the first part that could not be made.
     pub fn open(
         options: &MachineOptions,
         mut traversals: Vec<Traversal>,
@@ -88,9 +85,6 @@ impl<'a> ExhaustiveWalks<'a> {
 
     /// Runs all walks, and further ones around each divergence. Returns the broken rules in the
     /// order in which they were found.
-    ///
-    /// # Errors
-    /// When there is no guest, or a walk cannot be written down.
     pub fn all(&mut self) -> Result<Vec<BrokenRule>, ExploreError> {
         let mut found = Vec::new();
         let mut from = 0;
@@ -159,9 +153,6 @@ impl<'a> ExhaustiveWalks<'a> {
 
     /// The first walk of each world that was lost as a whole, to a panic for example, and the
     /// minimized walk; none if it is not lost again.
-    ///
-    /// # Errors
-    /// When there is no guest.
     pub fn minimize_lost(
         &self,
         rules: &[Rule],
@@ -188,9 +179,6 @@ impl<'a> ExhaustiveWalks<'a> {
     }
 
     /// The shortest walk that was found for each rule that is broken in a world.
-    ///
-    /// # Errors
-    /// When there is no verdict on it.
     pub fn reproduce(
         &self,
         rules: &[Rule],

@@ -59,9 +59,6 @@ pub struct Minimizer {
 
 impl Minimizer {
     /// Runs a walk. If it diverges, the shortest walk that was found to diverge, too.
-    ///
-    /// # Errors
-    /// When there is no verdict on the kernel.
     pub fn divergence(
         &self,
         moves: &[Move],

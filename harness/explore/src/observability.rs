@@ -19,7 +19,6 @@ pub struct Observability {
 
 impl Observability {
     /// The observability of a world on a platform.
-    #[must_use]
     pub fn of(world: &World, platform: &Platform) -> Self {
         let shapes = || world.groups.iter().map(|group| group.shape);
         let known = |deviation, shape| platform.known(deviation, named(shape));
@@ -36,13 +35,11 @@ impl Observability {
     }
 
     /// Whether the DMA that devices of a group of this shape do on demand can be observed.
-    #[must_use]
     pub fn has_dma(&self, shape: Shape) -> bool {
         does_dma(shape) && self.has_driver_dma(shape)
     }
 
     /// Whether the DMA of a kernel driver can be observed in a group of this shape.
-    #[must_use]
     pub fn has_driver_dma(&self, shape: Shape) -> bool {
         !self.hidden.contains_key(shape_name(shape))
     }

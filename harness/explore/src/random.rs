@@ -60,9 +60,6 @@ pub enum WalkOutcome {
 
 impl RandomWalks {
     /// Draws the walks, runs them on a kernel, and prints what was found.
-    ///
-    /// # Errors
-    /// When there is no lab, a walk has no result, or something cannot be written.
     pub fn run(&self, machine: &MachineOptions, cancel: &Cancel) -> Result<Exit, ExploreError> {
         let machine = MachineOptions {
             processors: machine.processors.or(Some(PROCESSORS)),
@@ -94,15 +91,11 @@ impl RandomWalks {
     }
 
     /// Where each walk begins.
-    #[must_use]
     pub fn begin(&self) -> RandomWalk {
         RandomWalk::begin(self.world.clone(), self.rules.clone())
     }
 
     /// Draws the walk of this number.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn draw(&self, number: u64) -> Result<Vec<Move>, WalkError> {
         let strategy = walks(self.begin(), self.length);
         let tree = strategy.new_tree(&mut self.random_source(number));
@@ -112,9 +105,6 @@ impl RandomWalks {
     }
 
     /// Draws the walk of this number and runs it. A walk that diverges is minimized.
-    ///
-    /// # Errors
-    /// When there is no verdict on the kernel.
     pub fn walk(
         &self,
         number: u64,
@@ -263,7 +253,6 @@ impl Workers<'_> {
 }
 
 /// A seed that is another one each time.
-#[must_use]
 pub fn seed_of_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // Short enough to be typed.

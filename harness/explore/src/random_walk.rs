@@ -61,7 +61,6 @@ impl fmt::Debug for RandomWalk {
 
 impl RandomWalk {
     /// The beginning of every walk through a world.
-    #[must_use]
     pub fn begin(world: World, rules: Vec<Rule>) -> Self {
         let possible = Possible::initial(&world);
         let setting = Arc::new(Setting { world, rules });
@@ -69,19 +68,16 @@ impl RandomWalk {
     }
 
     /// The world.
-    #[must_use]
     pub fn world(&self) -> &World {
         &self.setting.world
     }
 
     /// The states that it may have reached.
-    #[must_use]
     pub const fn possible(&self) -> &Possible {
         &self.possible
     }
 
     /// The outcome of a move, and the walk after it. None if the move cannot be made here.
-    #[must_use]
     pub fn play(&self, one: Move) -> Option<(Played, Self)> {
         let Setting { world, rules } = &*self.setting;
         let (played, possible) = match one {

@@ -37,7 +37,6 @@ impl fmt::Display for Readback {
 
 /// Files that show which devices and groups vfio has, and which devices are enabled: those that a
 /// device_fd has access to (S1.5), and one that has a kernel driver.
-#[must_use]
 pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
     let language = CaseLanguage(world);
     // mtty has neither a group node of its own number nor PCI's files.

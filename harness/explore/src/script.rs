@@ -35,7 +35,6 @@ pub struct Seen {
 impl Script {
     /// Writes a walk through a graph as a case. After each transition that is not yet in `seen`,
     /// sysfs is read and DMA is observed; in each state that is not yet there, at every page.
-    #[must_use]
     pub fn of_edges(
         world: &World,
         graph: &Graph,
@@ -67,7 +66,6 @@ impl Script {
 
     /// Writes a walk whose events may race as a case. After every move sysfs is read and DMA is
     /// observed at every page, as far as all possible states agree.
-    #[must_use]
     pub fn of_moves(begin: &RandomWalk, moves: &[Move], observability: &Observability) -> Self {
         let world = begin.world();
         let mut writer = Writer::begin(world, observability);

@@ -8,9 +8,6 @@ use crate::random_walk::{Move, RandomWalk};
 
 /// The shortest walk found that still fails. Parts of the walk are left out, large ones first; then
 /// one of two events that race, or the race itself.
-///
-/// # Errors
-/// With the first error of `fails`.
 pub fn shrink<E>(
     begin: &RandomWalk,
     mut moves: Vec<Move>,

@@ -32,9 +32,6 @@ pub struct Traversal {
 
 impl Traversal {
     /// Explores a world under some rules.
-    ///
-    /// # Errors
-    /// When the rules have a hole.
     pub fn new(world: World, rules: &[Rule]) -> Result<Self, Unruled> {
         let graph = Graph::explore(&world, rules)?;
         let marks = EdgeMarks::new(&graph);
@@ -105,13 +102,11 @@ pub struct WalkCase {
 
 impl WalkCase {
     /// Id of its case.
-    #[must_use]
     pub fn id(&self) -> String {
         format!("walk-{}-{:03}", self.traversal, self.walk)
     }
 
     /// How many of its transitions conform to the model.
-    #[must_use]
     pub fn covered(&self, traversal: &Traversal) -> usize {
         match &self.record {
             Some(record) if record.verdict == Verdict::Pass => traversal.walks[self.walk].len(),
@@ -120,7 +115,6 @@ impl WalkCase {
     }
 
     /// Position in the walk of the transition that diverges.
-    #[must_use]
     pub fn diverges_at(&self) -> Option<usize> {
         let record = self.record.as_ref()?;
         let failed = record
@@ -131,7 +125,6 @@ impl WalkCase {
 
     /// Whether the walk failed as a whole, without a transition that diverges: the kernel panicked
     /// or hung, or its log has a warning.
-    #[must_use]
     pub fn is_lost(&self) -> bool {
         let verdict = self.record.as_ref().map(|record| record.verdict);
         let of_kernel = |it| !matches!(it, Verdict::Pass | Verdict::Skip | Verdict::Error);
@@ -141,7 +134,6 @@ impl WalkCase {
 
 /// Writes the walks through every world as cases for a platform, from a position on that each
 /// world has.
-#[must_use]
 pub fn walk_cases(
     traversals: &mut [Traversal],
     from: &[usize],
@@ -154,9 +146,6 @@ pub fn walk_cases(
 }
 
 /// Writes the cases into a folder.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn write(walked: &[WalkCase], folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for one in walked {

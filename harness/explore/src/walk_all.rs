@@ -12,9 +12,6 @@ use crate::{
 };
 
 /// Walks worlds on a kernel, prints what was found, and draws it if there is a file for that.
-///
-/// # Errors
-/// When there is no lab, a walk has no result, or something cannot be written.
 pub fn walk_all(
     machine: &MachineOptions,
     traversals: Vec<Traversal>,

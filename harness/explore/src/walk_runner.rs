@@ -35,7 +35,6 @@ pub enum WalkError {
     /// The strategy found no move.
     #[error("no walk could be drawn: {0}")]
     Draw(String),
-    /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
 }
@@ -43,9 +42,6 @@ pub enum WalkError {
 /// Runs walks on a kernel.
 pub trait Tester {
     /// Runs a walk, and judges it.
-    ///
-    /// # Errors
-    /// When there is no verdict on the kernel.
     fn test(&mut self, script: &Script) -> Result<Record, WalkError>;
 }
 
@@ -59,9 +55,6 @@ pub struct WalkRunner<'a> {
 
 impl<'a> WalkRunner<'a> {
     /// The guest is booted for the first walk.
-    ///
-    /// # Errors
-    /// When there is no folder for the walks.
     pub fn new(lab: &'a Lab, cancel: &'a Cancel) -> io::Result<Self> {
         Ok(Self {
             lab,

@@ -31,9 +31,6 @@ pub struct Argument {
 }
 
 /// The argument as the case has it.
-///
-/// # Errors
-/// When it has no counterpart in C.
 pub fn argument(
     arg: &Arg,
     layout: Layout,
@@ -162,7 +159,6 @@ fn structure(
 }
 
 /// The request by the name that the ioctl has; a number where it is nobody's.
-#[must_use]
 pub fn request(number: u32, layout: Layout, label: &str) -> String {
     let fits = |ioctl: &&uapi::Ioctl| {
         ioctl.request == number

@@ -14,15 +14,11 @@ use crate::{
 pub struct Words<'a> {
     /// Names of numbers.
     pub numbers: Numbers,
-    /// Variables.
     pub variables: &'a Variables,
 }
 
 impl Words<'_> {
     /// A value as an expression.
-    ///
-    /// # Errors
-    /// When nothing saves what it names.
     pub fn value(&self, value: &Value) -> Result<String, String> {
         match value {
             Value::Const(number) => Ok(plain(*number)),
@@ -99,9 +95,6 @@ pub struct Buffer {
 
 impl Buffer {
     /// A struct, and what its flexible array holds, as far as the bytes go.
-    ///
-    /// # Errors
-    /// When a value is not known.
     pub fn of(
         layout: &'static Struct,
         bytes: &[u8],
@@ -128,7 +121,6 @@ impl Buffer {
     }
 
     /// The struct itself, without anything in it.
-    #[must_use]
     pub fn empty(layout: &'static Struct, wish: &str, variables: &Variables) -> Self {
         let name = variables.fresh(wish);
         Self {
@@ -180,7 +172,6 @@ impl Buffer {
     }
 
     /// Whether the size that a struct claims is that of the variable.
-    #[must_use]
     pub fn is_whole(&self, bytes: &[u8]) -> bool {
         let [first, ..] = self.parts.as_slice() else {
             return false;
@@ -194,7 +185,6 @@ impl Buffer {
     }
 
     /// The expression of a field whose struct begins at `base`, where the buffer has it so.
-    #[must_use]
     pub fn field(&self, base: usize, field: &Field) -> Option<String> {
         let part = self.parts.iter().find(|part| {
             let Shape::Struct(layout) = part.of else {
@@ -213,7 +203,6 @@ impl Buffer {
     }
 
     /// The expression of a number at an offset, where the buffer has one there.
-    #[must_use]
     pub fn number(&self, offset: usize, width: usize) -> Option<String> {
         let part = self
             .parts
@@ -573,7 +562,6 @@ fn chosen(layout: &'static Struct, bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// What a person would call a variable of this struct: its last word that says something.
-#[must_use]
 pub fn short_name(of: &str) -> String {
     let last = of
         .split('_')

@@ -24,7 +24,6 @@ pub enum End {
 /// What an op leaves to be looked at.
 #[derive(Debug, Default)]
 pub enum Data {
-    /// Nothing.
     #[default]
     Nothing,
     /// A struct.
@@ -38,7 +37,6 @@ pub enum Data {
         /// How the variable gets them.
         fetch: Option<String>,
     },
-    /// Bytes.
     Bytes {
         /// Pointer to them.
         pointer: String,
@@ -103,9 +101,6 @@ pub struct Caller<'a> {
 
 impl Caller<'_> {
     /// The op as an expression.
-    ///
-    /// # Errors
-    /// When it has no counterpart in C.
     pub fn call(&self, op: &Op, check: &Check) -> Result<Call, String> {
         match op {
             Op::Ioctl(op) => self.ioctl(op, check),
@@ -158,9 +153,6 @@ impl Caller<'_> {
     }
 
     /// Where something is, as an expression.
-    ///
-    /// # Errors
-    /// When nothing saves what it is told by.
     pub fn location(&self, at: &Location) -> Result<String, String> {
         Ok(match at {
             Location::Path(path) => self.placeholders.text(path),
@@ -214,13 +206,11 @@ fn vfio_device<'a>(directory: &'a str, prefix: &str) -> Option<(&'a str, &'a str
 }
 
 /// The variable of a process.
-#[must_use]
 pub fn variable(process: &str) -> String {
     format!("{process}_process")
 }
 
 /// Whether what is expected of the data is looked at at all.
-#[must_use]
 pub fn looks_at(check: &Check) -> bool {
     check.expect.data != WantData::Anything || !check.expect.fields.is_empty()
 }

@@ -22,9 +22,6 @@ pub struct Checker<'a> {
 
 impl Checker<'_> {
     /// The check of how a call ends, around its expression.
-    ///
-    /// # Errors
-    /// When such a call cannot end so.
     pub fn end(&self, want: &WantEnd, end: End, seen: &str) -> Result<String, String> {
         Ok(match (end, want) {
             (End::Errno, WantEnd::Success) => format!("want_success({seen});"),
@@ -59,9 +56,6 @@ impl Checker<'_> {
     }
 
     /// Ends the program where the plan's kernel shows itself.
-    ///
-    /// # Errors
-    /// When such a call cannot end so.
     pub fn planned(&self, plan: &WantEnd, end: End, seen: &str) -> Result<String, String> {
         let condition = match (end, plan) {
             (End::Errno, WantEnd::Success) => format!("{seen} != -1"),
@@ -80,9 +74,6 @@ impl Checker<'_> {
     }
 
     /// The checks of what a call returns and leaves.
-    ///
-    /// # Errors
-    /// When one has no counterpart in C.
     pub fn rest(&self, expect: &Expect, call: &Call) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         let failed = matches!(expect.end, WantEnd::Errno(_));
@@ -230,9 +221,6 @@ fn owner(field: &'static uapi::Field) -> Option<&'static str> {
 }
 
 /// How something ends, in words.
-///
-/// # Errors
-/// When it has no name.
 pub fn ending(end: &WantEnd) -> Result<String, String> {
     Ok(match end {
         WantEnd::Success => "success".to_owned(),
@@ -244,9 +232,6 @@ pub fn ending(end: &WantEnd) -> Result<String, String> {
 }
 
 /// Name of an error number, as C has it.
-///
-/// # Errors
-/// When it has none.
 pub fn errno_name(number: i32) -> Result<String, String> {
     // 512 and above stay inside the kernel: no header of user space has them.
     match errno(number) {

@@ -147,7 +147,6 @@ pub fn defined() -> impl Iterator<Item = &'static str> {
 }
 
 /// The includes of a program and the helpers that it uses, given its own code.
-#[must_use]
 pub fn around(code: &str) -> (String, String) {
     let mut used: BTreeSet<&str> = names(code);
     let mut chosen = Vec::new();

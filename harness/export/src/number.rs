@@ -26,7 +26,6 @@ const REGIONS: [&str; 9] = [
 
 impl Numbers {
     /// A value of a field, in the field's own terms.
-    #[must_use]
     pub fn field(self, field: &Field, value: u64) -> String {
         match field.kind {
             Kind::Flags(set) => self.flags(set, value),
@@ -71,7 +70,6 @@ impl Numbers {
 }
 
 /// A number as a person writes it: small ones in decimal.
-#[must_use]
 pub fn plain(value: u64) -> String {
     if value < 10 {
         value.to_string()
@@ -81,7 +79,6 @@ pub fn plain(value: u64) -> String {
 }
 
 /// A file offset of a device descriptor.
-#[must_use]
 pub fn offset(value: u64) -> String {
     let region = usize::try_from(value >> REGION_SHIFT).unwrap_or(usize::MAX);
     let within = value & ((1 << REGION_SHIFT) - 1);
@@ -94,7 +91,6 @@ pub fn offset(value: u64) -> String {
 }
 
 /// Name of an error number.
-#[must_use]
 pub fn errno(number: i32) -> Option<&'static str> {
     uapi::errno_name(number)
 }

@@ -56,9 +56,6 @@ pub struct Placeholders {
 
 impl Placeholders {
     /// Compiles the case.
-    ///
-    /// # Errors
-    /// With the need that the offer does not meet.
     pub fn set(case: &Case, offer: &Guest) -> Result<Self, ExportError> {
         let failed = |need| ExportError::Need {
             case: case.id.clone(),
@@ -92,7 +89,6 @@ impl Placeholders {
     }
 
     /// The variable that has a number which stands for a group.
-    #[must_use]
     pub fn group_number(&self, value: u64) -> Option<&str> {
         let index = value.checked_sub(FIRST_GROUP.into())?;
         let group = self.groups.get(&usize::try_from(index).ok()?)?;
@@ -100,7 +96,6 @@ impl Placeholders {
     }
 
     /// The device that signs so.
-    #[must_use]
     pub fn signs(&self, signature: &str) -> Option<&Device> {
         let index = signature.strip_prefix(MARK)?.strip_prefix('s')?;
         self.devices
@@ -108,13 +103,11 @@ impl Placeholders {
     }
 
     /// The name of a device as an expression.
-    #[must_use]
     pub fn device(&self, name: &str) -> String {
         self.text(name)
     }
 
     /// A text as a C expression in which names stand for what they are.
-    #[must_use]
     pub fn text(&self, text: &str) -> String {
         let mut format = String::new();
         let mut arguments = Vec::new();

@@ -40,9 +40,6 @@ pub struct Argument {
 }
 
 /// Writes a case as a C program for machines like the offered one.
-///
-/// # Errors
-/// When the machine cannot run the case, or a step has no counterpart in C.
 pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program, ExportError> {
     let placeholders = Placeholders::set(case, offer)?;
     let Plan { ops, restore, .. } = &placeholders.compiled.plan;

@@ -48,7 +48,6 @@ fn told(check: &Check) -> Told {
 
 impl<'a> Writer<'a> {
     /// Writes nothing yet.
-    #[must_use]
     pub fn new(caller: Caller<'a>, checker: Checker<'a>) -> Self {
         Self {
             caller,
@@ -62,9 +61,6 @@ impl<'a> Writer<'a> {
     }
 
     /// An op of the plan with its check.
-    ///
-    /// # Errors
-    /// When it has no counterpart in C.
     pub fn op(&mut self, op: &Op, check: &Check) -> Result<String, String> {
         self.told(op, check, told(check))
     }
@@ -87,9 +83,6 @@ impl<'a> Writer<'a> {
 
     /// Lets a process begin an op, whose check is that of the op which waits for it; so many
     /// results come before its own.
-    ///
-    /// # Errors
-    /// When it has no counterpart in C.
     pub fn start(
         &mut self,
         process: &str,

@@ -4,7 +4,6 @@
 const WIDTH: usize = 90;
 
 /// A string literal of C.
-#[must_use]
 pub fn literal(text: &str) -> String {
     let mut out = String::from("\"");
     for byte in text.bytes() {
@@ -25,14 +24,12 @@ pub fn literal(text: &str) -> String {
 }
 
 /// A literal in which `printf` sees no conversion.
-#[must_use]
 pub fn format_literal(text: &str) -> String {
     literal(&text.replace('%', "%%"))
 }
 
 /// Paragraphs as one comment; an empty one is an empty line, and one that begins with a space is
 /// taken as it is.
-#[must_use]
 pub fn comment(paragraphs: &[String]) -> String {
     let mut out = String::from("/*\n");
     for paragraph in paragraphs {
@@ -55,7 +52,6 @@ pub fn comment(paragraphs: &[String]) -> String {
 }
 
 /// The identifiers of C code, those in strings and comments left out.
-#[must_use]
 pub fn names(code: &str) -> std::collections::BTreeSet<&str> {
     let mut found = std::collections::BTreeSet::new();
     let mut rest = code;
@@ -95,7 +91,6 @@ fn after_string(code: &str) -> &str {
 }
 
 /// Lines, one tab further in.
-#[must_use]
 pub fn indented(code: &str) -> String {
     code.lines()
         .map(|line| match line {

@@ -58,7 +58,6 @@ struct Known {
 impl Variables {
     /// The variables of ops and of what is compared with them. `used` are other names of the
     /// program.
-    #[must_use]
     pub fn of(ops: &[Op], checks: &[Check], used: &BTreeSet<String>) -> Self {
         let mut survey = Survey::default();
         ops.iter().for_each(|op| survey.op(op));
@@ -95,7 +94,6 @@ impl Variables {
     }
 
     /// The variable as an expression; none when nothing saves it.
-    #[must_use]
     pub fn name(&self, slot: &str) -> Option<String> {
         let variable = self.variables.get(slot)?;
         Some(if self.shared {
@@ -106,7 +104,6 @@ impl Variables {
     }
 
     /// A name for a local variable that hides none of these.
-    #[must_use]
     pub fn fresh(&self, wish: &str) -> String {
         let taken = |name: &str| {
             let mut variables = self.variables.values();

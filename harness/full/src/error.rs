@@ -32,19 +32,12 @@ pub enum FullError {
     File {
         /// As in "reading".
         doing: &'static str,
-        /// Which.
         path: PathBuf,
-        /// Why.
         error: io::Error,
     },
     /// Starting a program failed.
     #[error("starting {program}: {error}")]
-    Start {
-        /// Which.
-        program: String,
-        /// Why.
-        error: io::Error,
-    },
+    Start { program: String, error: io::Error },
     /// A run under TCG did not come to verdicts.
     #[error("the run under TCG, `{name}`, ended with {status}: {said}; see {}", log.display())]
     Tcg {
@@ -80,19 +73,13 @@ pub enum FullError {
     },
     /// A record is none.
     #[error("{} is no record of a run: {why}", path.display())]
-    NoRecord {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    NoRecord { path: PathBuf, why: String },
     /// Nothing to do.
     #[error("no platform is left to run on; there are {0}")]
     Nothing(String),
     /// Ctrl-C cannot be caught.
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
-    /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
 }
@@ -105,7 +92,6 @@ impl FullError {
     }
 
     /// How the command ends.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Platform(_) | Self::Corpus(_) => Exit::Usage,

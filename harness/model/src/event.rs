@@ -131,7 +131,6 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 
 impl World {
     /// Every event that can be issued in a state, refused ones included.
-    #[must_use]
     pub fn events(&self, state: &State) -> Vec<Event> {
         let mut events = Vec::new();
         for device in self.devices() {

@@ -56,9 +56,6 @@ impl std::error::Error for Unruled {}
 
 impl Graph {
     /// Explores a world breadth first.
-    ///
-    /// # Errors
-    /// With the first event that no rule speaks of.
     pub fn explore(world: &World, rules: &[Rule]) -> Result<Self, Unruled> {
         let initial = State::initial(world);
         let mut found = HashMap::from([(initial.clone(), 0)]);
@@ -94,7 +91,6 @@ impl Graph {
     }
 
     /// Positions of the transitions that leave a state.
-    #[must_use]
     pub fn leaving(&self, state: usize) -> std::ops::Range<usize> {
         self.first[state]..self.first[state + 1]
     }

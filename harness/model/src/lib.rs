@@ -7,6 +7,8 @@
 //!
 //! The model knows neither YAML nor QEMU.
 
+#![warn(missing_docs)]
+
 pub mod event;
 pub mod graph;
 pub mod possible;

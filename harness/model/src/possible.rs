@@ -27,7 +27,6 @@ pub struct Race {
 
 impl Possible {
     /// Where a world begins.
-    #[must_use]
     pub fn initial(world: &World) -> Self {
         Self(BTreeSet::from([State::initial(world)]))
     }
@@ -38,7 +37,6 @@ impl Possible {
     }
 
     /// The events that can be issued in all of them.
-    #[must_use]
     pub fn events(&self, world: &World) -> Vec<Event> {
         let mut states = self.0.iter();
         let first = states.next().map(|state| world.events(state));
@@ -52,7 +50,6 @@ impl Possible {
 
     /// The rule that decides an event, and what follows. None where nobody can tell what the
     /// kernel has to answer.
-    #[must_use]
     pub fn step(&self, rules: &[Rule], world: &World, event: Event) -> Option<(Rule, Self)> {
         let mut next = BTreeSet::new();
         let mut decided: Option<Rule> = None;
@@ -69,7 +66,6 @@ impl Possible {
 
     /// What comes of two events at once, each of which may be the first. None where one of
     /// them cannot be issued after the other, or too much would be possible.
-    #[must_use]
     pub fn race(&self, rules: &[Rule], world: &World, events: [Event; 2]) -> Option<Race> {
         let [one, other] = events;
         let mut ends = BTreeSet::new();

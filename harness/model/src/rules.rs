@@ -55,7 +55,6 @@ pub struct Decision {
 }
 
 /// What has to happen; none when no rule speaks of the event.
-#[must_use]
 pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Option<Decision> {
     let rule = *rules.iter().find(|rule| (rule.when)(world, state, event))?;
     let mut next = state.clone();
@@ -68,7 +67,6 @@ pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Opt
 
 impl Reading {
     /// The rules of this reading, in their order.
-    #[must_use]
     pub fn rules(self) -> Vec<Rule> {
         let strict = (self == Self::Stage1).then_some(STRICT);
         strict.into_iter().chain(RULES.iter().copied()).collect()

@@ -65,7 +65,6 @@ pub enum Binding {
 
 impl Binding {
     /// What it is attached to.
-    #[must_use]
     pub const fn attached(self) -> Option<Pt> {
         match self {
             Self::Iommufd { attached, .. } => attached,
@@ -126,19 +125,16 @@ impl DeviceState {
     }
 
     /// vfio-pci has it.
-    #[must_use]
     pub fn on_vfio(&self) -> bool {
         self.driver == Driver::Vfio
     }
 
     /// Nobody uses it.
-    #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.file.is_none() && self.held.is_none()
     }
 
     /// The binding of its file.
-    #[must_use]
     pub fn binding(&self) -> Option<Binding> {
         self.file?.binding
     }
@@ -206,7 +202,6 @@ pub struct State {
 impl State {
     /// Every device closed, on vfio-pci unless it has a kernel driver to go to, every iommu_fd
     /// open with its IOASes, and no HWPT.
-    #[must_use]
     pub fn initial(world: &World) -> Self {
         let device = |device| DeviceState {
             presence: Presence::Here,
@@ -238,7 +233,6 @@ impl State {
     }
 
     /// Who owns the DMA of a group.
-    #[must_use]
     pub fn owner(&self, world: &World, group: Group) -> Owner {
         if self.groups[group.0].container.is_some() {
             return Owner::Container;
@@ -253,13 +247,11 @@ impl State {
     }
 
     /// What a group is attached to.
-    #[must_use]
     pub fn attached(&self, world: &World, group: Group) -> Option<Pt> {
         self.bindings(world, group).find_map(Binding::attached)
     }
 
     /// What DMA of every device of a group meets: S1.6, S2.7b, S2.7c, S2.8, S2.9.
-    #[must_use]
     pub fn domain(&self, world: &World, group: Group) -> Domain {
         match (self.owner(world, group), self.attached(world, group)) {
             (Owner::Nobody, _) => Domain::Default,
@@ -273,7 +265,6 @@ impl State {
     }
 
     /// Whether a kernel driver has a device of the group: its DMA meets the default domain.
-    #[must_use]
     pub fn kernel_drives(&self, world: &World, group: Group) -> bool {
         self.groups[group.0].on_kernel_driver
             || world
@@ -282,7 +273,6 @@ impl State {
     }
 
     /// Whether the group is in use through its own node: an open device keeps it so.
-    #[must_use]
     pub fn group_path(&self, world: &World, group: Group) -> bool {
         self.groups[group.0].open
             || self
@@ -291,7 +281,6 @@ impl State {
     }
 
     /// Whether a device of any group is bound to an iommu_fd.
-    #[must_use]
     pub fn in_use(&self, iommu: Iommu) -> bool {
         self.devices
             .iter()
@@ -300,7 +289,6 @@ impl State {
     }
 
     /// Whether the object exists.
-    #[must_use]
     pub fn exists(&self, pt: Pt) -> bool {
         match pt {
             Pt::Ioas(ioas) => self.ioases[ioas.0],
@@ -309,7 +297,6 @@ impl State {
     }
 
     /// Whether a device of any group is attached to this object.
-    #[must_use]
     pub fn is_attached_to(&self, pt: Pt) -> bool {
         self.devices
             .iter()
@@ -318,7 +305,6 @@ impl State {
     }
 
     /// Whether user space has allocated a page table of an IOAS.
-    #[must_use]
     pub fn has_hwpt(&self, world: &World, ioas: Ioas) -> bool {
         let mut hwpts = self.hwpts.iter().zip(&world.hwpts);
         hwpts.any(|(exists, of)| *exists && *of == ioas)

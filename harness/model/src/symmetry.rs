@@ -92,7 +92,6 @@ impl Renaming {
     }
 
     /// The state under its new names.
-    #[must_use]
     pub fn state(&self, state: &State) -> State {
         let State {
             devices,
@@ -112,7 +111,6 @@ impl Renaming {
     }
 
     /// The event under its new names.
-    #[must_use]
     pub const fn event(&self, event: Event) -> Event {
         match event {
             Event::Open(device) => Event::Open(self.device(device)),
@@ -153,7 +151,6 @@ pub struct Symmetry(Vec<Renaming>);
 
 impl Symmetry {
     /// Finds them.
-    #[must_use]
     pub fn of(world: &World) -> Self {
         let members: Vec<Vec<_>> = world
             .all_groups()
@@ -184,13 +181,11 @@ impl Symmetry {
     }
 
     /// Every renaming.
-    #[must_use]
     pub fn renamings(&self) -> &[Renaming] {
         &self.0
     }
 
     /// The smallest of the states that are this one under other names.
-    #[must_use]
     pub fn canonical(&self, state: &State) -> State {
         let renamed = self.0.iter().map(|renaming| renaming.state(state));
         renamed.min().unwrap_or_else(|| state.clone())
@@ -298,7 +293,6 @@ pub struct Merged {
 
 impl Merged {
     /// Merges a graph's states.
-    #[must_use]
     pub fn new(world: &World, graph: &Graph) -> Self {
         let symmetry = Symmetry::of(world);
         let mut merged = Self {

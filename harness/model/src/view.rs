@@ -111,7 +111,6 @@ pub enum Stage {
 
 impl Stage {
     /// The stage that first has such a world.
-    #[must_use]
     pub fn of_world(world: &World) -> Self {
         let alone = |group: &GroupSpec| group.devices + usize::from(group.native) == 1;
         if world.groups.iter().all(alone) {
@@ -128,7 +127,6 @@ pub struct Appearance(pub Vec<GroupAppearance>);
 
 impl Appearance {
     /// The stage it belongs to.
-    #[must_use]
     pub fn stage(&self, world: &World) -> Stage {
         if self.0.iter().any(|group| group.path != Path::Unused) {
             Stage::GroupPath
@@ -160,7 +158,6 @@ impl View {
 
     /// The finest view under which a picture has no more than so many arrows; the coarsest
     /// where none has so few.
-    #[must_use]
     pub fn readable(world: &World, merged: &Merged, arrows: usize) -> Self {
         let [.., coarsest] = Self::LADDER;
         let fits = |view: &Self| view.arrows(world, merged) <= arrows;
@@ -184,7 +181,6 @@ impl View {
     }
 
     /// What it does not tell apart, in words.
-    #[must_use]
     pub fn leaves_out(self) -> Vec<&'static str> {
         let Self {
             descriptors,
@@ -205,7 +201,6 @@ impl View {
     }
 
     /// What a reader sees of a state.
-    #[must_use]
     pub fn appearance(self, world: &World, state: &State) -> Appearance {
         Appearance(
             world

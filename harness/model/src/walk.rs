@@ -16,7 +16,6 @@ pub struct EdgeMarks {
 
 impl EdgeMarks {
     /// None is taken, all are open.
-    #[must_use]
     pub fn new(graph: &Graph) -> Self {
         let none = vec![false; graph.edges.len()];
         Self {
@@ -42,19 +41,16 @@ impl EdgeMarks {
     }
 
     /// Whether it was taken.
-    #[must_use]
     pub fn is_taken(&self, edge: usize) -> bool {
         self.taken.get(edge).copied().unwrap_or_default()
     }
 
     /// Whether it was closed.
-    #[must_use]
     pub fn is_closed(&self, edge: usize) -> bool {
         self.closed.get(edge).copied().unwrap_or_default()
     }
 
     /// How many were taken, and not closed.
-    #[must_use]
     pub fn count(&self) -> usize {
         let both = self.taken.iter().zip(&self.closed);
         both.filter(|(taken, closed)| **taken && !**closed).count()
@@ -69,7 +65,6 @@ impl EdgeMarks {
 /// every transition that is not yet taken and can be reached without one that is closed.
 ///
 /// Each goes on with a transition not yet taken, or along the shortest way to the nearest.
-#[must_use]
 pub fn walks(graph: &Graph, length: usize, mut marks: EdgeMarks) -> Vec<Walk> {
     let mut walks = Vec::new();
     loop {
@@ -99,7 +94,6 @@ fn one_walk(graph: &Graph, length: usize, marks: &mut EdgeMarks) -> Walk {
 }
 
 /// The shortest way from the initial state that ends with a transition.
-#[must_use]
 pub fn shortest(graph: &Graph, edge: usize) -> Walk {
     way_to(graph, 0, &EdgeMarks::new(graph), |other| other == edge)
 }

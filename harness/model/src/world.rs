@@ -115,7 +115,6 @@ impl World {
     }
 
     /// The group of a device.
-    #[must_use]
     pub fn group_of(&self, device: Device) -> Group {
         self.all_groups()
             .find(|group| self.members(*group).any(|member| member == device))
@@ -123,7 +122,6 @@ impl World {
     }
 
     /// The IOAS whose mappings an attached device sees.
-    #[must_use]
     pub fn ioas_of(&self, pt: Pt) -> Ioas {
         match pt {
             Pt::Ioas(ioas) => ioas,
@@ -132,7 +130,6 @@ impl World {
     }
 
     /// The iommu_fd that has it.
-    #[must_use]
     pub fn iommu_of(&self, pt: Pt) -> Iommu {
         self.ioases[self.ioas_of(pt).0]
     }
@@ -145,7 +142,6 @@ impl World {
     }
 
     /// Position of a device in its group.
-    #[must_use]
     pub fn place_of(&self, device: Device) -> usize {
         self.members(self.group_of(device))
             .take_while(|member| *member != device)
@@ -153,7 +149,6 @@ impl World {
     }
 
     /// A singleton with two iommu_fds and every event there is.
-    #[must_use]
     pub fn singleton() -> Self {
         Self {
             name: "singleton",
@@ -172,7 +167,6 @@ impl World {
     }
 
     /// A group of two and a member with a kernel driver; two iommu_fds.
-    #[must_use]
     pub fn group(shape: Shape) -> Self {
         let name = match shape {
             Shape::Bridge => "group behind a bridge",
@@ -198,7 +192,6 @@ impl World {
     }
 
     /// The group's own node and its container beside the nodes of its devices.
-    #[must_use]
     pub fn group_path(shape: Shape) -> Self {
         Self {
             name: match shape {
@@ -217,7 +210,6 @@ impl World {
     }
 
     /// A singleton and a group of two that share iommu_fds and IOASes.
-    #[must_use]
     pub fn two_groups() -> Self {
         Self {
             name: "singleton and group",
@@ -230,7 +222,6 @@ impl World {
     }
 
     /// A device that can be reset, which costs a hundred times what other events cost.
-    #[must_use]
     pub fn resettable() -> Self {
         Self {
             name: "resettable",
@@ -246,7 +237,6 @@ impl World {
     }
 
     /// A device that the machine may take away, whatever user space does with it.
-    #[must_use]
     pub fn hotplug() -> Self {
         Self {
             name: "hotplug",
@@ -263,7 +253,6 @@ impl World {
     }
 
     /// A device that user space and the kernel have in turn.
-    #[must_use]
     pub fn kernel_driver() -> Self {
         Self {
             name: "kernel driver",
@@ -280,7 +269,6 @@ impl World {
     }
 
     /// A group of two that is attached to page tables which user space made of an IOAS.
-    #[must_use]
     pub fn page_tables() -> Self {
         Self {
             name: "page tables of a group",
@@ -293,7 +281,6 @@ impl World {
     }
 
     /// What a page table keeps, and what keeps it; beside a device that has none.
-    #[must_use]
     pub fn page_table_lifetime() -> Self {
         Self {
             name: "page table lifetime",
@@ -313,7 +300,6 @@ impl World {
 
     /// More than can be walked to the last transition: groups of each kind that share
     /// iommu_fds, and every event that costs no more than others.
-    #[must_use]
     pub fn large() -> Self {
         let functions = GroupSpec {
             native: true,
@@ -341,7 +327,6 @@ impl World {
     }
 
     /// A mediated device.
-    #[must_use]
     pub fn mdev() -> Self {
         Self {
             name: "mdev",
@@ -357,7 +342,6 @@ impl World {
     }
 
     /// The worlds that are walked to the last transition.
-    #[must_use]
     pub fn all() -> Vec<Self> {
         vec![
             Self::singleton(),

@@ -25,7 +25,6 @@ pub enum ForgeError {
     /// A file of the work_tree could not be read or written.
     #[error("cannot read or write {}: {source}; remove the work_tree in the cache and run again", path.display())]
     File {
-        /// Which.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -40,9 +39,6 @@ pub struct MutantBuilder {
 
 impl MutantBuilder {
     /// Puts back what a killed run left, and builds the tree as it is.
-    ///
-    /// # Errors
-    /// When it does not build.
     pub fn open(work_tree: KernelWorkTree, progress: &dyn Progress) -> Result<Self, ForgeError> {
         patch::restore(&work_tree.source(), &work_tree.beside("undo"))?;
         let made = work_tree.compile("compiling the kernel as it is", progress)?;
@@ -51,28 +47,22 @@ impl MutantBuilder {
     }
 
     /// The top of the tree.
-    #[must_use]
     pub fn tree(&self) -> PathBuf {
         self.work_tree.source()
     }
 
     /// The kernel that the tree makes as it is.
-    #[must_use]
     pub fn plain(&self) -> &Path {
         &self.plain
     }
 
     /// A file beside the tree, for what is remembered between runs.
-    #[must_use]
     pub fn memory(&self, name: &str) -> PathBuf {
         self.work_tree.beside(name)
     }
 
     /// The kernel with one mutant; the text says why it is none worth running. The tree is as
     /// before when this returns.
-    ///
-    /// # Errors
-    /// When the tree cannot be changed, or the tools fail for another reason.
     pub fn one(
         &self,
         mutant: &Mutant,
@@ -91,9 +81,6 @@ impl MutantBuilder {
     }
 
     /// One kernel with all of them; see [`together`]. It is built again only when they change.
-    ///
-    /// # Errors
-    /// When it does not build.
     pub fn together(
         &self,
         mutants: &[Mutant],

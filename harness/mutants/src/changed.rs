@@ -41,9 +41,6 @@ pub enum DiffError {
 
 /// The functions under test that differ from a revision in a checkout, with what is not
 /// committed.
-///
-/// # Errors
-/// When git fails.
 pub fn touched(tree: &Path, revision: &str) -> Result<Vec<Touched>, DiffError> {
     let failed = |why: String| DiffError::Git {
         tree: tree.to_owned(),

@@ -13,7 +13,6 @@ pub struct Edit {
 
 impl Edit {
     /// The text with the change. Parts of a text that it does not have change nothing.
-    #[must_use]
     pub fn apply(&self, text: &str) -> String {
         let before = text.get(..self.range.start).unwrap_or(text);
         let after = text.get(self.range.end..).unwrap_or_default();
@@ -33,7 +32,6 @@ fn indented(replacement: &str, before: &str) -> String {
 
 /// The places of a pattern within a part of a text. White space in the pattern stands for any
 /// white space.
-#[must_use]
 pub fn occurrences(text: &str, within: Range<usize>, pattern: &str) -> Vec<Range<usize>> {
     let words: Vec<&str> = pattern.split_whitespace().collect();
     let Some(first) = words.first() else {

@@ -16,9 +16,6 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Takes Ctrl-C and SIGTERM from now on.
-    ///
-    /// # Errors
-    /// When the process has such a handler already.
     pub fn install() -> Result<Arc<Self>, ctrlc::Error> {
         let interrupt = Arc::new(Self::default());
         let handler = Arc::clone(&interrupt);
@@ -34,13 +31,11 @@ impl Interrupt {
     }
 
     /// Whether it was asked for.
-    #[must_use]
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
 
     /// A cancel for the run that begins now.
-    #[must_use]
     pub fn cancel(&self) -> Arc<Cancel> {
         let cancel = Arc::new(Cancel::default());
         *self.running() = Some(Arc::clone(&cancel));

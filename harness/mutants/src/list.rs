@@ -100,9 +100,6 @@ pub enum Misfit {
 }
 
 /// Reads the list. The clauses are those that an entry may name.
-///
-/// # Errors
-/// With every mistake in it, each with file, line and column.
 pub fn read(path: &Path, clauses: &[String], colour: bool) -> Result<Vec<Entry>, ListError> {
     let text = fs::read_to_string(path).map_err(|source| ListError::File {
         path: path.to_owned(),
@@ -183,16 +180,12 @@ fn clauses(node: Option<&Node>, known: &[String]) -> Result<Vec<String>, Problem
 
 impl Entry {
     /// Whether a user who gives these filters means it.
-    #[must_use]
     pub fn is_meant(&self, filters: &[String]) -> bool {
         let names = [&self.id, &self.area, &self.file, &self.function].map(String::as_str);
         is_meant(&names, filters)
     }
 
     /// The mutant that it makes of a kernel's tree.
-    ///
-    /// # Errors
-    /// When the tree does not have its text, or has it more than once.
     pub fn in_tree(&self, tree: &Path) -> Result<Mutant, Misfit> {
         let source = fs::read_to_string(tree.join(&self.file)).map_err(|error| Misfit::File {
             id: self.id.clone(),

@@ -41,9 +41,6 @@ const SPARED: &[&str] = &[
 ];
 
 /// The mutants of a function of the tree, at most `most`, spread over its length.
-///
-/// # Errors
-/// When its file cannot be read.
 pub fn mutants(tree: &Path, touched: &Touched, most: usize) -> io::Result<Vec<Mutant>> {
     let text = fs::read_to_string(tree.join(&touched.file))?;
     let mut all = Vec::new();

@@ -24,7 +24,6 @@ pub struct Mutant {
 }
 
 /// Whether one of the filters is a part of one of the names. No filter means everything.
-#[must_use]
 pub fn is_meant(names: &[&str], filters: &[String]) -> bool {
     let part = |filter: &String| names.iter().any(|name| name.contains(filter.as_str()));
     filters.is_empty() || filters.iter().any(part)

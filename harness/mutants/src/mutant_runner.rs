@@ -39,7 +39,6 @@ pub enum MutantRunError {
     /// No lab.
     #[error(transparent)]
     Lab(#[from] LabError),
-    /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
 }
@@ -52,7 +51,6 @@ pub struct MutantRunner<'a> {
     pub jobs: usize,
     /// A run ends after so many cases that did not pass.
     pub enough: usize,
-    /// Ctrl-C.
     pub interrupt: &'a Interrupt,
     passing: BTreeSet<String>,
     failing: BTreeSet<String>,
@@ -68,7 +66,6 @@ enum Ended {
 
 impl<'a> MutantRunner<'a> {
     /// Nothing is known yet.
-    #[must_use]
     pub fn new(plain: &'a Lab, jobs: usize, enough: usize, interrupt: &'a Interrupt) -> Self {
         Self {
             plain,
@@ -81,15 +78,11 @@ impl<'a> MutantRunner<'a> {
     }
 
     /// Cases that do not pass on the kernel as it is, so far as it mattered.
-    #[must_use]
     pub fn failing(&self) -> &BTreeSet<String> {
         &self.failing
     }
 
     /// The fate of a mutant: its kernel, what chooses it on the command line, its folder.
-    ///
-    /// # Errors
-    /// When it was interrupted, or the machine failed.
     pub fn fate(
         &mut self,
         kernel: &Path,
@@ -256,7 +249,6 @@ impl Sink for Counter {
 }
 
 /// The folder of a mutant's record below that of the run.
-#[must_use]
 pub fn folder(run: &Path, id: &str) -> PathBuf {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.".contains(c) {

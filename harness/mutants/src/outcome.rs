@@ -12,7 +12,6 @@ pub struct Killer {
     pub case: String,
     /// Its verdict on the mutant; without one the guest did not boot at all.
     pub verdict: Option<Verdict>,
-    /// Why.
     pub reason: Option<String>,
 }
 

@@ -27,9 +27,6 @@ pub struct Patch {
 
 impl Patch {
     /// Changes files of the tree: path from its top, and the new text.
-    ///
-    /// # Errors
-    /// When a file cannot be written; those that were are as before.
     pub fn apply(tree: &Path, undo: &Path, files: &[(String, String)]) -> Result<Self, PatchError> {
         restore(tree, undo)?;
         let patch = Self {
@@ -45,9 +42,6 @@ impl Patch {
     }
 
     /// Takes the change back, and says what went wrong.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub fn take_back(self) -> Result<(), PatchError> {
         restore(&self.tree, &self.undo)
     }
@@ -61,9 +55,6 @@ impl Drop for Patch {
 }
 
 /// Puts back what the undo folder holds.
-///
-/// # Errors
-/// When a file cannot be written.
 pub fn restore(tree: &Path, undo: &Path) -> Result<(), PatchError> {
     let Ok(entries) = fs::read_dir(undo) else {
         return Ok(());

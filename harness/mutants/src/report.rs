@@ -40,7 +40,6 @@ pub struct Report {
     pub started: String,
     /// `uname -r` of the kernel as it is.
     pub kernel: String,
-    /// Platform.
     pub platform: String,
     /// Accelerator and, where it is not KVM, why.
     pub accel: String,
@@ -56,7 +55,6 @@ pub struct Report {
 
 impl Judged {
     /// Brings the two together.
-    #[must_use]
     pub fn new(mutant: &Mutant, fate: MutantOutcome, ms: u64) -> Self {
         Self {
             id: mutant.id.clone(),
@@ -72,7 +70,6 @@ impl Judged {
 
     /// Killed, or known not to be: and not both. One that was made from the look of a line may
     /// turn out to be none.
-    #[must_use]
     pub fn is_expected(&self) -> bool {
         match self.fate {
             MutantOutcome::Killed { .. } => self.survives.is_none(),
@@ -86,7 +83,6 @@ impl Judged {
     }
 
     /// Its line in the output.
-    #[must_use]
     pub fn line(&self) -> String {
         format!("{:<28} {}", self.id, self.fate)
     }
@@ -94,7 +90,6 @@ impl Judged {
 
 impl Report {
     /// Whether every mutant was killed or is known to survive.
-    #[must_use]
     pub fn as_expected(&self) -> bool {
         self.mutants.iter().all(Judged::is_expected)
     }
@@ -112,7 +107,6 @@ impl Report {
     }
 
     /// The end of the output: killed by area, then who survived and why that matters.
-    #[must_use]
     pub fn summary(&self) -> String {
         let mut areas: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for judged in &self.mutants {

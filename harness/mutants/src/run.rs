@@ -99,9 +99,6 @@ impl MutantsError {
 }
 
 /// Runs the cases on each mutant, and prints and records what became of it.
-///
-/// # Errors
-/// When there is no kernel or no machine, or in the list is a mistake.
 pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
     let selection = Selection::new(&options.cases, &[])?;
@@ -142,9 +139,6 @@ fn entries(corpus: &Corpus) -> Result<Vec<Entry>, MutantsError> {
 }
 
 /// Prints the mutants that the filters select.
-///
-/// # Errors
-/// When there is a mistake in the list.
 pub fn print_list(filters: &[String]) -> Result<Exit, MutantsError> {
     let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
     let entries = entries(&corpus)?;

@@ -19,14 +19,12 @@ pub struct Function {
 
 impl Function {
     /// What stands between its braces, with them.
-    #[must_use]
     pub fn body(&self) -> Range<usize> {
         self.open..self.range.end
     }
 }
 
 /// All function definitions, in the order of the text.
-#[must_use]
 pub fn functions(text: &str) -> Vec<Function> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -43,7 +41,6 @@ pub fn functions(text: &str) -> Vec<Function> {
 }
 
 /// The definitions of a name. More than one where `#ifdef` chooses between them.
-#[must_use]
 pub fn find(text: &str, name: &str) -> Vec<Function> {
     let mut all = functions(text);
     all.retain(|function| function.name == name);
@@ -91,7 +88,6 @@ fn next_line(text: &str, at: usize) -> usize {
 }
 
 /// The line of an offset, from 1.
-#[must_use]
 pub fn line_of(text: &str, offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1

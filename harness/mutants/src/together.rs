@@ -17,9 +17,6 @@ const HOME: &str = "drivers/iommu/iommu.c";
 
 /// The changed files: path from the top of the tree, and text. A mutant's number is its place
 /// in the list, from 1.
-///
-/// # Errors
-/// When a file cannot be read.
 pub fn files(tree: &Path, mutants: &[Mutant]) -> io::Result<Vec<(String, String)>> {
     let mut by_file: BTreeMap<&str, Vec<(usize, &Mutant)>> = BTreeMap::new();
     by_file.entry(HOME).or_default();

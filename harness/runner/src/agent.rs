@@ -26,12 +26,7 @@ pub enum AgentError {
     Build(#[from] xshell::Error),
     /// A file failed.
     #[error("{path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
     /// The modules could not be packed.
     #[error(transparent)]
     Modules(#[from] vm_images::ImageError),
@@ -42,9 +37,6 @@ const TARGET: &str = vm_images::x86::RUST_TARGET;
 
 /// Builds the agent (a matter of milliseconds when nothing changed) and packs it with the
 /// modules and more entries.
-///
-/// # Errors
-/// When cargo, or a file, fails.
 pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
     let agent = build()?;
     let failed = |path: &Path| {
@@ -72,7 +64,6 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
 }
 
 /// Where the agent's program is once it is built.
-#[must_use]
 pub fn program() -> PathBuf {
     folder().join(TARGET).join("release").join("agent")
 }
@@ -83,7 +74,6 @@ fn folder() -> PathBuf {
 }
 
 /// The archive that a run used last, if one is there.
-#[must_use]
 pub fn newest() -> Option<PathBuf> {
     let folder = fs::read_dir(folder()).ok()?;
     let archives = folder.flatten().filter(|entry| {
@@ -119,7 +109,6 @@ fn build() -> Result<PathBuf, AgentError> {
 }
 
 /// The cargo that runs this program or is in PATH, where the project's source is there, too.
-#[must_use]
 pub fn cargo() -> Option<PathBuf> {
     if !root().join("harness/agent/Cargo.toml").exists() {
         return None;

@@ -94,9 +94,6 @@ pub struct Counters {
 impl Counters {
     /// Takes an empty folder, or makes one. `build` has notes and source of the kernel; a
     /// ready image has none, and then its counters lie at the paths of its build.
-    ///
-    /// # Errors
-    /// When the folder has something in it, or the disk fails.
     pub fn new(folder: &Path, build: Option<&Path>) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         if fs::read_dir(folder)?.next().is_some() {
@@ -126,13 +123,11 @@ impl Counters {
     }
 
     /// The folder.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Receives the counters of a guest.
-    #[must_use]
     pub fn of_guest(&self, number: usize) -> GuestCounters<'_> {
         GuestCounters {
             folder: self.folder.join(format!("guest-{number}")),
@@ -168,9 +163,6 @@ pub struct GuestCounters<'a> {
 
 impl GuestCounters<'_> {
     /// Adds bytes to a file of counters.
-    ///
-    /// # Errors
-    /// When the path leads elsewhere, it is too much, or the disk fails.
     pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<(), CountersError> {
         self.bytes += bytes.len();
         if self.bytes > LIMIT {

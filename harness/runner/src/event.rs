@@ -49,8 +49,5 @@ pub enum Event {
 /// One output.
 pub trait Sink {
     /// Takes the next event.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     fn take(&mut self, event: &Event) -> std::io::Result<()>;
 }

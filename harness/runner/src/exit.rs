@@ -16,13 +16,11 @@ pub enum Exit {
     Nothing = 3,
     /// The machine could not be built or booted.
     NoMachine = 4,
-    /// Ctrl-C.
     Interrupted = 130,
 }
 
 impl Exit {
     /// The code of a process; `git bisect run` knows only good, bad, and cannot tell.
-    #[must_use]
     pub fn code(self, bisect: bool) -> ExitCode {
         match (self, bisect) {
             (Self::Ok | Self::Failed, _) | (_, false) => ExitCode::from(self as u8),

@@ -10,9 +10,6 @@ use crate::{
 };
 
 /// Findings that platforms name.
-///
-/// # Errors
-/// When a platform cannot be read.
 fn of_platforms() -> Result<BTreeSet<String>, PlatformError> {
     let folder = root().join("vm-images");
     let mut named = BTreeSet::new();
@@ -24,9 +21,6 @@ fn of_platforms() -> Result<BTreeSet<String>, PlatformError> {
 }
 
 /// Pages that do not agree with the cases and platforms, each with its place.
-///
-/// # Errors
-/// When a platform cannot be read.
 pub fn problems(corpus: &Corpus, colour: bool) -> Result<Vec<String>, PlatformError> {
     Ok(corpus.findings.check(corpus, &of_platforms()?, colour))
 }
@@ -40,7 +34,6 @@ Generated: `cargo xtask overview` writes this list anew.
 ";
 
 /// The index of the pages: `results/findings/README.md`.
-#[must_use]
 pub fn index(corpus: &Corpus) -> String {
     let parts = [
         (Project::Kernel, "Linux"),

@@ -130,7 +130,6 @@ pub enum Lost {
 
 impl Lost {
     /// QEMU was killed by a signal, its own (`abort()`) most likely.
-    #[must_use]
     pub fn is_crash(&self) -> bool {
         matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
     }
@@ -153,7 +152,6 @@ pub struct Observation {
 
 impl Observation {
     /// Whether no other case may run in the guest, whatever the verdict.
-    #[must_use]
     pub fn spoils_guest(&self) -> bool {
         let finished = matches!(
             self.end,
@@ -166,7 +164,6 @@ impl Observation {
     }
 
     /// Whether the guest is not as it was before the case.
-    #[must_use]
     pub fn left_changes(&self) -> bool {
         matches!(&self.end, CaseEnd::Done { changes, .. } if !changes.is_empty())
     }
@@ -188,9 +185,6 @@ pub enum CaseEnd {
 
 impl Guest {
     /// Starts a machine, waits for its agent and sets it up.
-    ///
-    /// # Errors
-    /// When it does not come up; the machine is gone then.
     pub fn boot(
         qemu: &Qemu,
         argv: &Argv,
@@ -445,9 +439,6 @@ impl Guest {
     }
 
     /// Fetches the counters of its kernel; how many files they are.
-    ///
-    /// # Errors
-    /// When the guest is gone, or has none, or they cannot be written.
     pub fn counters(&mut self, into: &mut GuestCounters) -> Result<usize, CountersError> {
         self.send(&Request::Counters)?;
         loop {
@@ -468,7 +459,6 @@ impl Guest {
     }
 
     /// Process id of its QEMU.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }

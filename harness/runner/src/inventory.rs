@@ -17,7 +17,6 @@ const SETUP_MS: u64 = 60_000;
 ///
 /// A group that did not come out as the platform says is left out, with the reason; cases
 /// that need it are skipped with that reason, instead of failing for another one.
-#[must_use]
 pub fn offered(
     platform: &Platform,
     lacking: &BTreeMap<String, String>,
@@ -53,7 +52,6 @@ pub fn offered(
 
 /// What a guest of this platform would offer if everything came out as its file says: for work that
 /// boots none. Its kernel is one of the uAPI's series with these options.
-#[must_use]
 pub fn imagined<'a>(
     platform: &Platform,
     options: impl IntoIterator<Item = &'a str>,
@@ -181,7 +179,6 @@ fn by_path<'a>(facts: &'a Facts, at: &str) -> Option<&'a Device> {
 
 /// What has to be done in a fresh guest: every device gets the driver it has between cases,
 /// resets that only cost time are switched off, the mdev is created.
-#[must_use]
 pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
     let mut ops = Vec::new();
     for spec in platform.devices.groups.values() {

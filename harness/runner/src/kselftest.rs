@@ -56,19 +56,13 @@ pub enum KselftestError {
          `scripts/bootstrap --coverage` installs:\n{tail}"
     )]
     Build {
-        /// Which.
         folder: &'static str,
         /// The end of what make said.
         tail: String,
     },
     /// A file failed.
     #[error("{}: {error}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
     /// No initramfs.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -91,9 +85,6 @@ impl KselftestError {
 }
 
 /// Checks that a tree has the tests, which are built long after the options were read.
-///
-/// # Errors
-/// When it has none.
 pub fn check(tree: &Path) -> Result<(), KselftestError> {
     let mut folders = FOLDERS.iter();
     folders.try_for_each(|folder| source(tree, folder).map(drop))
@@ -142,9 +133,6 @@ pub struct Totals {
 }
 
 /// Builds and runs the tests of a tree, and prints the result of each program; the wall time.
-///
-/// # Errors
-/// When they cannot be built, or no guest boots.
 pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, KselftestError> {
     let lab = Lab::open(options, Corpus::default(), Mode::Ignore, &Terminal::new())?;
     let headers = lab
@@ -159,9 +147,6 @@ pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, 
 }
 
 /// Builds the programs of a tree, statically, into a folder; the tree stays as it is.
-///
-/// # Errors
-/// When the tree has none, or make fails.
 pub fn build(tree: &Path, headers: &Path, into: &Path) -> Result<Vec<Program>, KselftestError> {
     let mut programs = Vec::new();
     for folder in FOLDERS {
@@ -225,9 +210,6 @@ fn built(folder: &'static str, output: &Path) -> Result<Vec<Program>, KselftestE
 }
 
 /// Runs every program, in one guest as long as it lives, and tells each as it ends.
-///
-/// # Errors
-/// When no guest boots. What a program does to a guest is its result.
 pub fn run(
     lab: &Lab,
     programs: &[Program],

@@ -57,12 +57,7 @@ pub enum LabError {
     Boot(#[from] BootError),
     /// The folder for counters is of no use.
     #[error("keeping counters in {folder}: {error}; --gcov DIR takes another folder")]
-    Counters {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Counters { folder: PathBuf, error: io::Error },
     /// The folder for the record cannot be made.
     #[error(transparent)]
     Folder(#[from] NoFolder),
@@ -96,9 +91,6 @@ pub struct Lab {
 
 impl Lab {
     /// Gets everything ready, building what is missing.
-    ///
-    /// # Errors
-    /// With the first part that could not be made.
     pub fn open(
         options: &MachineOptions,
         corpus: Corpus,
@@ -148,9 +140,6 @@ impl Lab {
 
     /// The same lab with another kernel: what is not built, read or probed twice. `append` is
     /// added to the kernel's command line, and the folder receives the record.
-    ///
-    /// # Errors
-    /// When the file is no kernel, or the folder cannot be made.
     pub fn with_kernel(
         &self,
         kernel: &Path,
@@ -185,14 +174,12 @@ impl Lab {
     }
 
     /// Gives guests so many processors. Most cases need one, and boot faster with it.
-    #[must_use]
     pub fn with_processors(mut self, count: u32) -> Self {
         self.argv.set("-smp", |_| count.to_string());
         self
     }
 
     /// Folder of this run.
-    #[must_use]
     pub fn path(&self) -> PathBuf {
         self.with_run_dir(|dir| dir.path.clone())
     }
@@ -213,13 +200,11 @@ impl Lab {
     }
 
     /// The accelerator.
-    #[must_use]
     pub fn accel(&self) -> Accel {
         self.chosen.accel
     }
 
     /// What a command says before it works: kernel, platform, QEMU and accelerator.
-    #[must_use]
     pub fn header(&self) -> String {
         let facts = self.facts(1);
         format!(
@@ -232,7 +217,6 @@ impl Lab {
     }
 
     /// Facts of the run as far as they are known without a guest.
-    #[must_use]
     pub fn facts(&self, jobs: usize) -> RunFacts {
         RunFacts {
             started: self.started.clone(),
@@ -254,17 +238,11 @@ impl Lab {
     }
 
     /// Boots a guest; its number in this run comes with it.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
         self.boot_argv(&self.argv)
     }
 
     /// Boots a guest from another initramfs, which has the agent and more, with so many MiB.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
         let mut argv = self.argv.clone();
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
@@ -289,9 +267,6 @@ impl Lab {
     }
 
     /// Starts the same machine with another initramfs, to compare with.
-    ///
-    /// # Errors
-    /// When QEMU does not start.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
         let mut argv = self.argv.clone();
@@ -374,9 +349,6 @@ impl Lab {
     }
 
     /// The case's plan for a guest.
-    ///
-    /// # Errors
-    /// With the need that the guest or its platform does not meet.
     pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
         let identity = KnownDeviation::NoIdentityControl;
         match self.platform.known(identity, case.shape) {
@@ -398,7 +370,6 @@ impl Lab {
     }
 
     /// A record of a case that was judged.
-    #[must_use]
     pub fn record(&self, case: &Case, judgement: Judgement, wall: Duration) -> Record {
         Record {
             id: case.id.clone(),
@@ -430,9 +401,6 @@ pub struct Ran {
 }
 
 /// Reads the corpus below a folder.
-///
-/// # Errors
-/// With every mistake in it.
 pub fn load_corpus(root: &Path) -> Result<Corpus, CorpusError> {
     let colour = io::stderr().is_terminal();
     let findings = Findings::load(&crate::root::findings(), colour)?;
@@ -440,9 +408,6 @@ pub fn load_corpus(root: &Path) -> Result<Corpus, CorpusError> {
 }
 
 /// Reads one case file, with the clauses and preludes of a folder.
-///
-/// # Errors
-/// With every mistake in it.
 pub fn load_case_file(root: &Path, file: &Path) -> Result<Corpus, CorpusError> {
     let colour = io::stderr().is_terminal();
     let findings = Findings::load(&crate::root::findings(), colour)?;

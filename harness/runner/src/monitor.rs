@@ -87,9 +87,6 @@ pub enum MonitorError {
 
 impl Monitor {
     /// A monitor that nobody has talked to yet.
-    ///
-    /// # Errors
-    /// When the descriptor cannot be shared between its two directions.
     pub fn new(stream: UnixStream, devices: BTreeMap<String, String>) -> io::Result<Self> {
         stream.set_read_timeout(Some(ANSWER))?;
         let reader = BufReader::new(Unended(stream.try_clone()?));
@@ -102,9 +99,6 @@ impl Monitor {
     }
 
     /// Does what a case asks for.
-    ///
-    /// # Errors
-    /// When the monitor refuses, or the guest does not play along.
     pub fn perform(&mut self, action: &HostAction) -> Result<(), MonitorError> {
         self.greet()?;
         match action {

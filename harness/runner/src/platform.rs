@@ -46,7 +46,6 @@ pub struct Platform {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// What.
     pub deviation: KnownDeviation,
     /// On which shapes of group; on all, if none is given.
     #[serde(default)]
@@ -209,16 +208,10 @@ pub enum PlatformError {
     },
     /// A file is unreadable.
     #[error("reading {path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
     /// A file is not what it should be.
     #[error("{path}: {error}")]
     Malformed {
-        /// Which.
         path: PathBuf,
         /// Why, with its line.
         error: Box<serde_yaml::Error>,
@@ -235,7 +228,6 @@ pub enum PlatformError {
         line: u64,
         /// Where it names it.
         column: u64,
-        /// Which.
         problem: Box<Problem>,
     },
     /// A device names a model that its topology does not have.
@@ -250,9 +242,6 @@ pub enum PlatformError {
 
 impl Platform {
     /// Reads a platform and its topology below `vm_images`.
-    ///
-    /// # Errors
-    /// When there is none of that name, or a file is malformed.
     pub fn load(vm_images: &Path, name: &str) -> Result<Self, PlatformError> {
         let path = vm_images.join("platforms").join(format!("{name}.yaml"));
         if !path.exists() {
@@ -305,14 +294,12 @@ impl Platform {
     }
 
     /// Why something does not work on groups of a shape, if that is known.
-    #[must_use]
     pub fn known(&self, deviation: KnownDeviation, shape: Option<case::Shape>) -> Option<&str> {
         self.deviation(deviation, shape)
             .map(|known| known.reason.as_str())
     }
 
     /// What is known not to work on groups of a shape.
-    #[must_use]
     pub fn deviation(
         &self,
         deviation: KnownDeviation,
@@ -342,7 +329,6 @@ impl Topology {
 }
 
 /// Names of all platforms.
-#[must_use]
 pub fn names(vm_images: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(vm_images.join("platforms"))
         .into_iter()

@@ -17,9 +17,6 @@ const KERNEL: &str = "KERNEL";
 const INITRAMFS: &str = "INITRAMFS";
 
 /// The command line. A KVM that was never tried is taken to work where its device opens.
-///
-/// # Errors
-/// When there is no such platform, no QEMU, or no KVM that was asked for.
 pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
     let qemu = Qemu::open(&options.guest.qemu)?;

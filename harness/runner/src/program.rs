@@ -20,9 +20,6 @@ const USUAL: &str = "intel";
 
 impl Platforms {
     /// The platform of that name, or all platforms.
-    ///
-    /// # Errors
-    /// When no platform has that name.
     pub fn load(name: Option<&str>) -> Result<Self, PlatformError> {
         let folder = root().join("vm-images");
         let names = match name {
@@ -38,9 +35,6 @@ impl Platforms {
     }
 
     /// The program of a case, for the first platform that can run it.
-    ///
-    /// # Errors
-    /// When no platform can run it: with what is missing on the first one.
     pub fn program(&self, case: &Case, clauses: &[Clause]) -> Result<Program, ExportError> {
         let needed = case.needs.config().iter().map(String::as_str);
         // Steps of the mock need this option although the case does not name it.

@@ -78,9 +78,7 @@ pub enum QemuError {
 /// Accelerator of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accel {
-    /// Hardware.
     Kvm,
-    /// Emulation.
     Tcg,
 }
 
@@ -163,9 +161,6 @@ fn answer(output: &Output) -> String {
 
 impl Qemu {
     /// Asks a binary for its version.
-    ///
-    /// # Errors
-    /// When it does not run.
     pub fn open(path: &Path) -> Result<Self, QemuError> {
         let output = Command::new(path).arg("--version").output();
         let output = output.map_err(|error| QemuError::NotThere {
@@ -188,9 +183,6 @@ impl Qemu {
     }
 
     /// The binary's own path: a name without a slash is looked for in PATH.
-    ///
-    /// # Errors
-    /// When it is not there any more.
     pub fn found(&self) -> Result<PathBuf, QemuError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let bare = self.path.components().count() == 1;
@@ -248,9 +240,6 @@ impl Qemu {
     }
 
     /// The command line of a machine.
-    ///
-    /// # Errors
-    /// When the binary lacks the IOMMU; a device that it lacks only loses its group.
     pub fn argv(&self, machine: &Machine<'_>) -> Result<Argv, QemuError> {
         let platform = machine.platform;
         let iommu = self
@@ -379,9 +368,6 @@ impl Qemu {
     }
 
     /// Starts a machine. Its serial console goes to `console`, its complaints too.
-    ///
-    /// # Errors
-    /// When the process does not start.
     pub fn start(&self, argv: &Argv, console: &Path) -> Result<Running, QemuError> {
         let log = File::create(console)?;
         let (ours, theirs) = UnixStream::pair()?;
@@ -407,7 +393,6 @@ impl Qemu {
     }
 
     /// The command line for a person to copy.
-    #[must_use]
     pub fn shown(&self, argv: &Argv) -> String {
         let quoted = argv.args.iter().map(|arg| {
             if arg.contains(' ') {
@@ -455,7 +440,6 @@ fn register(pid: u32) {
 }
 
 /// Number of machines of this process that were started and not yet reaped.
-#[must_use]
 pub fn running() -> usize {
     lock(&RUNNING).len()
 }
@@ -499,15 +483,11 @@ fn bridge_id(at: &str) -> String {
 }
 
 /// Name of a device in QEMU; also its serial number.
-#[must_use]
 pub fn device_id(group: &str, index: usize) -> String {
     format!("{group}-{index}")
 }
 
 /// The model of a device.
-///
-/// # Errors
-/// When the topology does not have it.
 pub fn model<'a>(platform: &'a Platform, spec: &DeviceSpec) -> Result<&'a Model, String> {
     let model = platform.devices.models.get(&spec.model);
     model.ok_or_else(|| format!("model `{}` in the topology", spec.model))
@@ -550,7 +530,6 @@ impl Running {
     }
 
     /// Process id, for tests that kill it from outside.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -20,7 +20,6 @@ pub struct Record {
     pub former_ids: Vec<String>,
     /// Platform it ran on.
     pub platform: String,
-    /// Verdict.
     pub verdict: Verdict,
     /// The rule it proves.
     pub summary: String,
@@ -52,7 +51,6 @@ pub struct Record {
 pub struct RunFacts {
     /// Start, UTC.
     pub started: String,
-    /// Platform.
     pub platform: String,
     /// `uname -r` of the guest.
     pub kernel: String,
@@ -78,7 +76,6 @@ pub struct RunFacts {
 
 impl RunFacts {
     /// The accelerator, and why it is not KVM.
-    #[must_use]
     pub fn accelerator(&self) -> String {
         match &self.why_not_kvm {
             Some(why) => format!("{}, not KVM: {why}", self.accel),
@@ -99,9 +96,7 @@ pub struct RunDir {
 #[derive(Debug, thiserror::Error)]
 #[error("making {folder} for the record of the run: {error}; --record DIR takes another folder")]
 pub struct NoFolder {
-    /// Which.
     pub folder: PathBuf,
-    /// Why.
     pub error: io::Error,
 }
 
@@ -136,9 +131,6 @@ impl RunDir {
     }
 
     /// Adds a record; what is written survives a killed runner.
-    ///
-    /// # Errors
-    /// When the disk does not take it.
     pub fn add(&mut self, record: &Record) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
@@ -146,15 +138,11 @@ impl RunDir {
     }
 
     /// Path of a guest's console.
-    #[must_use]
     pub fn console(&self, boot: usize) -> PathBuf {
         self.path.join(format!("console-{boot}.log"))
     }
 
     /// Writes a whole file, atomically.
-    ///
-    /// # Errors
-    /// When the disk does not take it.
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let temporary = self.path.join(format!(".{name}.new"));
         fs::write(&temporary, text)?;
@@ -181,7 +169,6 @@ fn point_latest(runs: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// The time as `2026-01-31T12-59-59Z`, fit for a file name.
-#[must_use]
 pub fn timestamp() -> String {
     let now = std::time::SystemTime::now();
     let seconds = now

@@ -10,7 +10,6 @@ const MARK: &str = "cases/clauses.yaml";
 
 /// Root of the project: above the running program, where it was built, or above the current folder.
 /// So a tree that was built may be carried to another place or machine.
-#[must_use]
 pub fn root() -> PathBuf {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
@@ -23,7 +22,6 @@ pub fn root() -> PathBuf {
 }
 
 /// The folder of the known deviations.
-#[must_use]
 pub fn findings() -> PathBuf {
     root().join("results").join("findings")
 }

@@ -33,16 +33,12 @@ impl Cancel {
     }
 
     /// Whether it was asked to.
-    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// Runs `cases` with `jobs` guests at a time and sums up.
-///
-/// # Errors
-/// When the first guest does not boot, or the record cannot be written.
 pub fn run(
     lab: &Lab,
     cases: &[&Case],

@@ -38,9 +38,6 @@ enum Filter {
 
 impl Selection {
     /// Reads filters as a person writes them.
-    ///
-    /// # Errors
-    /// When one is a malformed glob.
     pub fn new(ids: &[String], clauses: &[String]) -> Result<Self, BadFilter> {
         let ids = ids.iter().map(|text| {
             let is_glob = text.contains(['*', '?', '[']);
@@ -58,7 +55,6 @@ impl Selection {
     }
 
     /// Whether a case is selected.
-    #[must_use]
     pub fn takes(&self, case: &Case) -> bool {
         let id = self.ids.is_empty() || self.ids.iter().any(|filter| filter.takes(case));
         let by_clause = |clause: &str| self.clauses.iter().any(|glob| glob.is_match(clause));
@@ -80,7 +76,6 @@ impl Selection {
     }
 
     /// The old and the new name of each case file that an old name alone selects.
-    #[must_use]
     pub fn renamed(&self, selected: &[Case]) -> BTreeMap<String, String> {
         let by_old_name = |case: &&Case| {
             !self.ids.is_empty() && !self.ids.iter().any(|filter| filter.takes_id(&case.id))

@@ -23,7 +23,6 @@ const SIGNS: [&str; 15] = [
 const LINES: usize = 12;
 
 /// The first complaint with the lines behind it.
-#[must_use]
 pub fn find(kmsg: &[String]) -> Option<String> {
     let at = kmsg
         .iter()

@@ -84,7 +84,6 @@ impl std::fmt::Display for ClauseVerdict {
 
 impl Summary {
     /// Sums up, with what the corpus says of clauses and findings.
-    #[must_use]
     pub fn new(run: RunFacts, mut records: Vec<Record>, corpus: &Corpus) -> Self {
         records.sort_by(|a, b| a.id.cmp(&b.id));
         let clauses = corpus.clauses.iter();
@@ -109,13 +108,11 @@ impl Summary {
     }
 
     /// Whether every verdict is as expected.
-    #[must_use]
     pub fn as_expected(&self) -> bool {
         self.cases.iter().all(|record| record.verdict.is_expected())
     }
 
     /// Number of cases with this verdict.
-    #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
         self.totals.get(verdict.name()).copied().unwrap_or(0)
     }

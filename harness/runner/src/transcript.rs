@@ -12,7 +12,6 @@ use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 use crate::judge::description::{observed_end, shown_bytes, ways};
 
 /// One line for each op that is worth one.
-#[must_use]
 pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
     let mut names = Names::default();
     let mut text = String::new();

@@ -41,19 +41,16 @@ impl Verdict {
     ];
 
     /// Whether a run with this verdict is as expected.
-    #[must_use]
     pub const fn is_expected(self) -> bool {
         matches!(self, Self::Pass | Self::Skip | Self::Xfail)
     }
 
     /// Whether the guest cannot be trusted any more.
-    #[must_use]
     pub const fn spoils_guest(self) -> bool {
         matches!(self, Self::Splat | Self::Hang | Self::Panic | Self::Error)
     }
 
     /// Its name in every report.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pass => "PASS",

@@ -8,6 +8,8 @@
 //! The tables are written for Linux 7.3 on x86-64 ([`SERIES`]); `layout.rs` among the runner's
 //! tests compares them with what a C compiler makes of the kernel's own headers.
 
+#![warn(missing_docs)]
+
 #[macro_use]
 mod declare;
 

@@ -135,7 +135,6 @@ const TAINT_USER: u64 = 1 << 6;
 
 impl World {
     /// What differs between this state and `later`, one line each.
-    #[must_use]
     pub fn changes(&self, later: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         diff("driver of", &self.drivers, &later.drivers, &mut changes);

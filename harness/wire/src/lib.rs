@@ -4,6 +4,8 @@
 //! [frame](frame). A [`Plan`] is the fully resolved form of one case: the agent executes
 //! its [`Op`]s and reports what it observed; it never learns what was expected.
 
+#![warn(missing_docs)]
+
 pub mod facts;
 pub mod frame;
 pub mod message;
@@ -42,7 +44,6 @@ pub const REVISION: &str = env!("WIRE_REVISION");
 pub const PORT: &str = "conformance.0";
 
 /// The little-endian number that up to eight bytes are; what is beyond them is lost.
-#[must_use]
 pub fn little_endian(bytes: &[u8]) -> u64 {
     let first = bytes.iter().take(8).rev();
     first.fold(0, |value, byte| (value << 8) | u64::from(*byte))

@@ -16,7 +16,6 @@ pub enum Family {
 
 impl Family {
     /// The family of the ioctls of a descriptor.
-    #[must_use]
     pub fn of(on: FdKind) -> Self {
         match on {
             FdKind::Iommu => Self::Iommufd,
@@ -25,7 +24,6 @@ impl Family {
     }
 
     /// How a call ends that has this and nothing else wrong with it.
-    #[must_use]
     pub fn answer(self, defect: Defect) -> WantEnd {
         let errno = match (self, defect) {
             (_, Defect::None | Defect::ZerosBehind | Defect::NotWritten) => None,

@@ -65,9 +65,6 @@ const OUTCOME: [&str; 4] = ["expect", "save", "returns", "save_return"];
 
 impl Contract {
     /// Reads `{call: .., undo: [..], except: {ROW: ..}, omit: {ROW: reason}}`.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong.
     pub fn read(node: &Node, findings: &Findings) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "contract")?;
         let (name, body) = fields.need("call")?.single()?;
@@ -93,9 +90,6 @@ impl Contract {
     }
 
     /// Every test, without the set-up of the case.
-    ///
-    /// # Errors
-    /// With the first thing that is wrong, such as an exception for a row that does not exist.
     pub fn cases(&self, preludes: &Preludes) -> Result<Vec<ContractCase>, Problem> {
         let mut rows = rows(self.ioctl, &self.body)?;
         self.check_names(&rows)?;

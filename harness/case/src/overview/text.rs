@@ -29,7 +29,6 @@ const KINDS: [(FdKind, &str); 5] = [
 ];
 
 /// The text of `cases/OVERVIEW.md`; `root` is the folder of the cases.
-#[must_use]
 pub fn overview(corpus: &Corpus, root: &Path) -> String {
     let proofs = Proofs::of(corpus);
     let kinds = KINDS.iter().map(|(kind, title)| {

@@ -104,7 +104,6 @@ pub enum Registers<'a> {
 
 impl<'a> Registers<'a> {
     /// An access of one width.
-    #[must_use]
     pub fn reached(at: &'a Value, width: Width) -> Self {
         match at {
             Value::Slot { name, add } => Self::Reached {

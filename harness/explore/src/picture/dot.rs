@@ -12,7 +12,6 @@ use crate::picture::{
 };
 
 /// Writes it down.
-#[must_use]
 pub fn dot(picture: &Picture) -> String {
     let mut writer = Writer::default();
     writer.line(format_args!("digraph protocol {{"));

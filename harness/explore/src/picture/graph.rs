@@ -27,7 +27,6 @@ pub struct Line {
 
 impl Line {
     /// What user space does: the first words of the rule's name.
-    #[must_use]
     pub fn verb(&self) -> &'static str {
         let name = self.rule.name;
         name.split_once(':').map_or(name, |(verb, _)| verb)
@@ -102,7 +101,6 @@ pub struct Picture {
 
 impl Picture {
     /// Of the model alone: nothing was run.
-    #[must_use]
     pub fn of_model(traversals: &[Traversal]) -> Self {
         Self::new(traversals, |traversal| {
             vec![TransitionResult::NotRun; traversal.graph.edges.len()]
@@ -110,7 +108,6 @@ impl Picture {
     }
 
     /// With the results of the walks.
-    #[must_use]
     pub fn of_walks(traversals: &[Traversal]) -> Self {
         Self::new(traversals, results)
     }
@@ -132,7 +129,6 @@ impl Picture {
     }
 
     /// The results of all transitions.
-    #[must_use]
     pub fn counts(&self) -> ResultCounts {
         let mut all = ResultCounts::default();
         for line in self.graphs.iter().flat_map(StateGraph::lines) {
@@ -208,7 +204,6 @@ impl StateGraph {
     }
 
     /// Every arrow, those between the same nodes together. Their left and right make no circle.
-    #[must_use]
     pub fn links(&self) -> Vec<Link<'_>> {
         let depths = self.depths();
         let mut links: BTreeMap<(usize, usize), Link<'_>> = BTreeMap::new();

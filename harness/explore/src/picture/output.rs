@@ -56,9 +56,6 @@ pub struct PictureFile {
 
 impl PictureFile {
     /// Takes a path whose ending says what is wanted.
-    ///
-    /// # Errors
-    /// When it says nothing, or the file cannot be written.
     pub fn new(path: &Path) -> Result<Self, PictureError> {
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
@@ -74,9 +71,6 @@ impl PictureFile {
     }
 
     /// Writes the picture.
-    ///
-    /// # Errors
-    /// When the disk does not take it.
     pub fn write(mut self, picture: &Picture) -> Result<(), PictureError> {
         let text = match self.format {
             Format::Dot => dot(picture),

@@ -16,7 +16,6 @@ pub enum TransitionResult {
 }
 
 /// The result of every transition of a traversal that was walked.
-#[must_use]
 pub fn results(traversal: &Traversal) -> Vec<TransitionResult> {
     let marks = &traversal.marks;
     let result = |edge| match (marks.is_closed(edge), marks.is_taken(edge)) {
@@ -67,7 +66,6 @@ impl ResultCounts {
     }
 
     /// How many have this result.
-    #[must_use]
     pub const fn count(&self, result: TransitionResult) -> usize {
         match result {
             TransitionResult::NotRun => self.not_run,
@@ -78,7 +76,6 @@ impl ResultCounts {
     }
 
     /// The worst result.
-    #[must_use]
     pub fn result(&self) -> TransitionResult {
         let worst_first = [
             TransitionResult::Diverged,

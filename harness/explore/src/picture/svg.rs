@@ -16,7 +16,6 @@ use crate::picture::{
 const MARGIN: f64 = 14.0;
 
 /// Draws it.
-#[must_use]
 pub fn svg(picture: &Picture) -> String {
     let mut page = Page::default();
     page.title(picture);

@@ -52,9 +52,6 @@ impl Archive {
     }
 
     /// Adds a copy of a file. What it may be a link to is copied, too.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn file(&mut self, from: &Path, at: &Path, mode: u32) -> Result<(), FullError> {
         if !self.there.contains(at) {
             self.bytes(
@@ -67,9 +64,6 @@ impl Archive {
     }
 
     /// Adds what is below a folder, as far as it is wanted.
-    ///
-    /// # Errors
-    /// When something cannot be read.
     pub fn below(
         &mut self,
         from: &Path,

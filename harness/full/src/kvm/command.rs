@@ -44,9 +44,6 @@ const IN_VAIN: usize = 3;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs the jobs under TCG here and under KVM there, and compares.
-///
-/// # Errors
-/// When one of the two did not run.
 pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let start = Instant::now();
     let jobs = jobs(options)?;

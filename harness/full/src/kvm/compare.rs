@@ -46,7 +46,6 @@ pub struct Compared {
 
 /// Compares the records of two runs: those under TCG, those under KVM. The transcripts of some cases
 /// are other ones each time, and their verdicts alone count.
-#[must_use]
 pub fn compare(
     here: &BTreeMap<String, Record>,
     there: &BTreeMap<String, Record>,
@@ -73,9 +72,6 @@ pub fn compare(
 }
 
 /// The records in a run's folder, by case.
-///
-/// # Errors
-/// When there are none.
 pub fn records(folder: &Path) -> Result<BTreeMap<String, Record>, FullError> {
     let path = folder.join("records.jsonl");
     let text = fs::read_to_string(&path).map_err(|error| no_record(&path, error))?;

@@ -101,9 +101,6 @@ pub struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// Writes what it boots from into a folder.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written.
     pub fn new(
         parts: &'a HostParts,
         suite: &'a Suite,
@@ -129,7 +126,6 @@ impl<'a> Host<'a> {
 
     /// The command that runs it. Its kernel's console goes to a file, what its jobs say to
     /// standard output.
-    #[must_use]
     pub fn command(&self, console: &Path) -> Command {
         let mut command = Command::new(&self.suite.guest.qemu);
         command
@@ -154,9 +150,6 @@ impl<'a> Host<'a> {
     }
 
     /// Unpacks what it handed over.
-    ///
-    /// # Errors
-    /// When that is no archive.
     pub fn records(&self, into: &Path) -> Result<(), FullError> {
         fs::create_dir_all(into).map_err(FullError::file("creating", into))?;
         let shell = Shell::new()?;
@@ -265,9 +258,6 @@ fn quoted(word: &str) -> String {
 
 /// The suite as it is, built for release, with the kernel that is to be tested. All of it is copied
 /// into a folder: a build meanwhile changes nothing.
-///
-/// # Errors
-/// When something cannot be built or found.
 pub fn suite(
     guest: &GuestOptions,
     folder: &Path,

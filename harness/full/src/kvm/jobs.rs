@@ -138,9 +138,6 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// What the options ask for.
-///
-/// # Errors
-/// When a platform does not exist, or none is left.
 pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
     let known = names(&root().join("vm-images"));
     if let Some(name) = options.platforms.iter().find(|name| !known.contains(name)) {

@@ -36,9 +36,6 @@ pub enum Next {
 impl Process {
     /// Starts a program; what it says, on standard output and error, is copied to `log` and read
     /// here, line by line.
-    ///
-    /// # Errors
-    /// When it does not start, or there is no place for the log.
     pub fn start(mut command: Command, log: &Path) -> Result<Self, FullError> {
         let failed = |error| FullError::File {
             doing: "writing",
@@ -79,9 +76,6 @@ impl Process {
     }
 
     /// Waits for its end.
-    ///
-    /// # Errors
-    /// When it is gone already.
     pub fn end(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }

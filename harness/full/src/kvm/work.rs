@@ -67,7 +67,6 @@ pub struct Work {
 
 impl Work {
     /// Cases, with their records under TCG.
-    #[must_use]
     pub fn cases(
         job: Job,
         here: BTreeMap<String, Record>,
@@ -89,8 +88,6 @@ impl Work {
         }
     }
 
-    /// Walks.
-    #[must_use]
     pub fn walks(job: Job, log: File) -> Self {
         Self::cases(job, BTreeMap::new(), BTreeSet::new(), log)
     }
@@ -105,7 +102,6 @@ impl Work {
     }
 
     /// How much is to be done.
-    #[must_use]
     pub fn left(&self) -> usize {
         match self.job.kind {
             Kind::Cases => self.open().count(),
@@ -115,13 +111,11 @@ impl Work {
 
     /// How often something was tried that came to nothing: a host in which that was done was not in
     /// vain.
-    #[must_use]
     pub fn tries(&self) -> usize {
         self.lost.len() + self.again.values().map(Vec::len).sum::<usize>()
     }
 
     /// The job's name and arguments for what is left; none where nothing is.
-    #[must_use]
     pub fn command(&self) -> Option<(&str, Vec<String>)> {
         if self.left() == 0 {
             return None;
@@ -136,9 +130,6 @@ impl Work {
     }
 
     /// Takes a line that the host said while it was at this job.
-    ///
-    /// # Errors
-    /// When the job can do nothing in any host.
     pub fn take(&mut self, line: Line) -> Result<Go, FullError> {
         match line {
             Line::Begins(_) => {
@@ -280,20 +271,17 @@ impl Work {
     }
 
     /// How both runs of the cases compare.
-    #[must_use]
     pub fn compared(&self) -> Compared {
         compare(&self.here, &self.there, &self.volatile)
     }
 
     /// The line in which walks say what they came to.
-    #[must_use]
     pub fn result(&self) -> &str {
         let last = self.said.iter().rev().find(|line| line.contains(" / "));
         last.map_or("no result", String::as_str)
     }
 
     /// Whether all is as it has to be: nothing differs, and something ran.
-    #[must_use]
     pub fn is_proved(&self) -> bool {
         match self.job.kind {
             Kind::Walks => self.code == Some(0),
@@ -305,7 +293,6 @@ impl Work {
     }
 
     /// For `report.json`.
-    #[must_use]
     pub fn summary(&self) -> Value {
         let again: BTreeMap<_, _> = self.again().collect();
         let heard = !self.there.is_empty() || self.on_kvm;

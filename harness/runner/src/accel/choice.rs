@@ -37,14 +37,12 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// KVM.
     pub const KVM: Self = Self {
         accel: Accel::Kvm,
         why_not_kvm: None,
     };
 
     /// Emulation, for a reason, which is made one line.
-    #[must_use]
     pub fn tcg(why_not_kvm: impl ToString) -> Self {
         let why = why_not_kvm.to_string();
         let words = why.split(|c: char| c.is_whitespace() || c.is_control());
@@ -90,9 +88,6 @@ pub enum NoKvm {
 }
 
 /// Chooses the accelerator for a machine, trying KVM if that was not done yet.
-///
-/// # Errors
-/// When KVM was asked for and cannot be used.
 pub fn choose(
     choice: AccelChoice,
     qemu: &Qemu,
@@ -117,9 +112,6 @@ pub fn choose(
 }
 
 /// What is known of the accelerator without booting: for a command line that is only printed.
-///
-/// # Errors
-/// When KVM was asked for and there is none.
 pub fn guess(
     choice: AccelChoice,
     qemu: &Qemu,

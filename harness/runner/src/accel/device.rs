@@ -39,9 +39,6 @@ fn advice(group: Option<&str>) -> String {
 }
 
 /// Opens the device once.
-///
-/// # Errors
-/// With the reason why it does not open.
 pub fn check(path: &Path) -> Result<(), DeviceError> {
     let opened = fs::OpenOptions::new().read(true).write(true).open(path);
     opened.map(drop).map_err(|error| reason(path, &error))

@@ -31,7 +31,6 @@ pub enum TrialResult {
 
 impl TrialResult {
     /// A refusal now.
-    #[must_use]
     pub fn refused(why: String, console: PathBuf) -> Self {
         let at = seconds(SystemTime::now());
         Self::Refused { why, console, at }
@@ -63,7 +62,6 @@ pub struct Memory {
 
 impl Memory {
     /// For a trial that is told from others by these things.
-    #[must_use]
     pub fn of(folder: &Path, parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -79,7 +77,6 @@ impl Memory {
     }
 
     /// Console of the trial.
-    #[must_use]
     pub fn console(&self) -> PathBuf {
         self.folder.join(format!("{}.console.log", self.name))
     }
@@ -89,7 +86,6 @@ impl Memory {
     }
 
     /// What is remembered and still holds.
-    #[must_use]
     pub fn recall(&self) -> Option<TrialResult> {
         self.recall_at(SystemTime::now())
     }
@@ -101,17 +97,11 @@ impl Memory {
     }
 
     /// Makes the folder, for the console and the result.
-    ///
-    /// # Errors
-    /// When it cannot be made.
     pub fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(&self.folder)
     }
 
     /// Remembers a result, whole or not at all.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn keep(&self, result: &TrialResult) -> io::Result<()> {
         let text = serde_json::to_string(result)?;
         let temporary = self

@@ -24,9 +24,6 @@ pub enum Failed {
 }
 
 /// Boots the machine under KVM up to where cases could run.
-///
-/// # Errors
-/// When it does not get there.
 pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), Failed> {
     let cmdline = format!("{} {EARLY_CONSOLE}", machine.cmdline);
     let machine = Machine {

@@ -15,7 +15,6 @@ pub fn want_end(want: &WantEnd) -> String {
 }
 
 /// How an op ended, in words.
-#[must_use]
 pub fn observed_end(outcome: &Outcome) -> String {
     match &outcome.observed {
         Observed::Ok { .. } => "success".to_owned(),
@@ -46,7 +45,6 @@ fn dma_text(dma: &Dma) -> String {
 }
 
 /// Name of an error number.
-#[must_use]
 pub fn errno_text(errno: i32) -> String {
     uapi::errno_name(errno).map_or_else(|| format!("errno {errno}"), str::to_owned)
 }
@@ -60,7 +58,6 @@ fn signal_text(signal: i32) -> String {
 }
 
 /// The ways in which it may end, in words.
-#[must_use]
 pub fn ways(race: &Race) -> String {
     let ways = race
         .ends
@@ -81,7 +78,6 @@ fn injected_end(injected: &Injected) -> String {
 }
 
 /// A few bytes in hexadecimal, or text where it is one.
-#[must_use]
 pub fn shown_bytes(data: &[u8]) -> String {
     let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if !data.is_empty() && data.iter().all(printable) {

@@ -65,13 +65,11 @@ impl Judgement {
     }
 
     /// A case whose need is not met.
-    #[must_use]
     pub fn skip(need: &str) -> Self {
         Self::new(Verdict::Skip, format!("needs {need}"))
     }
 
     /// Infrastructure failed before the case could run.
-    #[must_use]
     pub fn error(why: &str) -> Self {
         Self::new(Verdict::Error, why)
     }

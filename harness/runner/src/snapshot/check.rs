@@ -24,12 +24,7 @@ use crate::{
 pub enum Fault {
     /// A folder cannot be read.
     #[error("reading {}: {error}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    Folder { path: PathBuf, error: io::Error },
     /// It belongs to no case file.
     #[error("{}: there is no case file for it; delete it", .0.display())]
     Orphan(PathBuf),
@@ -43,7 +38,6 @@ pub enum Fault {
         path: PathBuf,
         /// The section.
         section: Section,
-        /// Why.
         unused: Unused,
     },
     /// The file is not as `--bless` writes it.

@@ -23,9 +23,6 @@ pub struct BadUpdate(String);
 
 impl Mode {
     /// What insta would do: `INSTA_UPDATE` decides, and whether a CI runs this.
-    ///
-    /// # Errors
-    /// When insta has no such way to update.
     pub fn of_environment() -> Result<Self, BadUpdate> {
         let variable = |name| env::var(name).ok();
         let update = variable("INSTA_UPDATE").unwrap_or_default();

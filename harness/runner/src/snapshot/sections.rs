@@ -74,9 +74,6 @@ pub enum Syntax {
 
 impl Sections {
     /// Reads a file.
-    ///
-    /// # Errors
-    /// With the first line that is malformed.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let lines: Vec<&str> = text.lines().collect();
         let body = metadata_end(&lines)?;

@@ -72,7 +72,6 @@ pub enum SnapshotError {
         path.display(), malformed.line, malformed.syntax
     )]
     Malformed {
-        /// Which.
         path: PathBuf,
         /// Where and how.
         malformed: Malformed,
@@ -121,9 +120,6 @@ impl Store {
     }
 
     /// Compares a transcript with the stored one, and does what the mode says.
-    ///
-    /// # Errors
-    /// When a file cannot be read or written, or is malformed.
     pub fn compare(&self, key: Key<'_>, transcript: &str) -> Result<Compared, SnapshotError> {
         if self.mode == Mode::Ignore {
             return Ok(Compared::Same);

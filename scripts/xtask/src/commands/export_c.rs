@@ -105,7 +105,6 @@ enum CommandError {
     Write {
         /// Which file.
         path: PathBuf,
-        /// Why.
         error: io::Error,
     },
 }
