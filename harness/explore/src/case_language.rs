@@ -77,8 +77,10 @@ impl CaseLanguage<'_> {
     fn leaves(self, device: Device, event: Event, next: &State) -> Option<String> {
         let role = self.role(device);
         match (next.devices[device.0].presence, event) {
-            (model::Presence::Gone, _) => Some(format!("gone: {role}")),
-            (model::Presence::Leaving, Event::Unplug(_)) => Some(format!("gone: {{node: {role}}}")),
+            (model::Presence::Gone, _) => Some(format!("wait_gone: {role}")),
+            (model::Presence::Leaving, Event::Unplug(_)) => {
+                Some(format!("wait_gone: {{node: {role}}}"))
+            }
             _ => None,
         }
     }
