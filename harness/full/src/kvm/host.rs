@@ -190,6 +190,7 @@ fn archive(
         "cases",
         "vm-images/platforms",
         "vm-images/topologies",
+        "results/findings",
         "results/snapshots",
     ] {
         archive.below(&root().join(name), &project.join(name), &|_| true)?;
