@@ -4,7 +4,7 @@ use wire::{Fd, Value, Width};
 
 use crate::{
     expect::{Want, WantEnd},
-    node::{At, Node, Tree},
+    node::{Node, Tree},
     problem::Problem,
     role::{Role, Which},
     spec::Spec,
@@ -204,11 +204,6 @@ impl SlotName {
     pub fn fd(&self) -> Fd {
         Fd::slot(&self.0)
     }
-
-    /// What was saved under this name.
-    pub fn value(&self) -> Value {
-        Value::slot(&self.0)
-    }
 }
 
 impl std::fmt::Display for SlotName {
@@ -357,8 +352,6 @@ impl<T> Named<T> {
 pub struct OfProcess<T> {
     /// The process.
     pub process: String,
-    /// Where the mapping stands.
-    pub at: At,
     /// What it is mapped to.
     pub of: T,
 }
@@ -368,7 +361,6 @@ impl<T: Input> Input for OfProcess<T> {
         let (name, of) = node.single()?;
         Ok(Self {
             process: name.text.clone(),
-            at: node.at,
             of: T::read(of)?,
         })
     }
@@ -474,7 +466,7 @@ macro_rules! body {
                     return Ok(short);
                 })?
                 let mut fields = $crate::fields::Fields::of(node, $what)?;
-                $(let $field: $type = match fields.take($crate::input::key(stringify!($field))) {
+                $(let $field: $type = match fields.take(stringify!($field)) {
                     Some(node) => $crate::input::Input::read(node)?,
                     None => body!(@absent fields, $field, $type $(, $default)?),
                 };)*
@@ -486,7 +478,7 @@ macro_rules! body {
 
             fn spec() -> $crate::spec::Spec {
                 let mapping = $crate::spec::Spec::Mapping(vec![$($crate::spec::Key {
-                    name: $crate::input::key(stringify!($field)).to_owned(),
+                    name: stringify!($field).to_owned(),
                     help: concat!($($help),+).trim().to_owned(),
                     spec: <$type as $crate::input::Input>::spec(),
                     presence: body!(@presence $type $(, $default)?),
@@ -504,7 +496,7 @@ macro_rules! body {
     (@absent $fields:ident, $field:ident, $type:ty) => {
         match <$type as $crate::input::Input>::absent() {
             Some(value) => value,
-            None => return Err($fields.missing($crate::input::key(stringify!($field)))),
+            None => return Err($fields.missing(stringify!($field))),
         }
     };
     (@presence $type:ty, $default:expr) => {{
@@ -519,6 +511,27 @@ macro_rules! body {
     };
 }
 pub(crate) use body;
+
+/// Lets a step be read whose body decides about more than each key alone: `STEP::new` takes the
+/// body and its place, and nothing is decided a second time.
+macro_rules! resolved {
+    ($($name:ident from $body:ty;)+) => {
+        $(impl $crate::input::Input for $name {
+            fn read(node: &$crate::node::Node) -> Result<Self, $crate::problem::Problem> {
+                Self::new($crate::input::Input::read(node)?, node.at)
+            }
+
+            fn spec() -> $crate::spec::Spec {
+                <$body as $crate::input::Input>::spec()
+            }
+
+            fn doc() -> &'static str {
+                <$body as $crate::input::Input>::doc()
+            }
+        })+
+    };
+}
+pub(crate) use resolved;
 
 /// Declares a step whose body is something that can be read.
 macro_rules! newtype {
@@ -545,8 +558,3 @@ macro_rules! newtype {
     };
 }
 pub(crate) use newtype;
-
-/// A key that is a word of Rust is written `r#KEY` there.
-pub fn key(field: &'static str) -> &'static str {
-    field.strip_prefix("r#").unwrap_or(field)
-}

@@ -5,7 +5,7 @@ use wire::{DmaOp, Returned, Value};
 use crate::{
     build::Builder,
     expect::{Expect, Layout, WantEnd},
-    input::{SlotName, Word, body, words},
+    input::{SlotName, Word, body, resolved, words},
     node::At,
     problem::Problem,
     role::Role,
@@ -19,7 +19,7 @@ body! {
     /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
     ///
     /// The page is filled before, so both outcomes are seen in memory as well as in the device.
-    pub struct Dma in "dma" if Dma::check {
+    pub struct DmaBody in "dma" {
         /// The device.
         from: Role,
         /// The address that it writes to.
@@ -31,6 +31,20 @@ body! {
         /// What a kernel that conforms to the plan of 2021 would show.
         plan: Option<DmaEnding>,
     }
+}
+
+/// A DMA of one device, and how it ends.
+#[derive(Debug, Clone)]
+pub struct Dma {
+    from: Role,
+    iova: Value,
+    page: Value,
+    ending: DmaEnding,
+    plan: Option<DmaEnding>,
+}
+
+resolved! {
+    Dma from DmaBody;
 }
 
 /// How a DMA ends.
@@ -49,27 +63,27 @@ impl Word for DmaEnding {
 }
 
 impl Dma {
-    fn check(&self, at: At) -> Result<(), Problem> {
-        self.end()
-            .map(drop)
-            .ok_or_else(|| Problem::other(at, "give one of `lands` and `blocked`"))
-    }
-
-    fn end(&self) -> Option<(&Value, DmaEnding)> {
-        match (&self.lands, &self.blocked) {
-            (Some(page), None) => Some((page, DmaEnding::Lands)),
-            (None, Some(page)) => Some((page, DmaEnding::Blocked)),
-            _ => None,
-        }
+    fn new(body: DmaBody, at: At) -> Result<Self, Problem> {
+        let (page, ending) = match (body.lands, body.blocked) {
+            (Some(page), None) => (page, DmaEnding::Lands),
+            (None, Some(page)) => (page, DmaEnding::Blocked),
+            _ => return Err(Problem::other(at, "give one of `lands` and `blocked`")),
+        };
+        Ok(Self {
+            from: body.from,
+            iova: body.iova,
+            page,
+            ending,
+            plan: body.plan,
+        })
     }
 }
 
 impl Action for Dma {
     fn label(&self) -> String {
-        let end = if self.lands.is_some() {
-            "lands"
-        } else {
-            "is blocked"
+        let end = match self.ending {
+            DmaEnding::Lands => "lands",
+            DmaEnding::Blocked => "is blocked",
         };
         format!("DMA from {} to {} {end}", self.from, show(&self.iova))
     }
@@ -79,7 +93,6 @@ impl Action for Dma {
         let engine = device
             .engine
             .ok_or_else(|| format!("{} to do DMA on demand", self.from))?;
-        let (page, ending) = self.end().ok_or("a page to look at")?;
         let end = |ending| match ending {
             DmaEnding::Lands => WantEnd::Lands {
                 signature: device.signature.clone(),
@@ -93,10 +106,10 @@ impl Action for Dma {
             device: device.name.clone(),
             engine,
             iova: self.iova.clone(),
-            watch: page.clone(),
+            watch: self.page.clone(),
         };
-        let expect = Expect::ending(end(ending));
-        match ending {
+        let expect = Expect::ending(end(self.ending));
+        match self.ending {
             DmaEnding::Lands => to.push_dma(op, expect, Layout::Nothing),
             DmaEnding::Blocked => to.push(op, expect, Layout::Nothing),
         }

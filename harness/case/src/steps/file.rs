@@ -6,7 +6,7 @@ use wire::{FileOp, Location, NewFd, Number, OpenFlags, Patch, Timeout, Value, Wi
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want, WantData, WantEnd},
-    input::{Ends, Input, Named, SlotName, Word, body, newtype, words},
+    input::{Ends, Input, Named, SlotName, Word, body, newtype, resolved, words},
     node::{At, Node, Tree},
     problem::Problem,
     role::{Function, Member, Role, Shape},
@@ -262,7 +262,7 @@ impl Input for Pointer {
 body! {
     /// `pread: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, length: 2, expect: [0x36, 0x1b]}`, or
     /// with `width: 2` for a number: `expect: {has: PCI_COMMAND_MEMORY}`, `save: command`.
-    pub struct Pread in "pread" if Pread::check {
+    pub struct PreadBody in "pread" {
         /// The descriptor.
         on: SlotName,
         /// The region of the device.
@@ -282,7 +282,7 @@ body! {
         /// What every byte is.
         all: Option<u64>,
         /// The number, or the bytes.
-        expect: Option<Box<Contents>>,
+        expect: Option<Contents>,
         /// The name for the number.
         save: Option<SlotName>,
         /// Whether a run of more than 4 bytes of a BAR is memory and no register.
@@ -291,18 +291,12 @@ body! {
 }
 
 /// A number, or bytes: which of them the rest of the step says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Contents {
-    number: Result<Want, Problem>,
-    bytes: Result<Vec<u8>, Problem>,
-}
+#[derive(Debug, Clone)]
+pub struct Contents(Node);
 
 impl Input for Contents {
     fn read(node: &Node) -> Result<Self, Problem> {
-        Ok(Self {
-            number: Want::read(node),
-            bytes: Vec::read(node),
-        })
+        Ok(Self(node.clone()))
     }
 
     fn spec() -> Spec {
@@ -310,43 +304,18 @@ impl Input for Contents {
     }
 }
 
-impl Pread {
-    fn check(&self, at: At) -> Result<(), Problem> {
-        let place = self.place();
-        self.data()?;
-        // A call that is refused reaches no register.
-        match self.width {
-            _ if !self.errno.succeeds() => Ok(()),
-            Some(width) => check_number(&place, width, at),
-            None => check_run(&place, self.length, self.memory, at),
-        }
-    }
+/// One transfer at an offset, and what is expected of it.
+#[derive(Debug, Clone)]
+struct Transfer {
+    label: String,
+    op: FileOp,
+    expect: Expect,
+    layout: Layout,
+}
 
-    fn place(&self) -> Offset {
-        Offset::new(self.region, self.offset.as_ref())
-    }
-
-    fn length(&self) -> u64 {
-        self.width.map_or(self.length, |width| width.bytes() as u64)
-    }
-
-    fn data(&self) -> Result<WantData, Problem> {
-        match (&self.expect, self.width) {
-            (Some(expect), Some(_)) => expect.number.clone().map(WantData::Number),
-            (Some(expect), None) => expect.bytes.clone().map(WantData::Bytes),
-            (None, _) => Ok(self
-                .all
-                .map_or(WantData::Anything, |byte| WantData::All(byte as u8))),
-        }
-    }
-
-    /// What is saved, and what is compared with it, is another one on another machine.
-    fn layout(&self, data: &WantData) -> Layout {
-        let saved = matches!(data, WantData::Number(Want::Is(Value::Slot { .. })));
-        match saved || self.save.is_some() {
-            true => Layout::Volatile,
-            false => Layout::Bytes,
-        }
+impl Transfer {
+    fn push(&self, to: &mut Builder<'_>) {
+        to.push(self.op.clone(), self.expect.clone(), self.layout);
     }
 }
 
@@ -359,32 +328,76 @@ fn transferred(ends: &Ends, returns: Option<u64>, length: u64) -> Expect {
     expect
 }
 
-impl Action for Pread {
-    fn label(&self) -> String {
-        format!("pread of {}", self.on)
-    }
+/// A read from a device at an offset.
+#[derive(Debug, Clone)]
+pub struct Pread(Transfer);
 
-    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let (fd, offset, length) = (self.on.fd(), self.place().value, self.length());
-        let op = match &self.pointer {
+/// A write to a device at an offset.
+#[derive(Debug, Clone)]
+pub struct Pwrite(Transfer);
+
+resolved! {
+    Pread from PreadBody;
+    Pwrite from PwriteBody;
+}
+
+impl Pread {
+    fn new(body: PreadBody, at: At) -> Result<Self, Problem> {
+        let place = Offset::new(body.region, body.offset.as_ref());
+        let data = match (&body.expect, body.width) {
+            (Some(Contents(node)), Some(_)) => WantData::Number(Want::read(node)?),
+            (Some(Contents(node)), None) => WantData::Bytes(Vec::read(node)?),
+            (None, _) => body
+                .all
+                .map_or(WantData::Anything, |byte| WantData::All(byte as u8)),
+        };
+        // A call that is refused reaches no register.
+        match body.width {
+            _ if !body.errno.succeeds() => {}
+            Some(width) => check_number(&place, width, at)?,
+            None => check_run(&place, body.length, body.memory, at)?,
+        }
+        let length = body.width.map_or(body.length, |it| it.bytes() as u64);
+        // What is saved, and what is compared with it, is another one on another machine.
+        let saved = matches!(&data, WantData::Number(Want::Is(Value::Slot { .. })));
+        let layout = match saved || body.save.is_some() {
+            true => Layout::Volatile,
+            false => Layout::Bytes,
+        };
+        let (fd, offset) = (body.on.fd(), place.value);
+        let op = match body.pointer {
             Some(Pointer(at)) => FileOp::Transfer {
                 fd,
                 write: false,
                 offset,
                 length,
-                at: at.clone(),
+                at,
             },
             None => FileOp::Pread {
                 fd,
                 offset,
                 length,
-                save: self.save.as_ref().map(|save| Number(save.0.clone())),
+                save: body.save.map(|save| Number(save.0)),
             },
         };
-        let mut expect = transferred(&self.errno, self.returns, length);
-        expect.data = self.data().unwrap_or(WantData::Anything);
-        let layout = self.layout(&expect.data);
-        to.push(op, expect, layout);
+        let mut expect = transferred(&body.errno, body.returns, length);
+        expect.data = data;
+        Ok(Self(Transfer {
+            label: format!("pread of {}", body.on),
+            op,
+            expect,
+            layout,
+        }))
+    }
+}
+
+impl Action for Pread {
+    fn label(&self) -> String {
+        self.0.label.clone()
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        self.0.push(to);
         Ok(())
     }
 }
@@ -392,7 +405,7 @@ impl Action for Pread {
 body! {
     /// `pwrite: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, offset: 4, bytes: [6, 0]}`, or
     /// `width: 2, value: [PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER]`.
-    pub struct Pwrite in "pwrite" if Pwrite::check {
+    pub struct PwriteBody in "pwrite" {
         /// The descriptor.
         on: SlotName,
         /// The region of the device.
@@ -417,21 +430,43 @@ body! {
 }
 
 impl Pwrite {
-    fn check(&self, at: At) -> Result<(), Problem> {
-        let place = self.place();
-        let (bytes, _) = self.bytes(at)?;
-        match self.width {
-            _ if !self.errno.succeeds() => Ok(()),
-            Some(width) => check_number(&place, width, at),
-            None => check_run(&place, bytes.len() as u64, self.memory, at),
+    fn new(body: PwriteBody, at: At) -> Result<Self, Problem> {
+        let place = Offset::new(body.region, body.offset.as_ref());
+        let (bytes, patches) = body.contents(at)?;
+        let length = bytes.len() as u64;
+        match body.width {
+            _ if !body.errno.succeeds() => {}
+            Some(width) => check_number(&place, width, at)?,
+            None => check_run(&place, length, body.memory, at)?,
         }
+        let label = format!("pwrite to {} at {}", body.on, show(&place.value));
+        let (fd, offset) = (body.on.fd(), place.value);
+        let op = match body.pointer {
+            Some(Pointer(at)) => FileOp::Transfer {
+                fd,
+                write: true,
+                offset,
+                length,
+                at,
+            },
+            None => FileOp::Pwrite {
+                fd,
+                offset,
+                bytes,
+                patches,
+            },
+        };
+        Ok(Self(Transfer {
+            label,
+            op,
+            expect: transferred(&body.errno, body.returns, length),
+            layout: Layout::Nothing,
+        }))
     }
+}
 
-    fn place(&self) -> Offset {
-        Offset::new(self.region, self.offset.as_ref())
-    }
-
-    fn bytes(&self, at: At) -> Result<(Vec<u8>, Vec<Patch>), Problem> {
+impl PwriteBody {
+    fn contents(&self, at: At) -> Result<(Vec<u8>, Vec<Patch>), Problem> {
         let missing = |key| Problem::missing(at, key, "pwrite");
         match (self.width, &self.value, &self.bytes) {
             (None, None, Some(bytes)) => Ok((bytes.clone(), Vec::new())),
@@ -466,30 +501,11 @@ fn number_bytes(value: &Value, width: Width, at: At) -> Result<(Vec<u8>, Vec<Pat
 
 impl Action for Pwrite {
     fn label(&self) -> String {
-        format!("pwrite to {} at {}", self.on, show(&self.place().value))
+        self.0.label.clone()
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let (fd, offset) = (self.on.fd(), self.place().value);
-        let (bytes, patches) = self.bytes(to.place()).unwrap_or_default();
-        let length = bytes.len() as u64;
-        let op = match &self.pointer {
-            Some(Pointer(at)) => FileOp::Transfer {
-                fd,
-                write: true,
-                offset,
-                length,
-                at: at.clone(),
-            },
-            None => FileOp::Pwrite {
-                fd,
-                offset,
-                bytes,
-                patches,
-            },
-        };
-        let expect = transferred(&self.errno, self.returns, length);
-        to.push(op, expect, Layout::Nothing);
+        self.0.push(to);
         Ok(())
     }
 }

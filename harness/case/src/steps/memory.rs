@@ -5,7 +5,7 @@ use wire::{Access, MemoryKind, MemoryOp, NewFd, NewMapping, Value, Width};
 use crate::{
     build::Builder,
     expect::{Expect, FieldWant, Layout, Want, WantData},
-    input::{Ends, Input, Named, Raises, SlotName, Word, body, newtype, words},
+    input::{Ends, Input, Named, Raises, SlotName, Word, body, newtype, resolved, words},
     node::{At, Node, Tree},
     problem::Problem,
     spec::{Key, Presence, Spec},
@@ -360,7 +360,7 @@ pub enum Peek {
 
 body! {
     /// Bytes of memory.
-    pub struct PeekBytes in "peek" if PeekBytes::check {
+    pub struct PeekBytesBody in "peek" {
         /// The address.
         at: Value,
         /// How many bytes.
@@ -372,15 +372,28 @@ body! {
     }
 }
 
-impl PeekBytes {
-    fn check(&self, at: At) -> Result<(), Problem> {
-        let missing = || Problem::missing(at, "all`, `changed` or `struct", "peek");
-        self.data().map(drop).ok_or_else(missing)
-    }
+/// Bytes of memory, and what they are.
+#[derive(Debug, Clone)]
+pub struct PeekBytes {
+    at: Value,
+    length: u64,
+    data: WantData,
+}
 
-    fn data(&self) -> Option<WantData> {
-        let all = self.all.map(|byte| WantData::All(byte as u8));
-        all.or(self.changed.map(|byte| WantData::Changed(byte as u8)))
+resolved! {
+    PeekBytes from PeekBytesBody;
+}
+
+impl PeekBytes {
+    fn new(body: PeekBytesBody, at: At) -> Result<Self, Problem> {
+        let all = body.all.map(|byte| WantData::All(byte as u8));
+        let changed = body.changed.map(|byte| WantData::Changed(byte as u8));
+        let missing = || Problem::missing(at, "all`, `changed` or `struct", "peek");
+        Ok(Self {
+            at: body.at,
+            length: body.length,
+            data: all.or(changed).ok_or_else(missing)?,
+        })
     }
 }
 
@@ -486,7 +499,7 @@ impl Action for Peek {
         let mut expect = Expect::SUCCESS;
         let (length, save, layout) = match self {
             Self::Bytes(bytes) => {
-                expect.data = bytes.data().unwrap_or(WantData::Anything);
+                expect.data = bytes.data.clone();
                 (bytes.length, Vec::new(), Layout::Nothing)
             }
             Self::Struct(of) => {

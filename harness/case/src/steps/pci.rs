@@ -6,7 +6,7 @@ use wire::{Chain, FileOp, HostAction, Op, PciOp, Returned, Timeout, Value};
 use crate::{
     build::Builder,
     expect::{Expect, Layout},
-    input::{Ends, Input, SlotName, Word, body, newtype, words},
+    input::{Ends, Input, SlotName, Word, body, newtype, resolved, words},
     node::{At, Node, Tree},
     problem::Problem,
     role::{OfferedDevice, Role, Which},
@@ -226,7 +226,7 @@ body! {
     ///
     /// vfio-pci keeps some of its parameters for each device from when the driver was bound: the
     /// device is bound anew, with another parameter. Both are undone after the case.
-    pub struct ModuleParameter in "module_parameter" if ModuleParameter::check {
+    pub struct ModuleParameterBody in "module_parameter" {
         /// The parameter of that name.
         nointxmask: Option<String>,
         /// The parameter of that name.
@@ -236,38 +236,55 @@ body! {
     }
 }
 
-impl ModuleParameter {
-    fn check(&self, at: At) -> Result<(), Problem> {
-        let given = self.parameter().map(drop);
-        given.ok_or_else(|| Problem::missing(at, "nointxmask", "module_parameter"))
-    }
+/// Parameters of vfio-pci that each device keeps from when the driver was bound, and what they
+/// are between cases.
+const NOINTXMASK: (&str, &str) = ("nointxmask", "N");
+const DISABLE_IDLE_D3: (&str, &str) = ("disable_idle_d3", "Y");
 
-    /// Its name, its value between cases, and the one that is wanted.
-    fn parameter(&self) -> Option<(&'static str, &'static str, &str)> {
-        match (&self.nointxmask, &self.disable_idle_d3) {
-            (Some(value), None) => Some(("nointxmask", "N", value)),
-            (None, Some(value)) => Some(("disable_idle_d3", "Y", value)),
-            _ => None,
-        }
+/// Another parameter of vfio-pci for one device.
+#[derive(Debug, Clone)]
+pub struct ModuleParameter {
+    name: &'static str,
+    usual: &'static str,
+    value: String,
+    of: Role,
+}
+
+resolved! {
+    ModuleParameter from ModuleParameterBody;
+}
+
+impl ModuleParameter {
+    fn new(body: ModuleParameterBody, at: At) -> Result<Self, Problem> {
+        let ((name, usual), value) = match (body.nointxmask, body.disable_idle_d3) {
+            (Some(value), None) => (NOINTXMASK, value),
+            (None, Some(value)) => (DISABLE_IDLE_D3, value),
+            _ => return Err(Problem::missing(at, NOINTXMASK.0, "module_parameter")),
+        };
+        Ok(Self {
+            name,
+            usual,
+            value,
+            of: body.of,
+        })
     }
 }
 
 impl Action for ModuleParameter {
     fn label(&self) -> String {
-        let (name, _, value) = self.parameter().unwrap_or_default();
-        format!("{name} {value} for {}", self.of)
+        format!("{} {} for {}", self.name, self.value, self.of)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        let (name, usual, value) = self.parameter().ok_or("one parameter")?;
         let device = to.roles.device(self.of)?;
+        let between_cases = device.default_driver.as_deref();
         to.restore_by(bind_anew(
             &device.name,
-            name,
-            usual,
-            device.default_driver.as_deref(),
+            self.name,
+            self.usual,
+            between_cases,
         ));
-        for op in bind_anew(&device.name, name, value, Some("vfio-pci")) {
+        for op in bind_anew(&device.name, self.name, &self.value, Some("vfio-pci")) {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
         }
         Ok(())

@@ -64,7 +64,6 @@ impl Input for Start {
         }
         Ok(Self(OfProcess {
             process: of.process,
-            at: of.at,
             of: Box::new(step),
         }))
     }
