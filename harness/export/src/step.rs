@@ -128,7 +128,7 @@ impl<'a> Writer<'a> {
             Op::Control(ControlOp::Repeat { times, counter, op }) => {
                 self.repeated(*times, &counter.0, op, check)?
             }
-            Op::Control(ControlOp::FailNth(plan)) => {
+            Op::Control(ControlOp::FailNth { plan }) => {
                 let Parts::Injected(injection) = &check.parts else {
                     return Err("injected failures without a check".to_owned());
                 };

@@ -311,7 +311,10 @@ fn a_failure_that_is_injected_is_judged(
         survived: vec![plan()],
         limit: 9,
     };
-    compiled.plan.ops[0] = ControlOp::FailNth(Box::new(fail_nth)).into();
+    compiled.plan.ops[0] = ControlOp::FailNth {
+        plan: Box::new(fail_nth),
+    }
+    .into();
     compiled.checks[0].parts = Parts::Injected(Injection {
         allocations: vec![12],
         copies: vec![14],

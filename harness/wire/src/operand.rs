@@ -90,7 +90,7 @@ impl Op {
     /// What it has left behind, by its outcome: nothing where it failed.
     pub fn leaves(&self, outcome: &Outcome) -> Vec<Left<'_>> {
         match (self, &outcome.observed) {
-            (Self::Control(ControlOp::FailNth(plan)), Observed::Injected(injected)) => {
+            (Self::Control(ControlOp::FailNth { plan }), Observed::Injected(injected)) => {
                 plan.op.leaves(&injected.last)
             }
             (Self::Control(ControlOp::Together { ops }), Observed::Together(outcomes)) => {
@@ -357,7 +357,10 @@ mod tests {
             survived: Vec::new(),
             limit: 1,
         };
-        ControlOp::FailNth(Box::new(plan)).into()
+        ControlOp::FailNth {
+            plan: Box::new(plan),
+        }
+        .into()
     }
 
     fn injected(last: Outcome) -> Outcome {

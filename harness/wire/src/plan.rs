@@ -67,7 +67,10 @@ mod tests {
             ops: vec![
                 events(op),
                 together.into(),
-                ControlOp::FailNth(Box::new(fail_nth)).into(),
+                ControlOp::FailNth {
+                    plan: Box::new(fail_nth),
+                }
+                .into(),
             ],
             restore: vec![events(op)],
             timeout_ms: whole,

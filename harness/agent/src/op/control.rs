@@ -27,7 +27,7 @@ impl Executor {
             ControlOp::Repeat { times, counter, op } => {
                 timed(|| self.repeat(*times, &counter.0, op))
             }
-            ControlOp::FailNth(plan) => timed(|| injection::run(self, plan)),
+            ControlOp::FailNth { plan } => timed(|| injection::run(self, plan)),
             ControlOp::Together { ops } => timed(|| self.together(ops)),
         }
     }

@@ -26,7 +26,7 @@ pub fn compare_all(
     outcome: &Outcome,
     values: &mut Values,
 ) -> Result<(), Mismatch> {
-    let (Op::Control(ControlOp::FailNth(plan)), Observed::Injected(injected)) =
+    let (Op::Control(ControlOp::FailNth { plan }), Observed::Injected(injected)) =
         (op, &outcome.observed)
     else {
         return compare(&check.expect, outcome, values);

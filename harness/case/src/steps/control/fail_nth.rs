@@ -93,7 +93,13 @@ impl Action for FailNth {
             label: self.label(),
             ..check
         };
-        to.push_injected(ControlOp::FailNth(Box::new(plan)), check, injection);
+        to.push_injected(
+            ControlOp::FailNth {
+                plan: Box::new(plan),
+            },
+            check,
+            injection,
+        );
         Ok(())
     }
 
