@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, mem};
 
-use wire::{ControlOp, Counter, FileOp, Location, Op, PciOp, Plan};
+use wire::{ControlOp, Counter, FileOp, Location, Op, Plan};
 
 use crate::{
     At,
@@ -291,8 +291,7 @@ impl<'a> Builder<'a> {
         }
         for name in &self.touched_devices {
             let driver = self.roles.default_driver_of(name);
-            let (device, driver) = (name.clone(), driver);
-            ops.push(PciOp::Driver { device, driver }.into());
+            ops.push(sysfs_ops::set_driver(name, driver));
         }
         let resets = self.touched_resets.iter();
         ops.extend(resets.map(|name| sysfs_ops::set_method(name, "\n")));

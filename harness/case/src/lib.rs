@@ -29,7 +29,7 @@ mod role;
 mod schema;
 mod spec;
 pub mod steps;
-mod sysfs_ops;
+pub mod sysfs_ops;
 mod value;
 
 pub use build::{Builder, Compiled};

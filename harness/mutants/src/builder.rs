@@ -15,7 +15,7 @@ use crate::{
 
 /// Why there is no kernel.
 #[derive(Debug, thiserror::Error)]
-pub enum ForgeError {
+pub enum MutantBuildError {
     /// The tree could not be built.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -39,7 +39,10 @@ pub struct MutantBuilder {
 
 impl MutantBuilder {
     /// Puts back what a killed run left, and builds the tree as it is.
-    pub fn open(work_tree: KernelWorkTree, progress: &dyn Progress) -> Result<Self, ForgeError> {
+    pub fn open(
+        work_tree: KernelWorkTree,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutantBuildError> {
         patch::restore(&work_tree.source(), &work_tree.beside("undo"))?;
         let made = work_tree.compile("compiling the kernel as it is", progress)?;
         let plain = work_tree.keep(&made.kernel, "plain")?;
@@ -67,7 +70,7 @@ impl MutantBuilder {
         &self,
         mutant: &Mutant,
         progress: &dyn Progress,
-    ) -> Result<Result<PathBuf, String>, ForgeError> {
+    ) -> Result<Result<PathBuf, String>, MutantBuildError> {
         let path = self.tree().join(&mutant.file);
         let text = self.read(&path)?;
         let files = vec![(mutant.file.clone(), mutant.edit.apply(&text))];
@@ -85,10 +88,10 @@ impl MutantBuilder {
         &self,
         mutants: &[Mutant],
         progress: &dyn Progress,
-    ) -> Result<Compiled, ForgeError> {
+    ) -> Result<Compiled, MutantBuildError> {
         let tree = self.tree();
         let files = together::files(&tree, mutants);
-        let files = files.map_err(|source| ForgeError::File { path: tree, source })?;
+        let files = files.map_err(|source| MutantBuildError::File { path: tree, source })?;
         let source: String = files.iter().map(|(_, text)| text.as_str()).collect();
         let (kept, made_of) = (self.memory("kept/together"), self.memory("together.source"));
         if kept.exists() && fs::read_to_string(&made_of).is_ok_and(|had| had == source) {
@@ -111,7 +114,7 @@ impl MutantBuilder {
         files: &[(String, String)],
         stage: &str,
         progress: &dyn Progress,
-    ) -> Result<Compiled, ForgeError> {
+    ) -> Result<Compiled, MutantBuildError> {
         let undo = self.work_tree.beside("undo");
         let patch = Patch::apply(&self.tree(), &undo, files)?;
         let made = self.work_tree.compile(stage, progress);
@@ -119,17 +122,17 @@ impl MutantBuilder {
         Ok(made?)
     }
 
-    fn read(&self, path: &Path) -> Result<String, ForgeError> {
+    fn read(&self, path: &Path) -> Result<String, MutantBuildError> {
         fs::read_to_string(path).map_err(|source| unread(path, source))
     }
 
-    fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, ForgeError> {
+    fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, MutantBuildError> {
         fs::read(path).map_err(|source| unread(path, source))
     }
 }
 
-fn unread(path: &Path, source: io::Error) -> ForgeError {
-    ForgeError::File {
+fn unread(path: &Path, source: io::Error) -> MutantBuildError {
+    MutantBuildError::File {
         path: path.to_owned(),
         source,
     }

@@ -20,7 +20,7 @@ use runner::{
 use vm_images::{ImageError, KernelWorkTree, Source, Terminal};
 
 use crate::{
-    builder::{ForgeError, MutantBuilder},
+    builder::{MutantBuildError, MutantBuilder},
     changed::{self, DiffError, Touched},
     interrupt::Interrupt,
     list::{self, Entry, ListError, Misfit},
@@ -54,7 +54,7 @@ pub enum MutantsError {
     Image(#[from] ImageError),
     /// The kernel with a mutant cannot be made.
     #[error(transparent)]
-    MutantBuilder(#[from] ForgeError),
+    MutantBuilder(#[from] MutantBuildError),
     /// The patch cannot be read.
     #[error(transparent)]
     Diff(#[from] DiffError),
@@ -378,7 +378,7 @@ impl<'a> Session<'a> {
         match self.builder.one(mutant, &Terminal::new()) {
             Ok(Ok(kernel)) => self.try_kernel(trial, mutant, &kernel, ""),
             Ok(Err(why)) => Ok(MutantOutcome::Unfit { why }),
-            Err(ForgeError::Image(error @ ImageError::BuildFailed { .. }))
+            Err(MutantBuildError::Image(error @ ImageError::BuildFailed { .. }))
                 if !self.interrupt.is_asked() =>
             {
                 Ok(MutantOutcome::Unfit {
@@ -405,7 +405,7 @@ impl<'a> Session<'a> {
     }
 
     /// A build that Ctrl-C ended did not fail.
-    fn or_interrupted(&self, error: ForgeError) -> MutantsError {
+    fn or_interrupted(&self, error: MutantBuildError) -> MutantsError {
         if self.interrupt.is_asked() {
             MutantRunError::Interrupted.into()
         } else {

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use case::{OfferedDevice, OfferedGroup, Shape};
-use wire::{Device, Facts, FileOp, Location, PciOp, Plan};
+use case::{
+    OfferedDevice, OfferedGroup, Shape,
+    sysfs_ops::{set_driver, set_method, write_file},
+};
+use wire::{Device, Facts, Plan};
 
 use crate::{
     platform::{EngineName, GroupSpec, Model, Platform},
@@ -192,33 +195,14 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
             if !model.resets {
                 // A function-level reset takes 100 ms at each open and close. Cases about
                 // resets switch it on again for themselves.
-                let path = format!("/sys/bus/pci/devices/{}/reset_method", found.name);
-                ops.push(
-                    FileOp::WriteFile {
-                        at: Location::Path(path),
-                        text: "\n".to_owned(),
-                    }
-                    .into(),
-                );
+                ops.push(set_method(&found.name, "\n"));
             }
-            ops.push(
-                PciOp::Driver {
-                    device: found.name.clone(),
-                    driver: model.default_driver.clone(),
-                }
-                .into(),
-            );
+            ops.push(set_driver(&found.name, model.default_driver.clone()));
         }
         if let Some(mdev) = &spec.mdev {
             let types = format!("/sys/class/mdev_bus/{0}/mdev_supported_types", mdev.parent);
             let path = format!("{types}/{}/create", mdev.kind);
-            ops.push(
-                FileOp::WriteFile {
-                    at: Location::Path(path),
-                    text: mdev.uuid.clone(),
-                }
-                .into(),
-            );
+            ops.push(write_file(path, &mdev.uuid));
         }
     }
     Plan {

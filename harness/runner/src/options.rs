@@ -9,10 +9,7 @@ use clap::{
 use vm_images::{Flavour, Source};
 
 pub use crate::root::root;
-use crate::{accel::AccelChoice, counters::KeepCounters, platform};
-
-/// The platform of the corpus: transcripts of the other platforms are stored where they differ.
-pub const REFERENCE_PLATFORM: &str = "intel";
+use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
 
 /// What guests are made of, on any platform.
 #[derive(Debug, Clone, Args)]

@@ -132,7 +132,8 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
-fn median(values: impl Iterator<Item = u64>) -> u64 {
+/// The value in the middle; 0 of none.
+pub fn median(values: impl Iterator<Item = u64>) -> u64 {
     let mut values: Vec<_> = values.collect();
     values.sort_unstable();
     values.get(values.len() / 2).copied().unwrap_or(0)

@@ -14,6 +14,14 @@ fn run(command: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// The command ends with this code, and its standard error says this.
+fn ends(command: &str, arguments: &[&str], code: i32, says: &str) {
+    let output = run(command, arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(says), "{text}");
+}
+
 #[rstest]
 #[case::help(&["--help"], 0, "")]
 #[case::list(&["--list", "stage1"], 0, "")]
@@ -22,10 +30,7 @@ fn run(command: &str, arguments: &[&str]) -> Output {
 #[case::no_suite(&["--suite", "x", "/"], 2, "unknown suite `x`")]
 #[case::ready_image(&["--kernel", "/etc/passwd"], 2, "run-conformance --gcov DIR")]
 fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("coverage", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("coverage", arguments, code, says);
 }
 
 #[rstest]
@@ -49,10 +54,7 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is no x86 bzImage")]
 #[case::bisect_good(&["--bisect", "--list"], 0, "")]
 fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("run-conformance", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("run-conformance", arguments, code, says);
 }
 
 #[rstest]
@@ -64,10 +66,7 @@ fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] 
 #[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
 #[case::ready_image(&["--kernel", "x"], 2, "which a ready image does not have")]
 fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("mutants", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("mutants", arguments, code, says);
 }
 
 #[rstest]
@@ -83,10 +82,7 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
 #[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "try another --platform")]
 #[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 4, "/nonexistent/x.c")]
 fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("export-c", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("export-c", arguments, code, says);
 }
 
 #[rstest]
@@ -97,10 +93,7 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
 #[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
 #[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
 fn full_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("full", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("full", arguments, code, says);
 }
 
 #[rstest]
@@ -115,10 +108,7 @@ fn the_reference_has_its_reasons(
     #[case] code: i32,
     #[case] says: &str,
 ) {
-    let output = run("reference", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("reference", arguments, code, says);
 }
 
 #[rstest]
@@ -134,10 +124,7 @@ fn the_reference_has_its_reasons(
 #[case::bad_platform(&["--platform", "x"], 2, "possible values: amd, intel,")]
 #[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
 fn explore_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
-    let output = run("explore", arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(says), "{text}");
+    ends("explore", arguments, code, says);
 }
 
 /// Nothing is built, booted or written: a cache that is not there is not made.

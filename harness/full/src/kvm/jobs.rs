@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use explore::seed_of_now;
-use runner::{
-    options::{REFERENCE_PLATFORM as REFERENCE, root},
-    platform::names,
-};
+use runner::{options::root, platform::names, snapshot::REFERENCE_PLATFORM as REFERENCE};
 
 use crate::{
     FullError,

@@ -16,7 +16,7 @@ use runner::{
     kselftest,
     lab::{Lab, LabError, load_corpus},
     options::{MachineOptions, cases_folder},
-    phases::Idle,
+    phases::{self, Idle},
     run::{Cancel, run},
     snapshot::Mode,
     summary::Summary,
@@ -256,15 +256,13 @@ fn report(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
             .iter()
             .filter(|record| record.verdict != Verdict::Skip)
     };
-    let mut times: Vec<_> = ran().map(|record| record.ms).collect();
-    times.sort_unstable();
-    let median = times.get(times.len() / 2).copied().unwrap_or(0);
+    let median = phases::median(ran().map(|record| record.ms));
     writeln!(
         out,
         "whole corpus             {:>8.2} s   (goal: at most 240)",
         summary.run.ms as f64 / 1000.0
     )?;
-    writeln!(out, "cases that ran           {:>8}", times.len())?;
+    writeln!(out, "cases that ran           {:>8}", ran().count())?;
     writeln!(
         out,
         "median per case          {median:>8} ms  (goal: at most 40)"

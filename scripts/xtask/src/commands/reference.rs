@@ -1,13 +1,10 @@
 //! `cargo xtask reference`: the steps of the case language.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use case::UnknownStep;
 use clap::Args;
-use runner::exit::Exit;
+use runner::{exit::Exit, output::Output};
 
 use crate::commands::generate;
 
@@ -34,7 +31,8 @@ Examples:
 Exit codes:
   0  shown or written
   1  the file could not be written
-  3  unknown step";
+  3  unknown step
+  4  standard output could not be written";
 
 /// Runs the command, and prints an error to standard error.
 pub fn main(options: &ReferenceOptions) -> ExitCode {
@@ -47,15 +45,18 @@ pub fn main(options: &ReferenceOptions) -> ExitCode {
 }
 
 fn print(text: Result<String, UnknownStep>) -> Exit {
-    match text {
-        Ok(text) => {
-            // A reader that went away (`| head`) has seen enough.
-            let _ = io::stdout().write_all(text.as_bytes());
-            Exit::Ok
-        }
+    let text = match text {
+        Ok(text) => text,
         Err(error) => {
             eprintln!("error: {error}");
-            Exit::Nothing
+            return Exit::Nothing;
+        }
+    };
+    match Output::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("error: writing to standard output: {error}");
+            Exit::NoMachine
         }
     }
 }
