@@ -65,7 +65,7 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
 
 /// Where the agent's program is once it is built.
 pub fn program() -> PathBuf {
-    folder().join(TARGET).join("release").join("agent")
+    folder().join(TARGET).join("agent").join("agent")
 }
 
 /// A target folder of its own: cargo holds a lock on the other one while it runs tests.
@@ -98,10 +98,11 @@ fn build() -> Result<PathBuf, AgentError> {
     shell.change_dir(root());
     cmd!(
         shell,
-        "{cargo} build --quiet --release --package agent --target {TARGET}"
+        "{cargo} build --quiet --profile agent --package agent --target {TARGET}"
     )
     .args(["--target-dir".as_ref(), folder().as_os_str()])
-    .env("RUSTFLAGS", "-C target-feature=+crt-static")
+    // At a fixed address: relocations would dirty pages that each case's process then copies.
+    .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .quiet()
     .run()?;
