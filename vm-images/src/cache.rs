@@ -263,6 +263,17 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), ImageError> {
         })
 }
 
+/// The hash of a kernel image's bytes.
+pub(crate) fn key_of(kernel: &Path) -> Result<String, ImageError> {
+    let bytes = fs::read(kernel).map_err(|source| ImageError::File {
+        doing: "read",
+        path: kernel.to_owned(),
+        hint: "give a kernel image that exists and is readable",
+        source,
+    })?;
+    Ok(hash([&bytes[..]]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,14 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{copy, make_dir};
 use crate::error::ImageError;
+use crate::image::COVERAGE;
 use crate::process;
 
 /// The folders of the kernel whose code is counted; what lies below them is not.
 pub const MEASURED: &[&str] = &["drivers/iommu/iommufd", "drivers/vfio", "drivers/vfio/pci"];
-
-/// Folder of an image: notes (`.gcno`) and source of what is counted, at their places in the
-/// kernel tree.
-pub(crate) const KEPT: &str = "coverage";
 
 /// What a build by clang calls, all of one version.
 const TOOLS: &[&str] = &[
@@ -100,7 +97,7 @@ fn version_of(program: &str) -> Option<u32> {
 /// Copies notes and source of what is counted to the folder of an image.
 pub(crate) fn keep(source: &Path, objects: &Path, image: &Path) -> Result<(), ImageError> {
     for folder in MEASURED {
-        let to = image.join(KEPT).join(folder);
+        let to = image.join(COVERAGE).join(folder);
         make_dir(&to)?;
         copy_files(&objects.join(folder), "gcno", &to)?;
         copy_files(&source.join(folder), "c", &to)?;
@@ -125,7 +122,7 @@ fn copy_files(from: &Path, extension: &str, to: &Path) -> Result<(), ImageError>
 pub(crate) fn kept(image: &Path) -> Result<Vec<PathBuf>, ImageError> {
     let mut all = Vec::new();
     for folder in MEASURED {
-        all.extend(files(&image.join(KEPT).join(folder))?);
+        all.extend(files(&image.join(COVERAGE).join(folder))?);
     }
     Ok(all)
 }
@@ -212,7 +209,7 @@ mod tests {
         let names: Vec<_> = names
             .iter()
             .map(|path| {
-                path.strip_prefix(image.join(KEPT))
+                path.strip_prefix(image.join(COVERAGE))
                     .unwrap()
                     .to_str()
                     .unwrap()

@@ -1,9 +1,7 @@
 //! Everything that can go wrong on the way to an image.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
-
-use crate::fragment::Mismatch;
 
 /// Why there is no image. Each message says what was tried, what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +220,27 @@ pub enum ImageError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// An option that has another value than the fragments want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Name, with `CONFIG_`.
+    pub name: String,
+    /// What the fragment says.
+    pub wanted: String,
+    /// What the configuration says; `n` for unset.
+    pub actual: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: wanted {}, is {}",
+            self.name, self.wanted, self.actual
+        )
+    }
 }
 
 /// One line per option.

@@ -1,9 +1,8 @@
 //! Fragments of kernel configuration: read, merge, and compare with the result.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use crate::error::ImageError;
+use crate::error::{ImageError, Mismatch};
 use crate::image::Flavour;
 use uapi::Series;
 
@@ -48,27 +47,6 @@ impl Setting {
         } else {
             format!("{}={}", self.name, self.value)
         }
-    }
-}
-
-/// An option that has another value than the fragments want.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Name, with `CONFIG_`.
-    pub name: String,
-    /// What the fragment says.
-    pub wanted: String,
-    /// What the configuration says; `n` for unset.
-    pub actual: String,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: wanted {}, is {}",
-            self.name, self.wanted, self.actual
-        )
     }
 }
 

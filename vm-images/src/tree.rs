@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cache::{Cache, copy, hash, make_dir, read, remove_dir, write};
+use crate::cache::{Cache, copy, hash, key_of, make_dir, read, remove_dir, write};
 use crate::coverage;
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::{Flavour, Image, key_of};
+use crate::image::{COVERAGE, Flavour, Image};
 use crate::kbuild::{self, Kbuild, Toolchain};
 use crate::progress::Progress;
 use crate::x86;
@@ -162,7 +162,7 @@ fn collect(
 /// comment moves the lines and leaves the kernel as it was.
 fn image_key(made: &Path) -> Result<String, ImageError> {
     let mut parts = vec![key_of(&made.join(x86::IMAGE))?, read(&made.join("config"))?];
-    if made.join(coverage::KEPT).exists() {
+    if made.join(COVERAGE).exists() {
         for path in coverage::kept(made)? {
             parts.push(key_of(&path)?);
         }

@@ -37,10 +37,9 @@ pub struct Compiled {
 
 impl KernelWorkTree {
     /// The tree of a series as the distribution packages it; None is the newest.
-    pub fn of_release(series: Option<&str>, progress: &dyn Progress) -> Result<Self, ImageError> {
+    pub fn of_release(series: Option<Series>, progress: &dyn Progress) -> Result<Self, ImageError> {
         let cache = Cache::open(&cache_dir())?;
-        let wanted = series.map(str::parse::<Series>).transpose()?;
-        let package = find(&cache, wanted, progress)?;
+        let package = find(&cache, series, progress)?;
         let place = format!("work_tree/{}", package.series);
         let work_tree = Self::open(cache, &place, package.series, progress)?;
         let stamp = work_tree.folder.join("unpacked");

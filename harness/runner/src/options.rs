@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, RangedU64ValueParser},
 };
-use vm_images::{Flavour, Source};
+use vm_images::{Flavour, Series, Source};
 
 pub use crate::root::root;
 use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
@@ -17,7 +17,7 @@ use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFE
 pub struct GuestOptions {
     /// Kernel series whose source the distribution packages, such as 6.12. Default: the newest.
     #[arg(long, value_name = "SERIES", group = "image")]
-    pub release: Option<String>,
+    pub release: Option<Series>,
 
     /// Kernel source tree to build. The tree is not changed.
     #[arg(long, value_name = "TREE", group = "image")]
@@ -118,7 +118,7 @@ impl GuestOptions {
                 kernel: kernel.clone(),
                 modules: self.modules.clone(),
             },
-            (None, None) => Source::Release(self.release.clone()),
+            (None, None) => Source::Release(self.release),
         }
     }
 }

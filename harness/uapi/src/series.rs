@@ -27,10 +27,14 @@ impl FromStr for Series {
     fn from_str(text: &str) -> Result<Self, BadSeries> {
         let bad = || BadSeries(text.to_owned());
         let (major, minor) = text.split_once('.').ok_or_else(bad)?;
-        Ok(Self {
+        let series = Self {
             major: major.parse().map_err(|_| bad())?,
             minor: minor.parse().map_err(|_| bad())?,
-        })
+        };
+        // A number also reads as +12 and as 012.
+        (series.to_string() == text)
+            .then_some(series)
+            .ok_or_else(bad)
     }
 }
 
@@ -80,6 +84,8 @@ mod tests {
     #[case("7.3", Some((7, 3)))]
     #[case("7", None)]
     #[case("6.12.1", None)]
+    #[case("+6.12", None)]
+    #[case("06.12", None)]
     #[case("x.y", None)]
     #[case("", None)]
     fn parses(#[case] text: &str, #[case] want: Option<(u32, u32)>) {
