@@ -20,12 +20,12 @@ pub struct Selection {
     clauses: Vec<GlobMatcher>,
 }
 
-/// Filters that select nothing.
+/// Filters that select nothing, each alone or all together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no case is selected{}; `--list` shows all {all}", meant(near))]
+#[error("no case is selected{}; `--list` shows all {all}", told(useless))]
 pub struct NothingSelected {
-    /// For a filter that no case passes, the name that may have been meant.
-    pub near: Vec<(String, String)>,
+    /// The filters which no case passes, with the name that may have been meant.
+    pub useless: Vec<(String, Option<String>)>,
     /// How many cases there are.
     pub all: usize,
 }
@@ -61,18 +61,35 @@ impl Selection {
         id && (self.clauses.is_empty() || case.clauses().any(by_clause))
     }
 
-    /// Why these filters select none of these cases.
-    pub fn nothing(&self, cases: &[Case]) -> NothingSelected {
-        let near = self.ids.iter().filter_map(|filter| match filter {
-            Filter::Part(part) if !cases.iter().any(|case| filter.takes(case)) => {
-                Some((part.clone(), nearest(part, cases)?))
-            }
-            _ => None,
-        });
-        NothingSelected {
-            near: near.collect(),
-            all: cases.len(),
+    /// The selected cases. A filter that no case passes is an error beside others, too: it is
+    /// misspelt, or what it named is gone.
+    pub fn of(&self, cases: &[Case]) -> Result<Vec<Case>, NothingSelected> {
+        let useless = self.useless(cases);
+        let selected = cases.iter().filter(|case| self.takes(case)).cloned();
+        let selected: Vec<_> = selected.collect();
+        if useless.is_empty() && !selected.is_empty() {
+            return Ok(selected);
         }
+        Err(NothingSelected {
+            useless,
+            all: cases.len(),
+        })
+    }
+
+    fn useless(&self, cases: &[Case]) -> Vec<(String, Option<String>)> {
+        let taken_by = |filter: &Filter| cases.iter().any(|case| filter.takes(case));
+        let ids = self.ids.iter().filter(|filter| !taken_by(filter));
+        let ids = ids.map(|filter| match filter {
+            Filter::Part(part) => (part.clone(), nearest(part, cases)),
+            Filter::Glob(glob) => (glob.glob().glob().to_owned(), None),
+        });
+        let proven_by = |glob: &GlobMatcher| {
+            let mut clauses = cases.iter().flat_map(Case::clauses);
+            clauses.any(|clause| glob.is_match(clause))
+        };
+        let clauses = self.clauses.iter().filter(|glob| !proven_by(glob));
+        let clauses = clauses.map(|glob| (format!("--clause {}", glob.glob().glob()), None));
+        ids.chain(clauses).collect()
     }
 
     /// The old and the new name of each case file that an old name alone selects.
@@ -102,11 +119,12 @@ fn nearest(part: &str, cases: &[Case]) -> Option<String> {
     case::nearest(part, known.iter().map(String::as_str)).map(str::to_owned)
 }
 
-fn meant(near: &[(String, String)]) -> String {
-    let each = near
-        .iter()
-        .map(|(given, near)| format!("; for `{given}` did you mean `{near}`?"));
-    each.collect()
+fn told(useless: &[(String, Option<String>)]) -> String {
+    let each = useless.iter().map(|(given, near)| match near {
+        Some(near) => format!(" by `{given}` (did you mean `{near}`?)"),
+        None => format!(" by `{given}`"),
+    });
+    each.collect::<Vec<_>>().join(",")
 }
 
 impl Filter {
@@ -199,16 +217,28 @@ mod tests {
 
     #[rstest]
     #[case::a_file("frist", Some("first"))]
-    #[case::a_row("new/first/on", None)]
+    #[case::a_row("new/first/no", Some("new/first/one"))]
     #[case::a_file_in_its_folder("new/secnd", Some("new/second"))]
+    #[case::a_glob("zzz/*", None)]
     #[case::nothing_like_it("zzz", None)]
     fn a_misspelt_name_is_told(#[case] filter: &str, #[case] near: Option<&str>) {
         let corpus = corpus();
-        let selection = Selection::new(&[filter.to_owned()], &[]).unwrap();
-        let nothing = selection.nothing(&corpus.cases);
-        let near = near.map(|near| (filter.to_owned(), near.to_owned()));
-        assert_eq!(nothing.near, Vec::from_iter(near));
+        let filters = ["first".to_owned(), filter.to_owned()];
+        let selection = Selection::new(&filters, &[]).unwrap();
+        let nothing = selection.of(&corpus.cases).unwrap_err();
+        let near = near.map(str::to_owned);
+        assert_eq!(nothing.useless, [(filter.to_owned(), near)]);
         assert_eq!(nothing.all, 6);
+    }
+
+    #[test]
+    fn a_clause_that_no_case_proves_is_told() {
+        let selection = Selection::new(&[], &["S9.*".to_owned()]).unwrap();
+        let nothing = selection.of(&corpus().cases).unwrap_err();
+        assert_eq!(
+            nothing.to_string(),
+            "no case is selected by `--clause S9.*`; `--list` shows all 6"
+        );
     }
 
     #[test]

@@ -124,18 +124,15 @@ pub fn go(
         writeln!(Output::stdout(), "{}", preview::command_line(&machine)?)?;
         return Ok((Exit::Ok, None));
     }
-    let selected: Vec<_> = corpus
-        .cases
-        .iter()
-        .filter(|case| selection.takes(case))
-        .cloned()
-        .collect();
+    let selected = match selection.of(&corpus.cases) {
+        Ok(selected) => selected,
+        Err(nothing) => {
+            eprintln!("error: {nothing}");
+            return Ok((Exit::Nothing, None));
+        }
+    };
     for (old, new) in selection.renamed(&selected) {
         eprintln!("note: {old} is called {new} now");
-    }
-    if selected.is_empty() {
-        eprintln!("error: {}", selection.nothing(&corpus.cases));
-        return Ok((Exit::Nothing, None));
     }
     if options.list {
         list(&selected)?;
