@@ -11,6 +11,7 @@ use runner::{
     options::{MachineOptions, root},
     platform::Platform,
     run::{Cancel, run},
+    say,
     snapshot::Mode,
     verdict::Verdict,
 };
@@ -72,7 +73,7 @@ impl<'a> ExhaustiveWalks<'a> {
         let progress = Terminal::new();
         let lab = Lab::open(options, corpus, Mode::Ignore, &progress)?;
         drop(progress);
-        println!("{}", lab.header());
+        say!("{}", lab.header());
         Ok(Self {
             traversals,
             walked,

@@ -16,7 +16,9 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use runner::{exit::Exit, lab::Lab, options::MachineOptions, run::Cancel, snapshot::Mode};
+use runner::{
+    exit::Exit, lab::Lab, options::MachineOptions, output::Output, run::Cancel, snapshot::Mode,
+};
 use vm_images::Terminal;
 
 use crate::{
@@ -128,7 +130,7 @@ impl RandomWalks {
     }
 
     fn announce(&self, lab: &Lab, observability: &Observability) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = Output::stdout();
         writeln!(out, "{}", lab.header())?;
         writeln!(
             out,
@@ -142,7 +144,7 @@ impl RandomWalks {
     }
 
     fn report(&self, lab: &Lab, totals: &Totals) -> Result<Exit, ExploreError> {
-        let mut out = io::stdout().lock();
+        let mut out = Output::stdout();
         let seed = self.seed;
         for (number, divergence) in &totals.divergences {
             writeln!(out, "walk {number} diverges: {divergence}")?;

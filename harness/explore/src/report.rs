@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use model::Edge;
-use runner::{exit::Exit, record::Record, verdict::Verdict};
+use runner::{exit::Exit, output::Output, record::Record, verdict::Verdict};
 
 use crate::{
     artifacts::Artifacts,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Prints the worlds with their sizes, and what the model leaves out.
 pub fn list(traversals: &[Traversal]) -> Result<Exit, ExploreError> {
-    let mut out = io::stdout().lock();
+    let mut out = Output::stdout();
     for traversal in traversals {
         let steps: usize = traversal.walks.iter().map(Vec::len).sum();
         writeln!(
@@ -42,7 +42,7 @@ pub fn report(
     divergences: &[(BrokenRule, Option<Divergence>)],
     minimized: &[(usize, Option<Divergence>)],
 ) -> Result<Exit, ExploreError> {
-    let mut out = io::stdout().lock();
+    let mut out = Output::stdout();
     for (broken, divergence) in divergences {
         diverges(&mut out, walks, *broken, divergence.as_ref())?;
     }

@@ -13,8 +13,10 @@ use runner::{
     exit::Exit,
     lab::{Lab, LabError, load_corpus},
     options::{GuestOptions, MachineOptions, cases_folder, root},
+    output::Output,
     record::{NoFolder, RunDir, timestamp},
-    select::{BadFilter, Selection},
+    say,
+    select::{BadFilter, NothingSelected, Selection},
     snapshot::Mode,
 };
 use vm_images::{ImageError, KernelWorkTree, Source, Terminal};
@@ -46,6 +48,9 @@ pub enum MutantsError {
     /// A mistake in the selection of cases.
     #[error(transparent)]
     Filter(#[from] BadFilter),
+    /// The selection is empty.
+    #[error(transparent)]
+    NoCase(#[from] NothingSelected),
     /// No lab.
     #[error(transparent)]
     Lab(#[from] LabError),
@@ -86,6 +91,7 @@ impl MutantsError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::MutantRunner(MutantRunError::Interrupted) => Exit::Interrupted,
+            Self::NoCase(_) => Exit::Nothing,
             Self::List(_)
             | Self::Misfit(_)
             | Self::Filter(_)
@@ -102,6 +108,7 @@ impl MutantsError {
 pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
     let selection = Selection::new(&options.cases, &[])?;
+    let cases = selection.of(&corpus.cases)?;
     let entries = entries(&corpus)?;
     let meant = |entry: &Entry| entry.is_meant(&options.filters);
     if options.changed.is_none() && !entries.iter().any(meant) {
@@ -118,12 +125,6 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     if pool.chosen.is_empty() {
         return Ok(nothing(&entries));
     }
-    let cases: Vec<Case> = corpus
-        .cases
-        .iter()
-        .filter(|case| selection.takes(case))
-        .cloned()
-        .collect();
     let session = Session::open(options, &interrupt, builder, corpus, cases)?;
     session.run(&pool)
 }
@@ -142,7 +143,7 @@ fn entries(corpus: &Corpus) -> Result<Vec<Entry>, MutantsError> {
 pub fn print_list(filters: &[String]) -> Result<Exit, MutantsError> {
     let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
     let entries = entries(&corpus)?;
-    let mut out = io::stdout().lock();
+    let mut out = Output::stdout();
     let mut shown = 0;
     for entry in entries.iter().filter(|entry| entry.is_meant(filters)) {
         writeln!(out, "{:<28} {:<18} {}", entry.id, entry.area, entry.rule)?;
@@ -179,7 +180,7 @@ fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
     let progress = Terminal::new();
     let work_tree = match options.machine.guest.source() {
         Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &progress)?,
-        Source::Release(series) => KernelWorkTree::of_release(series.as_deref(), &progress)?,
+        Source::Release(series) => KernelWorkTree::of_release(series, &progress)?,
         Source::Image { .. } => return Err(MutantsError::ReadyImage),
     };
     Ok(MutantBuilder::open(work_tree, &progress)?)
@@ -221,7 +222,7 @@ impl Pool {
         for place in touched.unwrap_or_default() {
             let made = mechanical::mutants(&tree, place, most)?;
             let (function, file) = (&place.function, &place.file);
-            println!("{function} in {file}: {} simple mutants", made.len());
+            say!("{function} in {file}: {} simple mutants", made.len());
             made.into_iter().for_each(|mutant| pool.add(mutant, true));
         }
         Ok(pool)
@@ -305,7 +306,7 @@ impl<'a> Session<'a> {
     }
 
     fn run(mut self, pool: &Pool) -> Result<Exit, MutantsError> {
-        println!(
+        say!(
             "{} mutants of Linux {}, {} cases, platform {}\naccelerator: {}",
             pool.chosen.len(),
             self.report.kernel,
@@ -315,8 +316,8 @@ impl<'a> Session<'a> {
         );
         let ended = self.judge_all(pool);
         self.report.interrupted = self.interrupt.is_asked();
-        println!("{}", self.report.summary());
-        println!("{}", self.dir.path.join("mutants.json").display());
+        say!("{}", self.report.summary());
+        say!("{}", self.dir.path.join("mutants.json").display());
         self.save()?;
         ended?;
         Ok(if self.report.as_expected() {
@@ -349,7 +350,7 @@ impl<'a> Session<'a> {
             let unfit =
                 matches!(fate, MutantOutcome::Unfit { .. }) && mutant.area != mechanical::AREA;
             let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
-            println!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
+            say!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
             self.report.mutants.push(judged);
             self.report.failing = trial.failing().iter().cloned().collect();
             self.save()?;

@@ -102,7 +102,10 @@ fn build() -> Result<PathBuf, AgentError> {
     )
     .args(["--target-dir".as_ref(), folder().as_os_str()])
     // At a fixed address: relocations would dirty pages that each case's process then copies.
-    .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
+    .env(
+        "RUSTFLAGS",
+        "-C target-feature=+crt-static -C relocation-model=static",
+    )
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .quiet()
     .run()?;

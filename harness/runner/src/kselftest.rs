@@ -17,6 +17,7 @@ use crate::{
     guest::{BootError, CaseEnd, Guest},
     lab::{Lab, LabError},
     options::MachineOptions,
+    say,
     snapshot::Mode,
 };
 
@@ -141,8 +142,8 @@ pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, 
         .as_deref()
         .ok_or(KselftestError::NoHeaders)?;
     let programs = build(tree, headers, &lab.path().join(PLACE))?;
-    println!("\nThe kernel's own tests, from {}:", tree.display());
-    let ran = run(&lab, &programs, |ran| println!("{ran}"))?;
+    say!("\nThe kernel's own tests, from {}:", tree.display());
+    let ran = run(&lab, &programs, |ran| say!("{ran}"))?;
     Ok(ran.iter().map(|ran| ran.took).sum())
 }
 

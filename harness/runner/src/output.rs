@@ -16,6 +16,19 @@ impl Output<io::Stdout> {
     }
 }
 
+/// Writes a line to standard output, as `println!` does, and goes on where nobody reads it.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::output::line(::core::format_args!($($words)*))
+    };
+}
+
+/// What [`say!`](crate::say) does. What a full disk does not take has nowhere to be told.
+pub fn line(words: std::fmt::Arguments<'_>) {
+    let _ = writeln!(Output::stdout(), "{words}");
+}
+
 impl<W: Write> Output<W> {
     /// Another writer.
     pub fn new(to: W) -> Self {

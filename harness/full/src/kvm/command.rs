@@ -19,6 +19,7 @@ use runner::{
     platform::Platform,
     qemu::{Accel, Machine, Qemu},
     record::timestamp,
+    say,
 };
 use serde_json::json;
 use vm_images::{HostParts, Progress, Terminal};
@@ -78,7 +79,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     // What comes of it is for standard output, and no bar is drawn over it.
     drop(progress);
     let exit = report(&works, &folder, hosts, start.elapsed())?;
-    println!("record: {}", folder.display());
+    say!("record: {}", folder.display());
     ended.map(|()| exit)
 }
 
@@ -300,7 +301,7 @@ fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result
         tell(work);
     }
     let seconds = took.as_secs();
-    println!(
+    say!(
         "emulated hosts: {hosts}; {} min {} s",
         seconds / 60,
         seconds % 60
@@ -320,17 +321,17 @@ fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result
 fn tell(work: &Work) {
     let name = &work.job.name;
     for (what, why) in work.again() {
-        println!("{name}: {what} was run again: {why}");
+        say!("{name}: {what} was run again: {why}");
     }
     if work.job.kind == Kind::Walks {
-        println!("{name}: {}", work.result());
+        say!("{name}: {}", work.result());
         return;
     }
     let compared = work.compared();
     for difference in &compared.differences {
-        println!("{difference}");
+        say!("{difference}");
     }
-    println!(
+    say!(
         "{name}: {} cases under KVM as under TCG, {} of them PASS; {} differ",
         compared.alike,
         compared.passed,

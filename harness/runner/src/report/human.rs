@@ -272,13 +272,15 @@ fn clauses(summary: &Summary, detail: Detail) -> String {
         of(ClauseVerdict::Conforms).count(),
         of(ClauseVerdict::Untested).count(),
     );
+    let noun = match conforming {
+        1 => "clause conforms",
+        _ => "clauses conform",
+    };
     let more = match detail {
         Detail::Brief => "; -v shows all",
         Detail::Verbose => "",
     };
-    format!(
-        "\nThe staged protocol: {conforming} clauses conform, {untested} untested{more}\n{lines}"
-    )
+    format!("\nThe staged protocol: {conforming} {noun}, {untested} untested{more}\n{lines}")
 }
 
 /// A clause; its reason stands below it where there is room for all of it.

@@ -16,8 +16,10 @@ use runner::{
     kselftest,
     lab::{Lab, LabError, load_corpus},
     options::{MachineOptions, cases_folder},
+    output::Output,
     phases::{self, Idle},
     run::{Cancel, run},
+    say,
     snapshot::Mode,
     summary::Summary,
     verdict::Verdict,
@@ -104,7 +106,7 @@ fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let cases = bench.cases.clone().unwrap_or_else(cases_folder);
     let corpus = load_corpus(&cases).map_err(LabError::from)?;
     let lab = Lab::open(&machine, corpus, Mode::Ignore, &Terminal::new())?;
-    let mut out = io::stdout();
+    let mut out = Output::stdout();
     writeln!(out, "{}", lab.header())?;
     let agent = median(|| agent_boot(&lab))?;
     writeln!(
@@ -244,7 +246,7 @@ fn corpus_run(lab: &Lab, jobs: usize) -> Result<Summary, BenchError> {
     let cases: Vec<_> = lab.corpus.cases.iter().collect();
     let summary = run(lab, &cases, jobs, &mut [Box::new(sink)], &Cancel::default())?;
     if let Some(first) = first.get() {
-        println!("first verdict            {:>8.2} s", first.as_secs_f64());
+        say!("first verdict            {:>8.2} s", first.as_secs_f64());
     }
     Ok(summary)
 }

@@ -14,6 +14,7 @@ use runner::{
     kselftest,
     options::{MachineOptions, root},
     record::timestamp,
+    say,
 };
 
 use crate::{
@@ -118,10 +119,8 @@ pub fn main(options: &CoverageOptions) -> ExitCode {
 
 fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     if let [first, second] = options.diff.as_slice() {
-        print!(
-            "{}",
-            Diff::new(&Coverage::load(first)?, &Coverage::load(second)?)
-        );
+        let diff = Diff::new(&Coverage::load(first)?, &Coverage::load(second)?);
+        say!("{}", diff.to_string().trim_end());
         return Ok(Exit::Ok);
     }
     let run = &options.run;
@@ -147,7 +146,7 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
         let theirs = run_suite(&run.machine, tree, &lcov)?;
         let table = coverage.beside("corpus", &theirs, "kselftest");
         write(&folder.join("beside-kselftest.txt"), &table)?;
-        println!("\n{table}");
+        say!("\n{table}");
     }
     Ok(if ran == Exit::Ok { told } else { ran })
 }
@@ -194,8 +193,8 @@ fn tell(coverage: &Coverage, reasons: &Reasons, folder: &Path) -> Result<Exit, C
     let text = format!("\n{}\n{sorted}", coverage.table());
     write(&folder.join("coverage.txt"), &text)?;
     write(&folder.join("coverage-gaps.txt"), &coverage.gaps())?;
-    print!("{text}");
-    println!("record: {}", folder.display());
+    say!("{}", text.trim_end());
+    say!("record: {}", folder.display());
     Ok(if sorted.stale.is_empty() {
         Exit::Ok
     } else {

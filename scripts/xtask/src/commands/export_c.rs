@@ -14,6 +14,7 @@ use runner::{
     exit::Exit,
     lab::{load_case_file, load_corpus},
     options::{cases_folder, platform_name},
+    output::Output,
     platform::PlatformError,
     program::Platforms,
 };
@@ -176,7 +177,7 @@ fn go(options: &ExportOptions) -> Result<(), CommandError> {
     let text = platforms.program(case, &corpus.clauses)?.text;
     match &options.output {
         Some(path) => write(path, &text),
-        None => io::stdout()
+        None => Output::stdout()
             .write_all(text.as_bytes())
             .map_err(|error| CommandError::Write {
                 path: PathBuf::from("standard output"),
