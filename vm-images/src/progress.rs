@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Told about the progress of [`obtain`](crate::obtain).
+/// Told about the progress of making an image.
 pub trait Progress {
     /// A new stage begins, as in "compiling Linux 7.3.4".
     fn stage(&self, text: &str);

@@ -22,7 +22,7 @@ pub fn write(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
     write_by(path, text, |file, bytes| file.write(bytes))
 }
 
-/// As [`write`], with the system call made by the caller.
+/// As [`write()`], with the system call made by the caller.
 pub fn write_by(
     path: impl AsRef<Path>,
     text: &str,

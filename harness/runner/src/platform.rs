@@ -138,7 +138,7 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
-    /// [`wire::Engine::Nvme`].
+    /// [`wire::DmaEngine::Nvme`].
     Nvme,
 }
 

@@ -1,7 +1,7 @@
 //! What crosses between the host and the guest agent.
 //!
 //! The host sends [`Request`]s, the agent answers with [`Reply`]s, each in a checksummed
-//! [frame](frame). A [`Plan`] is the fully resolved form of one case: the agent executes
+//! [`frame`]. A [`Plan`] is the fully resolved form of one case: the agent executes
 //! its [`Op`]s and reports what it observed; it never learns what was expected.
 
 #![warn(missing_docs)]
