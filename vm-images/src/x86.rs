@@ -1,4 +1,8 @@
 //! What names the architecture of guests. A second architecture starts here.
+//!
+//! Four things stand elsewhere: the machine and IOMMU of a platform in its file in
+//! `vm-images/platforms`, the header of an image in `bzimage`, the loads and stores that may fault
+//! in the agent's `guard`, and what an oops of this architecture looks like in the runner's `splat`.
 
 /// kbuild's name of it.
 pub(crate) const KBUILD: &str = "x86_64";
@@ -29,3 +33,16 @@ pub const QEMU: &str = "qemu-system-x86_64";
 pub const CONSOLE: &str = "console=ttyS0";
 /// Makes the kernel tell all it does on that console, from its first instruction.
 pub const EARLY_CONSOLE: &str = "ignore_loglevel earlyprintk=ttyS0,115200";
+/// The processor where QEMU interprets: all that it can.
+pub const TCG_PROCESSOR: &str = "max";
+/// The host's own processor, without what lets a case see the host: asynchronous page faults, which
+/// put a process to sleep in the kernel because the *host* pages, and more physical address bits
+/// than TCG's processor has, by which firmware and kernel lay out their windows.
+///
+/// What is left differs from host to host and is not to be seen in a transcript: five-level page
+/// tables of the processor (user space gets addresses above 47 bits only where it asks for them),
+/// split lock detection (a line at boot), the clock (kvm-clock instead of the TSC).
+pub const KVM_PROCESSOR: &str =
+    "host,host-phys-bits-limit=40,kvm-asyncpf=off,kvm-asyncpf-int=off,kvm-asyncpf-vmexit=off";
+/// The machine that emulates a host with KVM.
+pub const HOST_MACHINE: &str = "q35";

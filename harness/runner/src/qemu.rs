@@ -22,7 +22,7 @@ use nix::{
     sys::{prctl, signal::Signal},
 };
 
-use vm_images::x86::CONSOLE;
+use vm_images::x86::{CONSOLE, KVM_PROCESSOR, TCG_PROCESSOR};
 
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
@@ -135,15 +135,6 @@ const MEMORY_MIB: u32 = 512;
 /// of its ticks come through for the kernel to believe it, and it panics.
 const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check";
-/// The host's own processor, without what lets a case see the host: asynchronous page faults, which
-/// put a process to sleep in the kernel because the *host* pages, and more physical address bits
-/// than TCG's processor has, by which firmware and kernel lay out their windows.
-///
-/// What is left differs from host to host and is not to be seen in a transcript: five-level page
-/// tables of the processor (user space gets addresses above 47 bits only where it asks for them),
-/// split lock detection (a line at boot), the clock (kvm-clock instead of the TSC).
-const KVM_PROCESSOR: &str =
-    "host,host-phys-bits-limit=40,kvm-asyncpf=off,kvm-asyncpf-int=off,kvm-asyncpf-vmexit=off";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.
@@ -285,7 +276,7 @@ impl Qemu {
         }
         let cpu = match machine.accel {
             Accel::Kvm => KVM_PROCESSOR,
-            Accel::Tcg => "max",
+            Accel::Tcg => TCG_PROCESSOR,
         };
         let cmdline = format!(
             "{CONSOLE} {CMDLINE} {} {}",

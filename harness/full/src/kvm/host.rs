@@ -13,7 +13,7 @@ use runner::{
 use vm_images::{HostParts, Progress};
 use xshell::{Shell, cmd};
 
-use vm_images::x86::CONSOLE;
+use vm_images::x86::{CONSOLE, HOST_MACHINE, TCG_PROCESSOR};
 
 use crate::{
     FullError,
@@ -30,8 +30,6 @@ const LARGEST_FIRMWARE: u64 = 1 << 20;
 const ROOM: u64 = 1 << 30;
 const MEMORY: &str = "6G";
 const PROCESSORS: &str = "2";
-/// All that QEMU emulates.
-const PROCESSOR: &str = "max";
 /// What kept L1 and its clocks calm under emulation; nested paging stays as it is.
 const CMDLINE: &str = "mitigations=off nokaslr no_timer_check nowatchdog panic=-1 \
                        tsc=reliable loglevel=4";
@@ -131,7 +129,14 @@ impl<'a> Host<'a> {
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-accel", "tcg,thread=multi,tb-size=1024"])
-            .args(["-machine", "q35", "-cpu", PROCESSOR, "-m", MEMORY])
+            .args([
+                "-machine",
+                HOST_MACHINE,
+                "-cpu",
+                TCG_PROCESSOR,
+                "-m",
+                MEMORY,
+            ])
             .args(["-smp", PROCESSORS, "-append"])
             .arg(format!("{CONSOLE} {CMDLINE}"))
             .arg("-kernel")
