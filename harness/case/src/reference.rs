@@ -188,7 +188,7 @@ one step. `cases/schema.json` is made from the same table.
 - **expected value**: a value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
 - **errno**: the name of an errno, or `none` for success.
 - **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
-  second, `group.native` the one that the host has a driver for; `other.0` is in another group,
+  second, `group.host-driver` the one that the host has a driver for; `other.0` is in another group,
   `mdev.0` in the group of that shape.
 - **group**: `group`, `other`, or the name of a shape.
 - `row.NAME` is the value of the row in a `table:`, `arg.NAME` that of the argument of a prelude. A key

@@ -9,8 +9,8 @@ use crate::{node::Node, problem::Problem};
 pub enum Shape {
     /// One device, alone in its group (1:1), that can do DMA on demand.
     Singleton,
-    /// One device, alone in its group, with a native kernel driver.
-    Native,
+    /// One device, alone in its group, with a host driver.
+    HostDriver,
     /// Several devices behind one conventional-PCI bridge: they share a requester id (1:N).
     Bridge,
     /// Functions of one slot without ACS: each has a requester id of its own (1:N).
@@ -33,7 +33,7 @@ impl Shape {
     /// All of them with their names.
     pub const ALL: [(&'static str, Self); 10] = [
         ("singleton", Self::Singleton),
-        ("native", Self::Native),
+        ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
         ("sriov", Self::Sriov),
@@ -114,11 +114,11 @@ pub enum Member {
     Whole,
     /// The Nth device that does DMA on demand.
     Index(usize),
-    /// The member that has a native kernel driver.
-    Native,
+    /// The member that has a host driver.
+    HostDriver,
 }
 
-/// `group.0`, `group.native`, `other.1`, `group`.
+/// `group.0`, `group.host-driver`, `other.1`, `group`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Role {
     /// Which group.
@@ -132,7 +132,7 @@ impl Role {
     pub fn named(name: &str) -> Option<Self> {
         let (group, member) = match name.split_once('.') {
             None => (name, Member::Whole),
-            Some((group, "native")) => (group, Member::Native),
+            Some((group, "host-driver")) => (group, Member::HostDriver),
             Some((group, index)) => (group, Member::Index(index.parse().ok()?)),
         };
         let which = Which::named(group)?;
@@ -155,7 +155,13 @@ impl Role {
         Self::named(name)
             .filter(|role| role.member != Member::Whole)
             .ok_or_else(|| {
-                let known = ["group.0", "group.1", "group.native", "other.0", "mdev.0"];
+                let known = [
+                    "group.0",
+                    "group.1",
+                    "group.host-driver",
+                    "other.0",
+                    "mdev.0",
+                ];
                 Problem::unknown_name(node.at, "device", name, known)
             })
     }
@@ -167,7 +173,7 @@ impl fmt::Display for Role {
         match self.member {
             Member::Whole => Ok(()),
             Member::Index(index) => write!(f, ".{index}"),
-            Member::Native => f.write_str(".native"),
+            Member::HostDriver => f.write_str(".host-driver"),
         }
     }
 }
@@ -318,7 +324,7 @@ impl<'a> RoleBindings<'a> {
         let group = self.group(role.which)?;
         let found = match role.member {
             Member::Whole => None,
-            Member::Native => group
+            Member::HostDriver => group
                 .devices
                 .iter()
                 .find(|device| device.host_driver.is_some()),

@@ -44,7 +44,7 @@ pub fn schema() -> Value {
                 { "type": "object", "minProperties": 1, "additionalProperties": false,
                     "properties": { "not": { "$ref": "#/$defs/value" },
                         "has": { "$ref": "#/$defs/value" }, "lacks": { "$ref": "#/$defs/value" } } } ] },
-            "device": { "type": "string", "description": "A device of the case: group.0, group.native, other.0." },
+            "device": { "type": "string", "description": "A device of the case: group.0, group.host-driver, other.0." },
             "group": { "type": "string", "description": "A group of the case: group, other, or a shape." },
             "elements": { "type": ["array", "integer", "object", "string"] },
             "struct": structure(),

@@ -144,17 +144,17 @@ impl CaseLanguage<'_> {
                 let to = match driver {
                     Driver::None => "none",
                     Driver::Vfio => "vfio-pci",
-                    Driver::Kernel => "native",
+                    Driver::Kernel => "host-driver",
                 };
                 format!("driver: {{of: {}, to: {to}}}", self.role(device))
             }
             Event::KernelDriver(group) => {
                 let role = self.group_role(group);
-                format!("driver: {{of: {role}.native, to: native{errno}}}")
+                format!("driver: {{of: {role}.host-driver, to: host-driver{errno}}}")
             }
             Event::NoKernelDriver(group) => {
                 let role = self.group_role(group);
-                format!("driver: {{of: {role}.native, to: none}}")
+                format!("driver: {{of: {role}.host-driver, to: none}}")
             }
             Event::Unplug(device) => format!("unplug: {}", self.role(device)),
             Event::Plug(device) => format!("plug: {}", self.role(device)),
@@ -239,6 +239,6 @@ pub const fn shape_name(shape: Shape) -> &'static str {
         Shape::Mdev => "mdev",
         Shape::Sriov => "sriov",
         Shape::Hotplug => "hotplug",
-        Shape::Native => "native",
+        Shape::HostDriver => "host-driver",
     }
 }

@@ -48,7 +48,7 @@ pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
             devices
                 .flat_map(|device| of_device(language, state, device))
                 .chain(of_node(language, state, group))
-                .chain(of_native(language, state, group))
+                .chain(of_host_driver(language, state, group))
                 .collect::<Vec<_>>()
         })
         .collect()
@@ -89,10 +89,10 @@ fn of_node(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Re
     (!language.0.scope.hotplug).then_some(Readback { path, content })
 }
 
-fn of_native(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Readback> {
+fn of_host_driver(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Readback> {
     let role = language.group_role(group);
-    language.0.groups[group.0].native.then(|| Readback {
-        path: format!("/sys/bus/pci/devices/{{{role}.native}}/enable"),
+    language.0.groups[group.0].host_driver.then(|| Readback {
+        path: format!("/sys/bus/pci/devices/{{{role}.host-driver}}/enable"),
         content: on_off(state.groups[group.0].on_kernel_driver),
     })
 }
@@ -170,7 +170,7 @@ mod tests {
     fn a_kernel_driver_enables_its_device(#[case] events: &[Event], #[case] text: &str) {
         let said = after(&World::group(Shape::Functions), events);
         let expected = format!(
-            "read_file: {{path: \"/sys/bus/pci/devices/{{group.native}}/enable\", text: \"{text}\"}}"
+            "read_file: {{path: \"/sys/bus/pci/devices/{{group.host-driver}}/enable\", text: \"{text}\"}}"
         );
         assert!(said.contains(&expected), "{said:?}");
     }

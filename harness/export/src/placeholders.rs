@@ -232,7 +232,7 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
             .map(|it| it.devices.len())
             .sum();
         let indices = (0..group.devices.len()).map(Member::Index);
-        for member in indices.chain([Member::Native]) {
+        for member in indices.chain([Member::HostDriver]) {
             let role = Role { which, member };
             let Ok(device) = roles.device(role) else {
                 continue;

@@ -12,14 +12,14 @@ fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases")
 }
 
-fn device(name: &str, engine: bool, native: bool) -> OfferedDevice {
+fn device(name: &str, engine: bool, of_host: bool) -> OfferedDevice {
     OfferedDevice {
         name: name.to_owned(),
         machine_id: Some(name.to_owned()),
         engine: engine.then_some(wire::DmaEngine::Nvme),
         signature: format!("nqn.2019-08.org.qemu:{name}"),
-        host_driver: native.then(|| "virtio-pci".to_owned()),
-        default_driver: (!native).then(|| "vfio-pci".to_owned()),
+        host_driver: of_host.then(|| "virtio-pci".to_owned()),
+        default_driver: (!of_host).then(|| "vfio-pci".to_owned()),
     }
 }
 

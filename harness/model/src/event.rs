@@ -198,10 +198,10 @@ impl World {
             && now.is_idle()
             && !state.group_path(self, group)
         {
-            let native = self.groups[group.0].shape == Shape::Native;
+            let has_host_driver = self.groups[group.0].shape == Shape::HostDriver;
             let free = [Driver::Vfio, Driver::Kernel];
             let next = match now.driver {
-                Driver::None if native => &free[..],
+                Driver::None if has_host_driver => &free[..],
                 Driver::None => &free[..1],
                 Driver::Vfio | Driver::Kernel => &[Driver::None],
             };
@@ -267,7 +267,7 @@ impl World {
     fn group_events(&self, state: &State, group: Group, events: &mut Vec<Event>) {
         let spec = &self.groups[group.0];
         let now = &state.groups[group.0];
-        if spec.native {
+        if spec.host_driver {
             events.push(if now.on_kernel_driver {
                 Event::NoKernelDriver(group)
             } else {

@@ -81,7 +81,7 @@ const STRICT: Rule = Rule {
     when: |world, _, event| match event {
         Event::Bind(device, _) => {
             let group = world.groups[world.group_of(device).0];
-            group.devices + usize::from(group.native) > 1
+            group.devices + usize::from(group.host_driver) > 1
         }
         _ => false,
     },

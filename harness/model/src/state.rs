@@ -206,7 +206,7 @@ impl State {
         let device = |device| DeviceState {
             presence: Presence::Here,
             driver: match world.groups[world.group_of(device).0].shape {
-                Shape::Native => Driver::None,
+                Shape::HostDriver => Driver::None,
                 _ => Driver::Vfio,
             },
             file: None,

@@ -112,7 +112,7 @@ pub enum Stage {
 impl Stage {
     /// The stage that first has such a world.
     pub fn of_world(world: &World) -> Self {
-        let alone = |group: &GroupSpec| group.devices + usize::from(group.native) == 1;
+        let alone = |group: &GroupSpec| group.devices + usize::from(group.host_driver) == 1;
         if world.groups.iter().all(alone) {
             Self::One
         } else {

@@ -18,7 +18,7 @@ pub enum Shape {
     /// Alone in its group, behind a port that it can be taken out of.
     Hotplug,
     /// Alone in its group, and with a kernel driver beside vfio-pci.
-    Native,
+    HostDriver,
 }
 
 /// One group.
@@ -29,7 +29,7 @@ pub struct GroupSpec {
     /// Devices that user space drives.
     pub devices: usize,
     /// One more member, that a kernel driver may take.
-    pub native: bool,
+    pub host_driver: bool,
 }
 
 /// Families of events, to bound a world.
@@ -54,7 +54,7 @@ impl GroupSpec {
     const PAIR: Self = Self {
         shape: Shape::Functions,
         devices: 2,
-        native: false,
+        host_driver: false,
     };
 
     /// A device that has its group for itself.
@@ -62,7 +62,7 @@ impl GroupSpec {
         Self {
             shape,
             devices: 1,
-            native: false,
+            host_driver: false,
         }
     }
 }
@@ -178,7 +178,7 @@ impl World {
             groups: vec![GroupSpec {
                 shape,
                 devices: 2,
-                native: true,
+                host_driver: true,
             }],
             iommus: 2,
             ioases: vec![Iommu(0), Iommu(0), Iommu(1)],
@@ -256,7 +256,7 @@ impl World {
     pub fn kernel_driver() -> Self {
         Self {
             name: "kernel driver",
-            groups: vec![GroupSpec::alone(Shape::Native)],
+            groups: vec![GroupSpec::alone(Shape::HostDriver)],
             iommus: 1,
             ioases: vec![Iommu(0)],
             hwpts: Vec::new(),
@@ -302,7 +302,7 @@ impl World {
     /// iommu_fds, and every event that costs no more than others.
     pub fn large() -> Self {
         let functions = GroupSpec {
-            native: true,
+            host_driver: true,
             ..GroupSpec::PAIR
         };
         Self {

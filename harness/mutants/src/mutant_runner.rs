@@ -33,7 +33,7 @@ const BOOTS: usize = 3;
 /// So few killers are asked a second time.
 const FEW: usize = 3;
 
-/// Why there is no fate.
+/// Why a mutant has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum MutantRunError {
     /// No lab.
@@ -82,8 +82,8 @@ impl<'a> MutantRunner<'a> {
         &self.failing
     }
 
-    /// The fate of a mutant: its kernel, what chooses it on the command line, its folder.
-    pub fn fate(
+    /// The outcome of a mutant: its kernel, what chooses it on the command line, its folder.
+    pub fn outcome(
         &mut self,
         kernel: &Path,
         append: &str,

@@ -17,7 +17,7 @@ pub struct Killer {
 
 /// What became of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "fate", rename_all = "lowercase")]
+#[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum MutantOutcome {
     /// Cases that pass on the kernel as it is do not pass on it.
     Killed {

@@ -10,7 +10,7 @@ use crate::{
     outcome::{Killer, MutantOutcome},
 };
 
-/// One mutant and its fate.
+/// One mutant and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judged {
     /// Its name.
@@ -28,7 +28,7 @@ pub struct Judged {
     pub survives: Option<String>,
     /// What became of it.
     #[serde(flatten)]
-    pub fate: MutantOutcome,
+    pub outcome: MutantOutcome,
     /// Wall time in milliseconds, with the build.
     pub ms: u64,
 }
@@ -55,7 +55,7 @@ pub struct Report {
 
 impl Judged {
     /// Brings the two together.
-    pub fn new(mutant: &Mutant, fate: MutantOutcome, ms: u64) -> Self {
+    pub fn new(mutant: &Mutant, outcome: MutantOutcome, ms: u64) -> Self {
         Self {
             id: mutant.id.clone(),
             area: mutant.area.clone(),
@@ -63,7 +63,7 @@ impl Judged {
             function: mutant.function.clone(),
             rule: mutant.rule.clone(),
             survives: mutant.survives.clone(),
-            fate,
+            outcome,
             ms,
         }
     }
@@ -71,7 +71,7 @@ impl Judged {
     /// Killed, or known not to be: and not both. One that was made from the look of a line may
     /// turn out to be none.
     pub fn is_expected(&self) -> bool {
-        match self.fate {
+        match self.outcome {
             MutantOutcome::Killed { .. } => self.survives.is_none(),
             MutantOutcome::Survived => self.survives.is_some(),
             MutantOutcome::Unfit { .. } => self.area == mechanical::AREA,
@@ -79,12 +79,12 @@ impl Judged {
     }
 
     fn is_killed(&self) -> bool {
-        matches!(self.fate, MutantOutcome::Killed { .. })
+        matches!(self.outcome, MutantOutcome::Killed { .. })
     }
 
     /// Its line in the output.
     pub fn line(&self) -> String {
-        format!("{:<28} {}", self.id, self.fate)
+        format!("{:<28} {}", self.id, self.outcome)
     }
 }
 
@@ -96,14 +96,16 @@ impl Report {
 
     /// Who killed what, for the order of the next run.
     pub fn killers(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
-        self.mutants.iter().filter_map(|judged| match &judged.fate {
-            MutantOutcome::Killed { by, .. } => {
-                let named = |killer: &Killer| killer.verdict.is_some();
-                let cases = by.iter().filter(|k| named(k)).map(|k| k.case.as_str());
-                Some((judged.id.as_str(), cases.collect()))
-            }
-            _ => None,
-        })
+        self.mutants
+            .iter()
+            .filter_map(|judged| match &judged.outcome {
+                MutantOutcome::Killed { by, .. } => {
+                    let named = |killer: &Killer| killer.verdict.is_some();
+                    let cases = by.iter().filter(|k| named(k)).map(|k| k.case.as_str());
+                    Some((judged.id.as_str(), cases.collect()))
+                }
+                _ => None,
+            })
     }
 
     /// The end of the output: killed by area, then who survived and why that matters.
@@ -155,7 +157,7 @@ impl Report {
         let left: Vec<_> = self
             .mutants
             .iter()
-            .filter(|j| j.fate == MutantOutcome::Survived)
+            .filter(|j| j.outcome == MutantOutcome::Survived)
             .collect();
         if left.is_empty() {
             return;
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
     use runner::verdict::Verdict;
 
-    fn judged(id: &str, area: &str, survives: Option<&str>, fate: MutantOutcome) -> Judged {
+    fn judged(id: &str, area: &str, survives: Option<&str>, outcome: MutantOutcome) -> Judged {
         Judged {
             id: id.into(),
             area: area.into(),
@@ -184,7 +186,7 @@ mod tests {
             function: "vfio_group_fops_open".into(),
             rule: "A group is opened once".into(),
             survives: survives.map(str::to_owned),
-            fate,
+            outcome,
             ms: 0,
         }
     }
@@ -241,7 +243,7 @@ mod tests {
     #[test]
     fn one_that_does_not_build_is_a_mistake_of_the_list_only() {
         let mut judged = report().mutants.pop().unwrap();
-        assert!(matches!(judged.fate, MutantOutcome::Unfit { .. }) && !judged.is_expected());
+        assert!(matches!(judged.outcome, MutantOutcome::Unfit { .. }) && !judged.is_expected());
         mechanical::AREA.clone_into(&mut judged.area);
         assert!(judged.is_expected());
     }

@@ -339,7 +339,7 @@ impl<'a> Session<'a> {
         };
         for (done, (number, mutant)) in pool.chosen().enumerate() {
             let start = Instant::now();
-            let fate = match &all {
+            let outcome = match &all {
                 Some(kernel) => {
                     let append = format!("{}={number}", together::PARAMETER);
                     self.try_kernel(&mut trial, mutant, kernel, &append)?
@@ -348,8 +348,8 @@ impl<'a> Session<'a> {
             };
             // One that was made from the look of a line is no mistake in the list.
             let unfit =
-                matches!(fate, MutantOutcome::Unfit { .. }) && mutant.area != mechanical::AREA;
-            let judged = Judged::new(mutant, fate, start.elapsed().as_millis() as u64);
+                matches!(outcome, MutantOutcome::Unfit { .. }) && mutant.area != mechanical::AREA;
+            let judged = Judged::new(mutant, outcome, start.elapsed().as_millis() as u64);
             say!("[{}/{}] {}", done + 1, pool.chosen.len(), judged.line());
             self.report.mutants.push(judged);
             self.report.failing = trial.failing().iter().cloned().collect();
@@ -402,7 +402,7 @@ impl<'a> Session<'a> {
         order::sort(&mut cases, mutant, before.map_or(&[], Vec::as_slice));
         cases.truncate(self.options.likely.unwrap_or(usize::MAX));
         let folder = mutant_runner::folder(&self.dir.path, &mutant.id);
-        Ok(trial.fate(kernel, append, &folder, &cases)?)
+        Ok(trial.outcome(kernel, append, &folder, &cases)?)
     }
 
     /// A build that Ctrl-C ended did not fail.

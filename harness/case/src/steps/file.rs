@@ -126,7 +126,7 @@ impl Input for OpenTarget {
                 "group",
                 "group.0",
                 "group.1",
-                "group.native",
+                "group.host-driver",
                 "other.0",
                 "mdev.0",
             ];
@@ -693,7 +693,7 @@ body! {
 
 impl Action for Random {
     fn label(&self) -> String {
-        "random bytes through the native driver".to_owned()
+        "random bytes through the host driver".to_owned()
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {

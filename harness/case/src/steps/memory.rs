@@ -335,8 +335,7 @@ impl CountFaults {
 
 impl Action for CountFaults {
     fn label(&self) -> String {
-        let page = if self.faults == 0 { "there" } else { "absent" };
-        format!("touch {}, {page}", show(&self.at))
+        format!("count_faults {}, {}", show(&self.at), self.faults)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {

@@ -79,13 +79,13 @@ impl Action for Capability {
 }
 
 body! {
-    /// `driver: {of: group.native, to: native, errno: EBUSY}`
+    /// `driver: {of: group.host-driver, to: host-driver, errno: EBUSY}`
     ///
     /// The device has its default driver again after the case.
     pub struct Driver in "driver" {
         /// The device.
         of: Role,
-        /// The name of a driver, `native` for the host's own driver of the device, or `none`.
+        /// The name of a driver, `host-driver` for the host's own driver of the device, or `none`.
         to: String,
         /// How the binding ends.
         errno: Ends,
@@ -101,9 +101,9 @@ impl Action for Driver {
         let device = to.roles.device(self.of)?;
         let driver = match self.to.as_str() {
             "none" => None,
-            "native" => {
-                let native = device.host_driver.clone();
-                Some(native.ok_or_else(|| format!("a native driver for {}", self.of))?)
+            "host-driver" => {
+                let driver = device.host_driver.clone();
+                Some(driver.ok_or_else(|| format!("a host driver for {}", self.of))?)
             }
             name => Some(name.to_owned()),
         };

@@ -103,7 +103,7 @@ body! {
 
 impl Action for UffdBlock {
     fn label(&self) -> String {
-        format!("hold {}", self.save)
+        format!("uffd_block {}", self.save)
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
@@ -292,7 +292,7 @@ impl Action for LockedVm {
     fn label(&self) -> String {
         let counters = self.0.0.iter();
         let counters = counters.map(|(counter, bytes)| format!("{} {bytes:#x}", counter.name()));
-        format!("accounted: {}", counters.collect::<Vec<_>>().join(", "))
+        format!("locked_vm: {}", counters.collect::<Vec<_>>().join(", "))
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
