@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// Ops that execute other ops.
-    pub enum ControlOp in Op::Control {
+    pub enum ControlOp {
         /// Let a forked process execute an op. The outcome is the op's; what the op saves has
         /// its name in all processes.
         In {

@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// What devices do to memory.
-    pub enum DmaOp in Op::Dma {
+    pub enum DmaOp {
         /// Let a device write one page by DMA. The device is driven through its sysfs
         /// resource files, so that the probe depends on nothing that vfio grants.
         Dma {

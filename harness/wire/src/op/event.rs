@@ -4,7 +4,7 @@ use crate::{Fd, NewFd, Timeout, operand::ops};
 
 ops! {
     /// Eventfds, and waiting for them.
-    pub enum EventOp in Op::Event {
+    pub enum EventOp {
         /// `eventfd(2)`.
         Eventfd {
             /// Receives the descriptor.

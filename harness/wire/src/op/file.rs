@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// Files: device nodes, sysfs, procfs.
-    pub enum FileOp in Op::File {
+    pub enum FileOp {
         /// `open(2)`.
         Open {
             /// What.

@@ -34,12 +34,6 @@ impl Operand for IoctlOp {
     }
 }
 
-impl From<IoctlOp> for crate::Op {
-    fn from(op: IoctlOp) -> Self {
-        Self::Ioctl(op)
-    }
-}
-
 /// Third argument of an ioctl.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arg {

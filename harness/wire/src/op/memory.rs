@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// Memory of the process, and files that are memory.
-    pub enum MemoryOp in Op::Memory {
+    pub enum MemoryOp {
         /// Map anonymous memory.
         Alloc {
             /// Kind.

@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// PCI devices and their drivers.
-    pub enum PciOp in Op::Pci {
+    pub enum PciOp {
         /// Walk the capabilities of a vfio-pci device's configuration space to the first with
         /// this id; `ret` is its offset, ENOENT is its absence.
         Capability {

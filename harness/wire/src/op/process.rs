@@ -9,7 +9,7 @@ use crate::{
 
 ops! {
     /// Processes, their rights and limits.
-    pub enum ProcessOp in Op::Process {
+    pub enum ProcessOp {
         /// `fork(2)`: a process with a copy of everything, which waits for ops.
         Fork {
             /// Its name.
