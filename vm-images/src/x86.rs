@@ -1,8 +1,8 @@
 //! What names the architecture of guests. A second architecture starts here.
 //!
-//! Four things stand elsewhere: the machine and IOMMU of a platform in its file in
-//! `vm-images/platforms`, the header of an image in `bzimage`, the loads and stores that may fault
-//! in the agent's `guard`, and what an oops of this architecture looks like in the runner's `splat`.
+//! Elsewhere stand, because crates that know no image need them: the machine and IOMMU of a
+//! platform in its file in `vm-images/platforms`, the numbers of errnos in `uapi::errno`, the loads
+//! and stores that may fault in the agent's `guard`. The header of an image stands in `bzimage`.
 
 /// kbuild's name of it.
 pub(crate) const KBUILD: &str = "x86_64";

@@ -1,6 +1,6 @@
 //! Tables and preludes: expanded on the tree, before anything is read in earnest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     node::{At, Name, Node, Tree},
@@ -121,9 +121,11 @@ impl Preludes {
                 .0
                 .get(text)
                 .ok_or_else(|| Problem::unknown_name(at, "prelude", text, known()))?;
+            let arguments = arguments.unwrap_or(&[]);
+            check_arguments(arguments, prelude)?;
             let values = Row {
                 prefix: "arg.",
-                entries: arguments.unwrap_or(&[]),
+                entries: arguments,
                 complete: true,
                 at,
             };
@@ -132,6 +134,40 @@ impl Preludes {
             }
         }
         Ok(steps)
+    }
+}
+
+/// An argument that the prelude does not have is a mistake: it would be ignored.
+fn check_arguments(given: &[(Name, Node)], prelude: &Node) -> Result<(), Problem> {
+    let mut known = BTreeSet::new();
+    arguments_of(prelude, &mut known);
+    // `..: arg` takes whatever is given.
+    if known.contains("") {
+        return Ok(());
+    }
+    let unknown = given
+        .iter()
+        .find(|(name, _)| !known.contains(name.text.as_str()));
+    unknown.map_or(Ok(()), |(name, _)| {
+        let known = known.iter().copied();
+        Err(Problem::unknown_name(
+            name.at, "argument", &name.text, known,
+        ))
+    })
+}
+
+/// The arguments that steps refer to; an empty name where they spread all of them.
+fn arguments_of<'a>(node: &'a Node, names: &mut BTreeSet<&'a str>) {
+    match &node.tree {
+        Tree::Text(text) if text == "arg" => {
+            names.insert("");
+        }
+        Tree::Text(text) => names.extend(text.strip_prefix("arg.")),
+        Tree::List(items) => items.iter().for_each(|item| arguments_of(item, names)),
+        Tree::Map(entries) => entries
+            .iter()
+            .for_each(|(_, value)| arguments_of(value, names)),
+        _ => {}
     }
 }
 

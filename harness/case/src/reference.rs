@@ -21,10 +21,25 @@ pub struct UnknownStep {
     pub help: String,
 }
 
+/// What stands for other steps is expanded before steps are read, and is none of the table.
+const USE: &str = "\
+use: the steps of a prelude
+
+`use: NAME`, `use: [NAME, NAME]` or `use: {NAME: {argument: value}}`
+
+The preludes stand in cases/preludes.yaml, and in preludes.yaml of a folder for the cases of that
+folder. A prelude is given each argument that its steps name, and no other.
+
+- NAME: a prelude
+";
+
 /// What one step does and what may stand in it, for a terminal.
 pub fn describe_step(name: &str) -> Result<String, UnknownStep> {
     if let Some(entry) = TABLE.iter().find(|entry| entry.key == name) {
         return Ok(described(entry));
+    }
+    if name == "use" {
+        return Ok(USE.to_owned());
     }
     if let Some(ioctl) = uapi::ioctl(name) {
         let mut text = format!("{name}: make this ioctl; {} defines it\n\n", ioctl.source);
@@ -44,6 +59,7 @@ pub fn list_steps() -> String {
     for entry in TABLE {
         let _ = writeln!(text, "{:<18} {}", entry.key, entry.help);
     }
+    let _ = writeln!(text, "{:<18} the steps of a prelude", "use");
     let ioctls = uapi::ioctls();
     let _ = writeln!(text, "\nand an ioctl by its name, one of {}:", ioctls.len());
     for ioctl in ioctls {

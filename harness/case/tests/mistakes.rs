@@ -75,6 +75,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 )]
 #[case::unknown_prelude("summary: x\nsteps:\n  - use: bond")]
 #[case::missing_argument("summary: x\nsteps:\n  - use: bound")]
+#[case::unknown_argument("summary: x\nsteps:\n  - use: {bound: {dev: a, iommu: i, devise: b}}")]
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
 #[case::contract_of_a_step("summary: x\ncontract: {call: {close: a}}\nsteps: []")]

@@ -26,6 +26,7 @@ pub mod record;
 pub mod report;
 pub mod root;
 pub mod run;
+pub mod runnable;
 pub mod select;
 pub mod snapshot;
 pub mod splat;

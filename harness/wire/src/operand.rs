@@ -204,6 +204,11 @@ macro_rules! ops {
             )*
         }
 
+        impl $name {
+            /// The names of all.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($variant)),*];
+        }
+
         impl $crate::operand::Operand for $name {
             fn visit<'a>(&'a self, uses: &mut Vec<$crate::operand::Use<'a>>) {
                 match self {

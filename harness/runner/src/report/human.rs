@@ -243,11 +243,31 @@ pub fn shown(summary: &Summary, detail: Detail) -> String {
     let parts = [
         clauses(summary, detail),
         deviations(summary),
+        skipped(summary, detail),
         slowest(summary),
         not_as_expected(summary),
         totals(summary),
     ];
     parts.concat()
+}
+
+/// What was missing, with the number of cases that need it. With -v each case's line says it.
+fn skipped(summary: &Summary, detail: Detail) -> String {
+    let mut needs: BTreeMap<&str, usize> = BTreeMap::new();
+    let skipped = summary
+        .cases
+        .iter()
+        .filter(|it| it.verdict == Verdict::Skip);
+    for need in skipped.filter_map(|record| record.reason.as_deref()) {
+        *needs.entry(need).or_default() += 1;
+    }
+    if needs.is_empty() || detail == Detail::Verbose {
+        return String::new();
+    }
+    let lines = needs
+        .iter()
+        .map(|(need, cases)| format!("  {cases:>4}  {need}\n"));
+    format!("\nSkipped:\n{}", lines.collect::<String>())
 }
 
 /// How the kernel stands to the clauses of the staged protocol.

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use runner::{
-    findings, lab::load_corpus, options::cases_folder, root::findings as findings_folder,
+    findings, lab::load_corpus, options::cases_folder, root::findings as findings_folder, say,
 };
 
 /// Writes `cases/schema.json`.
@@ -40,7 +40,10 @@ pub fn overview() -> ExitCode {
 
 fn write(path: &Path, text: &str) -> ExitCode {
     match fs::write(path, text) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            say!("wrote {}", path.display());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: writing {}: {error}", path.display());
             ExitCode::FAILURE

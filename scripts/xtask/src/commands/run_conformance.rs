@@ -19,6 +19,7 @@ use runner::{
     preview,
     report::{Detail, Human, Json, Ktap},
     run::run,
+    runnable,
     select::{BadFilter, Selection},
     snapshot::{self, BadUpdate},
 };
@@ -159,6 +160,10 @@ fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
     for problem in &problems {
         writeln!(out, "{problem}")?;
     }
+    let never_run = runnable::problems(&corpus.cases).map_err(LabError::from)?;
+    for problem in &never_run {
+        writeln!(out, "{problem}")?;
+    }
     writeln!(
         out,
         "{} cases, {} clauses, {} findings",
@@ -166,11 +171,13 @@ fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
         corpus.clauses.len(),
         corpus.findings.iter().count()
     )?;
-    Ok(if faults.is_empty() && problems.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Usage
-    })
+    Ok(
+        if faults.is_empty() && problems.is_empty() && never_run.is_empty() {
+            Exit::Ok
+        } else {
+            Exit::Usage
+        },
+    )
 }
 
 fn list(selected: &[Case]) -> io::Result<()> {
