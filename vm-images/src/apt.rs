@@ -1,5 +1,5 @@
-//! Finds and fetches source packages with a private apt: its own sources, lists and cache.
-//! The machine's configuration is read for the mirror and the proxy, and stays as it is.
+//! Finds and fetches source packages with a private apt: its own sources, lists and cache. The
+//! machine's configuration is only read, for the mirror and the proxy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::process::{check, command, output, run, shown};
 use crate::progress::Progress;
 use uapi::Series;
 
-/// Package lists younger than this are taken as they are.
+/// Package lists younger than this are not fetched again.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Suites of Debian which carry kernels newer than a stable release's own.
 const NEW_SUITES: &[&str] = &["trixie-backports"];
-/// Suites with large lists, for a series that the others do not have.
+/// Suites with large lists, for series that the others do not have.
 const FALL_BACK: &[&str] = &["trixie", "forky", "sid"];
 
-/// Settings of the machine's apt that say how to reach the mirror.
+/// Settings of the machine's apt that are needed to reach the mirror.
 const NETWORK: &[&str] = &[
     "Acquire::http",
     "Acquire::https",
@@ -29,7 +29,7 @@ const NETWORK: &[&str] = &[
     "Acquire::Retries",
 ];
 
-/// What to do where apt's own files are at fault.
+/// Hint for errors in apt's own files.
 const BROKEN: &str = "remove the cache folder and run again\n";
 
 /// A package with the source of a kernel series.
@@ -39,16 +39,16 @@ pub(crate) struct Package {
     pub(crate) series: Series,
 }
 
-/// What the machine says of itself.
+/// The machine's distribution.
 struct Machine {
-    /// As in "debian".
+    /// Such as "debian".
     id: String,
     codename: String,
-    /// The main archive's address.
+    /// Address of the main archive.
     site: String,
 }
 
-/// The package of the series, or of the newest one.
+/// Returns the package of the series, or of the newest one.
 pub(crate) fn find(
     cache: &Cache,
     wanted: Option<Series>,
@@ -77,8 +77,8 @@ pub(crate) fn find(
     })
 }
 
-/// A package of the release's own suites or, where it is among those, of the backports, by its
-/// name. A package that only depends on the newest one of its kind gives that one.
+/// Returns a package of this suite by its name. For a metapackage, returns the package that it
+/// depends on.
 pub(crate) fn named(
     cache: &Cache,
     name: &str,
@@ -114,12 +114,12 @@ pub(crate) fn named(
     })
 }
 
-/// Where a package is looked for.
+/// Suites to search for a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suite {
-    /// What the machine itself is made of.
+    /// The suites of the machine's release.
     Release,
-    /// What came after the release.
+    /// The backports.
     Backports,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct Deb {
     pub(crate) folder: PathBuf,
 }
 
-/// Fetches the package; gives the file. One that is there whole is not fetched again.
+/// Fetches the package and returns the file. A complete file is not fetched again.
 pub(crate) fn download(
     cache: &Cache,
     package: &Deb,
@@ -163,13 +163,13 @@ pub(crate) fn download(
     }
 }
 
-/// The percentage in a line as in "dlstatus:1:44.06:Retrieving file 1 of 1".
+/// Returns the percentage in a line such as "dlstatus:1:44.06:Retrieving file 1 of 1".
 fn percent(line: &str) -> Option<u64> {
     let number = line.strip_prefix("dlstatus:")?.split(':').nth(1)?;
     number.split('.').next()?.parse().ok()
 }
 
-/// The file of the package that was fetched last.
+/// Returns the file of the package that was fetched last.
 fn newest_deb(folder: &Path, name: &str) -> Option<PathBuf> {
     let mine = |path: &PathBuf| {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -184,7 +184,7 @@ fn newest_deb(folder: &Path, name: &str) -> Option<PathBuf> {
         .max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok())
 }
 
-/// The suites to look in, cheap ones first.
+/// Returns the suites to search, those with small lists first.
 fn suite_groups(machine: &Machine) -> Vec<Vec<String>> {
     let name = &machine.codename;
     if machine.id != "debian" {
@@ -197,7 +197,7 @@ fn suite_groups(machine: &Machine) -> Vec<Vec<String>> {
     vec![first, more]
 }
 
-/// The series asked for, or the newest.
+/// Returns the wanted series, or the newest.
 fn choose(names: &[(Series, String)], wanted: Option<Series>) -> Option<(Series, &str)> {
     let fits = |(series, _): &&(Series, String)| wanted.is_none_or(|wanted| wanted == *series);
     let best = names.iter().filter(fits).max_by_key(|(series, _)| *series);
@@ -207,7 +207,7 @@ fn choose(names: &[(Series, String)], wanted: Option<Series>) -> Option<(Series,
 fn machine() -> Result<Machine, ImageError> {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let (id, codename) = (os_value(&text, "ID"), os_value(&text, "VERSION_CODENAME"));
-    // It prints what it would fetch, also where the lists were never fetched.
+    // It prints the URIs even if the lists were never fetched.
     let mut apt = command("apt-get");
     let hint = "without apt, give a kernel tree or a ready image instead\n";
     let uris = output(apt.args(["update", "--print-uris"]), hint)?;
@@ -229,8 +229,8 @@ fn os_value(text: &str, name: &str) -> String {
     text.lines().find_map(value).unwrap_or_default()
 }
 
-/// The archive that carries the release itself. Security and third parties carry suites of
-/// other names.
+/// Returns the archive that has the release itself. Archives for security and of third parties have
+/// suites with other names.
 fn main_site(uris: &str, codename: &str) -> Option<String> {
     let releases: Vec<(&str, &str)> = uris.lines().filter_map(release_uri).collect();
     let of = |suite: &str| {
@@ -245,7 +245,7 @@ fn main_site(uris: &str, codename: &str) -> Option<String> {
         .find_map(of)
 }
 
-/// Site and suite of a line as in "'SITE/dists/SUITE/InRelease' FILE 0".
+/// Returns site and suite of a line such as "'SITE/dists/SUITE/InRelease' FILE 0".
 fn release_uri(line: &str) -> Option<(&str, &str)> {
     let uri = line.strip_prefix('\'')?.split('\'').next()?;
     uri.strip_suffix("/InRelease")?.rsplit_once("/dists/")
@@ -267,7 +267,7 @@ impl Apt {
         if fs::read_to_string(&path).is_ok_and(|had| had == sources) {
             return Ok(apt);
         }
-        // Lists of other suites are no lists of these.
+        // The lists of other suites do not count as lists of these.
         let _ = fs::remove_file(apt.stamp());
         let theirs = output(command("apt-config").arg("dump"), "")?;
         write(
@@ -278,8 +278,8 @@ impl Apt {
         Ok(apt)
     }
 
-    /// Fetches the lists where they are old. What went wrong is returned and not an error:
-    /// not every mirror has every suite, and old lists are better than none.
+    /// Fetches the lists if they are old. A failure is returned as text and is not an error: not
+    /// every mirror has every suite, and old lists are better than none.
     fn update(&self, progress: &dyn Progress) -> Result<String, ImageError> {
         let age = fs::metadata(self.stamp())
             .and_then(|m| m.modified())
@@ -301,14 +301,14 @@ impl Apt {
         }
     }
 
-    /// The packages with the source of a series.
+    /// Returns the packages with the source of a series.
     fn names(&self) -> Result<Vec<(Series, String)>, ImageError> {
         let mut search = self.command("apt-cache");
         search.args(["search", "--names-only", "^linux-source-[0-9.]+$"]);
         Ok(source_packages(&output(&mut search, BROKEN)?))
     }
 
-    /// The package in its newest version.
+    /// Returns the newest version of the package.
     fn package(&self, name: &str, series: Series) -> Result<Package, ImageError> {
         let deb = Deb {
             name: name.to_owned(),
@@ -318,7 +318,7 @@ impl Apt {
         Ok(Package { deb, series })
     }
 
-    /// The newest version of a package; none where it is not offered.
+    /// Returns the newest version of a package, or `None` if there is no such package.
     fn version(&self, name: &str) -> Result<Option<String>, ImageError> {
         let mut madison = self.command("apt-cache");
         let text = output(madison.args(["madison", name]), BROKEN)?;
@@ -328,7 +328,7 @@ impl Apt {
         Ok(version.map(|version| version.trim().to_owned()))
     }
 
-    /// What a package depends on, where that is one other package.
+    /// Returns the dependency of a package, if it has only one.
     fn only_dependency(&self, name: &str) -> Result<Option<String>, ImageError> {
         let mut depends = self.command("apt-cache");
         let only = ["depends", "--no-recommends", "--no-suggests", name];
@@ -346,7 +346,8 @@ impl Apt {
     }
 }
 
-/// The one package in lines as in "  Depends: linux-image-6.12.95+deb12-cloud-amd64".
+/// Returns the package in lines such as "  Depends: linux-image-6.12.95+deb12-cloud-amd64", if
+/// there is only one.
 fn only_dependency(text: &str) -> Option<String> {
     let mut packages = text
         .lines()
@@ -355,7 +356,7 @@ fn only_dependency(text: &str) -> Option<String> {
     packages.next().is_none().then(|| first.to_owned())
 }
 
-/// Names and series in the answer to a search.
+/// Returns names and series in the result of a search.
 fn source_packages(text: &str) -> Vec<(Series, String)> {
     let package = |line: &str| {
         let name = line.split_whitespace().next()?;
@@ -369,15 +370,15 @@ fn sources(machine: &Machine, suites: &[String]) -> String {
     let keyring = format!("/usr/share/keyrings/{}-archive-keyring.gpg", machine.id);
     let signed = match Path::new(&keyring).exists() {
         true => format!("[signed-by={keyring}] "),
-        // Then apt's own trusted keys count.
+        // apt then uses its own trusted keys.
         false => String::new(),
     };
     let line = |suite: &String| format!("deb {signed}{} {suite} main\n", machine.site);
     suites.iter().map(line).collect()
 }
 
-/// The private configuration: nothing of the machine's but how to reach the network. Its
-/// hooks would act on the machine's own lists.
+/// Returns the private configuration. It only has the network settings of the machine's
+/// configuration: hooks would act on the machine's own lists.
 fn configuration(folder: &Path, theirs: &str) -> String {
     let network = theirs
         .lines()

@@ -9,12 +9,12 @@ use crate::error::ImageError;
 const MAGIC_AT: usize = 0x202;
 const MAGIC: &[u8] = b"HdrS";
 const VERSION_AT: usize = 0x20e;
-/// The boot protocol counts the version string's offset from here.
+/// The offset of the version string in the boot protocol is relative to this.
 const VERSION_BASE: usize = 0x200;
-/// The header and the set-up code with the string: at most 64 sectors.
+/// Size of the header and the set-up code with the string: at most 64 sectors.
 const READ: u64 = 64 * 512;
 
-/// The kernel release that a bzImage names in its header, as in `7.3.4`.
+/// Returns the kernel release in the header of a bzImage, such as `7.3.4`.
 pub fn release_of(kernel: &Path) -> Result<String, ImageError> {
     let mut head = Vec::new();
     File::open(kernel)
@@ -31,7 +31,7 @@ pub fn release_of(kernel: &Path) -> Result<String, ImageError> {
     })
 }
 
-/// The release in the first bytes of a bzImage.
+/// Returns the release in the first bytes of a bzImage.
 fn parse(head: &[u8]) -> Result<String, &'static str> {
     if head.get(MAGIC_AT..MAGIC_AT + MAGIC.len()) != Some(MAGIC) {
         return Err("the boot header's magic HdrS is not at 0x202");
@@ -41,7 +41,7 @@ fn parse(head: &[u8]) -> Result<String, &'static str> {
         _ => return Err("it ends in the boot header"),
     };
     if offset == 0 {
-        return Err("its boot header names no version");
+        return Err("its boot header has no version");
     }
     let text = head
         .get(VERSION_BASE + offset..)
@@ -54,7 +54,7 @@ fn parse(head: &[u8]) -> Result<String, &'static str> {
     let readable = !word.is_empty() && word.len() < 200 && word.iter().all(u8::is_ascii_graphic);
     match std::str::from_utf8(word) {
         Ok(release) if readable => Ok(release.to_owned()),
-        _ => Err("its boot header names no readable version"),
+        _ => Err("its boot header has no readable version"),
     }
 }
 
@@ -75,10 +75,10 @@ mod tests {
     #[rstest]
     #[case(0x200, b"7.3.4 (a@b) #1 SMP\0", Ok("7.3.4"))]
     #[case(0x200, b"6.19.0-rc1+\0", Ok("6.19.0-rc1+"))]
-    #[case(0, b"", Err("its boot header names no version"))]
+    #[case(0, b"", Err("its boot header has no version"))]
     #[case(0x7fff, b"", Err("the version is beyond the set-up code"))]
-    #[case(0x200, b"", Err("its boot header names no readable version"))]
-    #[case(0x200, b"\xff\xfe 1", Err("its boot header names no readable version"))]
+    #[case(0x200, b"", Err("its boot header has no readable version"))]
+    #[case(0x200, b"\xff\xfe 1", Err("its boot header has no readable version"))]
     fn reads(#[case] offset: u16, #[case] version: &[u8], #[case] want: Result<&str, &str>) {
         assert_eq!(
             parse(&image(offset, version)).as_deref().map_err(|e| *e),
@@ -91,7 +91,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hello").unwrap();
         let error = release_of(file.path()).unwrap_err().to_string();
-        assert!(error.contains("is no x86 bzImage"), "{error}");
+        assert!(error.contains("is not an x86 bzImage"), "{error}");
     }
 
     proptest! {

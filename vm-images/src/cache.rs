@@ -1,4 +1,4 @@
-//! The cache folder: finished images, half-made ones, and the locks between runs.
+//! The cache folder: finished images, unfinished ones, and locks between runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -15,13 +15,12 @@ use crate::process::first_line;
 use crate::progress::Progress;
 
 const NAME: &str = "iommufd-conformance";
-/// Of each kind, so many images stay. A run that still boots an older one is not disturbed
-/// by the next two builds.
+/// Number of images of each kind that are kept. So the next two builds do not remove an image that
+/// a run still boots.
 const KEEP: usize = 3;
 
-/// Where everything is kept that can be made again: `$XDG_CACHE_HOME/iommufd-conformance`
-/// or `~/.cache/iommufd-conformance`, and the folder for temporary files where neither is
-/// known.
+/// Returns the folder of everything that can be built again: `$XDG_CACHE_HOME/iommufd-conformance`
+/// or `~/.cache/iommufd-conformance`, or a folder for temporary files if neither is known.
 pub fn cache_dir() -> PathBuf {
     let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     given
@@ -37,14 +36,14 @@ pub(crate) struct Cache {
     root: PathBuf,
 }
 
-/// Held while a run changes a part of the cache. The kernel lets go of it when the process
-/// ends, however it ends.
+/// A lock that is held while a run changes a part of the cache. The kernel releases it when the
+/// process ends.
 pub(crate) struct Lock {
     _file: Flock<File>,
 }
 
 impl Cache {
-    /// The cache in the folder, which is made where it is missing.
+    /// Opens the cache in the folder, which is created if it is missing.
     pub(crate) fn open(root: &Path) -> Result<Self, ImageError> {
         make_dir(root)?;
         Ok(Self {
@@ -52,20 +51,20 @@ impl Cache {
         })
     }
 
-    /// The cache in the folder, to look for what is there: nothing is made.
+    /// Opens the cache in the folder for reading; nothing is created.
     pub(crate) fn look(root: &Path) -> Self {
         let root = root.to_owned();
         Self { root }
     }
 
-    /// A folder of the cache, made where it is missing.
+    /// Returns a folder of the cache, which is created if it is missing.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, ImageError> {
         let path = self.root.join(name);
         make_dir(&path)?;
         Ok(path)
     }
 
-    /// Waits until no other run holds the lock, and says so.
+    /// Takes the lock. If another run holds it, reports that and waits.
     pub(crate) fn lock(&self, name: &str, progress: &dyn Progress) -> Result<Lock, ImageError> {
         let path = self.root.join(format!("{name}.lock"));
         let failed = |source| ImageError::File {
@@ -93,14 +92,14 @@ impl Cache {
             }
             Err((_, error)) => return Err(failed(error.into())),
         };
-        // Only for the message above: the lock holds without it.
+        // Only for the message above; the lock does not depend on it.
         let _ = file.set_len(0);
         let _ = writeln!(file, "{}", std::process::id());
         Ok(Lock { _file: file })
     }
 
-    /// An empty folder that goes when its owner does. What runs that were killed left is
-    /// removed: the lock says that no other run is at work.
+    /// Returns an empty folder that is removed when its owner is dropped. Removes what killed runs
+    /// left: the lock ensures that no other run uses it.
     pub(crate) fn temp(&self, _lock: &Lock) -> Result<TempDir, ImageError> {
         let root = self.root.join("tmp");
         remove_dir(&root)?;
@@ -113,19 +112,19 @@ impl Cache {
         })
     }
 
-    /// The image with the key, if it is there. Images appear by a rename, so one that is
-    /// there is whole.
+    /// Returns the image with the key, if it exists. Images are created by a rename, so an existing
+    /// one is complete.
     pub(crate) fn image(&self, kind: &str, key: &str) -> Option<Image> {
         let root = self.root.join(kind).join(key);
         let image = Image::load(&root, key)?;
-        // Prune goes by the time of last use.
+        // `prune` uses the time of last use.
         if let Ok(folder) = File::open(&root) {
             let _ = folder.set_modified(std::time::SystemTime::now());
         }
         Some(image)
     }
 
-    /// All images of a kind, those that were used last at the end.
+    /// Returns all images of a kind, the last used at the end.
     pub(crate) fn images(&self, kind: &str) -> Vec<Image> {
         let folder = fs::read_dir(self.root.join(kind)).into_iter().flatten();
         let mut found: Vec<_> = folder
@@ -144,7 +143,7 @@ impl Cache {
     pub(crate) fn publish(&self, made: &Path, kind: &str, key: &str) -> Result<Image, ImageError> {
         let folder = self.folder(kind)?;
         let place = folder.join(key);
-        // What is there is no image, or it would have been used.
+        // An existing folder is not an image, or it would have been used.
         remove_dir(&place)?;
         rename(made, &place)?;
         prune(&folder);
@@ -156,19 +155,19 @@ impl Cache {
         })
     }
 
-    /// A number remembered from the last run.
+    /// Returns a number that an earlier run stored.
     pub(crate) fn recall(&self, name: &str) -> Option<u64> {
         first_line(&self.root.join(name))?.parse().ok()
     }
 
-    /// Remembers a number for the next run.
+    /// Stores a number for later runs.
     pub(crate) fn remember(&self, name: &str, value: u64) {
-        // It only serves an estimate.
+        // It is only used for an estimate.
         let _ = fs::write(self.root.join(name), value.to_string());
     }
 }
 
-/// Removes all but the images that were used last.
+/// Removes all images except the last used ones.
 fn prune(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -183,8 +182,8 @@ fn prune(folder: &Path) {
     }
 }
 
-/// The SHA-256 of the parts, in hexadecimal. Each part's length goes in too, so that no two
-/// lists of parts are alike.
+/// Returns the SHA-256 of the parts in hexadecimal. The length of each part is included, so that
+/// different lists of parts have different hashes.
 pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -198,7 +197,7 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         .collect()
 }
 
-/// Makes the folder and those above it.
+/// Creates the folder and its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), ImageError> {
     fs::create_dir_all(path).map_err(|source| ImageError::File {
         doing: "create",
@@ -208,7 +207,7 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), ImageError> {
     })
 }
 
-/// Removes the folder if it is there.
+/// Removes the folder if it exists.
 pub(crate) fn remove_dir(path: &Path) -> Result<(), ImageError> {
     match fs::remove_dir_all(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ImageError::File {
@@ -263,7 +262,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), ImageError> {
         })
 }
 
-/// The hash of a kernel image's bytes.
+/// Returns the hash of a kernel image.
 pub(crate) fn key_of(kernel: &Path) -> Result<String, ImageError> {
     let bytes = fs::read(kernel).map_err(|source| ImageError::File {
         doing: "read",
@@ -330,7 +329,7 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_goes() {
         let (_root, cache) = fixture();
-        // kill -9 runs no destructor.
+        // kill -9 does not run destructors.
         let left = cache
             .temp(&cache.lock("build", &Silent).unwrap())
             .unwrap()

@@ -1,7 +1,7 @@
-//! A kernel that counts which of its code under test is executed.
+//! Kernels with gcov counters for the code under test.
 //!
-//! clang keeps a `return -Exxx` apart from its neighbours, which gcc's gcov folds into one
-//! line; so such a kernel is always built by clang.
+//! Such a kernel is always built by clang, because gcc's gcov merges a `return -Exxx` with
+//! neighbouring lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::error::ImageError;
 use crate::image::COVERAGE;
 use crate::process;
 
-/// The folders of the kernel whose code is counted; what lies below them is not.
+/// The folders of the kernel whose code is counted, without their subfolders.
 pub const MEASURED: &[&str] = &["drivers/iommu/iommufd", "drivers/vfio", "drivers/vfio/pci"];
 
-/// What a build by clang calls, all of one version.
+/// Programs that a build by clang uses, all of one version.
 const TOOLS: &[&str] = &[
     "clang",
     "ld.lld",
@@ -28,12 +28,12 @@ const TOOLS: &[&str] = &[
 /// The LLVM programs of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Llvm {
-    /// What follows each program's name: `-19`, or nothing.
+    /// Suffix of each program's name: `-19`, or nothing.
     suffix: String,
 }
 
 impl Llvm {
-    /// The newest version of which every program is in PATH.
+    /// Finds the newest version with every program in PATH.
     pub fn find() -> Result<Self, ImageError> {
         let mut suffixes: Vec<String> = versions().iter().rev().map(|v| format!("-{v}")).collect();
         suffixes.push(String::new());
@@ -44,25 +44,25 @@ impl Llvm {
             .ok_or(ImageError::NoLlvm { programs: TOOLS })
     }
 
-    /// A program of this version.
+    /// Returns the name of a program of this version.
     pub fn program(&self, name: &str) -> String {
         format!("{name}{}", self.suffix)
     }
 
-    /// What make is told: a kernel built by clang, with paths of the tree in its notes, and
-    /// with counters in the measured folders alone.
+    /// Returns the arguments of make for a kernel built by clang, with paths of the tree in its
+    /// notes and counters in the measured folders only.
     pub(crate) fn make_arguments(&self, source: &Path) -> [String; 3] {
         let version = if self.suffix.is_empty() {
             "1"
         } else {
             &self.suffix
         };
-        // The notes of gcov take their paths from what the debug information would say.
+        // The paths in gcov notes are those of debug information.
         let from = source.display();
         [
             format!("LLVM={version}"),
             format!("KCFLAGS=-fdebug-prefix-map={from}/= -fdebug-compilation-dir=."),
-            // Expanded by make anew in each folder, so that the make files stay as they are.
+            // make expands this in each folder, so that the makefiles need no change.
             format!(
                 "GCOV_PROFILE=$(if $(filter {},$(obj)),y)",
                 MEASURED.join(" ")
@@ -75,7 +75,7 @@ fn names(suffix: &str) -> Vec<String> {
     TOOLS.iter().map(|tool| format!("{tool}{suffix}")).collect()
 }
 
-/// The versions of clang in PATH, in rising order.
+/// Returns the versions of clang in PATH, in ascending order.
 fn versions() -> Vec<u32> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut versions: Vec<u32> = std::env::split_paths(&path)
@@ -89,12 +89,12 @@ fn versions() -> Vec<u32> {
     versions
 }
 
-/// As in `clang-19`.
+/// Returns the version in a name such as `clang-19`.
 fn version_of(program: &str) -> Option<u32> {
     program.strip_prefix("clang-")?.parse().ok()
 }
 
-/// Copies notes and source of what is counted to the folder of an image.
+/// Copies the notes and the source of counted code to the folder of an image.
 pub(crate) fn keep(source: &Path, objects: &Path, image: &Path) -> Result<(), ImageError> {
     for folder in MEASURED {
         let to = image.join(COVERAGE).join(folder);
@@ -106,7 +106,7 @@ pub(crate) fn keep(source: &Path, objects: &Path, image: &Path) -> Result<(), Im
     Ok(())
 }
 
-/// Copies the files with the extension; not those of folders below.
+/// Copies the files with the extension, without subfolders.
 fn copy_files(from: &Path, extension: &str, to: &Path) -> Result<(), ImageError> {
     for path in files(from)? {
         if let Some(name) = path.file_name()
@@ -118,7 +118,7 @@ fn copy_files(from: &Path, extension: &str, to: &Path) -> Result<(), ImageError>
     Ok(())
 }
 
-/// Everything that is kept, in order: a part of the key of an image.
+/// Returns all copied files in order, which are part of the key of an image.
 pub(crate) fn kept(image: &Path) -> Result<Vec<PathBuf>, ImageError> {
     let mut all = Vec::new();
     for folder in MEASURED {
@@ -127,12 +127,12 @@ pub(crate) fn kept(image: &Path) -> Result<Vec<PathBuf>, ImageError> {
     Ok(all)
 }
 
-/// The files of a folder, in order.
+/// Returns the files of a folder in order.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
     let failed = |source| ImageError::File {
         doing: "read",
         path: folder.to_owned(),
-        hint: "give a kernel that has iommufd and vfio",
+        hint: "give a kernel source with iommufd and vfio",
         source,
     };
     let mut files = Vec::new();

@@ -1,9 +1,10 @@
-//! Everything that can go wrong on the way to an image.
+//! Errors of obtaining an image.
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
-/// Why there is no image. Each message says what was tried, what happened and what to do.
+/// Why an image could not be obtained. Each message says what was tried, what happened and what to
+/// do.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// An operation on a file failed.
@@ -15,25 +16,23 @@ pub enum ImageError {
         path: PathBuf,
         /// What to do.
         hint: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 
     /// A program could not be started.
-    #[error(
-        "cannot start `{program}`: {source}; if it is not installed, scripts/bootstrap installs \
-         what is missing"
-    )]
+    #[error("cannot start `{program}`: {source}; if it is not installed, run scripts/bootstrap")]
     NotStarted {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 
     /// Programs which the build needs are not installed.
     #[error(
-        "a kernel build needs {}, not found in PATH; scripts/bootstrap installs what is missing",
+        "a kernel build needs {}, which are not in PATH; install what is missing with \
+         scripts/bootstrap",
         programs.join(", ")
     )]
     ToolsMissing {
@@ -43,8 +42,8 @@ pub enum ImageError {
 
     /// No version of the LLVM programs is complete.
     #[error(
-        "a coverage kernel needs {} of one version, and no version has all of them in PATH; \
-         `scripts/bootstrap --coverage` installs what is missing",
+        "a coverage kernel needs {} of one version, but no version has all of them in PATH; \
+         install what is missing with `scripts/bootstrap --coverage`",
         programs.join(", ")
     )]
     NoLlvm {
@@ -77,13 +76,13 @@ pub enum ImageError {
         command: String,
         /// How it ended.
         status: String,
-        /// The first errors, or the last lines where there is no error line.
+        /// The first errors, or the last lines if none looks like an error.
         excerpt: String,
         /// The whole output.
         log: PathBuf,
     },
 
-    /// apt is configured with no archive for this machine's release.
+    /// apt's configuration has no archive for this machine's release.
     #[error(
         "no package archive found for the release `{codename}` in this machine's apt \
          configuration; add its main archive, or give a kernel tree or a ready image instead"
@@ -93,37 +92,37 @@ pub enum ImageError {
         codename: String,
     },
 
-    /// The series is offered by no suite.
+    /// No suite has the series.
     #[error(
-        "no package with the source of Linux {} in the suites {}: {}; ask for a series that is \
-         offered, or give a kernel tree or a ready image instead{}",
+        "no package with the source of Linux {} in the suites {}: {}; give one of these series \
+         with --release, a source tree with --linux, or a kernel image with --kernel{}",
         wanted.as_deref().unwrap_or("(any series)"),
         suites.join(", "),
-        if offered.is_empty() { "they offer none".to_owned() }
-        else { format!("they offer {}", offered.join(", ")) },
+        if offered.is_empty() { "they have none".to_owned() }
+        else { format!("they have {}", offered.join(", ")) },
         after(update)
     )]
     NoSeries {
         /// The series asked for.
         wanted: Option<String>,
-        /// Where it was looked for.
+        /// The suites that were searched.
         suites: Vec<String>,
-        /// What there is.
+        /// The series that they have.
         offered: Vec<String>,
         /// What went wrong when the package lists were fetched, or empty.
         update: String,
     },
 
-    /// No such package.
+    /// The package does not exist.
     #[error(
-        "no package {name} in the suites {}; it is Debian's{}",
+        "no package {name} in the suites {}; it is a package of Debian{}",
         suites.join(", "),
         after(update)
     )]
     NoPackage {
         /// Its name.
         name: String,
-        /// Where it was looked for.
+        /// The suites that were searched.
         suites: Vec<String>,
         /// What went wrong when the package lists were fetched, or empty.
         update: String,
@@ -133,20 +132,20 @@ pub enum ImageError {
     #[error(transparent)]
     BadSeries(#[from] uapi::BadSeries),
 
-    /// The package holds no source archive.
+    /// The package has no source archive.
     #[error(
-        "the package {package} holds no linux-source archive under usr/src; give another series \
-         or a kernel tree"
+        "the package {package} has no linux-source archive in usr/src; give another series or a \
+         kernel tree"
     )]
     NoArchiveInPackage {
         /// The package.
         package: String,
     },
 
-    /// A line of a fragment which is no option.
+    /// A line of a fragment that is not an option.
     #[error(
         "{file}, line {line}: `{text}` is neither CONFIG_X=VALUE nor a comment nor a directive; \
-         the head of the file says what may stand there"
+         the head of the file describes the format"
     )]
     FragmentSyntax {
         /// The fragment.
@@ -159,9 +158,9 @@ pub enum ImageError {
 
     /// Options which `make olddefconfig` changed.
     #[error(
-        "{} of the options that the cases need did not stick in the configuration of Linux \
-         {release}:\n{}an option that this series does not have wants a `# since` or `# until` \
-         line in vm-images/kernels, one that lost a dependency wants the dependency",
+        "{} of the options that the cases need are not in the configuration of Linux \
+         {release}:\n{}add a `# since` or `# until` line in vm-images/kernels to an option that this \
+         series does not have; otherwise add the missing dependency of the option",
         mismatches.len(), list(mismatches)
     )]
     ConfigNotApplied {
@@ -171,9 +170,9 @@ pub enum ImageError {
         mismatches: Vec<Mismatch>,
     },
 
-    /// The folder is no kernel tree.
+    /// The folder is not a kernel tree.
     #[error(
-        "{} is no Linux source tree ({problem}); give the top folder of a kernel tree",
+        "{} is not a Linux source tree ({problem}); give the top folder of a kernel tree",
         path.display()
     )]
     NotATree {
@@ -183,23 +182,23 @@ pub enum ImageError {
         problem: &'static str,
     },
 
-    /// The tree was built in place; kbuild then refuses to build elsewhere.
+    /// The tree was built in place, so kbuild refuses to build in another folder.
     #[error(
-        "{path} holds the results of a build in place ({found}), so it cannot be built in a \
-         folder of its own; save your .config if you need it and run `make -C {path} mrproper`, \
+        "{path} has the results of a build in place ({found}), so kbuild refuses to build it in \
+         another folder; save your .config if you need it and run `make -C {path} mrproper`, \
          or give a fresh `git worktree` of it",
         path = path.display()
     )]
     TreeBuiltInPlace {
         /// The tree.
         path: PathBuf,
-        /// The file which shows it.
+        /// The file that shows it.
         found: &'static str,
     },
 
-    /// The file is no bzImage.
+    /// The file is not a bzImage.
     #[error(
-        "{} is no x86 bzImage: {problem}; give the file that a build leaves in {}",
+        "{} is not an x86 bzImage: {problem}; give the file that a build creates at {}",
         path.display(),
         crate::x86::BUILT_IMAGE
     )]
@@ -210,10 +209,10 @@ pub enum ImageError {
         problem: &'static str,
     },
 
-    /// The folder of modules is none.
+    /// The folder is not a folder of modules.
     #[error(
-        "{} is no folder of kernel modules; give the folder that holds the modules of this \
-         kernel (lib/modules/RELEASE)",
+        "{} is not a folder of kernel modules; give the folder with the modules of this kernel \
+         (lib/modules/RELEASE)",
         path.display()
     )]
     NoModules {
@@ -227,9 +226,9 @@ pub enum ImageError {
 pub struct Mismatch {
     /// Name, with `CONFIG_`.
     pub name: String,
-    /// What the fragment says.
+    /// Value in the fragment.
     pub wanted: String,
-    /// What the configuration says; `n` for unset.
+    /// Value in the configuration; `n` for unset.
     pub actual: String,
 }
 
@@ -251,11 +250,11 @@ fn list(mismatches: &[Mismatch]) -> String {
     })
 }
 
-/// The trouble with the package lists, if there was any.
+/// Returns the failure to fetch the package lists, if there was one.
 fn after(update: &str) -> String {
     if update.is_empty() {
         String::new()
     } else {
-        format!("\nthe package lists could not all be fetched:\n{update}")
+        format!("\nsome package lists could not be fetched:\n{update}")
     }
 }

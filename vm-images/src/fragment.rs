@@ -1,4 +1,4 @@
-//! Fragments of kernel configuration: read, merge, and compare with the result.
+//! Fragments of kernel configuration: reads and merges them, and compares them with the result.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use crate::error::{ImageError, Mismatch};
 use crate::image::Flavour;
 use uapi::Series;
 
-/// The fragment every image is made from.
+/// The fragment of every image.
 const BASE: (&str, &str) = ("base.config", include_str!("../kernels/base.config"));
-/// What one that counts coverage is made from on top.
+/// The additional fragment of a coverage kernel.
 const COVERAGE: (&str, &str) = (
     "coverage.config",
     include_str!("../kernels/coverage.config"),
 );
 
-/// The fragments of a flavour: name and text, in the order in which they override.
+/// Returns the fragments of a flavour, as names and texts. Later ones override earlier ones.
 fn fragments(flavour: Flavour) -> &'static [(&'static str, &'static str)] {
     match flavour {
         Flavour::Plain => &[BASE],
@@ -40,7 +40,7 @@ impl Setting {
             && self.until.is_none_or(|until| series <= until)
     }
 
-    /// As a line of a .config.
+    /// Returns the option as a line of a .config.
     fn line(&self) -> String {
         if self.value == "n" {
             format!("# {} is not set", self.name)
@@ -50,7 +50,7 @@ impl Setting {
     }
 }
 
-/// The options of all the fragments that hold for a series.
+/// Returns the options of all fragments that apply to a series.
 pub(crate) fn settings_for(series: Series, flavour: Flavour) -> Result<Vec<Setting>, ImageError> {
     let mut all = Vec::new();
     for (file, text) in fragments(flavour) {
@@ -60,7 +60,7 @@ pub(crate) fn settings_for(series: Series, flavour: Flavour) -> Result<Vec<Setti
     Ok(all)
 }
 
-/// The options of one fragment.
+/// Returns the options of one fragment.
 fn parse(file: &str, text: &str) -> Result<Vec<Setting>, ImageError> {
     let mut settings = Vec::new();
     let (mut since, mut until) = (None, None);
@@ -87,7 +87,8 @@ fn parse(file: &str, text: &str) -> Result<Vec<Setting>, ImageError> {
     Ok(settings)
 }
 
-/// The series of a `# since 6.19` line. Prose that merely starts alike is a comment.
+/// Returns the series of a `# since 6.19` line. A comment that only starts in the same way is not
+/// one.
 fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
     let mut words = line.split_whitespace();
     let starts = words.next() == Some("#") && words.next() == Some(word);
@@ -97,7 +98,7 @@ fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
     }
 }
 
-/// Name and value of a `CONFIG_X=VALUE` line.
+/// Returns name and value of a `CONFIG_X=VALUE` line.
 fn split(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once('=')?;
     let rest = name.strip_prefix("CONFIG_")?;
@@ -105,7 +106,7 @@ fn split(line: &str) -> Option<(&str, &str)> {
     (!rest.is_empty() && rest.chars().all(known) && !value.is_empty()).then_some((name, value))
 }
 
-/// The .config with the settings in place of what it says about the same options.
+/// Returns the .config with the settings, which replace its own lines for the same options.
 pub(crate) fn merge(config: &str, settings: &[Setting]) -> String {
     let wanted: BTreeMap<&str, &Setting> = settings.iter().map(|s| (s.name.as_str(), s)).collect();
     let mut merged = String::with_capacity(config.len());
@@ -122,7 +123,7 @@ pub(crate) fn merge(config: &str, settings: &[Setting]) -> String {
     merged
 }
 
-/// The option a line of a .config is about.
+/// Returns the option that a line of a .config sets.
 fn option_of(line: &str) -> Option<&str> {
     let unset = line
         .strip_prefix("# ")
@@ -130,7 +131,7 @@ fn option_of(line: &str) -> Option<&str> {
     unset.or_else(|| split(line).map(|(name, _)| name))
 }
 
-/// The settings that the .config does not have.
+/// Returns the settings that the .config does not have.
 pub(crate) fn mismatches(config: &str, settings: &[Setting]) -> Vec<Mismatch> {
     let actual: BTreeMap<&str, &str> = config.lines().filter_map(split).collect();
     let compare = |setting: &Setting| {
@@ -144,7 +145,7 @@ pub(crate) fn mismatches(config: &str, settings: &[Setting]) -> Vec<Mismatch> {
     settings.iter().filter_map(compare).collect()
 }
 
-/// The settings as one text: a part of the cache key.
+/// Returns the settings as text, which is a part of the cache key.
 pub(crate) fn text(settings: &[Setting]) -> String {
     settings.iter().map(|s| s.line() + "\n").collect()
 }

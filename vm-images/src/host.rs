@@ -1,5 +1,5 @@
-//! What an emulated host is made of that is not this machine's own: a distribution's kernel, which
-//! has KVM, and a static busybox. Both come as packages and are unpacked into the cache.
+//! The parts of an emulated host that do not come from this machine: a distribution's kernel with
+//! KVM, and a static busybox. Both are packages that are unpacked into the cache.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use crate::{
     progress::Progress,
 };
 
-/// Stands for the newest kernel of the distribution that is made for virtual machines.
+/// Metapackage of the distribution's newest kernel for virtual machines.
 const KERNEL: &str = crate::x86::HOST_KERNEL;
 const BUSYBOX: &str = "busybox-static";
-/// What has to be loaded before a guest can be started. What a kernel has built in is missing here.
+/// Modules that have to be loaded before a guest can be started, unless they are built in.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "irqbypass", "kvm", "kvm_amd"];
 
 /// The parts of an emulated host.
@@ -32,11 +32,11 @@ pub struct HostParts {
     pub modules: Vec<Entry>,
     /// A static busybox.
     pub busybox: PathBuf,
-    /// What the kernel's package is called, with its version.
+    /// Name and version of the kernel's package.
     pub name: String,
 }
 
-/// The parts, fetched where they are not there.
+/// Returns the parts, and fetches those that are missing.
 pub fn host_parts(progress: &dyn Progress) -> Result<HostParts, ImageError> {
     let cache = Cache::open(&cache_dir())?;
     let kernel = match apt::named(&cache, KERNEL, Suite::Backports, progress) {
@@ -54,7 +54,7 @@ pub fn host_parts(progress: &dyn Progress) -> Result<HostParts, ImageError> {
     })
 }
 
-/// The folder with what is in a package.
+/// Returns the folder with the contents of a package.
 fn unpacked(cache: &Cache, package: &Deb, progress: &dyn Progress) -> Result<PathBuf, ImageError> {
     let place = cache.folder("host")?;
     let place = place.join(format!("{}_{}", package.name, package.version));
@@ -75,8 +75,9 @@ fn unpacked(cache: &Cache, package: &Deb, progress: &dyn Progress) -> Result<Pat
     Ok(place)
 }
 
-/// The wanted modules and what they depend on, in the order of loading, as a kernel takes them that
-/// cannot decompress. A package has no `modules.dep`: each module says itself what it depends on.
+/// Returns the wanted modules and their dependencies in the order of loading, decompressed for
+/// kernels that cannot do that. A package has no `modules.dep`, so the dependencies are read from
+/// each module.
 fn modules_of(folder: &Path) -> Result<Vec<Entry>, ImageError> {
     let files = module_files(folder);
     let mut loaded: Vec<(String, Vec<u8>)> = Vec::new();
@@ -95,7 +96,7 @@ fn modules_of(folder: &Path) -> Result<Vec<Entry>, ImageError> {
     Ok(std::iter::once(folder).chain(entries.map(file)).collect())
 }
 
-/// Adds a module behind what it depends on. One that is not there is built in.
+/// Adds a module after its dependencies. A missing one is built in.
 fn load(
     name: &str,
     files: &BTreeMap<String, PathBuf>,
@@ -113,12 +114,12 @@ fn load(
     Ok(())
 }
 
-/// All modules below a folder, by name.
+/// Returns all modules below a folder, by name.
 fn module_files(folder: &Path) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        // A link leads back into the tree of a kernel's headers.
+        // Links lead to the tree of the kernel's headers.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.extend(module_files(&path));
         } else if path.to_string_lossy().contains(".ko") {
@@ -141,7 +142,7 @@ fn content(path: &Path) -> Result<Vec<u8>, ImageError> {
     }
 }
 
-/// Names in the `depends=` of a module's own description.
+/// Returns the names in `depends=` of a module.
 fn depends(content: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let at = content.windows(KEY.len()).position(|window| window == KEY);

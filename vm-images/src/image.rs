@@ -1,4 +1,4 @@
-//! What an image is and what it can come from.
+//! Kernel images and their sources.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,15 @@ use uapi::Series;
 
 use crate::x86;
 
-/// Where a kernel comes from.
+/// Where to obtain a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The distribution's source package of a series; None is the newest one that apt can be
-    /// made to offer.
+    /// The distribution's source package of a series; `None` is the newest that apt can find.
     Release(Option<Series>),
-    /// A developer's tree. It is built incrementally in a folder of the cache; the tree
-    /// itself stays as it is.
+    /// A developer's tree. It is built incrementally in a folder of the cache; the tree itself is
+    /// not changed.
     Tree(PathBuf),
-    /// A ready image, as a CI gives it.
+    /// A ready image, such as one built by a CI.
     Image {
         /// The bzImage.
         kernel: PathBuf,
@@ -24,17 +23,17 @@ pub enum Source {
     },
 }
 
-/// What a kernel is built for.
+/// Purpose of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Flavour {
-    /// To be tested as it is.
+    /// Plain testing.
     #[default]
     Plain,
-    /// It counts which of its code under test is executed.
+    /// Coverage: it has gcov counters for the code under test.
     Coverage,
 }
 
-/// Folder beside a kernel that counts what it executes, for what its counters need.
+/// Folder beside a coverage kernel, for the notes and the source that its counters need.
 pub(crate) const COVERAGE: &str = "coverage";
 
 /// A kernel to boot.
@@ -42,26 +41,25 @@ pub(crate) const COVERAGE: &str = "coverage";
 pub struct Image {
     /// The bzImage.
     pub kernel: PathBuf,
-    /// Its .config, where it was built here.
+    /// Its .config, if it was built here.
     pub config: Option<PathBuf>,
-    /// Its folder of modules, where it has any.
+    /// Its folder of modules, if it has any.
     pub modules: Option<PathBuf>,
-    /// The folder with its user API headers: `linux/iommufd.h` is in it.
+    /// The folder with its uAPI headers, such as `linux/iommufd.h`.
     pub headers: Option<PathBuf>,
-    /// What `uname -r` says in it, as in 7.3.4.
+    /// Its `uname -r`, such as 7.3.4.
     pub release: String,
-    /// Equal keys are equal images.
+    /// Key of the image; equal keys mean equal images.
     pub key: String,
-    /// Its source: the whole tree, or the parts of it which hold `tools/testing/kunit` and
-    /// the selftests.
+    /// Its source: the whole tree, or the parts with `tools/testing/kunit` and the selftests.
     pub source: Option<PathBuf>,
-    /// Of a kernel that counts what is executed: the notes (`.gcno`) and the source of what
-    /// it counts, at their places in the tree.
+    /// For a coverage kernel: the notes (`.gcno`) and the source of the counted code, at their
+    /// paths in the tree.
     pub coverage: Option<PathBuf>,
 }
 
 impl Image {
-    /// The image in a folder of the cache; None where none is.
+    /// Returns the image in a folder of the cache, or `None` if there is none.
     pub(crate) fn load(root: &Path, key: &str) -> Option<Self> {
         let there = |name: &str| Some(root.join(name)).filter(|path| path.exists());
         let release = std::fs::read_to_string(root.join("release")).ok()?;

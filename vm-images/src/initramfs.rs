@@ -1,4 +1,4 @@
-//! Writes the archive a kernel unpacks as its first root file system.
+//! Writes the archive that a kernel unpacks as its first root file system.
 
 use std::io::{self, Write};
 
@@ -7,12 +7,12 @@ use cpio::newc::{self, ModeFileType};
 /// One member of the archive; names have no leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A folder. It must come before what is in it.
+    /// A folder. It must come before its contents.
     Dir { name: String },
     /// A file.
     File {
         name: String,
-        /// Permission bits, as in 0o755.
+        /// Permission bits, such as 0o755.
         mode: u32,
         /// The content.
         content: Vec<u8>,
@@ -20,7 +20,7 @@ pub enum Entry {
     /// A symbolic link.
     Link {
         name: String,
-        /// What it points at.
+        /// Its target.
         target: String,
     },
     /// A character device.
@@ -35,7 +35,7 @@ pub enum Entry {
     },
 }
 
-/// An initramfs whose first process is `init`: `/init`, `/dev/console`, the mount points
+/// Returns an initramfs whose first process is `init`: `/init`, `/dev/console`, the mount points
 /// and then the entries. The same input gives the same bytes.
 pub fn initramfs(init: Vec<u8>, entries: Vec<Entry>) -> Vec<u8> {
     let mut all: Vec<Entry> = ["dev", "proc", "sys", "tmp"].map(dir).into();
@@ -60,12 +60,12 @@ fn dir(name: &str) -> Entry {
     }
 }
 
-/// The entries in the newc format.
+/// Returns the entries in the newc format.
 fn archive(entries: &[Entry]) -> Vec<u8> {
     let mut out = Vec::new();
-    // Equal numbers would make hard links of two files.
+    // Equal numbers would make two files hard links.
     for (number, entry) in (1..).zip(entries) {
-        // Writing into a Vec has no way to fail.
+        // Writing to a Vec cannot fail.
         let _ = append(&mut out, number, entry);
     }
     let _ = newc::trailer(&mut out);
@@ -143,7 +143,7 @@ mod tests {
             .spawn()
         {
             Ok(child) => child,
-            // The tool is a check on top of the next test.
+            // The tool is an additional check to the next test.
             Err(_) => return,
         };
         child.stdin.take().unwrap().write_all(&sample()).unwrap();

@@ -1,4 +1,4 @@
-//! Configures and compiles a kernel with its own make files.
+//! Configures and compiles a kernel with its own makefiles.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,12 +15,12 @@ use crate::process::{self, check, command, output, run, shown};
 use crate::progress::Progress;
 use crate::x86;
 
-/// What a build calls by name.
+/// Programs that a build calls by name.
 const TOOLS: &[&str] = &[
     "make", "gcc", "ld", "flex", "bison", "bc", "perl", "gzip", "tar", "xz",
 ];
 
-/// A user's settings for other builds, which must not leak into this one.
+/// Variables of the user for other builds, which must not affect this one.
 const FOREIGN: &[&str] = &[
     "MAKEFLAGS",
     "MFLAGS",
@@ -41,12 +41,12 @@ const FOREIGN: &[&str] = &[
     "V",
 ];
 
-/// The steps of a build from nothing where none was counted before.
+/// Estimated number of steps of a full build, if none was counted before.
 const USUAL_STEPS: u64 = 1800;
-/// How many lines of errors a failure shows.
+/// Maximum number of error lines to show.
 const EXCERPT: usize = 20;
 
-/// Fails where a program that every build needs is not installed.
+/// Checks that the programs that every build needs are installed.
 pub(crate) fn check_tools() -> Result<(), ImageError> {
     let missing = process::missing(TOOLS);
     if missing.is_empty() {
@@ -57,17 +57,17 @@ pub(crate) fn check_tools() -> Result<(), ImageError> {
     })
 }
 
-/// What compiles a kernel.
+/// The compiler and its tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Toolchain {
     /// gcc and binutils.
     Gnu,
-    /// clang, which counts what is executed.
+    /// clang, for kernels with gcov counters.
     Counting(Llvm),
 }
 
 impl Toolchain {
-    /// The one that makes kernels of the flavour.
+    /// Returns the toolchain for kernels of the flavour.
     pub(crate) fn of(flavour: Flavour) -> Result<Self, ImageError> {
         Ok(match flavour {
             Flavour::Plain => Self::Gnu,
@@ -94,17 +94,17 @@ fn versions(tools: &[String]) -> Result<String, ImageError> {
     Ok(lines)
 }
 
-/// A source tree and the folder its objects go to.
+/// A source tree and the folder for its objects.
 pub(crate) struct Kbuild {
     source: PathBuf,
     objects: PathBuf,
-    /// What is added to the version; None asks the tree's git.
+    /// Suffix of the version; `None` uses the tree's git.
     local_version: Option<&'static str>,
     toolchain: Toolchain,
 }
 
 impl Kbuild {
-    /// For a tree that is no git checkout.
+    /// For a tree that is not a git checkout.
     pub(crate) fn plain(source: PathBuf, objects: PathBuf, toolchain: Toolchain) -> Self {
         Self {
             source,
@@ -114,7 +114,7 @@ impl Kbuild {
         }
     }
 
-    /// For a developer's checkout: the release tells when it is between two tags.
+    /// For a developer's checkout: the release shows if it is between two tags.
     pub(crate) fn checkout(source: PathBuf, objects: PathBuf, toolchain: Toolchain) -> Self {
         Self {
             source,
@@ -134,7 +134,7 @@ impl Kbuild {
         self.objects.join(x86::BUILT_IMAGE)
     }
 
-    /// Makes a configuration of the settings and nothing else, and checks that it has them.
+    /// Creates a minimal configuration with the settings, and checks that it has them.
     pub(crate) fn configure(&self, settings: &[Setting]) -> Result<(), ImageError> {
         make_dir(&self.objects)?;
         check(self.make().arg("tinyconfig"), KCONFIG_HINT)?;
@@ -143,7 +143,7 @@ impl Kbuild {
         self.refresh(settings)
     }
 
-    /// Lets Kconfig complete the .config as it is, and checks that it has the settings.
+    /// Lets Kconfig complete the existing .config, and checks that it has the settings.
     pub(crate) fn refresh(&self, settings: &[Setting]) -> Result<(), ImageError> {
         check(self.make().arg("olddefconfig"), KCONFIG_HINT)?;
         let found = mismatches(&read(&self.config())?, settings);
@@ -156,13 +156,13 @@ impl Kbuild {
         })
     }
 
-    /// What `uname -r` will say.
+    /// Returns the kernel's `uname -r`.
     pub(crate) fn release(&self) -> Result<String, ImageError> {
         let text = output(self.make().args(["-s", "kernelrelease"]), KCONFIG_HINT)?;
         Ok(text.trim().to_owned())
     }
 
-    /// Compiles the image; gives the number of steps it took.
+    /// Compiles the image and returns the number of steps.
     pub(crate) fn compile(
         &self,
         log: &Path,
@@ -184,9 +184,9 @@ impl Kbuild {
         })
     }
 
-    /// Writes the user API headers to the folder.
+    /// Writes the uAPI headers to the folder.
     pub(crate) fn headers(&self, to: &Path) -> Result<(), ImageError> {
-        // `headers_install` would need rsync; it does no more than the copy below.
+        // `headers_install` needs rsync, and does the same as the copy below.
         check(
             self.make().arg(format!("-j{}", jobs())).arg("headers"),
             KCONFIG_HINT,
@@ -194,7 +194,7 @@ impl Kbuild {
         copy_headers(&self.objects.join("usr/include"), to)
     }
 
-    /// Copies what the flavour adds to an image.
+    /// Copies the additional files of the flavour to an image.
     pub(crate) fn keep_extras(&self, image: &Path) -> Result<(), ImageError> {
         match self.toolchain {
             Toolchain::Gnu => Ok(()),
@@ -202,7 +202,8 @@ impl Kbuild {
         }
     }
 
-    /// make for this tree, with everything fixed that would make two builds differ.
+    /// Returns make for this tree, with fixed values for everything that could make two builds
+    /// differ.
     fn make(&self) -> Command {
         let mut make = command("make");
         for name in FOREIGN {
@@ -229,7 +230,7 @@ impl Kbuild {
 const KCONFIG_HINT: &str =
     "if a program is missing, scripts/bootstrap installs it; otherwise correct the tree\n";
 
-/// The steps to expect of a build from nothing.
+/// Returns the expected number of steps of a full build.
 pub(crate) fn expected(counted: Option<u64>) -> u64 {
     counted.unwrap_or(USUAL_STEPS)
 }
@@ -270,7 +271,7 @@ impl Build {
         Ok(())
     }
 
-    /// The first errors, or the tail where no line looks like one.
+    /// Returns the first errors, or the tail if no line looks like an error.
     fn excerpt(self, tail: &str) -> String {
         if self.errors.is_empty() {
             tail.to_owned()
@@ -280,7 +281,7 @@ impl Build {
     }
 }
 
-/// As in "  CC      kernel/fork.o".
+/// Whether a line is a step, such as "  CC      kernel/fork.o".
 fn is_step(line: &str) -> bool {
     let word = line
         .strip_prefix("  ")

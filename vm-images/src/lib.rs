@@ -1,5 +1,5 @@
-//! Guest images: kernels from a Debian source package, a developer's tree or a CI,
-//! built once and kept in a cache, and the initramfs they boot.
+//! Guest images: kernels from a Debian source package, a developer's tree or a CI, which are built
+//! once and cached, and the initramfs that they boot.
 
 mod apt;
 mod bzimage;

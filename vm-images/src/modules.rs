@@ -1,6 +1,6 @@
-//! Modules of a ready kernel: those that a guest needs, in the order of loading.
+//! Modules of a ready kernel that a guest needs, in the order of loading.
 //!
-//! A distribution's kernel has thousands; `modules.dep` says what a wanted one depends on.
+//! A distribution's kernel has thousands of modules; `modules.dep` lists the dependencies of each.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,8 @@ use std::{
 
 use crate::{error::ImageError, initramfs::Entry};
 
-/// Modules the suite can use; one that the kernel does not have is built in, or missing, and
-/// then the agent's facts say so.
+/// Modules that the suite can use. One that does not exist is built in or missing; the agent's
+/// facts show which.
 const WANTED: [&str; 14] = [
     "virtio_pci",
     "virtio_console",
@@ -29,11 +29,11 @@ const WANTED: [&str; 14] = [
     "udmabuf",
 ];
 
-/// Folder of the initramfs that receives them, as `NNN-NAME.ko` in the order of loading.
+/// Folder for them in the initramfs, as `NNN-NAME.ko` in the order of loading.
 pub const MODULES_DIR: &str = "modules";
 
-/// Packs the wanted modules below `folder`, which is what `make modules_install` leaves
-/// (`.../lib/modules/RELEASE`), or a folder above it.
+/// Packs the wanted modules below `folder`, which is the result of `make modules_install`
+/// (`.../lib/modules/RELEASE`) or a parent folder of it.
 pub fn pack_modules(folder: &Path) -> Result<Vec<Entry>, ImageError> {
     let dep = find_dep(folder).ok_or_else(|| ImageError::NoModules {
         path: folder.to_owned(),
@@ -48,7 +48,7 @@ pub fn pack_modules(folder: &Path) -> Result<Vec<Entry>, ImageError> {
         let content = fs::read(&from).map_err(|source| ImageError::File {
             doing: "read",
             path: from.clone(),
-            hint: "modules.dep names it; install the modules whole",
+            hint: "modules.dep lists it; install all modules of this kernel",
             source,
         })?;
         let file = path.rsplit('/').next().unwrap_or(&path);
@@ -61,7 +61,7 @@ pub fn pack_modules(folder: &Path) -> Result<Vec<Entry>, ImageError> {
     Ok(entries)
 }
 
-/// `modules.dep` in a folder, or in the first release below it.
+/// Returns `modules.dep` in a folder, or in the first release below it.
 fn find_dep(folder: &Path) -> Option<PathBuf> {
     let releases = |folder: &Path| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -76,7 +76,7 @@ fn find_dep(folder: &Path) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// Paths of the wanted modules and of what they depend on, dependencies first.
+/// Returns the paths of the wanted modules and their dependencies, dependencies first.
 fn in_order(dep: &str) -> Vec<String> {
     let lines = dep.lines().filter_map(|line| line.split_once(':'));
     let table: BTreeMap<String, (&str, Vec<&str>)> = lines
@@ -84,7 +84,7 @@ fn in_order(dep: &str) -> Vec<String> {
         .collect();
     let mut order: Vec<String> = Vec::new();
     for (path, needs) in WANTED.iter().filter_map(|name| table.get(*name)) {
-        // modules.dep lists the whole closure, what is to be loaded first at the end.
+        // modules.dep lists all dependencies; those to load first are at the end.
         for path in needs.iter().rev().chain([path]) {
             if !order.iter().any(|known| known == path) {
                 order.push((*path).to_owned());
@@ -94,7 +94,7 @@ fn in_order(dep: &str) -> Vec<String> {
     order
 }
 
-/// `kernel/drivers/vfio/pci/vfio-pci.ko.xz` is `vfio_pci`.
+/// Returns the name of a module: `vfio_pci` for `kernel/drivers/vfio/pci/vfio-pci.ko.xz`.
 pub(crate) fn name_of(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split(".ko").next().unwrap_or(file).replace('-', "_")

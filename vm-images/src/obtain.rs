@@ -1,4 +1,4 @@
-//! Makes an image of what it comes from, or takes the one that is there.
+//! Builds an image from its source, or uses the cached one.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::image::{Flavour, Image, Source};
 use crate::progress::Progress;
 use crate::{release, tree};
 
-/// The image of a source: from the cache, or made now.
+/// Returns the image of a source, from the cache or newly built.
 ///
-/// Two runs at once wait for one another. A run that is killed leaves nothing that a later
-/// one would take for an image.
+/// Concurrent runs wait for each other. A run that is killed leaves nothing that a later one could
+/// mistake for an image.
 pub fn obtain(
     source: &Source,
     flavour: Flavour,
@@ -27,8 +27,8 @@ pub fn obtain(
     }
 }
 
-/// The image of a source as far as it is there without building or fetching anything. Of a
-/// release that is the newest in the cache, of a tree what was built last.
+/// Returns the image of a source if it is available without building or fetching anything: for a
+/// release the newest in the cache, for a tree the last build.
 pub fn built(source: &Source, flavour: Flavour) -> Result<Option<Image>, ImageError> {
     let cache = Cache::look(&cache_dir());
     match source {

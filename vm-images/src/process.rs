@@ -1,4 +1,4 @@
-//! Runs the programs which fetch and build a kernel.
+//! Runs the programs that fetch and build a kernel.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader, Read};
@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use crate::error::ImageError;
 
-/// How many of the last lines an error shows.
+/// Number of last lines to show in an error.
 const TAIL: usize = 20;
 
 /// How a program ended, and the last lines it printed.
@@ -21,21 +21,21 @@ pub(crate) struct Finished {
     pub(crate) tail: String,
 }
 
-/// A child which does not outlive its guard.
+/// A child that does not outlive its guard.
 struct Guard(Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Both fail where the child has ended, which is the aim.
+        // Both fail if the child has already ended, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A command in a known environment that ends when this process does.
+/// Returns a command with a known environment that ends with this process.
 ///
-/// The child stays in this process's group, so that Ctrl-C reaches both. Where this process
-/// is killed alone, the kernel sends the child a SIGTERM, which `make` hands to its own.
+/// The child stays in this process's group, so that Ctrl-C reaches both. If only this process is
+/// killed, the kernel sends SIGTERM to the child, and `make` passes it on to its children.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).env("LC_ALL", "C");
@@ -59,13 +59,13 @@ fn die_with(parent: Pid) -> std::io::Result<()> {
     }
 }
 
-/// Runs to the end and hands over each line of output and errors, in order.
+/// Runs a command to its end, and passes each line of its output and errors to `each`, in order.
 pub(crate) fn run(
     command: &mut Command,
     each: &mut dyn FnMut(&str) -> Result<(), ImageError>,
 ) -> Result<Finished, ImageError> {
     let (mut child, reader) = start(command).map_err(|source| not_started(command, source))?;
-    // The reader sees the end only when this side of the pipe is closed here, too.
+    // The reader only sees the end if this process has also closed its side of the pipe.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut tail = VecDeque::with_capacity(TAIL);
     let failed = |source| ImageError::File {
@@ -99,7 +99,7 @@ fn start(command: &mut Command) -> std::io::Result<(Guard, PipeReader)> {
     Ok((Guard(child), reader))
 }
 
-/// Runs to the end; a failure is an error with the last lines and the hint.
+/// Runs a command to its end. A failure is an error with the last lines and the hint.
 pub(crate) fn check(command: &mut Command, hint: &str) -> Result<(), ImageError> {
     let finished = run(command, &mut |_| Ok(()))?;
     if finished.status.success() {
@@ -109,7 +109,7 @@ pub(crate) fn check(command: &mut Command, hint: &str) -> Result<(), ImageError>
     }
 }
 
-/// The standard output of a command that succeeds.
+/// Returns the standard output of a command that has to succeed.
 pub(crate) fn output(command: &mut Command, hint: &str) -> Result<String, ImageError> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let result = command
@@ -123,14 +123,14 @@ pub(crate) fn output(command: &mut Command, hint: &str) -> Result<String, ImageE
     }
 }
 
-/// The command as a user would type it.
+/// Returns the command as a user would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(std::ffi::OsStr::to_string_lossy).collect();
     words.join(" ")
 }
 
-/// Those of the programs which are in no folder of PATH.
+/// Returns the programs that are not in PATH.
 pub(crate) fn missing<S: AsRef<str>>(programs: &[S]) -> Vec<&str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
@@ -141,7 +141,7 @@ pub(crate) fn missing<S: AsRef<str>>(programs: &[S]) -> Vec<&str> {
         .collect()
 }
 
-/// The first line of a file, for messages.
+/// Returns the first line of a file, for messages.
 pub(crate) fn first_line(path: &Path) -> Option<String> {
     let mut text = String::new();
     std::fs::File::open(path)

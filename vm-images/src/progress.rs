@@ -1,4 +1,4 @@
-//! How an image's maker tells how far it is.
+//! Progress of obtaining an image.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
@@ -10,13 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub trait Progress {
     /// A new stage begins, as in "compiling Linux 7.3.4".
     fn stage(&self, text: &str);
-    /// So many steps of the stage are done; the total may be an estimate.
+    /// This many steps of the stage are done; the total may be an estimate.
     fn steps(&self, done: u64, total: Option<u64>);
-    /// Something the user wants to know, such as who is waited for.
+    /// A message for the user, such as which run is waited for.
     fn line(&self, text: &str);
 }
 
-/// Says nothing.
+/// Discards the progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -26,8 +26,8 @@ impl Progress for Silent {
     fn line(&self, _text: &str) {}
 }
 
-/// Draws a bar on standard error where that is a terminal, and otherwise prints a line per
-/// stage and per tenth of it.
+/// Draws a bar on standard error if that is a terminal. Otherwise prints a line for each stage and
+/// each tenth of it.
 #[derive(Debug)]
 pub struct Terminal {
     state: Mutex<State>,
@@ -35,7 +35,7 @@ pub struct Terminal {
 
 #[derive(Debug)]
 struct State {
-    /// None where standard error is no terminal.
+    /// `None` if standard error is not a terminal.
     bar: Option<ProgressBar>,
     stage: String,
     /// The tenth that was printed last.
@@ -57,7 +57,7 @@ impl Terminal {
     }
 
     fn with(&self, act: impl FnOnce(&mut State)) {
-        // A thread that panicked while it drew leaves nothing half done.
+        // The state is valid even if a thread panicked while drawing.
         act(&mut self
             .state
             .lock()
@@ -128,7 +128,7 @@ fn start(bar: &ProgressBar, text: &str) {
     bar.enable_steady_tick(Duration::from_millis(200));
 }
 
-/// The bar, once there is a total.
+/// Draws the bar, once there is a total.
 fn draw(bar: &ProgressBar, done: u64, total: Option<u64>) {
     if let Some(total) = total {
         if bar.length().is_none() {
@@ -145,7 +145,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// How many tenths are done; an estimated total may turn out too low.
+/// Returns how many tenths are done. An estimated total may be too low.
 fn tenth(done: u64, total: u64) -> u64 {
     (done.saturating_mul(10))
         .checked_div(total)

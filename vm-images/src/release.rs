@@ -14,10 +14,12 @@ use crate::progress::Progress;
 use crate::x86;
 use uapi::Series;
 
-/// Counts up when an image is made in another way, so that those in caches are made anew.
+/// Version of the build; increment it when the build changes, so that cached images are built
+/// again.
 const RECIPE: &str = "1";
 
-/// Where finished images are in the cache; a flavour does not drive out another.
+/// Returns the folder of finished images in the cache. Each flavour has its own, so that they do
+/// not displace each other.
 fn kind(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::Plain => "images",
@@ -25,8 +27,8 @@ fn kind(flavour: Flavour) -> &'static str {
     }
 }
 
-/// The parts of the source that stay with the image: what kunit.py and the selftests of
-/// iommufd and vfio are made of, and the code under test, for those who read a failure.
+/// The parts of the source that are kept with the image: those that kunit.py and the selftests of
+/// iommufd and vfio need, and the code under test, for readers of a failure.
 const KEPT: &[&str] = &[
     "COPYING",
     "Makefile",
@@ -46,9 +48,8 @@ const KEPT: &[&str] = &[
     "tools/testing/selftests/kselftest",
 ];
 
-/// What no guest kernel is made of, as tar patterns. Without it the source takes half the
-/// disk and the time; the make files and the Kconfig files of the drivers stay, for they
-/// are read in any case.
+/// Parts of the source that no guest kernel needs, as tar patterns. Leaving them out halves the
+/// disk space and the time. Makefiles and Kconfig files are kept, because every build reads them.
 const UNUSED: &[&str] = &[
     "*/Documentation/devicetree/*",
     "*/drivers/gpu/drm/*/*.[ch]",
@@ -62,7 +63,7 @@ const UNUSED: &[&str] = &[
     "*/sound/*.[ch]",
 ];
 
-/// The image of the series, or of the newest one.
+/// Returns the image of the series, or of the newest one.
 pub(crate) fn obtain(
     cache: &Cache,
     wanted: Option<Series>,
@@ -81,7 +82,7 @@ pub(crate) fn obtain(
         return Ok(image);
     }
     let lock = cache.lock("build", progress)?;
-    // Another run may have made it while this one waited.
+    // Another run may have built it while this one waited.
     if let Some(image) = cache.image(kind, &key) {
         return Ok(image);
     }
@@ -101,14 +102,14 @@ pub(crate) fn obtain(
     )?;
     keep_source(&source, &made.join("source"))?;
     let image = cache.publish(&made, kind, &key)?;
-    // It can be fetched again, and it is large.
+    // It is large and can be fetched again.
     let _ = fs::remove_file(archive);
     progress.stage("removing the objects");
     drop(temp);
     Ok(image)
 }
 
-/// The newest image of the series, or of all, that is in the cache.
+/// Returns the newest image of the series, or of all, in the cache.
 pub(crate) fn built(cache: &Cache, wanted: Option<Series>, flavour: Flavour) -> Option<Image> {
     let fits = |image: &Image| {
         let series = Series::of_release(&image.release);
@@ -118,7 +119,7 @@ pub(crate) fn built(cache: &Cache, wanted: Option<Series>, flavour: Flavour) -> 
     images.max_by_key(|image| Series::of_release(&image.release))
 }
 
-/// Everything that goes into the image.
+/// Returns the key, which depends on everything that goes into the image.
 fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
     let settings = fragment::text(settings);
     hash(
@@ -151,7 +152,7 @@ pub(crate) fn unpack(
         })?;
     make_dir(source)?;
     let mut tar = command("tar");
-    // Newer versions of xz unpack on all cores when they are asked to.
+    // Newer versions of xz can unpack on all cores.
     tar.env("XZ_DEFAULTS", "--threads=0");
     tar.arg("--wildcards").args(
         UNUSED
@@ -167,7 +168,7 @@ pub(crate) fn unpack(
     check(&mut tar, hint)
 }
 
-/// The `linux-source-*.tar.*` in the folder or in one below it.
+/// Returns the `linux-source-*.tar.*` in the folder or below it.
 fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
     let paths: Vec<_> = fs::read_dir(folder)
         .ok()?
@@ -187,7 +188,7 @@ fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
     paths.iter().find(is_archive).cloned().or_else(deeper)
 }
 
-/// Compiles, and collects what is of use; gives the folder that holds it.
+/// Compiles the kernel, and returns the folder with the results.
 fn build(
     cache: &Cache,
     build: &Kbuild,
@@ -200,7 +201,7 @@ fn build(
     build.configure(settings)?;
     let release = build.release()?;
     progress.stage(&format!("compiling Linux {release}"));
-    // Beside the temporary folder: who is told of a failure can still read it.
+    // Outside of the temporary folder, so that it can be read after a failure.
     let log = cache.folder("logs")?.join(format!("{package}.log"));
     let total = kbuild::expected(cache.recall("steps"));
     cache.remember("steps", build.compile(&log, Some(total), progress)?);
@@ -214,12 +215,12 @@ fn build(
     Ok(made)
 }
 
-/// Moves the parts of the source that stay.
+/// Moves the parts of the source that are kept.
 fn keep_source(from: &Path, to: &Path) -> Result<(), ImageError> {
     for part in KEPT.iter().chain(&x86::KEPT) {
         move_part(&from.join(part), &to.join(part))?;
     }
-    // The common parts of the selftests lie between the folders of single ones.
+    // The common parts of the selftests are beside the folders of single ones.
     let common = "tools/testing/selftests";
     for entry in fs::read_dir(from.join(common))
         .into_iter()

@@ -14,10 +14,10 @@ use crate::progress::Progress;
 use crate::x86;
 use uapi::Series;
 
-/// Leaves of a build in place, which make kbuild refuse to build elsewhere.
+/// Files of a build in place, which make kbuild refuse to build in another folder.
 const IN_PLACE: &[&str] = &[".config", "include/config", x86::GENERATED];
 
-/// Builds what changed since the last time.
+/// Builds what has changed since the last build.
 pub(crate) fn obtain(
     cache: &Cache,
     path: &Path,
@@ -43,7 +43,7 @@ pub(crate) fn obtain(
     collect(cache, &build, &tree, &place, &release)
 }
 
-/// What was built last of a tree.
+/// Returns the last build of a tree.
 pub(crate) fn built(
     cache: &Cache,
     path: &Path,
@@ -62,7 +62,7 @@ fn resolve(path: &Path) -> Result<PathBuf, ImageError> {
     })
 }
 
-/// Where the objects of a tree are: those of two flavours do not mix.
+/// Returns the folder for the objects of a tree, a separate one for each flavour.
 fn place(tree: &Path, flavour: Flavour) -> String {
     let hash = hash([tree.as_os_str().as_bytes()]);
     let ending = match flavour {
@@ -72,7 +72,7 @@ fn place(tree: &Path, flavour: Flavour) -> String {
     format!("trees/{}{ending}", &hash[..16])
 }
 
-/// The series, as the top make file says it.
+/// Returns the series in the top makefile.
 pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     let problem = |problem| ImageError::NotATree {
         path: tree.to_owned(),
@@ -98,7 +98,7 @@ pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     };
     match (number("VERSION"), number("PATCHLEVEL")) {
         (Some(major), Some(minor)) => Ok(Series { major, minor }),
-        _ => Err(problem("its Makefile names no VERSION and PATCHLEVEL")),
+        _ => Err(problem("its Makefile has no VERSION and PATCHLEVEL")),
     }
 }
 
@@ -112,8 +112,8 @@ fn check_clean(tree: &Path) -> Result<(), ImageError> {
     }
 }
 
-/// Configures from nothing where the fragments are new, and otherwise only lets Kconfig
-/// look for new options: an unchanged .config keeps the rebuild short.
+/// Creates a new configuration if the fragments have changed. Otherwise only lets Kconfig look for
+/// new options: an unchanged .config keeps the rebuild short.
 pub(crate) fn configure(
     build: &Kbuild,
     folder: &Path,
@@ -122,7 +122,7 @@ pub(crate) fn configure(
     let stamp = folder.join("settings");
     let wanted = fragment::text(settings);
     if build.config().exists() && fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
-        // A tree in which an option moved may be right again after a new start.
+        // If an option has moved in the tree, a new configuration may be correct again.
         if build.refresh(settings).is_ok() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ pub(crate) fn configure(
     write(&stamp, wanted)
 }
 
-/// Copies the image out, so that the next build does not change it under a run.
+/// Copies the image, so that the next build does not change it during a run.
 fn collect(
     cache: &Cache,
     build: &Kbuild,
@@ -158,8 +158,8 @@ fn collect(
     Ok(image)
 }
 
-/// The kernel and its configuration are the image, and what coverage is read with: a new
-/// comment moves the lines and leaves the kernel as it was.
+/// Returns the key of the kernel, its configuration, and its coverage notes and source: a new
+/// comment moves lines without changing the kernel.
 fn image_key(made: &Path) -> Result<String, ImageError> {
     let mut parts = vec![key_of(&made.join(x86::IMAGE))?, read(&made.join("config"))?];
     if made.join(COVERAGE).exists() {
@@ -191,8 +191,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case("all:\n", "names no VERSION")]
-    #[case("VERSION = x\nPATCHLEVEL = 1\n", "names no VERSION")]
+    #[case("all:\n", "has no VERSION")]
+    #[case("VERSION = x\nPATCHLEVEL = 1\n", "has no VERSION")]
     fn no_tree(#[case] makefile: &str, #[case] want: &str) {
         let error = series_of(tree(makefile).path()).unwrap_err().to_string();
         assert!(error.contains(want), "{error}");
@@ -205,7 +205,7 @@ mod tests {
         let error = obtain(&cache, &root.path().join("none"), Flavour::Plain, &Silent)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("none is no Linux source tree"), "{error}");
+        assert!(error.contains("none is not a Linux source tree"), "{error}");
     }
 
     #[rstest]

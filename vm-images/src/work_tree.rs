@@ -1,7 +1,7 @@
-//! A kernel's tree of the tool's own, for builds of changed source.
+//! A kernel tree that belongs to this tool, for builds of changed source.
 //!
 //! It stays in the cache with its objects, so that a build after a change of one file takes
-//! seconds. Nothing else builds there, and nobody's checkout is touched.
+//! seconds. Nothing else builds there, and the user's checkout is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::{release, tree};
 use uapi::Series;
 
-/// The tree, held for this process alone.
+/// The tree, locked for this process.
 pub struct KernelWorkTree {
     folder: PathBuf,
     build: Kbuild,
@@ -26,17 +26,17 @@ pub struct KernelWorkTree {
     _lock: Lock,
 }
 
-/// What a build gave.
+/// Result of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
     /// The bzImage; the next build replaces it.
     pub kernel: PathBuf,
-    /// What the compiler had to say.
+    /// Warnings of the compiler.
     pub warnings: Vec<String>,
 }
 
 impl KernelWorkTree {
-    /// The tree of a series as the distribution packages it; None is the newest.
+    /// Opens the tree of a series as packaged by the distribution; `None` is the newest.
     pub fn of_release(series: Option<Series>, progress: &dyn Progress) -> Result<Self, ImageError> {
         let cache = Cache::open(&cache_dir())?;
         let package = find(&cache, series, progress)?;
@@ -56,7 +56,7 @@ impl KernelWorkTree {
         Ok(work_tree)
     }
 
-    /// A copy of what a developer's checkout has, with what is not committed.
+    /// Opens a copy of a developer's checkout, including uncommitted changes.
     pub fn of_tree(path: &Path, progress: &dyn Progress) -> Result<Self, ImageError> {
         let checkout = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
             path: path.to_owned(),
@@ -94,17 +94,17 @@ impl KernelWorkTree {
         })
     }
 
-    /// The top of the tree.
+    /// Returns the top of the tree.
     pub fn source(&self) -> PathBuf {
         self.folder.join("source")
     }
 
-    /// A folder beside it that stays.
+    /// Returns a folder beside it that is kept.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Builds the tree as it is now.
+    /// Builds the tree.
     pub fn compile(&self, stage: &str, progress: &dyn Progress) -> Result<Compiled, ImageError> {
         let fresh = !self.build.kernel().exists();
         progress.stage(stage);
@@ -120,7 +120,7 @@ impl KernelWorkTree {
         })
     }
 
-    /// Puts a kernel where the next build does not replace it.
+    /// Copies a kernel to where the next build does not replace it.
     pub fn keep(&self, kernel: &Path, name: &str) -> Result<PathBuf, ImageError> {
         let place = self.beside("kept");
         make_dir(&place)?;
@@ -134,14 +134,14 @@ impl KernelWorkTree {
     }
 }
 
-/// The warnings of a compiler in the output of a build.
+/// Returns the compiler's warnings in the output of a build.
 fn warnings(log: &str) -> Vec<String> {
     let is_one = |line: &&str| line.contains(": warning: ");
     log.lines().filter(is_one).map(str::to_owned).collect()
 }
 
-/// Makes `to` have the files that git knows of in `from`. A file that is there and as new
-/// stays, so that make has little to do.
+/// Updates `to` with the files that git knows in `from`. Unchanged files are not copied, so that
+/// make has little to do.
 fn sync(from: &Path, to: &Path) -> Result<(), ImageError> {
     let mut git = command("git");
     git.arg("-C").arg(from);
@@ -162,7 +162,7 @@ fn sync(from: &Path, to: &Path) -> Result<(), ImageError> {
     let stamp = to.with_extension("files");
     for gone in fs::read_to_string(&stamp).unwrap_or_default().split('\0') {
         if !gone.is_empty() && !files.contains(gone) {
-            // A file that went by itself is as good.
+            // The file may already be gone.
             let _ = fs::remove_file(to.join(gone));
         }
     }
@@ -171,7 +171,7 @@ fn sync(from: &Path, to: &Path) -> Result<(), ImageError> {
 
 fn sync_file(from: &Path, to: &Path) -> Result<(), ImageError> {
     let Ok(wanted) = fs::symlink_metadata(from) else {
-        // In the index and deleted from the disk.
+        // In the index, but deleted from the disk.
         let _ = fs::remove_file(to);
         return Ok(());
     };

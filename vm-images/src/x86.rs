@@ -1,20 +1,20 @@
-//! What names the architecture of guests. A second architecture starts here.
+//! Names that depend on the guests' architecture. Start here to add another architecture.
 //!
 //! Elsewhere stand, because crates that know no image need them: the machine and IOMMU of a
 //! platform in its file in `vm-images/platforms`, the numbers of errnos in `uapi::errno`, the loads
 //! and stores that may fault in the agent's `guard`. The header of an image stands in `bzimage`.
 
-/// kbuild's name of it.
+/// kbuild's name of the architecture.
 pub(crate) const KBUILD: &str = "x86_64";
-/// kbuild's target that makes a bootable image, and the name of that file.
+/// kbuild's target for a bootable image, and the name of that file.
 pub(crate) const IMAGE: &str = "bzImage";
-/// Where a build leaves the image.
+/// Path of the image after a build.
 pub(crate) const BUILT_IMAGE: &str = "arch/x86/boot/bzImage";
-/// A file that every source tree has which can be built for it.
+/// A file in every source tree that can be built for the architecture.
 pub(crate) const KCONFIG: &str = "arch/x86/Kconfig";
-/// What a build in the source tree leaves there.
+/// A folder that a build in the source tree creates.
 pub(crate) const GENERATED: &str = "arch/x86/include/generated";
-/// Its parts of the source that stay with an image.
+/// Parts of the source for the architecture that are kept with an image.
 pub(crate) const KEPT: [&str; 2] = ["arch/x86/include", "tools/arch/x86"];
 /// The parts of the source that are for other architectures, as tar patterns. Their Kconfig files
 /// stay: drivers and crypto read them in some series.
@@ -31,7 +31,7 @@ pub const RUST_TARGET: &str = "x86_64-unknown-linux-gnu";
 pub const QEMU: &str = "qemu-system-x86_64";
 /// Selects the serial console, on a kernel's command line.
 pub const CONSOLE: &str = "console=ttyS0";
-/// Makes the kernel tell all it does on that console, from its first instruction.
+/// Makes the kernel print all messages on that console, from its start.
 pub const EARLY_CONSOLE: &str = "ignore_loglevel earlyprintk=ttyS0,115200";
 /// The processor where QEMU interprets: all that it can.
 pub const TCG_PROCESSOR: &str = "max";

@@ -17,13 +17,14 @@ use std::os::fd::AsFd;
 
 use crate::pidfd::pidfd;
 
-/// Receives what the program says; a pipe could be held open by what it leaves behind.
+/// File for the output of the program. A pipe could be held open by processes that it leaves
+/// behind.
 const OUTPUT: &str = "/tmp/program-output";
-/// Most bytes of output that are told: the last ones.
+/// Maximum number of bytes of output to report, from its end.
 const LIMIT: u64 = 1 << 20;
 
-/// Runs it for so long at most; its exit code, or 128 and the signal that ended it, and what it
-/// said on both outputs.
+/// Runs a program with a time limit. Returns its exit code, or 128 plus the signal that ended it,
+/// and its output.
 pub fn run(program: &str, args: &[String], limit: Duration) -> io::Result<(u64, Vec<u8>)> {
     let output = File::create(OUTPUT)?;
     let mut child = Command::new(program)
@@ -40,7 +41,8 @@ pub fn run(program: &str, args: &[String], limit: Duration) -> io::Result<(u64, 
     Ok((code(status?), said?))
 }
 
-/// Waits for the end, or makes it come; what the program started ends with it.
+/// Waits for the program to end, or kills it at the deadline, together with the processes that it
+/// started.
 fn wait(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
     let id = Pid::from_raw(child.id().cast_signed());
     let deadline = Instant::now() + limit;
@@ -67,7 +69,7 @@ fn tail() -> io::Result<Vec<u8>> {
     Ok(said)
 }
 
-/// As a shell tells it.
+/// Returns the exit code as a shell does.
 fn code(status: ExitStatus) -> u64 {
     let signal = status.signal().map(|signal| 128 + signal);
     let code = status.code().or(signal).unwrap_or(255);

@@ -1,4 +1,4 @@
-//! Runs one case: a child process for its ops, a second one for what has to be undone.
+//! Runs one case: one child process for its ops, and a second one to undo them.
 
 use std::{
     fs::File,
@@ -27,11 +27,11 @@ use crate::{exec::Executor, guard, leak, pidfd::pidfd, stopwatch::Stopwatch, sur
 pub enum Told {
     /// The outcome of the op at this position.
     Step(usize, Outcome),
-    /// The op at hand is the host's.
+    /// The current op is performed by the host.
     Asks(HostAction),
     /// All ops are executed and everything is closed.
     Ended {
-        /// What is accounted to the process even so.
+        /// Memory that is still accounted to the process.
         leaked: Vec<String>,
         /// How long its phases took.
         took: Took,
@@ -49,9 +49,9 @@ pub struct Took {
     pub close: u64,
 }
 
-/// Tells a child that the op at hand is its last.
+/// Tells a child to stop after the current op.
 const STOP: Signal = Signal::SIGUSR1;
-/// How a child exits that was told so.
+/// Exit code of a child that was told to stop.
 pub const STOPPED: i32 = 5;
 
 static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
@@ -60,7 +60,8 @@ extern "C" fn told_to_stop(_: i32) {
     TOLD_TO_STOP.store(true, Ordering::Relaxed);
 }
 
-/// A call that waits ends with EINTR when the signal comes: it is not restarted.
+/// Installs the handler for [`STOP`]. A blocking call ends with EINTR when the signal comes and is
+/// not restarted.
 fn heed_stop() -> nix::Result<()> {
     let handler = SigHandler::Handler(told_to_stop);
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
@@ -78,7 +79,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process that executes `ops`, and tells the host what came of each if it has one.
+    /// Starts a process that executes `ops`, and reports each outcome to the host if there is one.
     pub fn start(ops: &[Op], host: Option<Host<'_>>) -> io::Result<Self> {
         let clock = Stopwatch::start();
         let (read, write) = pipe()?;
@@ -114,13 +115,13 @@ impl Child {
         self.exit.as_fd()
     }
 
-    /// Passes on what the host answered. A process that has died meanwhile needs no answer.
+    /// Passes on the host's answer. A process that has died in the meantime needs no answer.
     pub fn answer(&mut self, done: Option<String>) {
         let _ = frame::write_frame(&mut self.answers, &done);
     }
 
-    /// What is still in the pipe of a process that has ended. Does not wait: a descendant
-    /// may hold the other end open.
+    /// Returns what is still in the pipe of a process that has ended. Does not block, because a
+    /// descendant may hold the other end open.
     pub fn left_over(&mut self) -> Vec<Told> {
         let mut left = Vec::new();
         if fcntl(&self.told, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).is_ok() {
@@ -131,7 +132,7 @@ impl Child {
         left
     }
 
-    /// Reaps the process, which has ended.
+    /// Reaps the process after it has ended.
     pub fn reap(self) -> End {
         let end = match waitpid(self.pid, None) {
             Ok(WaitStatus::Exited(_, 0)) => End::Finished,
@@ -148,20 +149,18 @@ impl Child {
         end
     }
 
-    /// Asks the process to end with the op at hand: a device that does DMA is not to be left
-    /// alone with it.
+    /// Asks the process to end after the current op, so that no device is left doing DMA.
     pub fn stop(&self) {
         let _ = kill(self.pid, STOP);
     }
 
-    /// Kills the process and all it started.
+    /// Kills the process and all processes that it started.
     pub fn kill_group(&self) {
         let _ = nix::sys::signal::killpg(self.pid, Signal::SIGKILL);
         let _ = kill(self.pid, Signal::SIGKILL);
     }
 
-    /// What the kernel does for the process and for those it forked: the best witness of a
-    /// hang.
+    /// Returns the kernel stacks of the process and of those it forked, to explain a hang.
     pub fn stack(&self) -> String {
         let own = self.pid.to_string();
         let forked = members_of_group(self.pid)
@@ -202,7 +201,7 @@ fn stack_of(pid: &str) -> String {
     )
 }
 
-/// Reaps everything that PID 1 inherited; names what is still alive.
+/// Reaps all processes that PID 1 inherited, and returns the names of those still alive.
 pub fn reap_orphans() -> Vec<String> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -219,7 +218,7 @@ pub fn reap_orphans() -> Vec<String> {
         .collect()
 }
 
-/// Says which of the `restore` ops failed, in words.
+/// Describes the `restore` ops that failed.
 pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<String> {
     plan.restore
         .iter()
@@ -234,20 +233,20 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
         .collect()
 }
 
-/// The host, to which the process of a case tells outcomes itself: no other process has to run
-/// for that, and what a panic of the next op would take with it has left the guest.
+/// The link to the host on which the process of a case reports outcomes itself. No other process
+/// has to run for that, and an outcome has left the guest before the next op may panic the kernel.
 pub struct Host<'a> {
     /// The agent's port.
     pub port: &'a File,
-    /// Of the case.
+    /// Token of the case.
     pub token: u64,
 }
 
-/// The driver of the port takes so many bytes in one piece. Longer messages are the agent's, or
-/// its own would come in between.
+/// Maximum size of a write that the port's driver takes in one piece. Longer messages go through
+/// the agent, whose own messages could otherwise come in between.
 const IN_ONE_PIECE: usize = 32 << 10;
 
-/// What a process of ops is connected to.
+/// The connections of a process that executes ops.
 struct Link<'a> {
     host: Option<Host<'a>>,
     /// Frames of [`Told`] to the agent.
@@ -269,7 +268,8 @@ impl Link<'_> {
         let frame = frame::encode(&step)?;
         match step {
             Reply::Step { outcome, .. } if frame.len() > IN_ONE_PIECE => {
-                // From now on the agent passes all on: nothing may come between the pieces.
+                // From now on the agent passes everything on, so that nothing comes between the
+                // pieces.
                 self.host = None;
                 self.tell_outcome(index, outcome)
             }

@@ -8,12 +8,12 @@ use wire::Chain;
 const CONFIG: u64 = 7 << 40;
 const CAPABILITY_LIST: u64 = 0x34;
 const EXTENDED: u64 = 0x100;
-/// No chain has more entries: one dword each.
+/// Maximum number of entries in a chain: one for each dword.
 const LONGEST: usize = 1024;
 
-/// Offset of the first capability with this id.
+/// Returns the offset of the first capability with this id.
 ///
-/// A chain that does not end is told as such: following it for ever would be a hang.
+/// A chain that does not end is an error; following it would never end.
 pub fn capability(device: &File, id: u16, chain: Chain) -> io::Result<u64> {
     let mut at = match chain {
         Chain::Standard => read::<1>(device, CAPABILITY_LIST)? & !3,

@@ -1,4 +1,4 @@
-//! The counters of a kernel that counts what it executes.
+//! The gcov counters of the kernel.
 
 use std::{
     fs::{self, File},
@@ -8,12 +8,12 @@ use std::{
 
 use wire::{FrameError, Reply, write_frame};
 
-/// Where the kernel shows them: one file for each object file, at the path of its build.
+/// Folder of the counters in debugfs: one file for each object file, at the path of its build.
 const ROOT: &str = "/sys/kernel/debug/gcov";
-/// Bytes of one message.
+/// Maximum number of bytes in one message.
 const PIECE: u64 = 256 << 10;
 
-/// Sends every file of counters in pieces, and then how many there were.
+/// Sends every file of counters in pieces, and then the number of files.
 pub fn send(port: &mut File) -> Result<(), FrameError> {
     let mut files = 0;
     let mut unread = Vec::new();
@@ -26,7 +26,7 @@ pub fn send(port: &mut File) -> Result<(), FrameError> {
     write_frame(port, &Reply::CountersEnd { files, unread })
 }
 
-/// Sends one file; the inner error is that of reading it.
+/// Sends one file. The inner error is that of reading it.
 fn send_file(port: &mut File, path: &Path) -> Result<io::Result<()>, FrameError> {
     let mut file = match File::open(path) {
         Ok(file) => file,

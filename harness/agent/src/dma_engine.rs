@@ -1,10 +1,10 @@
 //! Devices that do DMA on demand.
 //!
-//! QEMU's `nvme` with a controller memory buffer: the submission queue lives in the
-//! device's own memory, so a command reaches the device in any security context, and all
-//! that crosses the IOMMU is what the command writes: the Identify data and its completion
-//! entry, both into the target page. A refused completion write raises CSTS.CFS within
-//! microseconds, a completed one asserts INTx; neither needs the host's memory to be told.
+//! The device is QEMU's `nvme` with a controller memory buffer. The submission queue is in the
+//! device's own memory, so a command reaches the device in any security context. Only the writes of
+//! the command cross the IOMMU: the Identify data and its completion entry, both to the target
+//! page. A blocked completion write raises CSTS.CFS within microseconds, and a successful one
+//! asserts INTx; both can be detected without the host's memory.
 //!
 //! The device is driven through its sysfs resource files. That needs no vfio descriptor, so
 //! the same probe works before bind, while bound, and after the last close.
@@ -42,8 +42,8 @@ const CQ0_HEAD: u64 = 0x1004;
 const CC_ENABLE: u64 = 1 | (6 << 16) | (4 << 20); // EN, 64-byte SQEs, 16-byte CQEs
 const CSTS_READY: u64 = 1;
 const CSTS_FATAL: u64 = 2;
-/// Where the device sees its own memory buffer: out of reach of every IOVA a case uses,
-/// since an address in this window never leaves the device.
+/// Address at which the device sees its own memory buffer. An address in this window never leaves
+/// the device, so it is outside of all IOVAs that cases use.
 const CMB_BASE: u64 = 0xfff0_0000_0000_0000;
 const CMBMSC_ENABLE: u64 = 3;
 const IDENTIFY: u64 = 0x06;
@@ -53,8 +53,8 @@ const IDENTIFY_CONTROLLER: u64 = 1;
 const HALF: u64 = 0xffff_ffff;
 const ALL_ONES: u64 = 0xffff_ffff;
 const DEADLINE: Duration = Duration::from_secs(3);
-/// A device is asked so often at least: where the whole guest stood still meanwhile, the
-/// deadline has passed and the device had no time at all.
+/// Minimum number of polls before a timeout: if the whole guest was paused, the deadline may pass
+/// although the device had no time.
 const ASKED: u32 = 5000;
 
 /// Devices that this process has mapped.
@@ -73,7 +73,7 @@ impl DmaEngines {
         }
     }
 
-    /// Gives the devices back their command registers.
+    /// Restores the command registers of the devices.
     pub fn restore_command(&mut self) {
         for (device, engine) in &mut self.0 {
             if let Err(error) = engine.restore_command() {
@@ -82,7 +82,7 @@ impl DmaEngines {
         }
     }
 
-    /// The device was taken out of the machine: what was mapped of it is no more.
+    /// Forgets a device that was unplugged, because its mappings are gone.
     pub fn forget(&mut self, device: &str) {
         self.0.remove(device);
     }
@@ -99,8 +99,7 @@ struct Nvme {
     config: File,
     registers: u64,
     buffer: u64,
-    /// What the command register was before the device was made fit for DMA; none while it is
-    /// as it was.
+    /// Original value of the command register while the device is enabled for DMA.
     command: Option<u16>,
 }
 
@@ -154,7 +153,7 @@ impl Nvme {
             self.complain()?;
         }
         if end == DmaEnd::Completed {
-            // Of a completion that is not there the controller would make an interrupt.
+            // The controller would raise an interrupt for a completion that does not exist.
             self.set(CQ0_HEAD, 1)?;
         }
         self.set(CC, 0)?;
@@ -162,8 +161,8 @@ impl Nvme {
     }
 
     fn submit(&self, iova: u64) -> io::Result<()> {
-        // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS; here as 64-bit words, since this
-        // is memory, which does not care in how many pieces it is written.
+        // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS. They are written as 64-bit words,
+        // because the width of an access does not matter in memory.
         let entry = [IDENTIFY, 0, 0, iova, 0, IDENTIFY_CONTROLLER, 0, 0];
         for (at, word) in (self.buffer..).step_by(8).zip(entry) {
             check(guard::store(at, Width::W8, word))?;
@@ -171,7 +170,7 @@ impl Nvme {
         self.set(SQ0_TAIL, 1)
     }
 
-    /// The completion entry was written (INTx) or was refused (CFS).
+    /// Waits until the completion entry is written (INTx) or blocked (CFS).
     fn await_end(&self) -> io::Result<DmaEnd> {
         let start = Instant::now();
         for asked in 0_u32.. {
@@ -188,10 +187,11 @@ impl Nvme {
         Ok(DmaEnd::TimedOut)
     }
 
-    /// For the console: what a controller that neither ends nor fails says of itself.
+    /// Prints the registers of a controller that neither completes nor fails to the console.
     fn complain(&self) -> io::Result<()> {
         eprintln!(
-            "conformance agent: nvme does not end: CSTS {:#x} CC {:#x} CMBMSC {:#x} PCI command {:#x} status {:#x}",
+            "conformance agent: nvme neither completes nor fails: CSTS {:#x} CC {:#x} CMBMSC \
+             {:#x} PCI command {:#x} status {:#x}",
             self.get(CSTS)?,
             self.get(CC)?,
             self.get(CMBMSC)?,
@@ -222,13 +222,13 @@ impl Nvme {
         })
     }
 
-    /// Stores to a register, always 4 bytes at once: under KVM QEMU cuts 8 bytes in two, low
-    /// half first, and a controller may act on the first of them.
+    /// Stores to a register, always 4 bytes at once. Under KVM, QEMU splits 8 bytes in two, low
+    /// half first, and a controller may act on the first half.
     fn set(&self, register: u64, value: u64) -> io::Result<()> {
         check(guard::store(self.registers + register, Width::W4, value))
     }
 
-    /// An address that the controller takes when CC.EN is set, and not before.
+    /// Sets an address that the controller reads only when CC.EN is set.
     fn set_address(&self, register: u64, address: u64) -> io::Result<()> {
         self.set(register, address & HALF)?;
         self.set(register + 4, address >> 32)

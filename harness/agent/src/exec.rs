@@ -17,7 +17,7 @@ use crate::{
     process::{Processes, Slots},
 };
 
-/// Executes ops, with the values that earlier ops left, and the devices and processes in use.
+/// Executes ops with the values that earlier ops saved, and the devices and processes in use.
 #[derive(Default)]
 pub struct Executor {
     pub slots: Slots,
@@ -28,15 +28,15 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Executes one op and says what happened.
+    /// Executes one op and returns its outcome.
     pub fn execute(&mut self, op: &Op) -> Outcome {
         let outcome = self.execute_keeping_bus_master(op);
         self.engines.restore_command();
         outcome
     }
 
-    /// As [`Self::execute`], for an op that DMA follows: devices stay enabled for DMA, since
-    /// enabling them takes longer than the DMA itself.
+    /// Like [`Self::execute`], for an op that is followed by DMA: devices stay enabled for DMA,
+    /// because enabling them takes longer than the DMA itself.
     pub fn execute_keeping_bus_master(&mut self, op: &Op) -> Outcome {
         let outcome = match op {
             Op::Ioctl(op) => self.timed(|to| to.ioctl(op)),
@@ -66,7 +66,7 @@ impl Executor {
         }
     }
 
-    /// Makes a system call that a case is about, with the failure that is to be injected.
+    /// Makes a system call that a case is about, and injects a failure if requested.
     pub fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
         match &mut self.inject {
             None => call(),
@@ -89,7 +89,7 @@ impl Executor {
         Ok(self.value(&fd.0)? as RawFd)
     }
 
-    /// The bytes with the values that only this process knows.
+    /// Returns the bytes with the values that only this process knows.
     pub fn patched(&self, bytes: &[u8], patches: &[Patch]) -> Result<Vec<u8>, OpError> {
         let mut bytes = bytes.to_vec();
         for patch in patches {
@@ -212,7 +212,7 @@ mod tests {
         returned(executor.execute(&repeat(5, store)));
         let page = executor.slots["page"];
         assert_eq!(peek(page, 8).ok(), Some(vec![4, 0, 0, 0, 0, 0, 0, 0]));
-        // Address 0 is nobody's, so the first load is the last.
+        // Nothing is mapped at address 0, so the first load faults.
         let fault = executor
             .execute(&repeat(5, load(Value::slot("n"))))
             .observed;

@@ -1,4 +1,4 @@
-//! What the guest is, as told in the handshake.
+//! Facts of the guest for the handshake.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use wire::{Device, Facts, Group};
 
 use crate::{survey::Survey, sysfs};
 
-/// Everything the host wants to know before it resolves a case.
+/// Collects everything that the host needs to compile a case.
 pub fn collect(survey: &mut Survey) -> Facts {
     let config = config();
     let uname = nix::sys::utsname::uname().ok();
@@ -41,7 +41,7 @@ fn uptime_ms() -> u64 {
     (seconds.unwrap_or(0.0) * 1000.0) as u64
 }
 
-/// `/proc/config.gz` as name and value; empty where the kernel keeps it to itself.
+/// Returns `/proc/config.gz` as names and values; empty if the kernel does not have it.
 fn config() -> BTreeMap<String, String> {
     let mut text = String::new();
     if let Ok(file) = File::open("/proc/config.gz") {
@@ -94,8 +94,8 @@ fn group_of(sysfs: &Path) -> Option<u32> {
     sysfs::link_name(sysfs.join("iommu_group"))?.parse().ok()
 }
 
-/// `pci0000:00/0000:00:06.0/0000:01:01.0` becomes `06.0/01.0`: bus numbers are the
-/// firmware's choice, slots are the platform file's.
+/// Converts `pci0000:00/0000:00:06.0/0000:01:01.0` to `06.0/01.0`: the firmware chooses bus
+/// numbers, the platform file slots.
 fn bridge_path(sysfs: &Path) -> String {
     let real = fs::canonicalize(sysfs).unwrap_or_default();
     real.components()

@@ -15,7 +15,7 @@ use crate::{
     sysfs,
 };
 
-/// Commits one.
+/// Causes a fault.
 pub fn commit(fault: Fault) -> Done {
     match fault {
         Fault::None => {}

@@ -1,4 +1,4 @@
-//! Files that are read, and waited for.
+//! Reads files, and waits for them.
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,7 +27,7 @@ pub fn options(flags: OpenFlags) -> OpenOptions {
     options
 }
 
-/// The first page of what a file says.
+/// Returns the first page of a file.
 pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; PAGE as usize];
     let read = File::open(path)?.read(&mut bytes)?;
@@ -35,7 +35,7 @@ pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a file says once it says this, or at the deadline.
+/// Returns the text of a file once it is `text`, or at the deadline.
 pub fn await_file(path: &str, text: &str, timeout: Timeout) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + timeout.duration();
     loop {
@@ -47,15 +47,15 @@ pub fn await_file(path: &str, text: &str, timeout: Timeout) -> io::Result<Vec<u8
     }
 }
 
-/// What `/dev/hwrng` may still have from before: a cache line of the core, which it keeps when the
-/// device goes, and one of virtio-rng.
+/// Bytes that `/dev/hwrng` may have buffered before: a cache line in the core, which is kept when
+/// the device goes, and one in virtio-rng.
 const LEFT_OVER: usize = 2 * 64;
 
-/// Reads so many bytes that the device gives now, or gives up with ETIMEDOUT. What may be left over
-/// from before, and shows nothing of the device's DMA, is read and dropped.
+/// Reads this many new bytes from the device, or gives up with ETIMEDOUT. Bytes that may have been
+/// buffered before are read and dropped, because they do not show that the device's DMA works.
 ///
-/// A read of `/dev/hwrng` waits for whoever reads before it, O_NONBLOCK or not; only a signal
-/// ends that.
+/// A read of `/dev/hwrng` waits for an earlier reader even with O_NONBLOCK; only a signal
+/// interrupts it.
 pub fn read_device(path: &str, length: u64, timeout: Timeout) -> io::Result<Vec<u8>> {
     let interrupt = SigAction::new(
         SigHandler::Handler(interrupted),
@@ -108,10 +108,10 @@ fn read_until(path: &str, length: usize, timeout: Timeout) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Waits until a path is there, or is gone.
+/// Waits until a path exists, or no longer exists.
 pub fn await_path(path: &str, there: bool, timeout: Timeout) -> io::Result<()> {
     let deadline = Instant::now() + timeout.duration();
-    // sysfs tells nobody who watches a directory of it.
+    // sysfs does not notify watchers of a directory.
     while std::path::Path::new(path).exists() != there {
         if Instant::now() >= deadline {
             return Err(Errno::ETIMEDOUT.into());

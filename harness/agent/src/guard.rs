@@ -1,8 +1,8 @@
-//! Loads and stores that may fault: a fault becomes a value instead of a death.
+//! Loads and stores that may fault. A fault is returned instead of killing the process.
 //!
-//! A vfio mapping can be torn down under its user, and then every access raises SIGBUS.
-//! The accesses live in one block of assembly; the signal handler recognises an
-//! instruction pointer within it and goes on behind it with the signal number as result.
+//! A vfio mapping can be revoked while it is in use, and then every access raises SIGBUS. The
+//! accesses are in one block of assembly. The signal handler recognizes an instruction pointer in
+//! the block and returns from the access with the signal number as result.
 
 use std::arch::global_asm;
 

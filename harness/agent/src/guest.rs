@@ -1,4 +1,4 @@
-//! The guest's surroundings: file systems, the port, the end.
+//! The guest's environment: file systems, modules, the port, power-off.
 
 use std::{
     ffi::CString,
@@ -16,7 +16,7 @@ use nix::{
     },
 };
 
-/// Source, target, type; in order. A kernel may lack the last ones.
+/// Source, target, type, and whether it is required, in order.
 const MOUNTS: [(&str, &str, &str, bool); 6] = [
     ("proc", "/proc", "proc", true),
     ("sysfs", "/sys", "sysfs", true),
@@ -29,7 +29,7 @@ const MOUNTS: [(&str, &str, &str, bool); 6] = [
 /// Mounts the file systems that facts and ops rely on.
 pub fn mount_all() -> io::Result<()> {
     for (source, target, kind, needed) in MOUNTS {
-        // A missing mount point inside sysfs cannot be created; the mount then tells.
+        // A missing mount point in sysfs cannot be created; the mount then reports the error.
         let _ = fs::create_dir_all(target);
         let done = mount(
             Some(source),
@@ -50,21 +50,21 @@ pub fn mount_all() -> io::Result<()> {
     Ok(())
 }
 
-/// Huge pages for the cases: they are taken while memory is in one piece.
+/// Number of huge pages for the cases. They are reserved before memory is fragmented.
 const HUGE_PAGES: &str = "8";
 
-/// Fills the pool of huge pages. A kernel without them says so in the facts.
+/// Fills the pool of huge pages. If the kernel has none, the facts say so.
 pub fn reserve_huge_pages() {
     let _ = crate::sysfs::write("/proc/sys/vm/nr_hugepages", HUGE_PAGES);
 }
 
-/// Where the initramfs holds modules, named in the order of loading.
+/// Folder of the modules in the initramfs, named in the order of loading.
 const MODULES: &str = "/modules";
 /// `MODULE_INIT_COMPRESSED_FILE`: the kernel unpacks it.
 const COMPRESSED: libc::c_int = 4;
 
-/// Loads the modules of the initramfs. One that does not load is told on the console: what
-/// it would have offered is then missing from the facts, with a reason.
+/// Loads the modules of the initramfs. An error is printed to the console, and the facts then lack
+/// what the module provides, with a reason.
 pub fn load_modules() {
     let cmdline = crate::sysfs::read("/proc/cmdline");
     for name in crate::sysfs::names(MODULES) {
@@ -90,8 +90,8 @@ fn load_module(path: &Path, parameters: &str) -> io::Result<()> {
     }
 }
 
-/// What the kernel's command line says to a module, as modprobe would pass it on: for
-/// `007-vfio-pci.ko` the values of `vfio_pci.NAME=VALUE`.
+/// Returns the parameters of a module on the kernel's command line, as modprobe would pass them:
+/// for `007-vfio-pci.ko` the values of `vfio_pci.NAME=VALUE`.
 fn parameters_of(file: &str, cmdline: &str) -> String {
     let module = file.split_once('-').map_or(file, |(_, module)| module);
     let module = module
@@ -117,13 +117,13 @@ pub fn open_port() -> io::Result<File> {
         }
     }
     Err(io::Error::other(format!(
-        "no virtio-serial port named {} in {}",
+        "there is no virtio-serial port named {} in {}",
         wire::PORT,
         ports.display()
     )))
 }
 
-/// Lets the agent die of SIGTERM, which PID 1 does not do by itself.
+/// Makes SIGTERM end the agent, which PID 1 ignores by default.
 pub fn die_of_sigterm() -> nix::Result<()> {
     extern "C" fn exit(_: i32) {
         // SAFETY: async-signal-safe, and nothing is left to be done.

@@ -1,8 +1,8 @@
 //! Failures injected into one system call, through `/proc/thread-self/fail-nth`.
 //!
-//! The kernel counts down at every point where an injected failure is possible (an allocation
-//! of slab or pages, a copy from or to the caller's memory, a hook of iommufd) and fails
-//! the one at which it arrives at zero.
+//! The kernel counts down at every point where a failure can be injected (an allocation of slab or
+//! pages, a copy from or to the caller's memory, a hook of iommufd), and injects a failure at the
+//! point where the counter reaches zero.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,14 +17,13 @@ use wire::{Attempt, FailNth, Failure, Injected, Observed};
 
 use crate::{exec::Executor, sysfs};
 
-/// Descriptors of a case are below.
+/// Lowest descriptor for these files, above those of a case.
 const OUT_OF_THE_WAY: i32 = 512;
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 const DEBUGFS: &str = "/sys/kernel/debug";
 
-/// Which failures are possible at all. By default an allocation that may sleep never fails,
-/// nor does one of a single page. The last ones keep the log free of stacks of failures that
-/// were asked for.
+/// Settings that enable failures. By default an allocation that may sleep never fails, nor does one
+/// of a single page. The last settings keep stacks of injected failures out of the log.
 const KNOBS: [(&str, &str); 8] = [
     ("failslab/ignore-gfp-wait", "N"),
     ("fail_page_alloc/ignore-gfp-wait", "N"),
@@ -43,10 +42,11 @@ const KINDS: [(&str, Failure); 4] = [
     ("fail_usercopy", Failure::Copy),
     ("fail_iommufd", Failure::Hook),
 ];
-/// How often each may happen: the kernel counts down from it, and so tells which it was.
+/// Limit for each kind of failure. The kernel counts down from it, which shows which kind was
+/// injected.
 const TIMES: u32 = 1_000_000;
 
-/// Lets the Nth point of the next system call fail.
+/// Injects a failure at the Nth point of the next system call.
 pub struct Injection {
     file: File,
     kinds: Vec<Kind>,
@@ -62,7 +62,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// None where the kernel was built without it.
+    /// Returns `None` if the kernel was built without this kind.
     fn open(name: &str, failure: Failure) -> io::Result<Option<Self>> {
         let path = Path::new(DEBUGFS).join(name).join("times");
         if !path.exists() {
@@ -76,7 +76,7 @@ impl Kind {
         }))
     }
 
-    /// Whether it has happened since the last look.
+    /// Whether this kind was injected since the last check.
     fn has_happened(&mut self) -> io::Result<bool> {
         let before = self.left;
         self.left = parse(&fs::read(&self.times)?)?;
@@ -115,7 +115,7 @@ impl Injection {
         result
     }
 
-    /// The failure that was injected; none when some are left to count down.
+    /// Returns the injected failure, or `None` if the counter did not reach zero.
     fn disarm(&mut self) -> io::Result<Option<Failure>> {
         let left = self.left()?;
         self.write(0)?;
@@ -127,11 +127,13 @@ impl Injection {
                 return Ok(Some(kind.failure));
             }
         }
-        Err(io::Error::other("no kind of failure was counted"))
+        Err(io::Error::other(
+            "a failure was injected, but no kind of failure was counted",
+        ))
     }
 
-    /// The kernel notes the number before it copies it out. With one left it is that copy
-    /// which fails, and counts.
+    /// Reads the counter. The kernel takes its value before it copies it to user space. If one is
+    /// left, that copy itself fails, and counts.
     fn left(&mut self) -> io::Result<u32> {
         let mut text = [0; 16];
         match self.file.read_at(&mut text, 0) {
@@ -146,7 +148,7 @@ impl Injection {
         }
     }
 
-    /// With one left it is the copy of the new number that fails, and then none is left.
+    /// Writes the counter. If one is left, the copy of the new value fails, and then none is left.
     fn write(&self, nth: u32) -> io::Result<()> {
         let text = nth.to_string();
         match self.file.write_at(text.as_bytes(), 0) {
@@ -156,7 +158,7 @@ impl Injection {
     }
 }
 
-/// The descriptor under a high number: a case may look at the number that it gets.
+/// Moves the descriptor to a high number, because a case may depend on the number of its own.
 fn out_of_the_way(file: &File) -> io::Result<OwnedFd> {
     let fd = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(OUT_OF_THE_WAY))?;
     // SAFETY: a new descriptor that nobody else knows.
@@ -169,12 +171,15 @@ fn is_fault(error: &io::Error) -> bool {
 
 fn parse(text: &[u8]) -> io::Result<u32> {
     let text = String::from_utf8_lossy(text);
-    text.trim()
-        .parse()
-        .map_err(|_| io::Error::other(format!("a counter says `{}`", text.trim())))
+    text.trim().parse().map_err(|_| {
+        io::Error::other(format!(
+            "a counter of failures has the invalid value `{}`",
+            text.trim()
+        ))
+    })
 }
 
-/// Executes the op with its 1st, 2nd, ... failure until it has fewer.
+/// Executes the op with a failure at its 1st, 2nd, ... point until no further point is left.
 pub fn run(executor: &mut Executor, plan: &FailNth) -> Observed {
     match Injection::open() {
         Ok(injection) => executor.inject = Some(injection),
@@ -197,7 +202,7 @@ fn attempts(executor: &mut Executor, plan: &FailNth) -> Observed {
         let failure = match injection.as_ref().and_then(|it| it.hit.as_ref()) {
             Some(Ok(failure)) => *failure,
             Some(Err(error)) => return broken(&format!("injecting failure {nth}: {error}")),
-            // It never came to the call: a value is missing, say.
+            // The call was not made, for example because a value is missing.
             None => return outcome.observed,
         };
         let Some(failure) = failure else {
@@ -219,7 +224,7 @@ fn attempts(executor: &mut Executor, plan: &FailNth) -> Observed {
         });
     }
     broken(&format!(
-        "failure {} was injected, and there are still more",
+        "{} failures were injected, and the call has more points of failure; raise `limit`",
         plan.limit
     ))
 }

@@ -1,4 +1,4 @@
-//! The kernel log, cut into cases.
+//! The kernel log, split by case.
 
 use std::{
     fs::{File, OpenOptions},
@@ -6,11 +6,11 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-/// Reader of the log of the case at hand.
+/// Reader of the current case's log.
 pub struct Log(Option<File>);
 
 impl Log {
-    /// Opens the log; where that fails, cases have none.
+    /// Opens the log. If that fails, cases have no log.
     pub fn open() -> Self {
         let mut how = OpenOptions::new();
         how.read(true).custom_flags(libc::O_NONBLOCK);
@@ -38,7 +38,8 @@ impl Log {
             return lines;
         };
         let mut record = [0; 8192];
-        // EAGAIN ends the log; EPIPE says that records were overwritten, and reading goes on.
+        // EAGAIN is the end of the log. EPIPE means that records were overwritten, and reading
+        // continues.
         loop {
             match file.read(&mut record) {
                 Ok(0) => break,
@@ -56,7 +57,8 @@ impl Log {
 
 const MARK: &str = "conformance:";
 
-/// A record is `priority,sequence,time,flags;text` with continuation lines for its keys.
+/// Returns the text of a record, which is `priority,sequence,time,flags;text` with continuation
+/// lines for its keys.
 fn text_of(record: &[u8]) -> String {
     let record = String::from_utf8_lossy(record);
     let text = record

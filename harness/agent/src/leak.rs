@@ -1,4 +1,4 @@
-//! What a case may leave pinned or accounted although nothing of it is open any more.
+//! Detects memory that is still pinned or accounted after a case has closed everything.
 
 use std::{
     fs::{self, File},
@@ -9,19 +9,19 @@ use crate::sysfs;
 
 /// Counters of a process that are 0 once its last iommufd, container and device is closed.
 const ACCOUNTED: [&str; 2] = ["VmLck", "VmPin"];
-/// How the files whose mappings keep a device or an iommu_fd alive are called in a process' maps.
+/// Prefixes in `/proc/self/maps` of files whose mappings keep a device or an iommu_fd alive.
 const DEVICE_FILES: [&str; 3] = ["/dev/", "anon_inode:", "/dmabuf:"];
 /// Standard input, output and error.
 const FIRST_FD: u32 = 3;
 
-/// Closes everything but `keep` and gives mappings of devices up; says what is accounted to
-/// this process even so.
+/// Closes everything except `keep`, and unmaps devices. Returns what is still accounted to this
+/// process.
 pub fn let_go(keep: &File) -> Vec<String> {
     close_all_but(keep.as_raw_fd() as u32);
     if accounted().is_empty() {
         return Vec::new();
     }
-    // A mapping of a device keeps the device open, and with it what the device reaches.
+    // A mapping of a device keeps the device open, and with it the memory that it can access.
     unmap_devices();
     accounted()
 }
@@ -57,7 +57,7 @@ fn unmap_devices() {
     }
 }
 
-/// Start and length of a mapping, when it is one of a device.
+/// Returns the start and length of a mapping, if it is one of a device.
 fn device_mapping(line: &str) -> Option<(usize, usize)> {
     let file = line.split_whitespace().nth(5)?;
     if !DEVICE_FILES.iter().any(|prefix| file.starts_with(prefix)) {
@@ -69,8 +69,8 @@ fn device_mapping(line: &str) -> Option<(usize, usize)> {
     Some((start, end.checked_sub(start)?))
 }
 
-/// Pages of user memory that are pinned for DMA in the whole guest, according to the beginning
-/// of `/proc/vmstat`. None when it does not tell as much.
+/// Returns the number of pages of user memory that are pinned for DMA in the whole guest, from the
+/// beginning of `/proc/vmstat`. Returns `None` if the text does not have the counters.
 pub fn pinned_in(vmstat: &str) -> Option<i64> {
     let count = |name: &str| {
         let whole = vmstat.split_inclusive('\n').filter(|it| it.ends_with('\n'));

@@ -1,7 +1,7 @@
 //! PID 1 of the guest.
 //!
-//! Mounts what it needs, finds its virtio-serial port, says hello with the facts of the
-//! guest, and executes the plans it is sent. It observes and never judges.
+//! Mounts file systems, finds its virtio-serial port, says hello with the facts of the guest, and
+//! executes the plans that it receives. It reports outcomes and never judges them.
 
 mod binary;
 mod case;

@@ -16,8 +16,7 @@ use crate::{
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
 
-/// Reads through `/proc/self/mem`-free means: plain guarded loads, so that memory without
-/// access is an outcome.
+/// Reads memory with guarded loads, so that a fault is an outcome.
 pub fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
     let mut bytes = Vec::with_capacity(length as usize);
     let whole = length / 8 * 8;
@@ -30,17 +29,17 @@ pub fn peek(at: u64, length: u64) -> Result<Vec<u8>, Raised> {
     Ok(bytes)
 }
 
-/// A length that mmap can have.
+/// Returns a length for mmap; 0 is EINVAL.
 pub fn nonzero(length: u64) -> Result<NonZeroUsize, OpError> {
     NonZeroUsize::new(length as usize).ok_or(OpError::Failed(Errno::EINVAL.into()))
 }
 
-/// An address that is not null.
+/// Returns an address that is not null; 0 is EINVAL.
 pub fn pointer(at: u64) -> Result<std::ptr::NonNull<libc::c_void>, OpError> {
     std::ptr::NonNull::new(at as *mut libc::c_void).ok_or(OpError::Failed(Errno::EINVAL.into()))
 }
 
-/// A new mapping of so many bytes.
+/// Maps this many bytes.
 pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, OpError> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice.
@@ -48,7 +47,7 @@ pub fn anonymous(length: u64, kind: MapFlags) -> Result<u64, OpError> {
     Ok(at.as_ptr() as u64)
 }
 
-/// Changes the rights of a mapping.
+/// Changes the protection of a mapping.
 pub fn protect(at: u64, length: u64, access: ProtFlags) -> Result<(), OpError> {
     // SAFETY: only changes the rights of a mapping that was made by the caller.
     unsafe { nix::sys::mman::mprotect(pointer(at)?, length as usize, access)? };
@@ -65,7 +64,7 @@ pub struct EdgeBuffer {
 }
 
 impl EdgeBuffer {
-    /// One that holds these bytes.
+    /// Returns a buffer with these bytes.
     pub fn new(bytes: &[u8], read_only: bool) -> Result<Self, OpError> {
         let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
         let span = usable + PAGE;
@@ -85,7 +84,7 @@ impl EdgeBuffer {
         })
     }
 
-    /// What it holds now.
+    /// Returns its current bytes.
     pub fn bytes(&self) -> Vec<u8> {
         // SAFETY: readable for the life of the mapping; nothing else writes to it any more.
         unsafe { std::slice::from_raw_parts(self.at as *const u8, self.length) }.to_vec()

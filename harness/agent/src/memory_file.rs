@@ -1,4 +1,4 @@
-//! Files that are memory: memfd and what is made of them.
+//! memfds, and dma-bufs made of them.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,7 +22,7 @@ struct UdmabufCreate {
     size: u64,
 }
 
-/// Makes a file of `size` bytes, filled or one hole, and seals it.
+/// Creates a memfd of `size` bytes, filled or with a hole, and seals it.
 pub fn memfd(size: u64, fill: Option<u8>, seals: u32, huge: bool) -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     let flags = flags | if huge { libc::MFD_HUGETLB } else { 0 };
@@ -39,7 +39,7 @@ pub fn memfd(size: u64, fill: Option<u8>, seals: u32, huge: bool) -> io::Result<
     Ok(file.into())
 }
 
-/// Through a mapping: files of huge pages have no write(2).
+/// Fills the file through a mapping: files of huge pages do not support write(2).
 fn write_all(file: &File, fill: u8, length: std::num::NonZeroUsize) -> io::Result<()> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a new mapping of its own, written within its length and removed again.

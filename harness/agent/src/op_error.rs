@@ -54,15 +54,15 @@ impl From<OpError> for Observed {
     }
 }
 
-/// The result of an op, and what it read.
+/// The result of an op, and the data that it read.
 pub type Done = Result<(u64, Vec<u8>), OpError>;
 
-/// A success that read nothing.
+/// Success without data.
 pub fn ok(ret: u64) -> Done {
     Ok((ret, Vec::new()))
 }
 
-/// What an error of a call is to whoever observes it.
+/// Converts the error of a call to an observation.
 fn failure(error: &io::Error) -> Observed {
     match error.raw_os_error() {
         Some(errno) => Observed::Errno {
@@ -75,7 +75,7 @@ fn failure(error: &io::Error) -> Observed {
     }
 }
 
-/// What is no verdict on the kernel.
+/// Returns an error that is not a verdict on the kernel.
 pub fn broken(error: &io::Error) -> OpError {
     OpError::Observed(Observed::Broken {
         why: error.to_string(),

@@ -1,7 +1,7 @@
-//! Whether a page is in the page table, told by what the kernel counts when it is touched.
+//! Detects whether a page is in the page table by counting the faults of an access.
 //!
-//! A mapping of a region is filled page by page as it is touched, and /proc/self/pagemap does
-//! not show such pages. That one was taken away shows only by the fault that puts it back.
+//! A mapping of a region is filled page by page on access, and /proc/self/pagemap does not show
+//! such pages. A removed page only shows by the fault that puts it back.
 
 use nix::{
     errno::Errno,
@@ -11,18 +11,18 @@ use wire::Width;
 
 use crate::guard::{self, Raised};
 
-/// Why there is no count.
+/// Why the faults could not be counted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Uncountable {
     /// The load raised a signal.
     Raised(Raised),
-    /// The kernel does not tell its count.
+    /// The kernel does not report its count.
     Uncounted(Errno),
 }
 
-/// Loads four bytes; how many faults that took.
+/// Loads four bytes, and returns the number of faults that it took.
 pub fn count(at: u64) -> Result<u64, Uncountable> {
-    // What the count itself runs through may have to be paged in: once for practice.
+    // The code that counts may have to be paged in, so count once before.
     let practice = 0_u32;
     counted(&raw const practice as u64)?;
     counted(at)

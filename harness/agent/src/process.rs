@@ -1,5 +1,5 @@
-//! Processes that a case forks: each is a copy of the case's own and executes the ops that
-//! it is told, one at a time, until it is told to end.
+//! Processes that a case forks. Each is a copy of the case's own, and executes ops one at a time
+//! until it is told to exit.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ struct Process {
     link: UnixStream,
 }
 
-/// What a process is told.
+/// An op for a process.
 #[derive(Serialize, Deserialize)]
 struct Task {
     slots: Slots,
@@ -45,13 +45,13 @@ struct Task {
 pub enum Side {
     /// The process that forked.
     Parent,
-    /// The new process, which has to [`serve`] on this link and to end then.
+    /// The new process, which has to [`serve`] this link and then exit.
     Child(UnixStream),
 }
 
 impl Processes {
-    /// Forks this process. The copy inherits no link to the others: it could not tell them
-    /// from its own.
+    /// Forks this process. The copy closes its links to the other processes, which belong to the
+    /// parent.
     pub fn fork(&mut self, name: &str) -> io::Result<Side> {
         let (link, theirs) = UnixStream::pair()?;
         // SAFETY: the agent has one thread, so the child may do whatever the parent may.
@@ -75,7 +75,7 @@ impl Processes {
         }
     }
 
-    /// Lets a process execute an op. None when there is no process of that name.
+    /// Lets a process execute an op. Returns `None` if there is no process of this name.
     pub fn execute(&mut self, name: &str, slots: &Slots, op: &Op) -> Option<Outcome> {
         match self.start(name, slots, op)? {
             Ok(()) => self.finish(name),
@@ -83,7 +83,7 @@ impl Processes {
         }
     }
 
-    /// Tells a process to execute an op. None when there is no process of that name.
+    /// Tells a process to execute an op. Returns `None` if there is no process of this name.
     pub fn start(
         &mut self,
         name: &str,
@@ -93,24 +93,24 @@ impl Processes {
         Some(self.0.get_mut(name)?.start(slots, op))
     }
 
-    /// Waits for the outcome of what a process was told. None when there is no process of
-    /// that name.
+    /// Waits for the outcome of the op that a process was told to execute. Returns `None` if there
+    /// is no process of this name.
     pub fn finish(&mut self, name: &str) -> Option<Outcome> {
         let outcome = self.0.get_mut(name)?.finish();
         Some(outcome.unwrap_or_else(|why| broken(name, &why)))
     }
 
-    /// A copy of a descriptor of another process. None when there is no such process.
+    /// Copies a descriptor of another process. Returns `None` if there is no process of this name.
     pub fn descriptor(&self, name: &str, fd: u64) -> Option<io::Result<OwnedFd>> {
         Some(self.0.get(name)?.descriptor(fd as i32))
     }
 
-    /// Waits until a process is blocked. None when there is no process of that name.
+    /// Waits until a process is blocked. Returns `None` if there is no process of this name.
     pub fn wait_blocked(&self, name: &str, timeout: Duration) -> Option<io::Result<()>> {
         Some(self.0.get(name)?.wait_blocked(timeout))
     }
 
-    /// Lets a process end and waits for it. None when there is no process of that name.
+    /// Lets a process end and waits for it. Returns `None` if there is no process of this name.
     pub fn exit(&mut self, name: &str) -> Option<nix::Result<WaitStatus>> {
         Some(self.0.remove(name)?.exit())
     }
@@ -138,8 +138,8 @@ impl Process {
         }
     }
 
-    /// A process may sleep for a moment on its way, so it is blocked when it has not run
-    /// between two looks.
+    /// Waits until a process is blocked. It may sleep briefly on its way, so it counts as blocked
+    /// if it has not run between two checks.
     fn wait_blocked(&self, timeout: Duration) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
         let path = format!("/proc/{}/status", self.pid);
@@ -170,10 +170,10 @@ impl Process {
     }
 }
 
-/// Long enough for a process that is only delayed to run once.
+/// Interval between checks: long enough for a delayed process to run once.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// How often a process has gone to sleep, if it sleeps where no signal wakes it.
+/// Returns how often a process has gone to sleep, if it is in an uninterruptible sleep.
 fn sleeps(status: &str) -> Option<u64> {
     let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
     let uninterruptible = field("State:")?.trim().starts_with('D');
@@ -190,7 +190,7 @@ fn broken(name: &str, why: &wire::FrameError) -> Outcome {
     }
 }
 
-/// A case that ends leaves no process behind, whatever its steps forgot.
+/// Kills the process, so that a case never leaves one behind.
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = kill(self.pid, Signal::SIGKILL);
@@ -198,7 +198,7 @@ impl Drop for Process {
     }
 }
 
-/// Executes what comes through the link until its other end is closed.
+/// Executes ops from the link until its other end is closed.
 pub fn serve(mut link: UnixStream, mut execute: impl FnMut(Slots, &Op) -> Outcome) {
     while let Ok(Task { slots, op }) = read_frame::<Task>(&mut link) {
         if write_frame(&mut link, &execute(slots, &op)).is_err() {

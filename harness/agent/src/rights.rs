@@ -1,4 +1,4 @@
-//! What a process may do and what it is charged for: capabilities, limits, counters.
+//! Capabilities, limits and accounting of a process.
 
 use std::io;
 
@@ -27,7 +27,7 @@ struct Sets {
     inheritable: u32,
 }
 
-/// Puts a capability into the effective set of this process or takes it out.
+/// Adds a capability to the effective set of this process, or removes it.
 pub fn set_capability(number: u8, effective: bool) -> nix::Result<()> {
     let header = Header {
         version: VERSION_3,
@@ -50,7 +50,7 @@ pub fn set_capability(number: u8, effective: bool) -> nix::Result<()> {
     Ok(())
 }
 
-/// Changes a soft limit; the hard one stays, so that it can be raised again.
+/// Changes a soft limit. The hard limit stays, so that the soft one can be raised again.
 pub fn set_limit(resource: Resource, limit: u64) -> nix::Result<()> {
     let resource = match resource {
         Resource::Memlock => resource::Resource::RLIMIT_MEMLOCK,
@@ -60,8 +60,8 @@ pub fn set_limit(resource: Resource, limit: u64) -> nix::Result<()> {
     setrlimit(resource, limit, hard.max(limit))
 }
 
-/// Bytes that the kernel has counted for this process; a negative count, which a kernel's
-/// mistake can leave, comes as its two's complement.
+/// Returns the bytes that the kernel has counted for this process. A negative count, after a bug of
+/// the kernel, is returned as its two's complement.
 pub fn locked_vm(counter: LockedVm) -> io::Result<u64> {
     let status = sysfs::read("/proc/self/status");
     kilobytes(&status, counter.name())

@@ -1,4 +1,4 @@
-//! The agent's main loop: requests in, outcomes out, pings answered at any time.
+//! The agent's main loop: receives requests, sends outcomes, and answers pings at any time.
 
 use std::{
     fs::File,
@@ -17,9 +17,9 @@ use crate::{
     survey::Survey,
 };
 
-/// Time a process has to end with the op at hand, before it is killed.
+/// Time for a process to end after its current op, before it is killed.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time a killed process has to go away, and all restore ops have to be executed.
+/// Time for a killed process to end, and for all restore ops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Sets the guest up, says hello and serves until the host ends it.
@@ -42,7 +42,7 @@ pub fn run() -> Result<(), FrameError> {
     Ok(())
 }
 
-/// What stays open from case to case.
+/// State that is kept from case to case.
 struct Agent {
     port: File,
     log: kmsg::Log,
@@ -50,7 +50,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// Answers one request; false when the guest is to end.
+    /// Answers one request. Returns false if the guest has to end.
     fn serve(&mut self) -> Result<bool, FrameError> {
         poll(&mut [readable(&self.port)], PollTimeout::NONE).map_err(io::Error::from)?;
         let mut clock = Stopwatch::start();
@@ -69,7 +69,7 @@ impl Agent {
                 };
                 self.run_case(token, &plan, clock, phases)?;
             }
-            // The case that asked has been killed for being late, or has ended by itself.
+            // The case that asked has ended, or was killed at its deadline.
             Request::Answer(_) | Request::Stop { .. } => {}
         }
         Ok(true)
@@ -107,7 +107,7 @@ impl Agent {
     }
 }
 
-/// Executes the ops of a case; how it ended, and what is accounted to it even so.
+/// Executes the ops of a case. Returns how it ended, and what is still accounted to it.
 fn execute(
     port: &mut File,
     token: u64,
@@ -158,7 +158,7 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
     Ok(left_behind)
 }
 
-/// Passes on what the child tells and answers pings until the child has ended or had to be killed.
+/// Passes on the messages of the child, and answers pings until the child has ended or was killed.
 /// The host may stop it by its token.
 fn watch(
     port: &mut File,
@@ -179,7 +179,7 @@ fn watch(
             continue; // drain the pipe before the end of the process counts
         }
         if ready.ended {
-            // The process may have written and ended between the looks of poll at the two.
+            // The process may have written and ended between poll's checks of the two descriptors.
             for told in child.left_over() {
                 pass_on(port, told)?;
             }
@@ -211,7 +211,7 @@ fn watch(
     }
 }
 
-/// Whether a child that was told to stop ended by that.
+/// Whether a child ended because it was told to stop.
 const fn was_stopped(end: &End) -> bool {
     matches!(end, End::Killed { .. } | End::Exited { code: STOPPED })
 }
@@ -248,7 +248,8 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     })
 }
 
-/// While a case runs the host only pings, answers, or gives up.
+/// Answers a request during a case. The host then only pings, answers, stops the case, or powers
+/// the guest off.
 fn answer(port: &mut File, child: &mut Child, request: Request) -> Result<(), FrameError> {
     match request {
         Request::Answer(done) => {
@@ -262,7 +263,7 @@ fn answer(port: &mut File, child: &mut Child, request: Request) -> Result<(), Fr
             Ok(())
         }
         other => {
-            let why = format!("asked for {other:?} while a case runs");
+            let why = format!("received {other:?} while a case runs");
             write_frame(port, &Reply::Broken { why })
         }
     }

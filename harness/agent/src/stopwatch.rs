@@ -1,4 +1,4 @@
-//! Time between two looks, in microseconds.
+//! Measures times in microseconds.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use std::time::Instant;
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// The first phase begins.
+    /// Starts the first phase.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// How long the phase took that ends here; the next one begins.
+    /// Ends a phase, returns its time, and starts the next one.
     pub fn lap(&mut self) -> u64 {
         let now = Instant::now();
         let took = now.duration_since(self.0);

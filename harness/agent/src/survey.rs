@@ -1,5 +1,5 @@
-//! What a case has to leave as it was, read after each case through descriptors that stay open:
-//! where QEMU interprets, to resolve a path takes several times as long as to read what it names.
+//! Reads the state that a case must not change. It is read after each case through descriptors that
+//! stay open, because under TCG resolving a path takes several times as long as reading the file.
 
 use std::{
     collections::BTreeMap,
@@ -20,26 +20,27 @@ use wire::World;
 
 use crate::leak;
 
-/// Descriptors that stay open are from here on, so that those of a case have the same numbers
-/// whatever devices the guest has.
+/// First number of the descriptors that stay open, so that the numbers of a case's descriptors do
+/// not depend on the guest's devices.
 const KEPT: i32 = 128;
-/// Where /proc/vmstat has told of pins, at the latest: it is made as far as it is read.
+/// Length of /proc/vmstat that includes the counters of pins. The kernel only generates as much as
+/// is read.
 const VMSTAT: usize = 2048;
 
-/// Everything that is looked at after a case.
+/// Everything that is read after a case.
 pub struct Survey {
     devices: Listing<()>,
     drivers: Listing<Folder>,
     groups: Listing<Line>,
     mock_devices: Listing<()>,
     taint: Kept,
-    /// Folds what the CPUs have counted for themselves into what /proc/vmstat shows.
+    /// Adds the per-CPU counters to the totals in /proc/vmstat.
     refresh: Kept,
     vmstat: Kept,
 }
 
 impl Survey {
-    /// Nothing is looked at yet.
+    /// Returns a survey that has not opened anything yet.
     pub const fn new() -> Self {
         Self {
             devices: Listing::new("/sys/bus/pci/devices"),
@@ -52,7 +53,7 @@ impl Survey {
         }
     }
 
-    /// The state to which a guest has to return after each case.
+    /// Returns the state that a guest has to have after each case.
     pub fn world(&mut self, leftover_processes: Vec<String>) -> World {
         World {
             drivers: self.drivers(),
@@ -64,7 +65,8 @@ impl Survey {
         }
     }
 
-    /// A driver has a link to each of its devices: there are fewer drivers than devices.
+    /// Returns the driver of each device. Drivers have links to their devices, and there are fewer
+    /// drivers than devices.
     fn drivers(&mut self) -> BTreeMap<String, Option<String>> {
         let devices = self.devices.look();
         let mut drivers: BTreeMap<_, _> = devices.map(|(name, ())| (name, None)).collect();
@@ -84,7 +86,7 @@ impl Survey {
         groups.filter_map(kind).collect()
     }
 
-    /// Pages of user memory that are pinned for DMA in the whole guest.
+    /// Returns the number of pages of user memory that are pinned for DMA in the whole guest.
     fn pinned_pages(&mut self) -> i64 {
         let _ = self.refresh.read(1);
         let part = self.vmstat.read(VMSTAT);
@@ -93,7 +95,7 @@ impl Survey {
     }
 }
 
-/// A file that stays open once it could be opened.
+/// A file that stays open after it was first opened.
 struct Kept {
     path: &'static str,
     file: Option<File>,
@@ -104,7 +106,7 @@ impl Kept {
         Self { path, file: None }
     }
 
-    /// The beginning of its text; empty when unreadable.
+    /// Returns the beginning of its text, or an empty text if it cannot be read.
     fn read(&mut self, most: usize) -> String {
         if self.file.is_none() {
             self.file = keep(self.path, OFlag::O_RDONLY).map(File::from);
@@ -115,7 +117,7 @@ impl Kept {
     }
 }
 
-/// A folder that is listed again and again.
+/// A folder that is listed repeatedly.
 struct Folder(Option<Dir>);
 
 impl Folder {
@@ -124,7 +126,7 @@ impl Folder {
         Self(folder.and_then(|folder| Dir::from_fd(folder).ok()))
     }
 
-    /// Name and inode of what is there now; nothing when it is unreadable.
+    /// Returns the names and inodes of its current entries, or nothing if it cannot be read.
     fn entries(&mut self) -> impl Iterator<Item = (String, u64)> {
         let entries = self.0.iter_mut().flat_map(Dir::iter).flatten();
         let named = entries.map(|it| (it.file_name().to_string_lossy().into_owned(), it.ino()));
@@ -132,21 +134,21 @@ impl Folder {
     }
 }
 
-/// A file of one line that is read again and again.
+/// A file of one line that is read repeatedly.
 struct Line(Option<File>);
 
 impl Line {
-    /// Empty when unreadable.
+    /// Returns an empty text if the file cannot be read.
     fn read(&self) -> String {
         let text = self.0.as_ref().map(|file| beginning(file, 64));
         text.unwrap_or_default().trim_end().to_owned()
     }
 }
 
-/// What is kept open of each member of a folder.
+/// A file or folder that is kept open for each member of a folder.
 trait Member {
     fn open(path: &Path) -> Self;
-    /// One that is not is opened again at the next look.
+    /// Whether it is open. If not, it is opened again at the next listing.
     fn is_open(&self) -> bool;
 }
 
@@ -178,8 +180,8 @@ impl Member for Line {
     }
 }
 
-/// A folder of sysfs, and what is kept of its members. One that went and came back has another
-/// inode, and is opened anew.
+/// A folder of sysfs, and what is kept open for its members. A member that was removed and added
+/// again has another inode, and is opened again.
 struct Listing<T> {
     path: &'static str,
     folder: Folder,
@@ -195,7 +197,7 @@ impl<T: Member> Listing<T> {
         }
     }
 
-    /// What is there now.
+    /// Returns the current members.
     fn look(&mut self) -> impl Iterator<Item = (String, &mut T)> {
         if self.folder.0.is_none() {
             self.folder = Folder::open(Path::new(self.path));
@@ -228,8 +230,8 @@ fn keep(path: impl AsRef<Path>, how: OFlag) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(kept) })
 }
 
-/// In the process of a case: closes all that is kept. The owners are not to be used or dropped
-/// in this process any more.
+/// In the process of a case: closes all kept descriptors. Their owners must not be used or dropped
+/// in this process afterwards.
 pub fn close_kept() {
     // SAFETY: see above; the process ends without running the destructors of what it inherited.
     unsafe { libc::syscall(libc::SYS_close_range, KEPT, u32::MAX, 0) };

@@ -9,7 +9,7 @@ use std::{
 
 use wire::Timeout;
 
-/// Contents without the trailing newline; empty when unreadable.
+/// Returns the contents without the trailing newline, or an empty text if the file cannot be read.
 pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path)
         .unwrap_or_default()
@@ -17,12 +17,12 @@ pub fn read(path: impl AsRef<Path>) -> String {
         .to_owned()
 }
 
-/// One `write(2)`: sysfs takes a value whole or not at all.
+/// Writes with one `write(2)`: sysfs takes a value completely or not at all.
 pub fn write(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
     write_by(path, text, |file, bytes| file.write(bytes))
 }
 
-/// As [`write()`], with the system call made by the caller.
+/// Like [`write()`], but `call` makes the system call.
 pub fn write_by(
     path: impl AsRef<Path>,
     text: &str,
@@ -38,13 +38,13 @@ pub fn write_by(
     }
 }
 
-/// Last component of where a link points to.
+/// Returns the last component of a link's target.
 pub fn link_name(path: impl AsRef<Path>) -> Option<String> {
     let target = fs::read_link(path).ok()?;
     Some(target.file_name()?.to_string_lossy().into_owned())
 }
 
-/// Sorted names of a directory; empty when unreadable.
+/// Returns the sorted names in a directory, or none if it cannot be read.
 pub fn names(path: impl AsRef<Path>) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(path)
         .into_iter()
@@ -61,9 +61,9 @@ pub fn pci(device: &str) -> PathBuf {
     Path::new("/sys/bus/pci/devices").join(device)
 }
 
-/// Takes a PCI device from its driver and offers it to `driver`.
+/// Unbinds a PCI device from its driver and binds it to `driver`.
 ///
-/// The error is that of the `bind` write, which carries the result of the driver's probe.
+/// The error is that of the write to `bind`, which has the result of the driver's probe.
 pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
     let sysfs = pci(device);
     let current = link_name(sysfs.join("driver"));
@@ -73,7 +73,7 @@ pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
     if current.is_some() {
         write(sysfs.join("driver/unbind"), device)?;
     }
-    // The override keeps every other driver away, and lets vfio-pci take any device.
+    // The override keeps other drivers from binding, and lets vfio-pci bind any device.
     write(sysfs.join("driver_override"), driver.unwrap_or("\n"))?;
     let Some(driver) = driver else { return Ok(()) };
     write(
@@ -82,17 +82,17 @@ pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
     )
 }
 
-/// Takes a PCI device from whatever driver it has and offers it to `driver`.
+/// Unbinds a PCI device from any driver and binds it to `driver`, even if that is bound already.
 ///
-/// For a device that the kernel may be about to give to the same driver by itself: a driver is
-/// linked before its probe has ended, and taking the device away waits for that.
+/// For a device that the kernel may just be binding to the same driver: sysfs shows the driver
+/// before its probe has ended, and unbinding waits for the probe.
 pub fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
     set_driver(device, None)?;
     set_driver(device, driver)
 }
 
-/// Gives a driver a device that has just come: it is in sysfs some time before the kernel lets
-/// a driver have it.
+/// Binds a driver to a device that was just plugged in. The device is in sysfs some time before the
+/// kernel allows a driver to bind.
 pub fn wait_hotplug(device: &str, driver: Option<&str>, timeout: Timeout) -> io::Result<()> {
     let deadline = Instant::now() + timeout.duration();
     loop {

@@ -1,7 +1,7 @@
 //! Memory whose page faults wait: userfaultfd(2).
 //!
-//! A system call that pins memory waits in the middle of its work, so that another process
-//! can look at what it has done so far.
+//! A system call that pins memory can so be paused in the middle, and another process can check
+//! what it has done so far.
 
 use std::{
     fs::File,
@@ -42,7 +42,7 @@ struct Range {
     result: u64,
 }
 
-/// Makes whoever touches a page of the memory first wait there.
+/// Makes the first access to each page of the memory wait.
 pub fn block(start: u64, length: u64) -> io::Result<OwnedFd> {
     // SAFETY: plain system call; a non-negative result is a new descriptor of ours.
     let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK) };
@@ -63,7 +63,7 @@ pub fn block(start: u64, length: u64) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Waits until somebody waits for a page, and says at which address.
+/// Waits until an access waits for a page, and returns its address.
 pub fn wait_fault(fd: OwnedFd, timeout: Duration) -> io::Result<u64> {
     let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
@@ -72,8 +72,12 @@ pub fn wait_fault(fd: OwnedFd, timeout: Duration) -> io::Result<u64> {
     }
     let mut message = [0; 32];
     File::from(fd).read_exact(&mut message)?;
-    fault_address(&message)
-        .ok_or_else(|| io::Error::other(format!("userfaultfd says {message:02x?}")))
+    fault_address(&message).ok_or_else(|| {
+        io::Error::other(format!(
+            "unexpected message from userfaultfd: \
+            {message:02x?}"
+        ))
+    })
 }
 
 /// The address in a `struct uffd_msg` about a page fault.
@@ -82,7 +86,7 @@ fn fault_address(message: &[u8; 32]) -> Option<u64> {
     (message[0] == EVENT_PAGEFAULT).then(|| u64::from_le_bytes(address))
 }
 
-/// Gives a page of zeros to whoever waits at an address.
+/// Resumes the accesses that wait at an address, with a page of zeros.
 pub fn resume(fd: &OwnedFd, at: u64) -> io::Result<()> {
     let mut range = Range {
         start: at / PAGE * PAGE,

@@ -1,4 +1,4 @@
-//! Puts a plan and its checks together, step by step.
+//! Builds a plan and its checks, step by step.
 
 use std::{collections::BTreeMap, mem};
 
@@ -11,7 +11,7 @@ use crate::{
     sysfs_ops,
 };
 
-/// A plan and what is expected of each of its ops, in the same order.
+/// A plan, and the check of each of its ops in the same order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
     /// For the agent.
@@ -36,16 +36,16 @@ pub struct Builder<'a> {
     label: String,
     at: At,
     plan_end: Option<WantEnd>,
-    /// Processes that execute what is pushed, the innermost last.
+    /// Processes that execute the pushed ops, the innermost last.
     processes: Vec<String>,
-    /// What a process was told to begin, until somebody waits for it.
+    /// The call that each process was told to begin, until a step waits for it.
     started: BTreeMap<String, (Op, Check)>,
-    /// How often what is pushed is executed, and the name of the number.
+    /// How many times each pushed op is executed, and the name of the counter.
     repeat: Option<(u64, String)>,
 }
 
 impl<'a> Builder<'a> {
-    /// Starts with no step.
+    /// Returns a builder without steps.
     pub fn new(roles: &'a RoleBindings<'a>) -> Self {
         Self {
             roles,
@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Each op pushed until [`Self::once`] is executed so many times in a row.
+    /// Each op pushed until [`Self::once`] is executed this many times in a row.
     pub fn repeatedly(&mut self, times: u64, counter: &str) {
         self.repeat = Some((times, counter.to_owned()));
     }
@@ -82,7 +82,7 @@ impl<'a> Builder<'a> {
         self.processes.push(process.to_owned());
     }
 
-    /// Ends what [`Self::enter`] began.
+    /// Ends the effect of the last [`Self::enter`].
     pub fn leave(&mut self) {
         self.processes.pop();
     }
@@ -98,8 +98,7 @@ impl<'a> Builder<'a> {
         self.plan_end = plan_end;
     }
 
-    /// Makes the op that was added last one that is only begun: its check waits for
-    /// [`Self::finish_op`].
+    /// Changes the last op so that it only begins the call. [`Self::finish_op`] adds its check.
     pub fn start_op(&mut self, process: &str) -> Result<(), String> {
         let (Some(Op::Control(ControlOp::In { op, .. })), Some(check)) =
             (self.ops.pop(), self.checks.pop())
@@ -113,20 +112,19 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Index of the step at hand.
+    /// Returns the index of the current step.
     pub const fn step(&self) -> usize {
         self.step
     }
 
-    /// Where the step at hand stands.
+    /// Returns the location of the current step.
     pub const fn place(&self) -> At {
         self.at
     }
 
-    /// Waits for what a process was told to begin.
+    /// Waits for the call that a process was told to begin.
     ///
-    /// # Errors
-    /// When it was told nothing.
+    /// # Errors If the process was not told to begin a call.
     pub fn finish_op(&mut self, process: &str) -> Result<(), String> {
         let started = self.started.remove(process);
         let (op, check) = started.ok_or_else(|| format!("something that {process} has begun"))?;
@@ -143,12 +141,12 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// What a kernel that conforms to the plan would show in this step.
+    /// Sets how this step would end on a kernel that conforms to the plan.
     pub fn plan(&mut self, end: WantEnd) {
         self.plan_end = Some(end);
     }
 
-    /// Adds an op whose outcome is worth a line in the snapshot.
+    /// Adds an op whose outcome is shown in the snapshot.
     pub fn push(&mut self, op: impl Into<Op>, expect: Expect, layout: Layout) {
         self.add(op.into(), expect, layout, true);
     }
@@ -161,12 +159,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds an op that only prepares: it has to succeed, and nobody wants to read about it.
+    /// Adds an op that only prepares: it has to succeed and is not shown in the snapshot.
     pub fn prepare(&mut self, op: impl Into<Op>) {
         self.add(op.into(), Expect::SUCCESS, Layout::Nothing, false);
     }
 
-    /// What `work` adds, kept apart from the plan.
+    /// Returns the ops that `work` adds, without adding them to the plan.
     pub fn capture(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), String>,
@@ -178,7 +176,7 @@ impl<'a> Builder<'a> {
         done.map(|()| ops.into_iter().zip(checks).collect())
     }
 
-    /// Adds an op into which failures are injected, with the check of the plain op.
+    /// Adds an op with injected failures, and the check of the plain op.
     pub fn push_injected(&mut self, op: ControlOp, check: Check, injection: Injection) {
         self.ops.push(op.into());
         self.checks.push(Check {
@@ -227,44 +225,44 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// The driver of this device changes: it gets its default driver back after the case.
+    /// Marks that the driver of this device changes. The default driver is restored after the case.
     pub fn touch_device(&mut self, name: &str) {
         self.touched_devices.push(name.to_owned());
     }
 
-    /// The default domain of this group changes: it is put back after the case.
+    /// Marks that the default domain of this group changes. It is restored after the case.
     pub fn touch_group(&mut self, which: Which) {
         self.touched_groups.push(which);
     }
 
-    /// This device gets a reset method: it has none after the case.
+    /// Marks that this device gets a reset method. It is removed after the case.
     pub fn touch_reset_method(&mut self, name: &str) {
         self.touched_resets.push(name.to_owned());
     }
 
-    /// This device gets virtual functions: they are gone after the case.
+    /// Marks that this device gets virtual functions. They are removed after the case.
     pub fn create_functions(&mut self, name: &str) {
         if !self.created_functions.iter().any(|known| known == name) {
             self.created_functions.push(name.to_owned());
         }
     }
 
-    /// These ops undo what the case does; they must do no harm where it did not get so far.
-    /// Once is enough, however often the case does it.
+    /// Adds ops that undo what the case does. They must be harmless if the case did not get that
+    /// far. Equal ops are added only once.
     pub fn restore_by(&mut self, ops: Vec<Op>) {
         if !self.restore_ops.windows(ops.len()).any(|had| had == ops) {
             self.restore_ops.extend(ops);
         }
     }
 
-    /// This file changes: it gets that text after the case.
+    /// Marks that this file changes. This text is written to it after the case.
     pub fn touch_file(&mut self, at: Location, text: &str) {
         let text = text.to_owned();
         self.touched_files
             .push(FileOp::WriteFile { at, text }.into());
     }
 
-    /// Ends the plan.
+    /// Returns the finished plan.
     pub fn finish(self, name: String, timeout_ms: u64) -> Result<Compiled, String> {
         let restore = self.restore()?;
         let plan = Plan {
@@ -279,7 +277,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// A default domain can only be changed while no driver has a device of the group.
+    /// Returns the ops that restore the guest. A default domain can only be changed while no device
+    /// of the group is bound to a driver.
     fn restore(&self) -> Result<Vec<Op>, String> {
         let mut ops = self.restore_ops.clone();
         for name in &self.created_functions {

@@ -2,14 +2,14 @@
 
 use crate::{fields::Fields, node::Node, problem::Problem};
 
-/// One clause. Its id stays for ever.
+/// One clause. Its id never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
     /// `S1.5`, or `C4` for a numbered claim about a kernel release.
     pub id: String,
     /// What it demands.
     pub text: String,
-    /// Why no case can prove or refute it, where that is so.
+    /// Why no case can prove or refute it, if so.
     pub untestable: Option<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     renames::Renames,
 };
 
-/// The corpus: every case, every clause.
+/// The corpus: all cases and clauses.
 #[derive(Debug, Clone, Default)]
 pub struct Corpus {
     /// Cases in the order of their ids' files.
@@ -27,7 +27,7 @@ pub struct Corpus {
     pub clauses: Vec<Clause>,
     /// The known deviations that cases may name.
     pub findings: Findings,
-    /// Names that cases had.
+    /// Former names of cases.
     pub renames: Renames,
     /// The files they came from.
     pub sources: Sources,
@@ -41,8 +41,8 @@ const RENAMED: &str = "renamed.yaml";
 const OTHERS: [&str; 4] = [CLAUSES, PRELUDES, FOLDER, RENAMED];
 
 impl Corpus {
-    /// Reads all `*.yaml` below `root`, which may name these findings; `colour` is for the
-    /// rendering of errors.
+    /// Reads all `*.yaml` files below `root`. Cases may name these findings; `colour` is whether
+    /// errors are rendered in colour.
     pub fn load(root: &Path, findings: Findings, colour: bool) -> Result<Self, CorpusError> {
         let corpus = Self::load_files(root, yaml_files(root)?, findings, colour)?;
         let problems = corpus.renames.check(&corpus.cases);
@@ -50,7 +50,7 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// Reads one file that need not lie below `root`, with the clauses and preludes of `root`.
+    /// Reads one file, which need not be below `root`, with the clauses and preludes of `root`.
     pub fn load_file(
         root: &Path,
         file: &Path,
@@ -76,7 +76,7 @@ impl Corpus {
         let renames = reader.part(root, RENAMED, Renames::read)?;
         let folders = reader.folders(root, &files)?;
         let none = Folder::default();
-        // Without these every case would have a mistake.
+        // Without these files, every case would have errors.
         reader.give_up(colour)?;
         let mut cases = Vec::new();
         for path in files {
@@ -105,7 +105,7 @@ impl Corpus {
         })
     }
 
-    /// The files of which a case names a finding.
+    /// Returns the files with a case that names a finding.
     pub fn files_with(&self, finding: &str) -> BTreeSet<&str> {
         let names = |case: &&Case| case.findings().any(|name| name == finding);
         let cases = self.cases.iter().filter(names);
@@ -113,7 +113,7 @@ impl Corpus {
     }
 }
 
-/// What ids of a file's cases begin with: its path below the corpus, or its name.
+/// Returns the start of the ids of a file's cases: its path below the corpus, or its name.
 fn stem(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).ok();
     let own = below.or_else(|| path.file_name().map(Path::new));
@@ -127,12 +127,13 @@ struct Reader {
 }
 
 impl Reader {
-    /// Ends with the problems so far, if there are any.
+    /// Returns an error with the problems so far, if there are any.
     fn give_up(&self, colour: bool) -> Result<(), CorpusError> {
         none_of(&self.problems, &self.sources, colour)
     }
 
-    /// What the cases of each folder share: its needs, its own preludes and those of the top.
+    /// Reads what the cases of each folder share: its needs, its own preludes and those of the top
+    /// folder.
     fn folders(
         &mut self,
         root: &Path,
@@ -160,7 +161,7 @@ impl Reader {
         Ok(folders)
     }
 
-    /// A file that need not be there.
+    /// Reads a file that may be missing.
     fn part<T>(
         &mut self,
         root: &Path,
@@ -175,7 +176,7 @@ impl Reader {
         }
     }
 
-    /// None when the file has a problem, which is kept.
+    /// Reads a file. Returns `None` if it has a problem, which is recorded.
     fn file<T>(
         &mut self,
         path: &Path,
@@ -213,17 +214,17 @@ impl Reader {
         }
     }
 
-    /// Two rows whose names differ only in punctuation would share an id.
+    /// Checks that ids are unique. Rows whose names differ only in punctuation would share an id.
     fn check_ids(&mut self, cases: &[Case]) {
         let mut seen = BTreeSet::new();
         for case in cases.iter().filter(|case| !seen.insert(case.id.as_str())) {
-            let text = format!("a second case with the id {}", case.id);
+            let text = format!("another case has the id {}", case.id);
             self.problems.push(Problem::other(case.at, text));
         }
     }
 }
 
-/// The text of a file, and the offset of the first byte that is not UTF-8.
+/// Returns the text of a file, and the offset of the first byte that is not UTF-8.
 fn decode(bytes: Vec<u8>) -> (String, Option<usize>) {
     match String::from_utf8(bytes) {
         Ok(text) => (text, None),

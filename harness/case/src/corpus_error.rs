@@ -1,4 +1,4 @@
-//! Why a corpus, or what belongs to it, could not be read.
+//! Why a corpus or its findings could not be read.
 
 use std::{io, path::PathBuf};
 
@@ -7,7 +7,7 @@ use crate::problem::{Problem, Sources};
 /// Why a corpus could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
-    /// A file or directory is unreadable.
+    /// A file or directory cannot be read.
     #[error("reading {path}: {error}")]
     Io {
         /// Which.
@@ -15,14 +15,14 @@ pub enum CorpusError {
         /// Why.
         error: io::Error,
     },
-    /// Case files have errors; rendered, one after the other.
+    /// Files have errors.
     #[error("{}", rendered.join("\n\n"))]
     Problems {
-        /// Each with its line of source.
+        /// Each error, rendered with its line of source.
         rendered: Vec<String>,
     },
-    /// There is no case at all.
-    #[error("no case file below {0}")]
+    /// There are no cases.
+    #[error("no case files in {0}")]
     Empty(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! Tables and preludes: expanded on the tree, before anything is read in earnest.
+//! Expands tables and preludes on the tree, before typed reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use crate::{
 #[derive(Debug, Default, Clone)]
 pub struct Preludes(BTreeMap<String, Node>);
 
-/// How deep preludes may use preludes.
+/// Maximum nesting of preludes.
 const MAX_DEPTH: usize = 8;
-/// Keys of `fail_nth` and `together` under which there are steps.
+/// Keys of `fail_nth` and `together` that have steps.
 const STEPS_WITHIN: [&str; 4] = ["unchanged", "after_copy", "undo", "steps"];
 
 impl Preludes {
-    /// Reads `NAME: {summary: .., steps: [..]}` entries, beside those of the folder above.
+    /// Reads `NAME: {summary: .., steps: [..]}` entries, and adds those of the parent folder.
     pub fn read(node: &Node, above: &Self) -> Result<Self, Problem> {
         let mut preludes = above.0.clone();
         for (name, body) in node.entries()? {
             if above.0.contains_key(&name.text) {
-                let text = format!("the folder above has a prelude `{}`, too", name.text);
+                let text = format!("the parent folder already has a prelude `{}`", name.text);
                 return Err(Problem::other(name.at, text));
             }
             let mut fields = crate::fields::Fields::of(body, "prelude")?;
@@ -33,10 +33,9 @@ impl Preludes {
         Ok(Self(preludes))
     }
 
-    /// Steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
+    /// Returns the steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
     ///
-    /// # Errors
-    /// When a prelude does not exist, lacks an argument, or uses itself.
+    /// # Errors If a prelude does not exist, lacks an argument, or uses itself.
     pub fn expand(&self, steps: &[Node]) -> Result<Vec<Node>, Problem> {
         self.expand_at(steps, 0)
     }
@@ -47,7 +46,7 @@ impl Preludes {
             match step.single() {
                 Ok((name, body)) if name.text == "use" => {
                     if depth == MAX_DEPTH {
-                        let text = format!("preludes use each other {MAX_DEPTH} deep");
+                        let text = format!("preludes are nested more than {MAX_DEPTH} deep");
                         return Err(Problem::other(name.at, text));
                     }
                     expanded.extend(self.expand_at(&self.steps_of(body)?, depth + 1)?);
@@ -95,7 +94,7 @@ impl Preludes {
             if STEPS_WITHIN.contains(&name.text.as_str()) {
                 value.tree = Tree::List(self.expand_at(value.items(), depth)?);
             }
-            // A prelude of a single step is one, too.
+            // A prelude with a single step can be used as one step.
             if name.text == "step"
                 && let [step] = self.expand_at(value.items(), depth)?.as_slice()
             {
@@ -177,10 +176,10 @@ pub struct Row<'a> {
     pub prefix: &'static str,
     /// The values.
     pub entries: &'a [(Name, Node)],
-    /// Whether every reference needs a value: a prelude is told all of its arguments, while
-    /// a row leaves out what is to have its default.
+    /// Whether every reference needs a value. A prelude needs all of its arguments, but a row may
+    /// leave out values that have a default.
     pub complete: bool,
-    /// Where the values are given.
+    /// Location of the values.
     pub at: At,
 }
 
@@ -188,11 +187,10 @@ pub struct Row<'a> {
 const SPREAD: &str = "..";
 
 impl Row<'_> {
-    /// The node with every reference replaced; none when the node is nothing but a
-    /// reference to a value that the row does not have.
+    /// Returns the node with every reference replaced, or `None` if the whole node is a reference
+    /// to a value that the row does not have.
     ///
-    /// # Errors
-    /// When a spread is malformed, or an item of a list has no value.
+    /// # Errors If a spread is malformed, or an item of a list has no value.
     pub fn fill(&self, node: &Node) -> Result<Option<Node>, Problem> {
         let tree = match &node.tree {
             Tree::Text(text) => match self.reference(text) {
@@ -218,7 +216,8 @@ impl Row<'_> {
         Ok(Some(Node { at: node.at, tree }))
     }
 
-    /// `use: row.NAME` of a row that does not have it: such a step is not there.
+    /// Whether a step is `use: row.NAME` and the row does not have the value. Such a step is left
+    /// out.
     fn uses_nothing(&self, item: &Node) -> bool {
         let step = item.single().ok().filter(|(name, _)| name.text == "use");
         let text = step.and_then(|(_, body)| body.text().ok());
@@ -237,7 +236,7 @@ impl Row<'_> {
         Ok(Tree::Map(filled))
     }
 
-    /// A row's value wins over one that the step gives.
+    /// Spreads a row into a mapping. The row's values override those of the step.
     fn spread(&self, value: &Node, filled: &mut Vec<(Name, Node)>) -> Result<(), Problem> {
         let text = value.text()?;
         let entries = match self.reference(text) {
@@ -245,7 +244,7 @@ impl Row<'_> {
             Some(None) => &[],
             None if text == self.prefix.trim_end_matches('.') => self.entries,
             None => {
-                // Meant for the other kind of reference; stays for its turn.
+                // A reference of the other kind, which is replaced later.
                 let name = Name {
                     at: value.at,
                     text: SPREAD.to_owned(),
@@ -261,7 +260,8 @@ impl Row<'_> {
         Ok(())
     }
 
-    /// None: no reference. Some(None): a reference to what the row does not have.
+    /// Returns `None` if the text is not a reference, and `Some(None)` if the row does not have the
+    /// value.
     fn reference(&self, text: &str) -> Option<Option<&Node>> {
         let name = text.strip_prefix(self.prefix)?;
         Some(

@@ -1,4 +1,4 @@
-//! What a step expects. Only the host knows these; the agent never sees one.
+//! What a step expects. Expectations stay on the host; the agent never sees them.
 
 use uapi::{Field, Struct};
 use wire::Value;
@@ -17,7 +17,7 @@ pub struct Expect {
 }
 
 impl Expect {
-    /// Success, and nothing else.
+    /// Only that the call succeeds.
     pub const SUCCESS: Self = Self::ending(WantEnd::Success);
 
     /// Only how the call ends.
@@ -42,10 +42,10 @@ pub enum WantEnd {
     Signal(i32),
     /// The device's DMA reaches the watched page, with its signature.
     Lands {
-        /// What the device writes.
+        /// The signature that the device writes.
         signature: String,
     },
-    /// The device sees its DMA refused, and the watched page is untouched.
+    /// The device's DMA faults, and the watched page is unchanged.
     Blocked,
 }
 
@@ -69,7 +69,7 @@ pub struct FieldWant {
     pub field: &'static Field,
     /// Offset of its struct in the data.
     pub base: usize,
-    /// What.
+    /// The expected value.
     pub want: Want,
 }
 
@@ -80,28 +80,28 @@ pub enum WantData {
     Anything,
     /// Every byte is this one.
     All(u8),
-    /// Some byte is another one.
+    /// At least one byte differs from this one.
     Changed(u8),
     /// Exactly these.
     Bytes(Vec<u8>),
     /// Up to eight bytes that are this little-endian number.
     Number(Want),
-    /// This text, but for white space at its ends.
+    /// This text, ignoring white space at both ends.
     Text(String),
-    /// Some word of this text (sysfs lists) is this one.
+    /// The text has this word among others (sysfs lists).
     Word(String),
-    /// So many bytes, whatever they are.
+    /// This number of bytes, with any contents.
     Length(usize),
 }
 
-/// How the data of an outcome is to be read.
+/// How to read the data of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Layout {
     /// A struct of the uAPI.
     Struct(&'static Struct),
     /// Text.
     Text,
-    /// Bytes of no known meaning.
+    /// Bytes of unknown meaning.
     Bytes,
     /// Bytes that differ from run to run.
     Volatile,
@@ -114,58 +114,59 @@ pub enum Layout {
 pub struct Check {
     /// Index of the step in the case, from 0.
     pub step: usize,
-    /// What the step does, in the words of the case.
+    /// Label of the step.
     pub label: String,
-    /// Where the step stands.
+    /// Location of the step.
     pub at: crate::At,
     /// What is expected.
     pub expect: Expect,
-    /// What a kernel that conforms to the plan would do instead. Its presence ends the
-    /// judging of the case: later steps are about the kernel as it is today.
+    /// How the step ends on a kernel that conforms to the plan. If it ends so, the rest of the case
+    /// is not judged, because later steps are about the kernel as it is today.
     pub plan: Option<WantEnd>,
     /// How to read the data.
     pub layout: Layout,
     /// Whether the step succeeds only if a device of the case's group reaches memory by DMA.
     pub needs_dma: bool,
-    /// Whether the outcome belongs into the snapshot.
+    /// Whether the outcome is shown in the snapshot.
     pub shown: bool,
-    /// What is expected of the parts of an op that has some.
+    /// Expectations of the parts of an op that has parts.
     pub parts: Parts,
 }
 
-/// What is expected of the parts of an op.
+/// Expectations of the parts of an op.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parts {
-    /// It has none.
+    /// The op has no parts.
     Whole,
-    /// Failures are injected into it; the check's own `expect` is for when none is left.
+    /// Failures are injected into the op. The check's own `expect` is for the last execution,
+    /// without a failure.
     Injected(Injection),
-    /// It is several at once; the check's own `expect` says nothing.
+    /// The op consists of several ops at once. The check's own `expect` is not used.
     Together(Race),
 }
 
 /// What is expected of ops that are executed at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Race {
-    /// Of each op; how it ends is left to `ends`.
+    /// The check of each op, except how it ends, which `ends` gives.
     pub checks: Vec<Check>,
-    /// The ways in which all of them together may end; each way has an end for each op.
+    /// The allowed combinations of ends; each has an end for each op.
     pub ends: Vec<Vec<WantEnd>>,
 }
 
-/// What is expected of an op into which failures are injected.
+/// Expectations of an op with injected failures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Injection {
-    /// Error numbers with which it may fail when an allocation does.
+    /// Errnos that are allowed after a failed allocation.
     pub allocations: Vec<i32>,
-    /// The same when a copy from or to the memory of the caller does.
+    /// Errnos that are allowed after a failed copy from or to the memory of the caller.
     pub copies: Vec<i32>,
-    /// The same when one of the hooks of `CONFIG_IOMMUFD_TEST` does.
+    /// Errnos that are allowed after a failure in a hook of `CONFIG_IOMMUFD_TEST`.
     pub hooks: Vec<i32>,
-    /// Of what is looked at after a failure.
+    /// Checks of the ops after a failure.
     pub failed: Vec<Check>,
-    /// The same where it was a copy that failed.
+    /// Checks of the ops after a failed copy.
     pub failed_copy: Vec<Check>,
-    /// Of what takes a success back.
+    /// Checks of the ops that undo a success.
     pub survived: Vec<Check>,
 }

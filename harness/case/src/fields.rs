@@ -1,4 +1,4 @@
-//! Reading a mapping key by key: what nobody asked for is unknown.
+//! Reads a mapping key by key. Keys that were not read are unknown.
 
 use crate::{
     node::{At, Name, Node, Tree},
@@ -14,10 +14,9 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Starts to read a mapping; `what` names it in complaints.
+    /// Starts to read a mapping; `what` names it in error messages.
     ///
-    /// # Errors
-    /// When it is no mapping.
+    /// # Errors If the node is not a mapping.
     pub fn of(node: &'a Node, what: impl Into<String>) -> Result<Self, Problem> {
         let left = node
             .entries()?
@@ -32,25 +31,25 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Where the mapping stands.
+    /// Returns the location of the mapping.
     pub fn at(&self) -> At {
         self.at
     }
 
-    /// The value of a key, if it is there.
+    /// Returns the value of a key, if it is present.
     pub fn take(&mut self, key: &str) -> Option<&'a Node> {
         self.asked.push(key.to_owned());
         let index = self.left.iter().position(|(name, _)| name.text == key)?;
         Some(self.left.remove(index).1)
     }
 
-    /// The value of a key that has to be there.
+    /// Returns the value of a required key.
     pub fn need(&mut self, key: &str) -> Result<&'a Node, Problem> {
         let missing = Problem::missing(self.at, key, &self.what);
         self.take(key).ok_or(missing)
     }
 
-    /// The complaint that a key is not there.
+    /// Returns the error that a required key is missing.
     pub fn missing(&self, key: &str) -> Problem {
         Problem::missing(self.at, key, &self.what)
     }
@@ -65,7 +64,7 @@ impl<'a> Fields<'a> {
         self.take(key).map(Node::number).transpose()
     }
 
-    /// A truth value; false when it is missing.
+    /// Reads a boolean; a missing one is false.
     pub fn flag(&mut self, key: &str) -> Result<bool, Problem> {
         match self.take(key).map(|node| (&node.tree, node)) {
             None | Some((Tree::Bool(false), _)) => Ok(false),
@@ -74,15 +73,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// All that was not asked for, with what would have been.
+    /// Returns the entries that were not read, and the known keys.
     pub fn rest(self) -> (Vec<(&'a Name, &'a Node)>, Vec<String>) {
         (self.left, self.asked)
     }
 
     /// Ends the reading.
     ///
-    /// # Errors
-    /// When a key is left that nobody asked for.
+    /// # Errors If a key was not read.
     pub fn finish(self) -> Result<(), Problem> {
         match self.left.first() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! A case file: header, table, steps; read into one [`Case`] per row and group shape.
+//! Case files. Each is read into one [`Case`] per row and group shape.
 
 use crate::{
     At,
@@ -19,19 +19,19 @@ use crate::{
 /// One test: a row of a case file on one group shape.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Path of the file without its ending, then the row, then the shape.
+    /// Path of the file without its extension, then the row, then the shape.
     pub id: String,
-    /// Path of the file without its ending.
+    /// Path of the file without its extension.
     pub file: String,
-    /// Ids that it had before, of `renamed.yaml`.
+    /// Former ids, from `renamed.yaml`.
     pub former: Vec<String>,
-    /// Where the file or row stands.
+    /// Location of the file or row.
     pub at: At,
     /// The rule it proves, in a sentence.
     pub summary: String,
-    /// Clauses whose text it proves as it stands.
+    /// Clauses that it proves literally.
     pub proves: Vec<String>,
-    /// Clauses from which it shows Linux to deviate.
+    /// Clauses that it shows Linux to deviate from.
     pub deviations: Vec<Deviation>,
     /// What it requires.
     pub needs: Needs,
@@ -39,14 +39,14 @@ pub struct Case {
     pub shape: Option<Shape>,
     /// Known failures.
     pub xfails: Vec<Xfail>,
-    /// Findings that it shows by passing, since it expects what the kernel does.
+    /// Findings that it shows by passing, because it expects what the kernel does.
     pub shows: Vec<String>,
     /// Whether its transcript is compared with a snapshot.
     pub snapshot: bool,
-    /// Whether it stops at the first step that is not as expected: where the steps after it
-    /// would wait for what does not come.
+    /// Whether it stops at the first failed step. Used if later steps would wait for events that do
+    /// not come.
     pub fail_fast: bool,
-    /// Deadline on an unloaded machine, without emulation.
+    /// Deadline in ms on an idle machine without emulation.
     pub timeout_ms: u64,
     /// What it does.
     pub steps: Vec<Step>,
@@ -57,28 +57,27 @@ pub struct Case {
 pub struct Deviation {
     /// The clause.
     pub clause: String,
-    /// Whether the uAPI has no such thing at all.
+    /// Whether the uAPI lacks what the clause describes.
     pub absent: bool,
-    /// In what, and why.
+    /// The deviation and its reason.
     pub reason: String,
 }
 
 /// A known failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xfail {
-    /// Where it is known.
+    /// Where it applies.
     pub when: Condition,
     /// The finding that it shows.
     pub finding: String,
     /// Name and title of the finding.
     pub reason: String,
-    /// The failure is a complaint of the kernel with this text in it, and nothing else is
-    /// excused.
+    /// If given, only a complaint of the kernel that contains this text is excused.
     pub splat: Option<String>,
 }
 
 impl Xfail {
-    /// Wherever the case runs.
+    /// Returns a known failure that applies wherever the case runs.
     fn always(finding: Known) -> Self {
         Self {
             when: Condition::default(),
@@ -89,7 +88,7 @@ impl Xfail {
     }
 }
 
-/// Deadline of a case that names none.
+/// Default deadline of a case.
 const TIMEOUT_MS: u64 = 20_000;
 
 /// Reads all cases of a file.
@@ -109,7 +108,8 @@ pub fn read(
     fields.finish()?;
     if let Some(node) = contract {
         if table.is_some() {
-            let text = "a contract makes the rows of its case: there is no table beside it";
+            let text = "a case with `contract` cannot have a `table`: the contract generates the \
+                        rows";
             return Err(Problem::other(node.at, text));
         }
         let setup = expand_steps(steps, preludes)?;
@@ -144,15 +144,15 @@ pub fn read(
     Ok(cases)
 }
 
-/// A row of a table; or what stands for it, where there is no table.
+/// A row of a table. A case without a table has one row.
 struct TableRow<'a> {
     name: Option<&'a Name>,
-    /// Those of the case and its own.
+    /// The needs of the case and of the row.
     needs: Needs,
     values: Vec<(Name, Node)>,
 }
 
-/// Key of a row that is not a value for its steps.
+/// Key of a row that is not a value for steps.
 const NEEDS: &str = "needs";
 
 fn rows<'a>(
@@ -221,7 +221,8 @@ fn id(stem: &str, row: Option<&Name>, shape: Option<Shape>, shapes: usize) -> St
     )
 }
 
-/// Lower case, with single dashes for everything that is no letter or digit.
+/// Converts text to lower case, with single dashes in place of characters other than letters and
+/// digits.
 fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars() {
@@ -277,14 +278,14 @@ impl Shown {
     }
 }
 
-/// The needs of a case and those of its folder, or of a row and those of its case.
+/// Reads the needs of a case or row, and adds those of its folder or case.
 fn read_needs(node: Option<&Node>, above: &Needs) -> Result<Needs, Problem> {
     let Some(node) = node else {
         return Ok(above.clone());
     };
     Needs::read(node)?.within(above).map_err(|twice| {
-        let text = format!("`{twice}` is needed already by the whole case or folder");
-        Problem::other(node.at, text).help("leave it out here")
+        let text = format!("the whole case or folder already needs `{twice}`");
+        Problem::other(node.at, text).help("remove it here")
     })
 }
 
@@ -311,7 +312,7 @@ impl Header {
             Some(_) => {
                 return Err(Problem::other(
                     fields.at(),
-                    "`snapshot` is `compared` or `none`",
+                    "`snapshot` has to be `compared` or `none`",
                 ));
             }
         };
@@ -331,7 +332,7 @@ impl Header {
         })
     }
 
-    /// Each row that `shows` names has to be there.
+    /// Checks that each row that `shows` names exists.
     fn check_rows<'a>(&self, rows: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
         let named = self.shows.iter().flat_map(|shown| &shown.rows);
         for row in named {
@@ -450,7 +451,7 @@ impl Case {
         builder.finish(self.id.clone(), self.timeout_ms)
     }
 
-    /// The failure of this case that is known on this guest.
+    /// Returns the known failure of this case on this guest, if there is one.
     pub fn xfail(&self, guest: &Guest) -> Option<&Xfail> {
         self.xfails.iter().find(|x| x.when.holds(guest, self.shape))
     }
@@ -466,24 +467,24 @@ impl Case {
         self.steps.iter().any(Step::uses_identity)
     }
 
-    /// Every finding that it names.
+    /// Returns every finding that it names.
     pub fn findings(&self) -> impl Iterator<Item = &str> {
         let xfails = self.xfails.iter().map(|xfail| xfail.finding.as_str());
         xfails.chain(self.shows.iter().map(String::as_str))
     }
 
-    /// Its folder, if it is in one.
+    /// Returns its folder, if it is in one.
     pub fn folder(&self) -> Option<&str> {
         self.file.split_once('/').map(|(folder, _)| folder)
     }
 
-    /// Whether an id is its own, or that of its file or table row.
+    /// Whether an id is that of this case, or of its file or table row.
     pub fn is_in(&self, id: &str) -> bool {
         let rest = self.id.strip_prefix(id);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Every clause it says something about.
+    /// Returns every clause that it is about.
     pub fn clauses(&self) -> impl Iterator<Item = &str> {
         let deviating = self
             .deviations

@@ -1,7 +1,7 @@
 //! Known deviations: the pages of `results/findings`, one for each.
 //!
-//! A page begins with a front matter in YAML that a program can read. Its heading is the title,
-//! and its sections are always the same.
+//! A page begins with front matter in YAML. Its heading is the title, and every page has the same
+//! sections.
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
@@ -20,15 +20,15 @@ use crate::{
 pub struct Finding {
     /// Its page.
     pub at: At,
-    /// What is wrong, in a sentence.
+    /// The deviation in one sentence.
     pub title: String,
     /// The project at fault.
     pub of: Project,
-    /// Platforms on which it was seen, where that matters.
+    /// Platforms on which it was seen, if that matters.
     pub platforms: Vec<String>,
     /// Versions with which it was seen.
     pub seen: String,
-    /// The first release that has it, where that is known.
+    /// The first release that has it, if known.
     pub since: Option<Series>,
     /// Why no case shows it.
     pub no_case: Option<String>,
@@ -71,7 +71,7 @@ impl fmt::Display for Project {
 
 /// The sections of a page, in this order.
 const SECTIONS: [&str; 4] = ["What", "Evidence", "Cases", "Mend"];
-/// What begins and ends the front matter.
+/// Line before and after the front matter.
 const RULE: &str = "---\n";
 /// The index, which is not a page.
 const INDEX: &str = "README.md";
@@ -84,7 +84,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Reads the pages of a folder; `colour` is for the rendering of errors.
+    /// Reads the pages of a folder; `colour` is whether errors are rendered in colour.
     pub fn load(folder: &Path, colour: bool) -> Result<Self, CorpusError> {
         let failed = |error| CorpusError::Io {
             path: folder.to_owned(),
@@ -117,25 +117,25 @@ impl Findings {
         Ok(findings)
     }
 
-    /// The finding of this name.
+    /// Returns the finding of this name.
     pub fn get(&self, name: &str) -> Option<&Finding> {
         self.pages.get(name)
     }
 
-    /// All of them with their names, in order.
+    /// Returns all findings with their names, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Finding)> {
         let pages = self.pages.iter();
         pages.map(|(name, finding)| (name.as_str(), finding))
     }
 
-    /// The finding that is named at a place.
+    /// Returns the finding with this name. The error has the location of the name.
     pub fn named(&self, at: At, name: &str) -> Result<&Finding, Problem> {
         let known = || self.pages.keys().map(String::as_str);
         self.get(name)
             .ok_or_else(|| Problem::unknown_name(at, "finding", name, known()))
     }
 
-    /// The finding that a node names, with the name.
+    /// Reads the name of a finding and returns it with its title.
     pub(crate) fn read(&self, node: &Node) -> Result<Known, Problem> {
         let name = node.text()?;
         let title = &self.named(node.at, name)?.title;
@@ -169,10 +169,10 @@ fn read(text: &str, file: usize) -> Result<Finding, Problem> {
     let Some(end) = end else {
         return Err(Problem::other(
             at,
-            "a page begins with a front matter between two lines `---`",
+            "a page has to begin with front matter between two lines `---`",
         ));
     };
-    // With its first line, so that places are right.
+    // Include the first line, so that locations are right.
     let (head, body) = text.split_at(RULE.len() + end + 1);
     let node = Node::parse(head, file)?;
     let mut fields = Fields::of(&node, "front matter of a finding")?;
@@ -197,7 +197,7 @@ fn read(text: &str, file: usize) -> Result<Finding, Problem> {
     })
 }
 
-/// The heading, after a look at the sections.
+/// Returns the heading, after checking the sections.
 fn title(body: &str, at: At) -> Result<String, Problem> {
     let mut fenced = false;
     let lines = body.lines().filter(|line| {
@@ -208,11 +208,14 @@ fn title(body: &str, at: At) -> Result<String, Problem> {
     let with = |mark: &'static str| lines.iter().filter_map(move |line| line.strip_prefix(mark));
     let sections: Vec<_> = with("## ").collect();
     if sections != SECTIONS {
-        let text = format!("the sections of a page are {}", SECTIONS.join(", "));
+        let text = format!("the sections of a page have to be {}", SECTIONS.join(", "));
         return Err(Problem::other(at, text));
     }
     match with("# ").collect::<Vec<_>>().as_slice() {
         [title] => Ok((*title).to_owned()),
-        _ => Err(Problem::other(at, "a page has one heading `# `, its title")),
+        _ => Err(Problem::other(
+            at,
+            "a page has to have exactly one heading `# `, its title",
+        )),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the pages of findings agree with the cases.
+//! Checks that the pages of findings agree with the cases.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl Findings {
-    /// Pages that do not agree with the cases: a finding that nothing shows and that does not say
-    /// why, a case that the page does not name, a case that does not exist. `elsewhere` are the
-    /// findings that others than cases name.
+    /// Returns the pages that do not agree with the cases: a finding without a case that does not
+    /// say why, a case that its page does not name, or a case that does not exist. `elsewhere` are
+    /// the findings that are named outside of cases.
     pub fn check(
         &self,
         corpus: &Corpus,
@@ -25,12 +25,15 @@ impl Findings {
             let shown = !files.is_empty() || elsewhere.contains(name);
             let help = match (shown, &finding.no_case) {
                 (false, None) => "no case and no platform names this finding",
-                (true, Some(_)) => "a case or a platform names this finding, which has `no_case`",
+                (true, Some(_)) => {
+                    "a case or a platform names this finding, although it has \
+                                    `no_case`"
+                }
                 _ => "",
             };
             if !help.is_empty() {
-                let fix =
-                    "name it in a case (`xfail`, `shows`, `except`), or say why not in `no_case`";
+                let fix = "name it in a case (`xfail`, `shows`, `except`), or give the reason in \
+                     `no_case`";
                 problems.push(Problem::other(finding.at, help).help(fix));
             }
             problems.extend(self.check_spans(finding, &files, corpus));
@@ -49,7 +52,10 @@ impl Findings {
         let spans = spans(self.sources.text(finding.at.file), finding.at.file);
         let named = |file: &&&str| spans.iter().any(|span| span.text == **file);
         let missing = files.iter().filter(|file| !named(file)).map(|file| {
-            let text = format!("the case {file} names this finding, and its page does not name it");
+            let text = format!(
+                "the case {file} names this finding, but this page does not name \
+                                the case"
+            );
             Problem::other(finding.at, text)
         });
         let folders: BTreeSet<_> = corpus
@@ -70,7 +76,7 @@ impl Findings {
     }
 }
 
-/// What stands between backticks on one line.
+/// Returns the texts between backticks on one line.
 fn spans(text: &str, file: usize) -> Vec<Name> {
     let mut spans = Vec::new();
     let mut start = 0;

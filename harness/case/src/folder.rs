@@ -7,7 +7,7 @@ use crate::{expand::Preludes, fields::Fields, needs::Needs, node::Node, problem:
 pub struct Folder {
     /// Sequences of steps that they may use.
     pub(crate) preludes: Preludes,
-    /// What each of them needs; a case adds its own.
+    /// Needs of each of them; a case adds its own.
     pub needs: Needs,
 }
 

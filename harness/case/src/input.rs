@@ -1,4 +1,4 @@
-//! What can be read from a node and describes itself.
+//! Values that are read from a node and describe themselves.
 
 use wire::{Fd, Value, Width};
 
@@ -11,25 +11,25 @@ use crate::{
     value,
 };
 
-/// Something that a case says.
+/// A value in a case.
 pub trait Input: Sized {
     /// Reads it.
     fn read(node: &Node) -> Result<Self, Problem>;
 
-    /// What may stand there.
+    /// Describes the allowed values.
     fn spec() -> Spec;
 
-    /// What stands for it where its key is missing; none where the key is needed.
+    /// The default if its key is missing; `None` if the key is required.
     fn absent() -> Option<Self> {
         None
     }
 
-    /// What it is, at length: the documentation of its declaration.
+    /// The full description: the documentation of its declaration.
     fn doc() -> &'static str {
         ""
     }
 
-    /// A default as a case would write it.
+    /// Shows a default as a case would write it.
     fn shown(&self) -> String {
         String::new()
     }
@@ -59,7 +59,7 @@ impl<T: Input> Input for Box<T> {
     }
 }
 
-/// One or a list of them; where the key may be missing it is none.
+/// One value or a list of them; the default is an empty list.
 impl<T: Input> Input for Vec<T> {
     fn read(node: &Node) -> Result<Self, Problem> {
         node.items().iter().map(T::read).collect()
@@ -200,7 +200,7 @@ impl Input for Width {
 pub struct SlotName(pub String);
 
 impl SlotName {
-    /// What was opened under this name.
+    /// Returns the descriptor that was opened under this name.
     pub fn fd(&self) -> Fd {
         Fd::slot(&self.0)
     }
@@ -212,7 +212,7 @@ impl std::fmt::Display for SlotName {
     }
 }
 
-/// With or without the `$` that it is referred to by.
+/// The name may have the `$` that references have.
 impl Input for SlotName {
     fn read(node: &Node) -> Result<Self, Problem> {
         let text = node.text()?;
@@ -340,7 +340,7 @@ impl<T: Input> Input for Named<T> {
 }
 
 impl<T> Named<T> {
-    /// The names, for a label.
+    /// Returns the names, for a label.
     pub fn names(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|(name, _)| name.0.as_str()).collect();
         names.join(", ")
@@ -370,15 +370,15 @@ impl<T: Input> Input for OfProcess<T> {
     }
 }
 
-/// Something that is one of a few words.
+/// A type whose values are a few words.
 pub trait Word: Sized + Copy + PartialEq + 'static {
-    /// What they are the words of, for a complaint.
+    /// What the words stand for, for error messages.
     const WHAT: &'static str;
     /// The words.
     const ALL: &'static [(&'static str, Self)];
 }
 
-/// Lets words be read. A blanket implementation would forbid that of `Box`.
+/// Implements [`Input`] for words. A blanket implementation would conflict with that of `Box`.
 macro_rules! words {
     ($($type:ty),+ $(,)?) => {
         $(impl $crate::input::Input for $type {
@@ -410,12 +410,12 @@ pub fn word<T: Copy>(node: &Node, what: &str, all: &[(&'static str, T)]) -> Resu
     })
 }
 
-/// The description of words.
+/// Describes words.
 pub fn spec_of<T>(all: &[(&'static str, T)]) -> Spec {
     Spec::Words(all.iter().map(|(name, _)| *name).collect())
 }
 
-/// A mapping from words to values, each at most once, in the order of the case.
+/// A mapping from words to values, each word at most once, in the order of the case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerWord<K, V>(pub Vec<(K, V)>);
 
@@ -443,10 +443,10 @@ impl<K: Word, V: Input> Input for PerWord<K, V> {
 }
 
 /// Declares the body of a step: a mapping with fixed keys. The keys are the names of the fields,
-/// their description is the documentation.
+/// and their documentation is the description.
 ///
-/// A field whose type has no value for its absence is required. `if CHECK` names a function that
-/// looks at the whole, `or(SHORT, SPEC)` one that reads a body that is not a mapping.
+/// A field whose type has no default is required. `if CHECK` names a function that checks the whole
+/// body, and `or(SHORT, SPEC)` one that reads a body that is not a mapping.
 macro_rules! body {
     (
         $(#[doc = $doc:literal])+
@@ -512,8 +512,8 @@ macro_rules! body {
 }
 pub(crate) use body;
 
-/// Lets a step be read whose body decides about more than each key alone: `STEP::new` takes the
-/// body and its place, and nothing is decided a second time.
+/// Implements [`Input`] for a step that is resolved from its whole body: `STEP::new` takes the body
+/// and its location.
 macro_rules! resolved {
     ($($name:ident from $body:ty;)+) => {
         $(impl $crate::input::Input for $name {
@@ -533,7 +533,7 @@ macro_rules! resolved {
 }
 pub(crate) use resolved;
 
-/// Declares a step whose body is something that can be read.
+/// Declares a step whose body is one value.
 macro_rules! newtype {
     ($($(#[doc = $doc:literal])+ pub struct $name:ident($inner:ty);)+) => {
         $(

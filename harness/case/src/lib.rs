@@ -1,8 +1,8 @@
-//! What a case says: the only place that knows the case language.
+//! The case language. No other crate knows it.
 //!
-//! A case file is read into a tree that knows its places ([`Node`]), tables and preludes are
-//! expanded on it, and typed [`Case`]s come out. For one booted guest ([`Guest`]) a case
-//! compiles into a plan for the agent and the checks for the judge ([`Compiled`]).
+//! A case file is read into a tree of nodes with locations ([`Node`]). Tables and preludes are
+//! expanded on the tree, which is then read into typed [`Case`]s. For one booted guest ([`Guest`])
+//! a case compiles to a plan for the agent and checks for the judge ([`Compiled`]).
 
 #![warn(missing_docs)]
 
@@ -53,5 +53,5 @@ pub use schema::{schema, schema_text};
 pub use steps::table::step_keys;
 pub use value::show;
 
-// For other lists that are read as case files are: key by key, with the place of each mistake.
+// For other files that are read like case files: key by key, with the location of each error.
 pub use fields::Fields;

@@ -1,4 +1,4 @@
-//! What a case requires, in terms a machine can check.
+//! The requirements of a case, which the harness checks.
 
 use uapi::Series;
 
@@ -9,7 +9,8 @@ use crate::{
     role::{Guest, Shape},
 };
 
-/// Requirements of a case. A guest that does not meet one gives a SKIP that names it.
+/// Requirements of a case. If a guest does not meet one, the verdict is SKIP with the requirement
+/// named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     features: Vec<String>,
@@ -19,7 +20,7 @@ pub struct Needs {
     until: Option<Series>,
 }
 
-/// Where something is the case.
+/// A condition on platform, shape and release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
     platforms: Vec<String>,
@@ -50,10 +51,9 @@ impl Needs {
         Ok(needs)
     }
 
-    /// These needs and those of what they stand in.
+    /// Adds the needs of the folder or case that contains these.
     ///
-    /// # Errors
-    /// With what is needed there already.
+    /// # Errors The need that is already there.
     pub fn within(mut self, above: &Self) -> Result<Self, String> {
         add(&mut self.features, &above.features)?;
         add(&mut self.config, &above.config)?;
@@ -76,7 +76,7 @@ impl Needs {
         &self.config
     }
 
-    /// Platforms of which one has to be there; none means any.
+    /// Returns the allowed platforms; if empty, all.
     pub fn platforms(&self) -> &[String] {
         &self.platforms
     }
@@ -137,7 +137,7 @@ impl Condition {
     }
 }
 
-/// Adds what is needed above; none of it may be there already.
+/// Adds the needs of the level above. The error is a need that is already there.
 fn add(own: &mut Vec<String>, above: &[String]) -> Result<(), String> {
     match own.iter().find(|name| above.contains(name)) {
         Some(name) => Err(name.clone()),

@@ -1,14 +1,14 @@
-//! A YAML document as a tree whose every node knows where it stands.
+//! A YAML document as a tree in which every node has its location.
 //!
-//! All of the case language is read from this one tree, so that tables and preludes can be
-//! expanded before the typed reading, and every complaint can point at its place.
+//! The whole case language is read from this tree, so that tables and preludes can be expanded
+//! before typed reading, and every error has a location.
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
 use crate::problem::Problem;
 
-/// A place in one of the files of a [`crate::Sources`].
+/// A location in one of the files of a [`crate::Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct At {
     /// Index of the file.
@@ -23,21 +23,21 @@ pub struct At {
     pub length: usize,
 }
 
-/// A node and its place.
+/// A node and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it stands.
+    /// Its location.
     pub at: At,
-    /// What it is.
+    /// Its content.
     pub tree: Tree,
 }
 
-/// What a node is.
+/// Content of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
     /// Nothing.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer; a negative one as its two's complement.
     Int(u64),
@@ -49,17 +49,17 @@ pub enum Tree {
     Map(Vec<(Name, Node)>),
 }
 
-/// Key of a mapping and its place.
+/// Key of a mapping and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Where it stands.
+    /// Its location.
     pub at: At,
     /// The key.
     pub text: String,
 }
 
 impl Tree {
-    /// What it is, for a reader of an error message.
+    /// Describes the kind of node, for error messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -75,12 +75,11 @@ impl Tree {
 impl Node {
     /// Parses one document.
     ///
-    /// # Errors
-    /// When it is no YAML, or a mapping has a key twice.
+    /// # Errors If the text is not YAML, or a mapping has a key twice.
     pub fn parse(text: &str, file: usize) -> Result<Self, Problem> {
         let options = serde_yaml::options! {
             strict_booleans: true,
-            // Its own complaint about a key that is there twice is for programmers.
+            // The parser's own error about a duplicate key is written for programmers.
             duplicate_keys: serde_yaml::options::DuplicateKeyPolicy::PassThrough,
         };
         let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options);
@@ -105,7 +104,7 @@ impl Node {
         }
     }
 
-    /// The text, where it is one.
+    /// Returns the text, if it is one.
     pub fn text(&self) -> Result<&str, Problem> {
         match &self.tree {
             Tree::Text(text) => Ok(text),
@@ -113,7 +112,7 @@ impl Node {
         }
     }
 
-    /// The number, where it is one.
+    /// Returns the number, if it is one.
     pub fn number(&self) -> Result<u64, Problem> {
         match &self.tree {
             Tree::Int(number) => Ok(*number),
@@ -137,7 +136,7 @@ impl Node {
         }
     }
 
-    /// The only entry of a mapping: how a step is written.
+    /// Returns the only entry of a mapping, the form of a step.
     pub fn single(&self) -> Result<(&Name, &Node), Problem> {
         match self.entries()? {
             [(name, value)] => Ok((name, value)),
@@ -152,7 +151,7 @@ impl Node {
         }
     }
 
-    /// A complaint that something else was expected here.
+    /// Returns the error that something else was expected here.
     pub fn not(&self, expected: &str) -> Problem {
         Problem::expected(self.at, expected, self.tree.kind())
     }
@@ -165,7 +164,7 @@ fn node_of(raw: Spanned<Raw>) -> Node {
     }
 }
 
-/// A place as the YAML parser tells it, in a file that is not known yet.
+/// Converts a location of the YAML parser; the file is set later.
 pub(crate) fn at_of(location: serde_yaml::Location) -> At {
     let span = location.span();
     At {
@@ -224,7 +223,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Tree, E> {
         Err(E::custom(format!(
-            "{value} is no integer; quote it if it is meant as a text"
+            "{value} is not an integer; quote it if it is meant as text"
         )))
     }
 
@@ -246,7 +245,7 @@ impl<'de> Visitor<'de> for RawVisitor {
             if entries.iter().any(|(name, _)| name.text == key.value) {
                 let place = key.referenced;
                 return Err(A::Error::custom(format!(
-                    "the key `{}` is there twice at line {}, column {}",
+                    "the key `{}` appears twice at line {}, column {}",
                     key.value,
                     place.line(),
                     place.column()

@@ -1,4 +1,4 @@
-//! What is wrong with a case file, and where.
+//! Errors in case files, with their locations.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,19 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::node::{At, at_of};
 
-/// One complaint about one place.
+/// One error at one location.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct Problem {
-    /// Where.
+    /// The location.
     pub at: At,
-    /// What.
+    /// The error.
     pub kind: ProblemKind,
-    /// What to do about it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
-/// What can be wrong.
+/// Kinds of error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
     /// Not YAML.
@@ -27,17 +27,17 @@ pub enum ProblemKind {
     /// Something else belongs here.
     #[error("expected {expected}, found {found}")]
     Expected {
-        /// What belongs here.
+        /// What was expected.
         expected: String,
-        /// What is here.
+        /// What was found.
         found: String,
     },
-    /// A key that nothing reads.
+    /// An unknown key.
     #[error("unknown key `{key}` in {what}")]
     UnknownKey {
         /// The key.
         key: String,
-        /// What it stands in.
+        /// The mapping that it is in.
         what: String,
     },
     /// A key that has to be there.
@@ -45,10 +45,10 @@ pub enum ProblemKind {
     Missing {
         /// The key.
         key: String,
-        /// Where it belongs.
+        /// The mapping that needs it.
         what: String,
     },
-    /// A name that stands for nothing.
+    /// An unknown name.
     #[error("unknown {what} `{name}`")]
     UnknownName {
         /// Kind of name.
@@ -62,7 +62,7 @@ pub enum ProblemKind {
 }
 
 impl Problem {
-    /// Not YAML, as the parser says it.
+    /// Returns the error of the YAML parser.
     pub fn yaml(error: &serde_yaml::Error, file: usize) -> Self {
         let text = error.without_snippet().to_string();
         let text = text.lines().next().unwrap_or_default();
@@ -110,7 +110,7 @@ impl Problem {
         }
     }
 
-    /// A key that nothing reads; suggests the nearest of those that something does.
+    /// An unknown key; suggests the nearest known one.
     pub fn unknown_key<'a>(
         at: At,
         key: &str,
@@ -128,7 +128,7 @@ impl Problem {
         }
     }
 
-    /// A name that stands for nothing; suggests the nearest of those that do.
+    /// An unknown name; suggests the nearest known one.
     pub fn unknown_name<'a>(
         at: At,
         what: &str,
@@ -155,14 +155,14 @@ impl Problem {
         }
     }
 
-    /// Adds what to do about it.
+    /// Adds how to fix it.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 }
 
-/// Byte offset of a line and column; columns count characters.
+/// Returns the byte offset of a line and column; columns count characters.
 fn offset(text: &str, at: At) -> usize {
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -175,7 +175,8 @@ fn offset(text: &str, at: At) -> usize {
     text.len()
 }
 
-/// The parser ends its messages with the place, which is more exact than its location.
+/// Splits the location off a message of the parser. It is more exact than the parser's own
+/// location.
 fn split_place(text: &str) -> (&str, Option<(u32, u32)>) {
     let parse = |rest: &str| {
         let (line, column) = rest.split_once(", column ")?;
@@ -187,7 +188,7 @@ fn split_place(text: &str) -> (&str, Option<(u32, u32)>) {
     }
 }
 
-/// The known name that may have been meant by a misspelt one.
+/// Returns the known name that is nearest to a misspelt one.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let scored = known
@@ -198,7 +199,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     best.map(|(_, other)| other)
 }
 
-/// What may have been meant by a name, or what is known here.
+/// Returns a suggestion for an unknown name, or a list of known names.
 pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<_> = known.into_iter().collect();
     known.sort_unstable();
@@ -210,7 +211,7 @@ pub(crate) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     }
 }
 
-/// The files that places refer to.
+/// The files that locations refer to.
 #[derive(Debug, Default, Clone)]
 pub struct Sources {
     files: Vec<(PathBuf, String)>,
@@ -235,7 +236,7 @@ impl Sources {
         self.files.get(file).map_or("", |(_, text)| text)
     }
 
-    /// The complaint about a file that is not UTF-8 from this byte on; its text before is as it is.
+    /// Returns the error for a file that is not UTF-8 from this byte on.
     pub(crate) fn not_utf8(&self, file: usize, offset: usize) -> Problem {
         let before = self.text(file).get(..offset).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
@@ -255,7 +256,7 @@ impl Sources {
         format!("{}:{}:{}", self.path(at.file).display(), at.line, at.column)
     }
 
-    /// The complaint with its line of source, in rustc's form.
+    /// Renders an error with its line of source, in rustc's format.
     pub fn render(&self, problem: &Problem, colour: bool) -> String {
         let renderer = if colour {
             Renderer::styled()
@@ -276,10 +277,10 @@ impl Sources {
         renderer.render(&[group])
     }
 
-    /// Byte range within the text, on one line.
+    /// Returns the byte range within the text, on one line.
     fn span(&self, at: At) -> std::ops::Range<usize> {
         let text = self.text(at.file);
-        // A place that the YAML parser only tells in words has no offset.
+        // A location from a message of the YAML parser has no offset.
         let told = at.start == 0 && (at.line, at.column) > (1, 1);
         let start = if told {
             offset(text, at)

@@ -1,4 +1,4 @@
-//! The reference of the case language, made from the table of steps.
+//! The reference of the case language, generated from the table of steps.
 
 use std::fmt::Write;
 
@@ -11,13 +11,13 @@ use crate::{
     },
 };
 
-/// Why a step is not described.
+/// A step is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown step `{name}`: {help}")]
 pub struct UnknownStep {
-    /// What was asked for.
+    /// The given name.
     pub name: String,
-    /// What may have been meant.
+    /// A suggestion.
     pub help: String,
 }
 
@@ -33,7 +33,7 @@ folder. A prelude is given each argument that its steps name, and no other.
 - NAME: a prelude
 ";
 
-/// What one step does and what may stand in it, for a terminal.
+/// Describes one step and its keys, for a terminal.
 pub fn describe_step(name: &str) -> Result<String, UnknownStep> {
     if let Some(entry) = TABLE.iter().find(|entry| entry.key == name) {
         return Ok(described(entry));
@@ -49,11 +49,11 @@ pub fn describe_step(name: &str) -> Result<String, UnknownStep> {
     Err(UnknownStep {
         name: name.to_owned(),
         help: suggest(name, step_keys())
-            .unwrap_or_else(|| "`cargo xtask reference --list` lists all".to_owned()),
+            .unwrap_or_else(|| "list all with `cargo xtask reference --list`".to_owned()),
     })
 }
 
-/// Every step with one line, for a terminal.
+/// Lists every step in one line, for a terminal.
 pub fn list_steps() -> String {
     let mut text = String::new();
     for entry in TABLE {
@@ -122,7 +122,7 @@ fn write_keys(text: &mut String, keys: &[Key]) {
     }
 }
 
-/// What may stand there, in a few words.
+/// Describes the allowed values in a few words.
 fn said(spec: &Spec) -> String {
     match spec {
         Spec::Number => "number".to_owned(),
@@ -152,7 +152,7 @@ fn said(spec: &Spec) -> String {
     }
 }
 
-/// The reference as it is stored.
+/// Returns the text of the reference.
 pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     let mut family = "";
@@ -184,10 +184,10 @@ pub fn reference() -> String {
 }
 
 const IOCTLS: &str = "\
-The key of the step is the name of the ioctl, the keys of its body are the fields of its struct and
-the name of the array behind it. Fields that are not given are zero; `size` and `argsz` are right.
-`cargo xtask reference NAME` shows those of one ioctl. An argument that is not a struct is `value`,
-`fd` or `string`. Besides these there are:
+The key of the step is the name of the ioctl. The keys of its body are the fields of its struct and the
+name of the array behind it. Fields that are not given are zero, and `size` and `argsz` are correct.
+`cargo xtask reference NAME` shows the fields of one ioctl. An argument that is not a struct is `value`,
+`fd` or `string`. Every ioctl also has these keys:
 
 ";
 
@@ -195,7 +195,7 @@ const HEAD: &str = "\
 # Reference of the case language
 
 `cargo xtask reference` writes this file from the table of steps; `cargo xtask reference NAME` shows
-one step. `cases/schema.json` is made from the same table.
+one step. `cases/schema.json` is generated from the same table.
 
 ## Values
 
@@ -204,12 +204,12 @@ one step. `cases/schema.json` is made from the same table.
 - **expected value**: a value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
 - **errno**: the name of an errno, or `none` for success.
 - **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
-  second, `group.host-driver` the one that the host has a driver for; `other.0` is in another group,
-  `mdev.0` in the group of that shape.
+  second, `group.host-driver` the one with a host driver; `other.0` is in another group, `mdev.0`
+  in the group of that shape.
 - **group**: `group`, `other`, or the name of a shape.
 - `row.NAME` is the value of the row in a `table:`, `arg.NAME` that of the argument of a prelude. A key
-  whose value a row does not have is left out. `..: row` puts every key of the row into a mapping,
+  whose value a row does not have is left out. `..: row` copies every key of the row into a mapping,
   `..: row.NAME` every key of a mapping in it.
 - In paths and texts `{group}` is the number of the group, `{group.0}` the name of a device.
-- `use: NAME`, or `use: {NAME: {argument: value}}`, stands for the steps of a prelude.
+- `use: NAME`, or `use: {NAME: {argument: value}}`, is replaced by the steps of a prelude.
 ";

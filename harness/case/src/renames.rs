@@ -1,7 +1,7 @@
-//! Cases that had another name: `cases/renamed.yaml`.
+//! Renamed cases: `cases/renamed.yaml`.
 //!
-//! Other programs follow results by name, so an old name stays known: it selects the case, and
-//! each record says what its case was called before.
+//! Other programs track results by name, so old names stay known: they select the case, and each
+//! record has the former names of its case.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,7 @@ pub struct Renames(BTreeMap<String, (Name, Name)>);
 impl Renames {
     /// Reads `OLD: NEW` entries.
     ///
-    /// # Errors
-    /// When a name is not a text.
+    /// # Errors If a name is not text.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let entries = node.entries()?.iter().map(|(old, new)| {
             let text = new.text()?.to_owned();
@@ -29,7 +28,7 @@ impl Renames {
         entries.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The names that a case had.
+    /// Returns the former names of a case.
     pub(crate) fn former(&self, id: &str) -> Vec<String> {
         let olds = self.0.values().filter_map(|(old, new)| {
             let rest = id.strip_prefix(new.text.as_str())?;
@@ -38,18 +37,18 @@ impl Renames {
         olds.collect()
     }
 
-    /// Entries that do not lead from a name that is gone to one that is there.
+    /// Returns the entries whose old name still exists or whose new name does not.
     pub(crate) fn check(&self, cases: &[Case]) -> Vec<Problem> {
         let is_there = |name: &str| cases.iter().any(|case| case.is_in(name));
         let problems = self.0.values().flat_map(|(old, new)| {
             let stays = is_there(&old.text).then(|| {
-                let text = format!("the case {} is there: it has no other name", old.text);
+                let text = format!("the case {} still exists, so it was not renamed", old.text);
                 Problem::other(old.at, text)
             });
             let target = match self.0.get(&new.text) {
                 Some((_, last)) => {
-                    let text = format!("{} has another name itself", new.text);
-                    Some(Problem::other(new.at, text).help(format!("name {} here", last.text)))
+                    let text = format!("{} was renamed, too", new.text);
+                    Some(Problem::other(new.at, text).help(format!("write {} here", last.text)))
                 }
                 None if !is_there(&new.text) => {
                     let known = cases.iter().map(|case| case.file.as_str());

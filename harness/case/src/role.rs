@@ -1,10 +1,10 @@
-//! The parts that devices play in a case, and what a guest offers to fill them.
+//! The roles of devices in a case, and the devices that a guest offers for them.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::{node::Node, problem::Problem};
 
-/// Shape of a group, as the platform files call it.
+/// Shape of a group, as platform files name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shape {
     /// One device, alone in its group (1:1), that can do DMA on demand.
@@ -13,7 +13,7 @@ pub enum Shape {
     HostDriver,
     /// Several devices behind one conventional-PCI bridge: they share a requester id (1:N).
     Bridge,
-    /// Functions of one slot without ACS: each has a requester id of its own (1:N).
+    /// Functions of one slot without ACS: each has its own requester id (1:N).
     Functions,
     /// An SR-IOV capable device.
     Sriov,
@@ -21,16 +21,16 @@ pub enum Shape {
     Conventional,
     /// One PCI Express function with everything that configuration space may have.
     Express,
-    /// One device behind a port that it can be taken out of.
+    /// One device behind a hotplug port.
     Hotplug,
     /// A mediated device: a group without IOMMU hardware.
     Mdev,
-    /// A device that no IOMMU translates: it has no group.
+    /// A device without an IOMMU, and so without a group.
     Noiommu,
 }
 
 impl Shape {
-    /// All of them with their names.
+    /// All shapes with their names.
     pub const ALL: [(&'static str, Self); 10] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
@@ -83,7 +83,7 @@ pub enum Which {
     Group,
     /// Another group, whose devices do DMA on demand.
     Other,
-    /// The group of this shape, whatever the case is about.
+    /// The group of this shape, independent of the shape of the case.
     Of(Shape),
 }
 
@@ -208,7 +208,7 @@ pub struct OfferedGroup {
     pub name: String,
     /// Shape.
     pub shape: Shape,
-    /// IOMMU group number in this guest; none where the device has no group.
+    /// IOMMU group number in this guest; `None` if the device has no group.
     pub number: Option<u32>,
     /// Its devices, in the order of the platform file.
     pub devices: Vec<OfferedDevice>,
@@ -227,13 +227,13 @@ impl OfferedGroup {
 pub struct OfferedDevice {
     /// PCI address or mdev UUID.
     pub name: String,
-    /// What the machine calls it; none where the guest made it.
+    /// Its name in QEMU; `None` if the guest created it.
     pub machine_id: Option<String>,
-    /// Whether and how it does DMA on demand.
+    /// How it does DMA on demand, if it can.
     pub engine: Option<wire::DmaEngine>,
-    /// What its DMA leaves in memory.
+    /// Signature that its DMA writes to memory.
     pub signature: String,
-    /// The driver that the host has for it, where it has one.
+    /// The host driver, if there is one.
     pub host_driver: Option<String>,
     /// The driver that it has between cases.
     pub default_driver: Option<String>,
@@ -248,11 +248,11 @@ pub struct Guest {
     pub release: String,
     /// Kernel options.
     pub config: BTreeMap<String, String>,
-    /// Features, or why they are missing.
+    /// Features, each available or missing with the reason.
     pub features: BTreeMap<String, Result<(), String>>,
     /// Groups.
     pub groups: Vec<OfferedGroup>,
-    /// Why a group of the platform file is not there.
+    /// Reasons why groups of the platform file are missing.
     pub missing_groups: BTreeMap<String, String>,
     /// Names of groups by shape that the platform declares at all.
     pub default_domain: BTreeMap<u32, String>,
@@ -269,7 +269,7 @@ impl Guest {
     }
 }
 
-/// A case's roles, filled from one guest.
+/// A case's roles, bound to devices of one guest.
 #[derive(Debug, Clone)]
 pub struct RoleBindings<'a> {
     guest: &'a Guest,
@@ -277,7 +277,7 @@ pub struct RoleBindings<'a> {
 }
 
 impl<'a> RoleBindings<'a> {
-    /// Fills the roles of a case about a group of `shape`.
+    /// Binds the roles of a case about a group of `shape`.
     pub fn new(guest: &'a Guest, shape: Option<Shape>) -> Result<Self, String> {
         let group = match shape {
             None => None,
@@ -307,7 +307,7 @@ impl<'a> RoleBindings<'a> {
         match which {
             Which::Group => self
                 .group
-                .ok_or_else(|| "a group: the case names no `shapes`".to_owned()),
+                .ok_or_else(|| "a group, but the case has no `shapes`".to_owned()),
             Which::Other => self
                 .guest
                 .groups
@@ -366,7 +366,7 @@ impl<'a> RoleBindings<'a> {
         if let Some(function) = Function::named(name) {
             return self.function(&function);
         }
-        let role = Role::named(name).ok_or_else(|| format!("no role `{name}` in {text}"))?;
+        let role = Role::named(name).ok_or_else(|| format!("unknown role `{name}` in {text}"))?;
         match role.member {
             Member::Whole => Ok(self.group(role.which)?.number()?.to_string()),
             _ => Ok(self.device(role)?.name.clone()),

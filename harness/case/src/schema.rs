@@ -16,7 +16,7 @@ use crate::{
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Conformance case of iommufd and vfio",
+        "title": "Conformance case for iommufd and vfio",
         "type": "object",
         "required": ["summary", "steps"],
         "additionalProperties": false,
@@ -66,10 +66,10 @@ fn errnos() -> Vec<&'static str> {
 
 fn header() -> Value {
     json!({
-        "summary": { "type": "string", "description": "the rule that the case proves" },
-        "proves": { "$ref": "#/$defs/texts", "description": "clauses that hold as they stand" },
-        "differs": reasons("clauses from which Linux is shown to differ"),
-        "absent": reasons("clauses for which the uAPI has no such thing"),
+        "summary": { "type": "string", "description": "rule that the case proves" },
+        "proves": { "$ref": "#/$defs/texts", "description": "clauses that hold literally" },
+        "differs": reasons("clauses that Linux differs from"),
+        "absent": reasons("clauses about something that the uAPI does not have"),
         "shapes": shapes(),
         "needs": { "$ref": "#/$defs/needs" },
         "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
@@ -81,7 +81,7 @@ fn header() -> Value {
             "items": { "anyOf": [ finding(), { "type": "object", "minProperties": 1, "maxProperties": 1,
                 "additionalProperties": { "$ref": "#/$defs/texts" } } ] } },
         "snapshot": { "enum": ["compared", "none"] },
-        "fail_fast": { "type": "boolean", "description": "stop at the first step that is not as expected" },
+        "fail_fast": { "type": "boolean", "description": "stop at the first failed step" },
         "timeout_ms": { "type": "integer" },
         "table": { "type": "object", "additionalProperties": { "type": "object",
             "properties": { "needs": { "$ref": "#/$defs/needs" } } },
@@ -99,14 +99,15 @@ fn contract() -> Value {
         "properties": {
             "call": { "$ref": "#/$defs/step", "description": "a call that succeeds after `steps`" },
             "undo": { "type": "array", "items": { "$ref": "#/$defs/step" },
-                "description": "steps that let the call succeed once more" },
-            "except": { "type": "object", "description": "rows that end in another way",
+                "description": "steps that undo the call so that it can succeed again" },
+            "except": { "type": "object", "description": "rows that end differently",
                 "additionalProperties": { "type": "object", "additionalProperties": false,
                     "properties": { "errno": { "$ref": "#/$defs/errno" },
                         "done": { "type": "boolean" },
-                        "xfail": { "type": "boolean", "description": "the kernel is known to end in another way" },
+                        "xfail": { "type": "boolean", "description": "the kernel is known to end \
+                         the row differently" },
                         "finding": finding(), "reason": { "type": "string" } } } },
-            "omit": reasons("rows that are left out, and why") } })
+            "omit": reasons("rows to leave out, each with its reason") } })
 }
 
 fn finding() -> Value {
@@ -141,7 +142,7 @@ fn steps() -> Value {
     Value::Object(steps)
 }
 
-/// The body of an ioctl. What its struct has is known of `expect` and `save`, too.
+/// Returns the schema of an ioctl's body. `expect` and `save` have the fields of its struct.
 fn ioctl_body(ioctl: &Ioctl) -> Value {
     let mut body = mapping(&keys(ioctl));
     let Some(layout) = ioctl.layout() else {
@@ -157,7 +158,7 @@ fn ioctl_body(ioctl: &Ioctl) -> Value {
     body
 }
 
-/// Fields of a struct, and of what is behind it.
+/// Returns the schema of the fields of a struct and of the data behind it.
 fn fields_of(layout: &Struct, of: &Spec, behind: bool) -> Value {
     let of = anywhere(of);
     let mut properties = Map::new();
@@ -185,7 +186,7 @@ fn fields_of(layout: &Struct, of: &Spec, behind: bool) -> Value {
         "patternProperties": patterns })
 }
 
-/// What may stand at a node.
+/// Returns the schema of a node.
 fn node(spec: &Spec) -> Value {
     match spec {
         Spec::Number => defined("number"),
@@ -225,7 +226,7 @@ fn node(spec: &Spec) -> Value {
 
 /// A name that a case chooses.
 const NAME: &str = "^[A-Za-z][A-Za-z0-9_]*$";
-/// The same, where the `$` of what is saved may stand before it, or a value of a row.
+/// The same, with an optional `$`, or a reference to a value of a row.
 const NAME_OR_SLOT: &str = r"^(\$?[A-Za-z][A-Za-z0-9_]*|(row|arg)\..*)$";
 /// The name of a field, or of one in a flexible array.
 const FIELD: &str = r"^([a-z_0-9]+(\.[a-z_0-9]+)*|\.\.)$";
@@ -258,7 +259,7 @@ fn mapping(keys: &[Key]) -> Value {
     properties.insert(SPREAD.to_owned(), spread());
     let required = keys.iter().filter(|key| key.presence == Presence::Required);
     let required: Vec<_> = required.map(|key| key.name.as_str()).collect();
-    // A row may bring what is required.
+    // A row may have the required keys.
     json!({ "type": "object", "additionalProperties": false, "properties": properties,
         "anyOf": [{ "required": required }, { "required": [SPREAD] }] })
 }
@@ -267,8 +268,8 @@ fn defined(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
-/// What may stand at a node, which may come from the row of a table or be the argument of a
-/// prelude. Most definitions allow for that.
+/// Returns the schema of a node that may come from a row of a table or an argument of a prelude.
+/// Most definitions already allow that.
 fn anywhere(spec: &Spec) -> Value {
     match spec {
         Spec::Number
@@ -295,7 +296,7 @@ fn describe(value: &mut Value, help: &str) {
     }
 }
 
-/// A struct of the uAPI in memory: its fields are known by its name.
+/// Returns the schema of a struct in memory; its name determines the fields.
 fn structure() -> Value {
     let names: Vec<_> = uapi::structs().iter().map(|layout| layout.name).collect();
     let known = uapi::structs().iter().map(|layout| {
@@ -313,7 +314,7 @@ fn structure() -> Value {
         "allOf": known.collect::<Vec<_>>() })
 }
 
-/// The schema as it is stored.
+/// Returns the text of the schema.
 pub fn schema_text() -> String {
     let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
     text.push('\n');

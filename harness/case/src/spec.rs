@@ -1,7 +1,7 @@
-//! What may stand in the body of a step: one description, from which the reader's complaints,
-//! the JSON Schema for editors and the reference come.
+//! Describes the body of a step. Error messages, the JSON Schema for editors and the reference are
+//! generated from this description.
 
-/// What a node may be.
+/// Allowed values of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
     /// A number.
@@ -35,10 +35,10 @@ pub enum Spec {
     Process(Box<Spec>),
     /// Any of these.
     Either(Vec<Spec>),
-    /// A struct of the uAPI with values for some of its fields: `struct: NAME` among them, where
-    /// nothing else names it.
+    /// A struct of the uAPI with values for some of its fields, and `struct: NAME` if nothing else
+    /// gives its name.
     Struct,
-    /// Fields of a struct, with what is to be done with each.
+    /// Fields of a struct, with a value for each.
     Fields(Box<Spec>),
     /// Elements of a flexible array.
     Elements,
@@ -60,9 +60,9 @@ impl Spec {
 pub struct Key {
     /// The key.
     pub name: String,
-    /// What it says.
+    /// Its description.
     pub help: String,
-    /// What may stand under it.
+    /// Allowed values.
     pub spec: Spec,
     /// Whether it may be missing.
     pub presence: Presence,
@@ -71,10 +71,10 @@ pub struct Key {
 /// Whether a key may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// It may not.
+    /// It is required.
     Required,
-    /// It may.
+    /// It is optional.
     Optional,
-    /// It may, and this stands for it then.
+    /// It is optional and has this default.
     Default(String),
 }

@@ -1,11 +1,11 @@
-//! Ops that change what sysfs says of devices and groups: steps make them, and so does what puts
-//! the guest back after a case.
+//! Ops that change devices and groups through sysfs, for steps and for restoring the guest after a
+//! case.
 
 use wire::{FileOp, Location, Op, PciOp};
 
 use crate::role::{RoleBindings, Which};
 
-/// Gives a device to a driver, or to none.
+/// Binds a device to a driver, or to none.
 pub fn set_driver(device: &str, driver: Option<String>) -> Op {
     let device = device.to_owned();
     PciOp::Driver { device, driver }.into()
@@ -48,19 +48,19 @@ pub fn write_file(path: String, text: &str) -> Op {
     .into()
 }
 
-/// Lets vfio-pci create virtual functions, which it does not unless it is told so.
+/// Allows vfio-pci to create virtual functions, which it does not by default.
 pub fn allow_functions(allow: bool) -> Op {
     let path = "/sys/module/vfio_pci/parameters/enable_sriov";
     write_file(path.to_owned(), if allow { "Y" } else { "N" })
 }
 
-/// Creates virtual functions, or takes them away.
+/// Creates virtual functions, or removes them.
 pub fn set_functions(device: &str, count: u64) -> Op {
     let path = format!("/sys/bus/pci/devices/{device}/sriov_numvfs");
     write_file(path, &count.to_string())
 }
 
-/// Names the ways in which the kernel may reset a device; an empty line is none.
+/// Sets the reset methods of a device; an empty line is none.
 pub fn set_method(device: &str, method: &str) -> Op {
     write_file(
         format!("/sys/bus/pci/devices/{device}/reset_method"),

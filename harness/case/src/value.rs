@@ -1,4 +1,4 @@
-//! Values that a case writes down: numbers, names, and what earlier steps saved.
+//! Values in a case: numbers, names, and values that earlier steps saved.
 
 use wire::Value;
 
@@ -29,7 +29,7 @@ fn bits(items: &[Node]) -> Result<u64, Problem> {
     })
 }
 
-/// Reads the value of a field in the field's own terms: names of its flags or values too.
+/// Reads the value of a field, which may use the names of its flags or values.
 pub fn field_value(node: &Node, field: &uapi::Field) -> Result<Value, Problem> {
     match &node.tree {
         Tree::List(items) => {
@@ -101,7 +101,7 @@ fn slot(node: &Node, text: &str) -> Result<Value, Problem> {
     })
 }
 
-/// Names of slots are identifiers.
+/// Checks that the name of a slot is an identifier.
 pub fn check_name(at: At, name: &str) -> Result<(), Problem> {
     let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if fine && name.starts_with(|c: char| c.is_ascii_alphabetic()) {

@@ -90,8 +90,8 @@ const PASSING: &str = "summary: x\nsteps:\n  - close: a\n";
 #[case::a_platform(PASSING, seen("A platform."), &["unseen"], "")]
 #[case::nothing_and_says_why(PASSING, UNSEEN.to_owned(), &[], "")]
 #[case::nothing(PASSING, seen("None."), &[], "no case and no platform names this finding")]
-#[case::seen_after_all(CASE, UNSEEN.to_owned(), &[], "names this finding, which has `no_case`")]
-#[case::not_on_the_page(CASE, seen("Some."), &[], "the case part/case names this finding, and its page does not")]
+#[case::seen_after_all(CASE, UNSEEN.to_owned(), &[], "names this finding, although it has `no_case`")]
+#[case::not_on_the_page(CASE, seen("Some."), &[], "the case part/case names this finding, but this page does not")]
 #[case::no_such_case(CASE, seen("`part/case`, `part/cases`."), &[], "unknown case `part/cases`")]
 fn pages_agree_with_the_cases(
     #[case] case: &str,

@@ -219,7 +219,7 @@ fn prelude(name: &str, uses: &str) -> String {
 #[rstest]
 #[case::of_its_own(&prelude("inner", "use: outer"), None)]
 #[case::of_the_other_folder("{}", Some("unknown prelude `inner`"))]
-#[case::hidden(&prelude("outer", "close: a"), Some("the folder above has a prelude `outer`, too"))]
+#[case::hidden(&prelude("outer", "close: a"), Some("the parent folder already has a prelude `outer`"))]
 fn a_folder_has_preludes_of_its_own(#[case] own: &str, #[case] mistake: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -250,9 +250,9 @@ fn a_folder_has_preludes_of_its_own(#[case] own: &str, #[case] mistake: Option<&
 #[case::says_nothing("", Ok("CONFIG_IOMMUFD"))]
 #[case::repeats_an_option(
     "needs: {config: [CONFIG_IOMMUFD]}\n",
-    Err("`CONFIG_IOMMUFD` is needed already")
+    Err("already needs `CONFIG_IOMMUFD`")
 )]
-#[case::repeats_the_release("needs: {since: \"7.3\"}\n", Err("`since` is needed already"))]
+#[case::repeats_the_release("needs: {since: \"7.3\"}\n", Err("already needs `since`"))]
 #[case::of_a_later_release("needs: {since: \"7.4\"}\n", Ok("CONFIG_IOMMUFD"))]
 fn a_case_adds_to_the_needs_of_its_folder(#[case] own: &str, #[case] wanted: Result<&str, &str>) {
     let folder = tempfile::tempdir().unwrap();

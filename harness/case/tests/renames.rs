@@ -36,16 +36,16 @@ fn a_case_knows_what_it_was_called(#[case] renamed: &str, #[case] wanted: &[&str
 }
 
 #[rstest]
-#[case::old_name_is_there("part/case-two: part/case", "the case part/case-two is there")]
-#[case::old_row_is_there("part/case/two: part/case/one", "the case part/case/two is there")]
+#[case::old_name_is_there("part/case-two: part/case", "the case part/case-two still exists")]
+#[case::old_row_is_there("part/case/two: part/case/one", "the case part/case/two still exists")]
 #[case::new_name_is_not("old/name: part/cases", "did you mean `part/case`?")]
-#[case::chain("old/a: old/b\nold/b: part/case", "name part/case here")]
-#[case::cycle("old/a: old/b\nold/b: old/a", "old/b has another name itself")]
-#[case::itself("old/a: old/a", "old/a has another name itself")]
+#[case::chain("old/a: old/b\nold/b: part/case", "write part/case here")]
+#[case::cycle("old/a: old/b\nold/b: old/a", "old/b was renamed, too")]
+#[case::itself("old/a: old/a", "old/a was renamed, too")]
 #[case::no_text("old/a: [part/case]", "expected a text, found a list")]
 #[case::twice(
     "old/a: part/case\nold/a: part/case-two",
-    "the key `old/a` is there twice"
+    "the key `old/a` appears twice"
 )]
 fn a_wrong_entry_is_told_with_its_place(#[case] renamed: &str, #[case] wanted: &str) {
     let error = load(renamed).unwrap_err().to_string();

@@ -1,14 +1,14 @@
-//! What one run reached and another did not.
+//! Compares the coverage of two runs.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::measure::{Coverage, ErrorReturn, Tally};
 
-/// Error returns by what does not change when lines are inserted above them: file, function,
-/// text, and which of several alike.
+/// Error returns by keys that do not change when lines are inserted above them: file, function,
+/// text, and a number among equal ones.
 type Identified<'a> = BTreeMap<(&'a str, &'a str, &'a str, usize), &'a ErrorReturn>;
 
-/// The second run against the first.
+/// The second run compared with the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diff {
     totals: [(&'static str, Tally, Tally); 3],
@@ -43,7 +43,7 @@ fn identified(coverage: &Coverage) -> Identified<'_> {
     all
 }
 
-/// Those that the one reached and the other, which has them too or not, did not.
+/// Returns the error returns that only `one` reached, even if `other` does not have them.
 fn only_in(one: &Identified, other: &Identified) -> Vec<String> {
     let reached = |all: &Identified, key| all.get(key).is_some_and(|error| error.reached);
     let only = one
@@ -57,7 +57,7 @@ fn only_in(one: &Identified, other: &Identified) -> Vec<String> {
     only.into_iter().map(shown).collect()
 }
 
-/// Files in which the number of executed lines is another.
+/// Returns the files in which the number of executed lines differs.
 fn lines(first: &Coverage, second: &Coverage) -> Vec<String> {
     let tally = |coverage: &Coverage, path: &str| {
         coverage

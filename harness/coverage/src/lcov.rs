@@ -1,4 +1,4 @@
-//! lcov, genhtml and llvm-cov: from the counters of guests to one tracefile.
+//! Runs lcov, genhtml and llvm-cov, to make one tracefile of the counters of guests.
 
 use std::{
     fs, io,
@@ -11,8 +11,8 @@ use vm_images::{ImageError, Llvm, MEASURED};
 
 use crate::tracefile::{Tracefile, TracefileError};
 
-/// Files of the measured folders that are not counted: the tests within the kernel, and what
-/// is about other hardware.
+/// Files of the measured folders that are not counted: tests in the kernel, and code for other
+/// hardware.
 const EXCLUDED: &[&str] = &[
     "drivers/iommu/iommufd/selftest.c",
     "drivers/vfio/pci/vfio_pci_igd.c",
@@ -20,16 +20,16 @@ const EXCLUDED: &[&str] = &[
     "drivers/vfio/vfio_spapr_eeh.c",
 ];
 
-/// Last bytes of a program's complaint that are shown.
+/// Maximum size of a program's error output that is shown, from its end.
 const TAIL: usize = 2000;
 
 /// Why there is no tracefile.
 #[derive(Debug, thiserror::Error)]
 pub enum LcovError {
     /// A program is not installed.
-    #[error("{0} is not in PATH; `scripts/bootstrap --coverage` installs it")]
+    #[error("{0} is not in PATH; install it with `scripts/bootstrap --coverage`")]
     Missing(&'static str),
-    /// No LLVM.
+    /// The LLVM programs were not found.
     #[error(transparent)]
     Llvm(#[from] ImageError),
     /// A program failed.
@@ -39,28 +39,28 @@ pub enum LcovError {
         program: String,
         /// How it ended.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         tail: String,
     },
     /// Its output cannot be read.
     #[error(transparent)]
     Tracefile(#[from] TracefileError),
-    /// The disk failed.
+    /// A file operation failed.
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: io::Error },
-    /// No guest left counters.
-    #[error("{0} has the counters of no guest")]
+    /// There are no counters of guests.
+    #[error("{0} has no counters of guests")]
     NoGuest(PathBuf),
 }
 
-/// The programs, all there.
+/// The programs, which are all installed.
 #[derive(Debug)]
 pub struct Lcov {
     llvm: Llvm,
 }
 
 impl Lcov {
-    /// Looks for the programs.
+    /// Finds the programs.
     pub fn find() -> Result<Self, LcovError> {
         for program in ["lcov", "genhtml"] {
             let there = Command::new(program).arg("--version").output();
@@ -73,8 +73,8 @@ impl Lcov {
         })
     }
 
-    /// Makes one tracefile of the counters of all guests in a folder, about the measured files
-    /// alone, and reads it. Paths in what is read are those in the kernel tree.
+    /// Makes one tracefile of the counters of all guests in a folder, with the measured files only,
+    /// and reads it. The paths in the result are those in the kernel tree.
     pub fn capture(&self, counters: &Path, to: &Path) -> Result<Tracefile, LcovError> {
         let counters = counters.canonicalize().map_err(failed(counters))?;
         let all = to.with_extension("all");
@@ -112,7 +112,7 @@ impl Lcov {
         done
     }
 
-    /// lcov wants one program with gcov's arguments.
+    /// Writes a script for lcov, which needs one program that takes gcov's arguments.
     fn gcov(&self, path: &Path) -> Result<PathBuf, LcovError> {
         let program = self.llvm.program("llvm-cov");
         let script = format!("#!/bin/sh\nexec {program} gcov \"$@\"\n");
@@ -122,7 +122,7 @@ impl Lcov {
         path.canonicalize().map_err(failed(path))
     }
 
-    /// Makes pages of a tracefile.
+    /// Makes HTML pages of a tracefile.
     pub fn html(&self, tracefile: &Path, prefix: &Path, to: &Path) -> Result<(), LcovError> {
         let mut genhtml = Command::new("genhtml");
         genhtml.arg("--quiet").arg("--branch-coverage");
@@ -157,7 +157,7 @@ fn read(tracefile: &Path) -> Result<Tracefile, LcovError> {
     Ok(Tracefile::read(&text)?)
 }
 
-/// The folders of the guests.
+/// Returns the folders of the guests.
 fn guests(counters: &Path) -> Result<Vec<PathBuf>, LcovError> {
     let entries = fs::read_dir(counters).map_err(failed(counters))?;
     let mut guests: Vec<_> = entries
@@ -169,7 +169,7 @@ fn guests(counters: &Path) -> Result<Vec<PathBuf>, LcovError> {
     Ok(guests)
 }
 
-/// Whether a file of a tracefile counts: C source of a measured folder, and not excluded.
+/// Whether a file of a tracefile is measured: it is C source in a measured folder and not excluded.
 fn is_measured(counters: &Path, name: &str) -> bool {
     let Ok(path) = Path::new(name).strip_prefix(counters) else {
         return false;

@@ -1,7 +1,7 @@
-//! Which lines, branches and error returns of the kernel a run reached.
+//! Kernel code coverage of a run: lines, branches and error returns.
 //!
-//! lcov's tracefile says which lines were executed, the source says which of them yield an
-//! error, and a reviewed list says which of those no case can reach.
+//! lcov's tracefile has the executed lines, the source shows which of them return an error, and a
+//! reviewed list has the error returns that no case can reach.
 
 mod diff;
 mod lcov;

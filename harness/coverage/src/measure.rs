@@ -1,4 +1,4 @@
-//! What a run reached of the measured files.
+//! Coverage of the measured files.
 
 use std::collections::BTreeMap;
 
@@ -6,45 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{scan::error_lines, tracefile::FileHits};
 
-/// What a run reached, by the path of the source file in the kernel tree.
+/// Coverage of a run, by the path of the source file in the kernel tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Files in the order of their paths.
     pub files: BTreeMap<String, FileCoverage>,
 }
 
-/// What a run reached of one file.
+/// Coverage of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileCoverage {
-    /// Lines that carry code, and whether they were executed.
+    /// Lines with code, and whether they were executed.
     pub lines: BTreeMap<u32, bool>,
     pub branches: Tally,
-    /// Lines that yield an error and carry code, in order.
+    /// Lines with code that return an error, in order.
     pub errors: Vec<ErrorReturn>,
 }
 
-/// A line that yields an error.
+/// A line that returns an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReturn {
     /// Its number.
     pub line: u32,
-    /// The function it is in.
+    /// The function that it is in.
     pub function: String,
-    /// The errors it can yield, by name.
+    /// The errors that it can return, by name.
     pub errnos: Vec<String>,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// The lines before it, as one.
+    /// The lines before it, joined.
     #[serde(default)]
     pub before: String,
     /// Whether it was executed.
     pub reached: bool,
 }
 
-/// So many of so many.
+/// A number of reached items and their total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Those that were reached.
+    /// Number of reached items.
     pub reached: usize,
     pub all: usize,
 }
@@ -59,7 +59,7 @@ impl Tally {
             })
     }
 
-    /// In hundredths; all of nothing is 100.
+    /// Returns the percentage; 100 if there are no items.
     pub fn percent(self) -> f64 {
         if self.all == 0 {
             return 100.0;
@@ -78,7 +78,7 @@ impl std::iter::Sum for Tally {
 }
 
 impl std::fmt::Display for Tally {
-    /// As in ` 12/40    30.0 %`, in columns.
+    /// Writes columns such as ` 12/40    30.0 %`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -91,7 +91,7 @@ impl std::fmt::Display for Tally {
 }
 
 impl FileCoverage {
-    /// What was reached of a file with this source.
+    /// Returns the coverage of a file with this source.
     pub fn new(hits: &FileHits, source: &str) -> Self {
         let carries = |line: u32| hits.lines.get(&line).map(|count| *count > 0);
         let errors = error_lines(source).into_iter().filter_map(|error| {
@@ -124,7 +124,7 @@ impl FileCoverage {
         Tally::of(self.errors.iter().map(|error| error.reached))
     }
 
-    /// Runs of lines that were not executed, first and last.
+    /// Returns the ranges of lines that were not executed, as first and last line.
     pub fn gaps(&self) -> Vec<(u32, u32)> {
         let mut gaps: Vec<(u32, u32)> = Vec::new();
         let mut open = false;
@@ -141,7 +141,7 @@ impl FileCoverage {
 }
 
 impl Coverage {
-    /// A table: each file and the total.
+    /// Returns a table with each file and the total.
     pub fn table(&self) -> String {
         let width = self.files.keys().map(String::len).max().unwrap_or(0).max(5);
         let mut text = format!(
@@ -157,7 +157,8 @@ impl Coverage {
         text + &row("total", self.lines(), self.branches(), self.errors())
     }
 
-    /// A table of two runs: each file and the total, this run's figures beside the other's.
+    /// Returns a table of two runs with each file and the total, this run's numbers beside the
+    /// other's.
     pub fn beside(&self, name: &str, other: &Self, other_name: &str) -> String {
         let mut paths: Vec<_> = self.files.keys().chain(other.files.keys()).collect();
         paths.sort();
@@ -229,7 +230,7 @@ impl Coverage {
             .flat_map(|(path, file)| file.errors.iter().map(move |error| (path.as_str(), error)))
     }
 
-    /// Each run of lines that was not executed, with the function it begins in.
+    /// Returns each range of lines that was not executed, with the function in which it begins.
     pub fn gaps(&self) -> String {
         let mut text = String::new();
         for (path, file) in &self.files {

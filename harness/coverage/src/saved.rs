@@ -1,4 +1,4 @@
-//! Coverage of a run, from its counters, and as it is kept in the folder of the run.
+//! Coverage of a run: read from its counters, and stored in the folder of the run.
 
 use std::{
     fs, io,
@@ -10,16 +10,16 @@ use crate::{
     tracefile::Tracefile,
 };
 
-/// File of a run's folder that has its coverage.
+/// Name of the file with the coverage in a run's folder.
 const SAVED: &str = "coverage.json";
 
 /// Why there is no coverage.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// A file failed.
+    /// A file operation failed.
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
-    /// The file has something else.
+    /// The file is malformed.
     #[error("{} is not the coverage of a run: {error}", path.display())]
     Malformed {
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum SavedError {
 }
 
 impl Coverage {
-    /// Joins what was executed with the source, which lies beside the counters.
+    /// Combines a tracefile with the source, which is beside the counters.
     pub fn of_trace(trace: &Tracefile, counters: &Path) -> Result<Self, SavedError> {
         let mut coverage = Self::default();
         for (path, hits) in &trace.files {
@@ -48,7 +48,7 @@ impl Coverage {
         }
     }
 
-    /// Reads what a run saved: the run's folder, or the file in it.
+    /// Reads the coverage of a run, given the run's folder or the file in it.
     pub fn load(run: &Path) -> Result<Self, SavedError> {
         let path = if run.is_dir() {
             run.join(SAVED)

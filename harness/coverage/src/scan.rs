@@ -1,24 +1,23 @@
-//! Finds the lines of C source that yield an error.
+//! Finds the lines of C source that return an error.
 
-/// A line that yields an error: `return -EINVAL;`, `rc = -ENOMEM;`, `ERR_PTR(-ENOENT)`.
+/// A line that returns an error: `return -EINVAL;`, `rc = -ENOMEM;`, `ERR_PTR(-ENOENT)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorLine {
     /// Its number, from 1.
     pub line: u32,
-    /// The errors it can yield, by name, in order.
+    /// The errors that it can return, by name, in order.
     pub errnos: Vec<String>,
-    /// What it says, without indentation and comments.
+    /// Its text, without indentation and comments.
     pub text: String,
-    /// What leads to it: the lines before it, back to an empty one above them or to one that
-    /// yields, too.
+    /// The lines before it, back to an empty one or to one that also returns an error.
     pub before: String,
 }
 
-/// Most lines that lead to one.
+/// Maximum number of lines before.
 const BEFORE: usize = 8;
 
-/// The lines that yield an error. An errno that something is only compared with is none, nor
-/// is one in a comment or a string.
+/// Returns the lines that return an error. An errno in a comparison, a comment or a string does not
+/// count.
 pub fn error_lines(source: &str) -> Vec<ErrorLine> {
     let code = without_comments(source);
     let lines: Vec<&str> = code.lines().collect();
@@ -39,7 +38,7 @@ fn spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The last lines, as one.
+/// Returns the last lines, joined.
 fn before(lines: &[&str]) -> String {
     let empty = |line: &&&str| line.trim().is_empty();
     let above = lines.iter().rev().skip_while(empty).take(BEFORE);
@@ -51,7 +50,7 @@ fn before(lines: &[&str]) -> String {
     spaced(&leads.join(" "))
 }
 
-/// The errnos that a line without comments yields.
+/// Returns the errnos that a line without comments can return.
 fn yielded(line: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in line.match_indices("-E") {
@@ -69,7 +68,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// `EINVAL`, `E2BIG`; neither `E` nor `EXPORT_SYMBOL`.
+/// Whether a name is an errno such as `EINVAL` or `E2BIG`, and not `E` or `EXPORT_SYMBOL`.
 fn is_errno(name: &str) -> bool {
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
     name.len() > 2 && name.chars().all(upper)
@@ -88,7 +87,7 @@ fn is_compared(before: &str, after: &str) -> bool {
             .any(|operator| after.starts_with(operator))
 }
 
-/// Where in C source a character is.
+/// Kind of text that a character of C source belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Code,
@@ -98,7 +97,7 @@ enum State {
     Quoted(char),
 }
 
-/// The source with comments and strings blanked; its lines stay.
+/// Returns the source with comments and strings blanked; line numbers do not change.
 fn without_comments(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut state = State::Code;
@@ -117,7 +116,7 @@ fn without_comments(source: &str) -> String {
             _ => (' ', state),
         };
         code.push(shown);
-        // The second character of a mark, or the escaped one, is no mark of its own.
+        // The second character of a mark, or an escaped character, does not start a mark.
         let two = matches!(
             (state, then),
             (State::Code, State::BlockComment | State::LineComment)

@@ -1,26 +1,26 @@
-//! Reads a tracefile of lcov: the records that are of use here.
+//! Reads the relevant records of an lcov tracefile.
 
 use std::collections::BTreeMap;
 
-/// What was executed, by the path of the source file.
+/// Executed code, by the path of the source file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tracefile {
     /// Files in the order of their paths.
     pub files: BTreeMap<String, FileHits>,
 }
 
-/// What was executed of one source file.
+/// Executed code of one source file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileHits {
     /// Functions by their first line.
     pub functions: BTreeMap<u32, String>,
-    /// How often each line that carries code was executed.
+    /// How often each line with code was executed.
     pub lines: BTreeMap<u32, u64>,
     /// How often each branch was taken, by line and the rest of its name.
     pub branches: BTreeMap<(u32, String), u64>,
 }
 
-/// Why a text is no tracefile.
+/// Why a text is not a tracefile.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("line {line} of the tracefile, `{text}`: {problem}")]
 pub struct TracefileError {
@@ -30,7 +30,7 @@ pub struct TracefileError {
 }
 
 impl FileHits {
-    /// The function that a line is in: the last one that begins before it ends.
+    /// Returns the function that a line is in: the last one that begins at or before it.
     pub fn function(&self, line: u32) -> Option<&str> {
         let before = self.functions.range(..=line).next_back();
         before.map(|(_, name)| name.as_str())
@@ -99,7 +99,7 @@ impl Tracefile {
                     let file = files.entry(path.clone()).or_default();
                     file.take(kind, value).map_err(failed)?;
                 }
-                (Some(_), None) => return Err(failed("it belongs to no file")),
+                (Some(_), None) => return Err(failed("it does not belong to a file")),
                 (None, _) => return Err(failed("no record")),
             }
         }
@@ -135,7 +135,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("DA:1,1\n", "line 1 of the tracefile, `DA:1,1`: it belongs to no file")]
+    #[case(
+        "DA:1,1\n",
+        "line 1 of the tracefile, `DA:1,1`: it does not belong to a file"
+    )]
     #[case("SF:a\nDA:x,1\n", "no line number")]
     #[case("SF:a\nDA:1\n", "no count")]
     #[case("SF:a\nBRDA:1,0\n", "no branch")]

@@ -13,16 +13,16 @@ pub struct Entry {
     pub function: String,
     /// Name of the errno.
     pub errno: String,
-    /// A part of the line, where the function has several with this errno.
+    /// A part of the line, if the function has several with this errno.
     pub text: Option<String>,
-    /// A part of the lines before it, as one line, where several say the same.
+    /// A part of the joined lines before it, if several lines are equal.
     pub after: Option<String>,
     /// Why no case can reach it.
     pub why: String,
 }
 
 impl Entry {
-    /// Whether it is about this error return.
+    /// Whether it matches this error return.
     pub fn is_about(&self, file: &str, error: &ErrorReturn) -> bool {
         let has = |text: &str, part: &Option<String>| {
             part.as_ref().is_none_or(|part| text.contains(part))
@@ -54,12 +54,12 @@ pub struct Reasons(pub Vec<Entry>);
 #[error("reading the list of unreachable error returns: {0}")]
 pub struct ReasonsError(#[from] serde_yaml::Error);
 
-/// An entry that does not fit what was measured.
+/// An entry that does not match the measured coverage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stale {
-    /// No error return is as it says.
+    /// No error return matches the entry.
     MatchesNothing(Entry),
-    /// What it calls unreachable was reached on these lines.
+    /// The error return was reached, on these lines.
     Reached(Entry, Vec<u32>),
 }
 
@@ -92,7 +92,7 @@ pub struct Sorted<'a> {
     pub excused: Vec<(&'a str, &'a ErrorReturn, &'a str)>,
     /// File, error return.
     pub open: Vec<(&'a str, &'a ErrorReturn)>,
-    /// Entries that do not fit.
+    /// Entries that do not match.
     pub stale: Vec<Stale>,
 }
 
@@ -103,7 +103,7 @@ impl Reasons {
         Ok(Self(entries.unwrap_or_default()))
     }
 
-    /// Sorts what a run did not reach.
+    /// Sorts the error returns that a run did not reach.
     pub fn sort<'a>(&'a self, coverage: &'a Coverage) -> Sorted<'a> {
         let mut sorted = Sorted {
             excused: Vec::new(),

@@ -1,4 +1,4 @@
-//! The files of a divergence: a case, ready to be committed, and a C program, ready to be sent.
+//! The files of a divergence: a case that can be committed, and a C program that can be sent.
 
 use std::{
     fmt, fs, io,
@@ -17,7 +17,7 @@ use crate::script::Script;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifacts {
     case: PathBuf,
-    /// Or why the case cannot be written as a program.
+    /// Path of the C program, or why the case cannot be written as one.
     program: Result<PathBuf, String>,
 }
 

@@ -11,12 +11,12 @@ const STRIDE: u64 = 0x10_0000;
 pub struct CaseLanguage<'a>(pub &'a World);
 
 impl CaseLanguage<'_> {
-    /// Where the page of an IOAS is mapped.
+    /// Returns the IOVA of the page of an IOAS.
     pub fn iova(self, ioas: Ioas) -> u64 {
         IOVA + STRIDE * ioas.0 as u64
     }
 
-    /// Where the page of the type1 containers is mapped.
+    /// Returns the IOVA of the page of the type1 containers.
     pub fn container_iova(self) -> u64 {
         IOVA + STRIDE * self.0.ioases.len() as u64
     }
@@ -60,8 +60,8 @@ impl CaseLanguage<'_> {
         ]
     }
 
-    /// The steps of an event with this answer. `next` is the state after it: some changes have to
-    /// be waited for.
+    /// Returns the steps of an event with this answer. `next` is the state after it, for steps that
+    /// wait for a change.
     pub fn event(self, event: Event, answer: Answer, next: &State) -> Vec<String> {
         let mut steps = self.calls(event, answer);
         match event {
@@ -100,7 +100,7 @@ impl CaseLanguage<'_> {
             Answer::Ok => String::new(),
             _ => format!(", errno: {}", end_name(answer)),
         };
-        // A refused call has nothing to save.
+        // A call that fails has no result to save.
         let save = |what: String| match answer {
             Answer::Ok => format!(", {what}"),
             _ => String::new(),

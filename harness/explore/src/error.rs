@@ -1,4 +1,4 @@
-//! What can go wrong with an exploration.
+//! Errors of an exploration.
 
 use std::io;
 
@@ -7,28 +7,28 @@ use runner::{exit::Exit, lab::LabError};
 
 use crate::{picture::PictureError, walk_runner::WalkError};
 
-/// Why an exploration did not come to a result.
+/// Why an exploration has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ExploreError {
     /// The model does not decide an event.
-    #[error("the rules of the model have a hole: {0}")]
+    #[error("the rules of the model do not decide an event: {0}")]
     Rules(#[from] Unruled),
-    /// No lab.
+    /// The lab could not be opened.
     #[error(transparent)]
     Lab(#[from] LabError),
-    /// The disk, or standard output.
-    #[error("writing the walks, or to standard output: {0}")]
+    /// A file or standard output could not be written.
+    #[error("writing the walks or standard output: {0}")]
     Output(#[from] io::Error),
     /// A walk has no result.
     #[error("walk {0}: {1}")]
     Walk(u64, WalkError),
-    /// No picture.
+    /// The picture could not be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
 }
 
 impl ExploreError {
-    /// How the command ends.
+    /// Returns the exit code of the command.
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Lab(LabError::Platform(_)) | Self::Picture(_) => Exit::Usage,

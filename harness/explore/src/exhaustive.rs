@@ -1,5 +1,5 @@
-//! Walks every transition of some worlds on a kernel, around those that diverge, until nothing new
-//! is found.
+//! Walks every transition of some worlds on a kernel. Adds walks around transitions that diverge,
+//! until no further divergence is found.
 
 use std::{collections::BTreeMap, io};
 
@@ -28,7 +28,7 @@ use crate::{
     walk_runner::{WalkError, WalkRunner},
 };
 
-/// If nearly everything diverges, the list need not be complete.
+/// Maximum number of rounds. If nearly everything diverges, the list may be incomplete.
 const MOST_ROUNDS: usize = 16;
 
 /// Worlds, and a lab to walk them in.
@@ -94,7 +94,7 @@ impl<'a> ExhaustiveWalks<'a> {
             let new = self.learn(from);
             let before = found.len();
             found.extend(new);
-            // A walk that is lost names no transition, and would be lost again.
+            // A lost walk does not name a transition, and would be lost again.
             if found.len() == before || self.cancel.is_cancelled() {
                 break;
             }
@@ -129,7 +129,7 @@ impl<'a> ExhaustiveWalks<'a> {
             .collect()
     }
 
-    /// Writes the walks of the next round; returns whether there are any.
+    /// Writes the walks of the next round, and returns whether there are any.
     fn go_on(&mut self, round: usize) -> io::Result<bool> {
         let from: Vec<_> = self
             .traversals
@@ -152,8 +152,8 @@ impl<'a> ExhaustiveWalks<'a> {
         Ok(true)
     }
 
-    /// The first walk of each world that was lost as a whole, to a panic for example, and the
-    /// minimized walk; none if it is not lost again.
+    /// Returns the first walk of each world that was lost as a whole, for example to a panic, and
+    /// the minimized walk, which is `None` if it is not lost again.
     pub fn minimize_lost(
         &self,
         rules: &[Rule],
@@ -199,7 +199,7 @@ impl<'a> ExhaustiveWalks<'a> {
         let mut shortened = Vec::new();
         for broken in first.into_values() {
             let shorter = match self.shorten(rules, broken, &mut runner) {
-                // The walk as it was found is all that can be shown.
+                // Only the walk as found can be shown.
                 Err(ExploreError::Walk(_, WalkError::NoVerdict(_))) => None,
                 shorter => shorter?,
             };

@@ -1,8 +1,8 @@
-//! The model's worlds, walked on a real kernel.
+//! Walks through the model's worlds on a real kernel.
 //!
-//! Exhaustive walks take every transition of a world, random walks go through one that is too
-//! large for that, with events that race. A walk is written as a case, and judged as one. What
-//! diverges is minimized, and kept as a case and as a C program.
+//! Exhaustive walks take every transition of a world. Random walks go through a world that is too
+//! large for that, with events that race. A walk is written and judged as a case. Diverging walks
+//! are minimized, and stored as a case and as a C program.
 
 mod artifacts;
 mod case_language;

@@ -15,12 +15,12 @@ use crate::{
     walk_runner::{Tester, WalkError},
 };
 
-/// A shorter walk with a race is run this often before it counts as one that conforms: the order
-/// of the events is a matter of chance.
+/// Number of runs of a shorter walk with a race before it counts as one that conforms, because the
+/// order of the events is random.
 const TRIES: usize = 2;
-/// Most runs for one divergence.
+/// Maximum number of runs for one divergence.
 const MOST_RUNS: u32 = 300;
-/// Longest time for one divergence: a walk that hangs takes a minute each time.
+/// Time limit for one divergence. A walk that hangs takes a minute each time.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// A walk that diverges from the model.
@@ -58,7 +58,7 @@ pub struct Minimizer {
 }
 
 impl Minimizer {
-    /// Runs a walk. If it diverges, the shortest walk that was found to diverge, too.
+    /// Runs a walk. If it diverges, returns the shortest walk found that also diverges.
     pub fn divergence(
         &self,
         moves: &[Move],
@@ -74,7 +74,7 @@ impl Minimizer {
         let Some(at) = attempts.run(moves)? else {
             return Ok(None);
         };
-        // The moves after the divergence say nothing.
+        // The moves after the divergence do not matter.
         let seen = moves.iter().take(at + 1).copied().collect();
         shrink(&self.begin, seen, |shorter| attempts.fails(shorter))?;
         Ok(attempts
@@ -98,7 +98,7 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// Whether a shorter walk diverges, too. Chance may hide what was seen before.
+    /// Whether a shorter walk also diverges. A race may hide the divergence, so it is tried again.
     fn fails(&mut self, moves: &[Move]) -> Result<bool, WalkError> {
         let races = moves.iter().any(|one| matches!(one, Move::Race(_)));
         for _ in 0..if races { TRIES } else { 1 } {
@@ -108,7 +108,7 @@ impl Attempts<'_> {
             match self.run(moves) {
                 Ok(None) => {}
                 Ok(Some(_)) => return Ok(true),
-                // The divergence that was found before still counts.
+                // The divergence found before still counts.
                 Err(WalkError::NoVerdict(_)) => break,
                 Err(error) => return Err(error),
             }
@@ -116,7 +116,7 @@ impl Attempts<'_> {
         Ok(false)
     }
 
-    /// Runs a walk: the position of the move that diverges.
+    /// Runs a walk, and returns the position of the move that diverges.
     fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
         self.runs += 1;
         let Minimizer {

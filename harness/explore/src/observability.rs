@@ -44,7 +44,7 @@ impl Observability {
         !self.hidden.contains_key(shape_name(shape))
     }
 
-    /// What cannot be observed, and why.
+    /// Describes what cannot be observed, with the reasons.
     pub fn limits(&self) -> impl Iterator<Item = String> {
         let hidden = self.hidden.iter();
         hidden.map(|(shape, why)| format!("DMA of shape {shape} is not observed: {why}"))

@@ -1,4 +1,4 @@
-//! Where the DMA of each device may land, as far as it is known.
+//! Probes: where the DMA of each device may land, as far as it is known.
 
 use std::collections::BTreeSet;
 
@@ -29,9 +29,9 @@ pub struct Probe {
     pub lands: bool,
 }
 
-/// Probes of every device: a write that has to land, and writes that must not land. The latter are
-/// to the pages of `others`, and to a physical address where the identity domain is a control and
-/// no write that lands shows that the addresses are translated.
+/// Returns the probes of every device: a write that has to land, and writes that must not land. The
+/// latter go to the pages of `others`, and to a physical address if the identity domain is a
+/// control and no landing write shows that addresses are translated.
 pub fn probes(
     world: &World,
     state: &State,
@@ -59,7 +59,7 @@ pub fn probes(
     probes
 }
 
-/// Whether a kernel driver has a device whose DMA has to land (S2.9).
+/// Whether a device whose DMA has to land is bound to a kernel driver (S2.9).
 pub fn kernel_does_dma(world: &World, state: &State, observability: &Observability) -> bool {
     let mut groups = world.all_groups();
     groups.any(|group| {
@@ -75,7 +75,8 @@ fn targets(
     others: &[Ioas],
 ) -> Vec<(DmaTarget, bool)> {
     let mut targets = Vec::new();
-    // DMA that lands where an IOAS has a page was translated, and none does in a default domain.
+    // DMA that lands at the IOVA of an IOAS was translated. Nothing is mapped there in a default
+    // domain.
     if control && matches!(domain, Domain::Default | Domain::Blocking) {
         targets.push((DmaTarget::Physical, domain == Domain::Default));
     }
@@ -120,7 +121,7 @@ mod tests {
         Observability::of(world, &Platform::load(&images, platform).expect(platform))
     }
 
-    /// What the first device is told to write to after these events, and whether it lands.
+    /// Probes of the first device after these events.
     #[rstest]
     #[case::the_kernels(&[], &[(DmaTarget::Physical, true)])]
     #[case::blocked(

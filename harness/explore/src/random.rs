@@ -31,7 +31,7 @@ use crate::{
     walk_runner::{Tester, WalkError, WalkRunner},
 };
 
-/// Processors of a guest: events that race need two.
+/// Processors of a guest. Events that race need two.
 const PROCESSORS: u32 = 2;
 
 /// Random walks through a world.
@@ -54,7 +54,7 @@ pub struct RandomWalks {
 /// How a walk ended.
 #[derive(Debug, Clone)]
 pub enum WalkOutcome {
-    /// The kernel did all that the model says.
+    /// The kernel did what the model demands.
     Conforms(Vec<Move>),
     /// The kernel did something else.
     Diverges(Box<Divergence>),
@@ -92,7 +92,7 @@ impl RandomWalks {
         })
     }
 
-    /// Where each walk begins.
+    /// Returns the start of each walk.
     pub fn begin(&self) -> RandomWalk {
         RandomWalk::begin(self.world.clone(), self.rules.clone())
     }
@@ -120,7 +120,8 @@ impl RandomWalks {
         })
     }
 
-    /// One seed serves all walks, and each walk can be drawn alone.
+    /// Returns the source of random numbers for a walk. It depends on the seed and the number only,
+    /// so that each walk can be drawn alone.
     fn random_source(&self, number: u64) -> TestRunner {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -197,7 +198,7 @@ impl Totals {
     }
 }
 
-/// Threads that run the walks, each in a guest of its own.
+/// Threads that run the walks, each in its own guest.
 struct Workers<'a> {
     walks: &'a RandomWalks,
     lab: &'a Lab,
@@ -221,7 +222,7 @@ impl Workers<'_> {
                 })
             };
             let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-            // A thread that panics has printed why.
+            // A thread that panics has already printed the reason.
             let ended = threads.into_iter().map(|it| it.join().unwrap_or(Ok(())));
             ended.collect::<Result<(), _>>()
         })?;
@@ -230,7 +231,7 @@ impl Workers<'_> {
         Ok(totals.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs walks until none is left, and tells the outcome of each.
+    /// Runs walks until none is left, and reports the outcome of each.
     fn run_walks(&self, tell: impl Fn(u64, &WalkOutcome)) -> Result<(), ExploreError> {
         let end = self.walks.first.saturating_add(self.walks.walks);
         let mut runner = WalkRunner::new(self.lab, self.cancel)?;
@@ -254,7 +255,7 @@ impl Workers<'_> {
     }
 }
 
-/// A seed that is another one each time.
+/// Returns a new seed each time.
 pub fn seed_of_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // Short enough to be typed.

@@ -17,7 +17,7 @@ use crate::case_language::CaseLanguage;
 pub enum Move {
     /// One event.
     One(Event),
-    /// Two events at once, each in a thread of its own.
+    /// Two events at once, each in its own thread.
     Race([Event; 2]),
 }
 
@@ -77,7 +77,8 @@ impl RandomWalk {
         &self.possible
     }
 
-    /// The outcome of a move, and the walk after it. None if the move cannot be made here.
+    /// Returns the outcome of a move, and the walk after it, or `None` if the move cannot be made
+    /// here.
     pub fn play(&self, one: Move) -> Option<(Played, Self)> {
         let Setting { world, rules } = &*self.setting;
         let (played, possible) = match one {
@@ -122,8 +123,8 @@ impl RandomWalk {
         others.filter(races).collect()
     }
 
-    /// The moves that can be made next. Most of them are changes, so that the walk comes far;
-    /// some are refusals and races.
+    /// Returns the moves that can be made next. Most change the state, so that the walk gets far;
+    /// some fail or race.
     fn moves(&self) -> BoxedStrategy<Move> {
         let (changing, idle) = self.events();
         let mut choices = Vec::new();
@@ -136,7 +137,7 @@ impl RandomWalk {
         if !idle.is_empty() {
             choices.push((1, select(idle).prop_map(Move::One).boxed()));
         }
-        // An earlier event of a list is not a simpler one.
+        // No shrinking: an earlier event in the list is not simpler.
         Union::new_weighted(choices).no_shrink().boxed()
     }
 

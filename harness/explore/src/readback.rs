@@ -1,4 +1,4 @@
-//! What sysfs shows in a state: a second witness beside the calls and DMA.
+//! What sysfs shows in a state, in addition to the calls and DMA.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -17,7 +17,7 @@ pub struct Readback {
 enum Content {
     /// Exactly this.
     Text(&'static str),
-    /// Anything: the content is another one each time.
+    /// Anything, because the content differs each time.
     Anything,
     /// The file does not exist.
     Missing,
@@ -39,7 +39,7 @@ impl fmt::Display for Readback {
 /// device_fd has access to (S1.5), and one that has a kernel driver.
 pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
     let language = CaseLanguage(world);
-    // mtty has neither a group node of its own number nor PCI's files.
+    // mtty does not have a predictable group node or the files of PCI.
     let is_pci = |group: &Group| world.groups[group.0].shape != Shape::Mdev;
     let groups = world.all_groups().filter(is_pci);
     groups
@@ -57,8 +57,8 @@ pub fn readbacks(world: &World, state: &State) -> BTreeSet<Readback> {
 fn of_device(language: CaseLanguage<'_>, state: &State, device: Device) -> Vec<Readback> {
     let role = language.role(device);
     let now = &state.devices[device.0];
-    // vfio-pci enables a device for the first that gets access, and disables it after the last;
-    // a kernel driver has it enabled all the time.
+    // vfio-pci enables a device for the first user that gets access and disables it after the last.
+    // A kernel driver keeps it enabled.
     let enabled = on_off(now.driver == Driver::Kernel || now.bindings().next().is_some());
     let by_driver = format!("/sys/bus/pci/drivers/vfio-pci/{{{role}}}/enable");
     let by_bus = format!("/sys/bus/pci/devices/{{{role}}}/enable");
@@ -66,14 +66,15 @@ fn of_device(language: CaseLanguage<'_>, state: &State, device: Device) -> Vec<R
     match now.presence {
         Presence::Gone => vec![read(by_bus, Content::Missing)],
         Presence::Here if now.on_vfio() => vec![read(by_driver, enabled)],
-        // A driver that is asked to let go is no longer shown, however long that takes.
+        // A driver that was asked to release the device is no longer shown, however long the
+        // release takes.
         Presence::Here | Presence::Leaving => {
             vec![read(by_driver, Content::Missing), read(by_bus, enabled)]
         }
     }
 }
 
-/// A group is one of vfio's while vfio has a device of it (S1.0).
+/// A group belongs to vfio while a device of it is bound to a vfio driver (S1.0).
 fn of_node(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Readback> {
     let role = language.group_role(group);
     let path = format!("/sys/class/vfio/{{{role}}}/dev");
@@ -111,7 +112,7 @@ mod tests {
     const DEVICE: Device = Device(0);
     const BIND: Event = Event::Bind(DEVICE, Iommu(0));
 
-    /// What sysfs has to say of a world after these events.
+    /// Returns what sysfs has to show in a world after these events.
     fn after(world: &World, events: &[Event]) -> Vec<String> {
         let rules = Reading::Stage2.rules();
         let state = events.iter().fold(State::initial(world), |state, event| {

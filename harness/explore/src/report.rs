@@ -126,7 +126,7 @@ fn diverges(
             let before = &traversal.graph.states[before];
             writeln!(
                 out,
-                "  it did not diverge again; the first time:\n  {reason}"
+                "  it did not diverge again; the first result was:\n  {reason}"
             )?;
             writeln!(out, "  state before: {before:?}")?;
             &walked.script
@@ -159,7 +159,7 @@ fn lost(
             let reason = reason(one.record.as_ref());
             writeln!(
                 out,
-                "a walk of {world} was lost, but not again; the first time:\n  {reason}"
+                "a walk of {world} was lost, but not again; the first result was:\n  {reason}"
             )?;
             &one.script
         }

@@ -1,4 +1,4 @@
-//! A walk through the model as a case file, which is run and which a person can read.
+//! A walk through the model as a case file, which can be run and read.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -54,7 +54,7 @@ impl Script {
             let others = if seen.states.insert(edge.to) {
                 writer.all_ioases()
             } else if seen.edges.insert(*number) {
-                // The state was observed before; that this transition leads to it was not.
+                // The state was observed before, but not after this transition.
                 vec![Ioas(number % world.ioases.len())]
             } else {
                 continue;
@@ -139,7 +139,7 @@ impl<'a> Writer<'a> {
             self.world.name
         ));
         self.line(format_args!("snapshot: none"));
-        // If model and kernel disagree about what is open, vfio-pci would wait for ever.
+        // If model and kernel disagree about what is open, vfio-pci would wait forever.
         self.line(format_args!("fail_fast: true"));
         let mut shapes = self.world.groups.iter().map(|group| group.shape);
         if shapes.any(|shape| shape == Shape::Mdev) {
@@ -191,7 +191,8 @@ impl<'a> Writer<'a> {
         match played {
             Played::One(event, rule) => {
                 self.line(format_args!("  # {event}: {}", rule.says));
-                // Only the steps of an unplug depend on the state after it, and an unplug does not race.
+                // Only the steps of an unplug depend on the next state, and an unplug does not
+                // race.
                 let state = next.possible().states().next();
                 let steps = state.map(|state| self.language.event(*event, rule.answer, state));
                 for step in steps.unwrap_or_default() {
@@ -243,7 +244,7 @@ impl<'a> Writer<'a> {
             .iter()
             .any(|probe| probe.target == DmaTarget::Physical)
         {
-            // Nothing pins the page: the kernel may have moved it since.
+            // The page is not pinned, so the kernel may have moved it.
             self.step(format_args!("phys: {{of: $control, save: control_pa}}"));
         }
         for probe in probes {

@@ -1,13 +1,13 @@
 //! Shortens a walk that diverges.
 //!
-//! proptest leaves out one move at a time, and gives up if a later move cannot be made any more.
-//! Here the moves that depend on a move are left out with it, so that one attempt removes a device
-//! that plays no part, with all its moves.
+//! proptest removes one move at a time, and gives up if a later move can then not be made. Here,
+//! moves are removed together with those that depend on them, so that one attempt can remove an
+//! irrelevant device with all its moves.
 
 use crate::random_walk::{Move, RandomWalk};
 
-/// The shortest walk found that still fails. Parts of the walk are left out, large ones first; then
-/// one of two events that race, or the race itself.
+/// Returns the shortest walk found that still fails. Removes parts of the walk, large ones first,
+/// then one of two events that race, or the race itself.
 pub fn shrink<E>(
     begin: &RandomWalk,
     mut moves: Vec<Move>,
@@ -57,7 +57,7 @@ fn shorter_by(
     })
 }
 
-/// Walks in which one of two events that race is left out, or they come one after the other.
+/// Returns walks without one of two events that race, or with both in sequence.
 fn without_race(begin: &RandomWalk, moves: &[Move]) -> impl Iterator<Item = Vec<Move>> + use<> {
     let (begin, moves) = (begin.clone(), moves.to_vec());
     let races = moves.iter().enumerate().filter_map(|(at, one)| match one {

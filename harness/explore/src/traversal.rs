@@ -21,9 +21,9 @@ const SHORTEST: usize = 6;
 pub struct Traversal {
     /// The world.
     pub world: World,
-    /// What is reachable in it.
+    /// The graph of its reachable states.
     pub graph: Graph,
-    /// Together they take every transition.
+    /// Walks that together take every transition.
     pub walks: Vec<Walk>,
     /// The transitions that were taken, and those that diverge.
     pub marks: EdgeMarks,
@@ -45,8 +45,9 @@ impl Traversal {
         })
     }
 
-    /// Adds walks to the transitions that are not yet covered, around those that diverge; returns
-    /// their number. Later rounds have shorter walks: if much diverges, a long walk finds little.
+    /// Adds walks to the transitions that are not yet covered, avoiding those that diverge, and
+    /// returns their number. Later rounds have shorter walks, because a long walk finds little if
+    /// much diverges.
     pub fn go_on(&mut self, round: usize) -> usize {
         let length = (LENGTH >> (2 * round).min(8)).max(SHORTEST);
         let more = walks(&self.graph, length, self.marks.clone());
@@ -75,7 +76,7 @@ impl Traversal {
             .collect()
     }
 
-    /// Marks the transitions of a walk; returns the transition that diverges, if that is new.
+    /// Marks the transitions of a walk, and returns the transition that diverges, if it is new.
     pub fn learn(&mut self, walked: &WalkCase) -> Option<usize> {
         let walk = &self.walks[walked.walk];
         for edge in &walk[..walked.covered(self)] {
@@ -132,8 +133,8 @@ impl WalkCase {
     }
 }
 
-/// Writes the walks through every world as cases for a platform, from a position on that each
-/// world has.
+/// Writes the walks through every world as cases for a platform, starting at a position for each
+/// world.
 pub fn walk_cases(
     traversals: &mut [Traversal],
     from: &[usize],
@@ -159,7 +160,7 @@ pub fn write(walked: &[WalkCase], folder: &Path) -> io::Result<()> {
 pub fn take_records(walked: &mut [WalkCase], records: &[Record]) {
     for one in walked {
         let own = one.id();
-        // A case that names its shape has it at the end of its id.
+        // If a case has a shape, its id ends with it.
         let mine = |record: &&Record| record.id.split('/').next() == Some(own.as_str());
         one.record = records.iter().find(mine).cloned();
     }

@@ -1,4 +1,4 @@
-//! Every transition of some worlds: walked, reported, drawn.
+//! Walks every transition of some worlds, and reports and draws the results.
 
 use model::Rule;
 use runner::{exit::Exit, options::MachineOptions, run::Cancel};
@@ -11,7 +11,7 @@ use crate::{
     traversal::Traversal,
 };
 
-/// Walks worlds on a kernel, prints what was found, and draws it if there is a file for that.
+/// Walks worlds on a kernel, prints the results, and draws them if a file is given.
 pub fn walk_all(
     machine: &MachineOptions,
     traversals: Vec<Traversal>,

@@ -17,23 +17,23 @@ use crate::script::Script;
 /// Why a walk has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
-    /// No guest.
+    /// The guest could not be booted.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// The case language does not take what the model wrote.
-    #[error("the walk is not a valid case: {0}")]
+    /// The case that was written for the walk is not valid.
+    #[error("the case written for a walk is not valid: {0}")]
     Case(String),
     /// The guest cannot run it.
     #[error("the platform does not offer what the world needs: {0}")]
     Need(String),
-    /// No verdict on the kernel.
-    #[error("no verdict on a walk: {0}")]
+    /// The walk has no verdict on the kernel.
+    #[error("a walk has no verdict: {0}")]
     NoVerdict(String),
-    /// It could not be written.
+    /// The case could not be written.
     #[error("writing a walk: {0}")]
     Io(#[from] io::Error),
     /// The strategy found no move.
-    #[error("no walk could be drawn: {0}")]
+    #[error("drawing a walk: {0}")]
     Draw(String),
     #[error("interrupted")]
     Interrupted,
@@ -45,7 +45,7 @@ pub trait Tester {
     fn test(&mut self, script: &Script) -> Result<Record, WalkError>;
 }
 
-/// Runs walks in a guest of its own, which is replaced after a walk that spoils it.
+/// Runs walks in its own guest, which is replaced after a walk that spoils it.
 pub struct WalkRunner<'a> {
     lab: &'a Lab,
     cancel: &'a Cancel,
@@ -54,7 +54,7 @@ pub struct WalkRunner<'a> {
 }
 
 impl<'a> WalkRunner<'a> {
-    /// The guest is booted for the first walk.
+    /// Returns a runner. The guest is booted for the first walk.
     pub fn new(lab: &'a Lab, cancel: &'a Cancel) -> io::Result<Self> {
         Ok(Self {
             lab,
@@ -91,7 +91,7 @@ impl Tester for WalkRunner<'_> {
         let empty = || WalkError::Case("it is empty".to_owned());
         let case = cases.first().ok_or_else(empty)?;
         let record = self.run(case, &sources)?;
-        // A QEMU that crashed says nothing about the kernel: a second try in another one.
+        // A crash of QEMU is not the kernel's fault, so the walk is tried once more.
         if record.verdict == Verdict::Error {
             return self.run(case, &sources);
         }

@@ -11,10 +11,10 @@ use crate::{
     text,
 };
 
-/// What an ioctl is given, and where its memory is afterwards.
+/// The argument of an ioctl, and its memory after the call.
 #[derive(Debug, Default)]
 pub struct Argument {
-    /// Declarations, in their order.
+    /// Declarations, in order.
     pub declarations: Vec<String>,
     /// Statements before the call.
     pub statements: Vec<String>,
@@ -22,15 +22,15 @@ pub struct Argument {
     pub expression: String,
     /// The variable that has the struct.
     pub buffer: Option<Buffer>,
-    /// How the variable gets what the kernel has written elsewhere.
+    /// Statement that copies what the kernel has written elsewhere to the variable.
     pub fetch: Option<String>,
-    /// Pointer to what the kernel was given.
+    /// Pointer to the memory that the kernel was given.
     pub memory: String,
-    /// Bytes of memory.
+    /// Size of the memory in bytes.
     pub length: usize,
 }
 
-/// The argument as the case has it.
+/// Returns the argument of the case.
 pub fn argument(
     arg: &Arg,
     layout: Layout,
@@ -59,7 +59,7 @@ pub fn argument(
         ) if bytes.len() == 4 => integer(bytes, patches, *read_only, words),
         (Arg::Buffer { bytes, .. }, Layout::Text) => {
             let Some((0, characters)) = bytes.split_last() else {
-                return Err("a string without an end".to_owned());
+                return Err("a string without a terminating zero".to_owned());
             };
             let string = String::from_utf8_lossy(characters);
             Ok(bare(placeholders.text(&string)))
@@ -89,7 +89,7 @@ fn integer(
             Value::Const(number) => (*number as u32).cast_signed().to_string(),
             value => words.value(value)?,
         },
-        _ => return Err("an integer of several values".to_owned()),
+        _ => return Err("an integer made of several values".to_owned()),
     };
     let name = words.variables.fresh("given");
     let expression = match read_only {
@@ -103,8 +103,8 @@ fn integer(
     })
 }
 
-/// A struct is a variable of its own type. One that is too short, too long or not to be written to
-/// is copied to the end of a mapping.
+/// Returns a struct as a variable of its type. A struct that is too short, too long or read-only is
+/// copied to the end of a mapping.
 fn structure(
     layout: &'static Struct,
     bytes: &[u8],
@@ -125,7 +125,7 @@ fn structure(
         let rest = &bytes[copied..];
         let fill = rest.first().copied().unwrap_or(0);
         if rest.iter().any(|byte| *byte != fill) {
-            return Err("a tail of different bytes".to_owned());
+            return Err("data behind the struct with different bytes".to_owned());
         }
         if patches
             .iter()
@@ -158,7 +158,7 @@ fn structure(
     Ok(argument)
 }
 
-/// The request by the name that the ioctl has; a number where it is nobody's.
+/// Returns the name of the ioctl, or the number of the request if no ioctl has it.
 pub fn request(number: u32, layout: Layout, label: &str) -> String {
     let fits = |ioctl: &&uapi::Ioctl| {
         ioctl.request == number

@@ -9,7 +9,7 @@ use crate::{
     variables::Variables,
 };
 
-/// What names and numbers may be used.
+/// The names for numbers and variables.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'a> {
     /// Names of numbers.
@@ -18,7 +18,7 @@ pub struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// A value as an expression.
+    /// Returns a value as an expression.
     pub fn value(&self, value: &Value) -> Result<String, String> {
         match value {
             Value::Const(number) => Ok(plain(*number)),
@@ -78,23 +78,23 @@ impl Part {
     }
 }
 
-/// A variable that holds a buffer, or the part of it that has a meaning.
+/// A variable for a buffer, or for the part of it that has a meaning.
 #[derive(Debug, Clone)]
 pub struct Buffer {
     /// Its name.
     pub name: String,
-    /// Its declaration, with what it holds.
+    /// Its declaration with its initial value.
     pub declaration: String,
-    /// What could not be said in the declaration.
+    /// Statements for values that the declaration cannot express.
     pub statements: Vec<String>,
-    /// Bytes in it.
+    /// Its size in bytes.
     pub length: usize,
     parts: Vec<Part>,
     chosen: Option<&'static str>,
 }
 
 impl Buffer {
-    /// A struct, and what its flexible array holds, as far as the bytes go.
+    /// Returns a struct and the contents of its flexible array, as far as there are bytes.
     pub fn of(
         layout: &'static Struct,
         bytes: &[u8],
@@ -120,7 +120,7 @@ impl Buffer {
         Ok(buffer)
     }
 
-    /// The struct itself, without anything in it.
+    /// Returns the struct without initial values.
     pub fn empty(layout: &'static Struct, wish: &str, variables: &Variables) -> Self {
         let name = variables.fresh(wish);
         Self {
@@ -171,7 +171,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Whether the size that a struct claims is that of the variable.
+    /// Whether the size field of a struct has the size of the variable.
     pub fn is_whole(&self, bytes: &[u8]) -> bool {
         let [first, ..] = self.parts.as_slice() else {
             return false;
@@ -184,7 +184,7 @@ impl Buffer {
         bytes.len() == self.length && claimed.is_none_or(|claimed| claimed == self.length as u64)
     }
 
-    /// The expression of a field whose struct begins at `base`, where the buffer has it so.
+    /// Returns the expression of a field whose struct begins at `base`, if the buffer has it.
     pub fn field(&self, base: usize, field: &Field) -> Option<String> {
         let part = self.parts.iter().find(|part| {
             let Shape::Struct(layout) = part.of else {
@@ -202,7 +202,7 @@ impl Buffer {
         ))
     }
 
-    /// The expression of a number at an offset, where the buffer has one there.
+    /// Returns the expression of a number at an offset, if the buffer has one there.
     pub fn number(&self, offset: usize, width: usize) -> Option<String> {
         let part = self
             .parts
@@ -260,7 +260,7 @@ fn compound(name: &str, parts: &[Part], values: &[String]) -> String {
     )
 }
 
-/// What a buffer consists of: the struct, the elements of its flexible array, theirs.
+/// Returns the parts of a buffer: the struct, and the elements of flexible arrays, recursively.
 fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -> Vec<Part> {
     let mut parts = vec![Part {
         member: name.to_owned(),
@@ -290,7 +290,7 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
                 signed,
             },
             _ if says_nothing => break,
-            // The fields contradict one another, which may be what the case is about.
+            // The fields contradict each other, which may be what the case tests.
             _ => Shape::Number {
                 width: if left.is_multiple_of(4) { 4 } else { 1 },
                 signed: false,
@@ -303,7 +303,7 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
         if left < of.size() && says_nothing {
             break;
         }
-        // Of what is cut there is the beginning.
+        // A truncated element has its beginning.
         let whole = (left / of.size()).max(1);
         let count = if inner.is_some() { 1 } else { whole };
         let taken = parts.iter().any(|part| part.member == tail.name);
@@ -326,10 +326,10 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
     parts
 }
 
-/// The bytes of a buffer, on their way into its declaration.
+/// The bytes of a buffer while its declaration is written.
 struct Filled<'a> {
     bytes: &'a [u8],
-    /// So many of them are really there.
+    /// How many of them are in memory.
     there: usize,
     patches: &'a [Patch],
     words: Words<'a>,
@@ -389,7 +389,7 @@ impl Filled<'_> {
         Ok(format!("{{\n{}}}", indented(&lines.concat())))
     }
 
-    /// None where it is zero, or where another member of its union has the bytes.
+    /// Returns `None` if it is zero, or if another member of its union has the bytes.
     fn field(&mut self, field: &'static Field, base: usize) -> Result<Option<String>, String> {
         let other =
             prefix(field).is_some() && self.chosen.is_some() && prefix(field) != self.chosen;
@@ -426,7 +426,7 @@ impl Filled<'_> {
         Ok(Some(format!("{{ {} }}", elements.join(", "))))
     }
 
-    /// The size that the struct claims, in terms of the variable.
+    /// Returns the value of the size field in terms of the variable.
     fn size(&self, claimed: u64) -> String {
         let own = self.length as u64;
         match claimed {
@@ -437,7 +437,7 @@ impl Filled<'_> {
         }
     }
 
-    /// None where it is zero, or somebody else's.
+    /// Returns `None` if it is zero, or part of another field.
     fn element(
         &mut self,
         at: usize,
@@ -475,7 +475,7 @@ impl Filled<'_> {
         self.covered[at..end].fill(true);
     }
 
-    /// What no field says, byte by byte.
+    /// Returns the bytes that are not in a field.
     fn left_over(&self, length: usize) -> Result<Vec<String>, String> {
         let mut statements = Vec::new();
         let mut at = 0;
@@ -515,10 +515,10 @@ impl Filled<'_> {
     }
 }
 
-/// Most characters of a value on one line.
+/// Maximum length of a value on one line.
 const LINE: usize = 60;
 
-/// Flags below one another, where they are too many for a line.
+/// Puts flags on separate lines if they are too long for one.
 fn broken_up(value: &str) -> String {
     if value.len() <= LINE {
         return value.to_owned();
@@ -526,7 +526,7 @@ fn broken_up(value: &str) -> String {
     value.replace(" | ", " |\n\t")
 }
 
-/// The one address that the uAPI has as a pointer of C.
+/// Whether the field is a C pointer in the uAPI; only one is.
 fn is_pointer(layout: &Struct, field: &Field) -> bool {
     field.name == "bitmap.data" || (layout.name, field.name) == ("vfio_bitmap", "data")
 }
@@ -536,7 +536,7 @@ fn sign_extended(value: u64, width: usize) -> i64 {
     ((value << unused) as i64) >> unused
 }
 
-/// The struct in a union that a dotted field belongs to.
+/// Returns the struct in a union that a dotted field belongs to.
 fn prefix(field: &Field) -> Option<&'static str> {
     field
         .union
@@ -545,7 +545,8 @@ fn prefix(field: &Field) -> Option<&'static str> {
         .map(|(prefix, _)| prefix)
 }
 
-/// The member of a union that an operation is about: that of which all words are in its name.
+/// Returns the member of a union that an operation uses: the one with all of its words in the
+/// operation's name.
 fn chosen(layout: &'static Struct, bytes: &[u8]) -> Option<&'static str> {
     let name = layout.fields.iter().find_map(|field| match field.kind {
         Kind::Enum(set) if layout.fields.iter().any(|other| prefix(other).is_some()) => {
@@ -561,7 +562,7 @@ fn chosen(layout: &'static Struct, bytes: &[u8]) -> Option<&'static str> {
         .max_by_key(|member| member.len())
 }
 
-/// What a person would call a variable of this struct: its last word that says something.
+/// Returns a short name for a variable of this struct: its last distinctive word.
 pub fn short_name(of: &str) -> String {
     let last = of
         .split('_')

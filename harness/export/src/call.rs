@@ -10,7 +10,7 @@ use crate::{
     text,
 };
 
-/// How an expression tells its end.
+/// How an expression returns its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// -1, and `errno`.
@@ -21,7 +21,7 @@ pub enum End {
     Dma,
 }
 
-/// What an op leaves to be looked at.
+/// The data that an op leaves.
 #[derive(Debug, Default)]
 pub enum Data {
     #[default]
@@ -30,11 +30,11 @@ pub enum Data {
     Struct {
         /// The variable.
         buffer: Buffer,
-        /// Pointer to what the kernel was given.
+        /// Pointer to the memory that the kernel was given.
         memory: String,
-        /// Bytes of it that are there.
+        /// Its size in bytes.
         length: usize,
-        /// How the variable gets them.
+        /// Statement that copies it to the variable.
         fetch: Option<String>,
     },
     Bytes {
@@ -48,7 +48,7 @@ pub enum Data {
 /// One op.
 #[derive(Debug)]
 pub struct Call {
-    /// Declarations, with what they hold.
+    /// Declarations with initial values.
     pub declarations: Vec<String>,
     /// Statements before the call.
     pub statements: Vec<String>,
@@ -56,18 +56,18 @@ pub struct Call {
     pub expression: String,
     /// How it ends.
     pub end: End,
-    /// What stands for the return value.
+    /// Expression for the return value.
     pub returned: Option<String>,
-    /// What it leaves.
+    /// The data that it leaves.
     pub data: Data,
     /// The slot that gets its return value.
     pub returns_slot: Option<String>,
-    /// Statements that keep what is in the data.
+    /// Statements that save values from the data.
     pub saves: Vec<String>,
 }
 
 impl Call {
-    /// A call that leaves nothing.
+    /// Returns a call without data.
     pub fn new(expression: String) -> Self {
         Self {
             declarations: Vec::new(),
@@ -81,7 +81,7 @@ impl Call {
         }
     }
 
-    /// The same call, whose return value is kept.
+    /// Returns the same call, but with its return value saved.
     pub fn saving(self, slot: &str) -> Self {
         Self {
             returns_slot: Some(slot.to_owned()),
@@ -93,7 +93,7 @@ impl Call {
 /// Writes calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
-    /// What names stand for.
+    /// The meanings of names.
     pub placeholders: &'a Placeholders,
     /// Names of numbers and variables.
     pub words: Words<'a>,
@@ -110,7 +110,7 @@ impl Caller<'_> {
             Op::Pci(op) => self.pci(op),
             Op::Dma(op) => self.dma(op),
             Op::Process(op) => self.process(op),
-            Op::Control(_) => Err("a step within a step within a step".to_owned()),
+            Op::Control(_) => Err("steps nested more than two deep".to_owned()),
         }
     }
 
@@ -180,10 +180,10 @@ impl Caller<'_> {
         })
     }
 
-    /// A call that fills an array and returns how much of it.
+    /// Returns a call that fills an array and returns how much it filled.
     pub fn bytes(&self, of: &str, length: u64, call: impl FnOnce(&str, &str) -> String) -> Call {
         let name = self.words.variables.fresh("bytes");
-        // Not on the stack, where it is long.
+        // Long arrays are not on the stack.
         let storage = if length > 0x10000 { "static " } else { "" };
         Call {
             declarations: vec![format!("{storage}{of} {name}[{}];", plain(length))],
@@ -196,12 +196,12 @@ impl Caller<'_> {
     }
 }
 
-/// The bus and the device whose node is meant.
+/// Returns the bus and the device of a node.
 fn vfio_device<'a>(directory: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let directory = directory.strip_prefix("/sys/bus/")?;
     let device = directory.strip_suffix("/vfio-dev")?;
     let (bus, device) = device.split_once("/devices/")?;
-    // A function that a case creates has its slot behind the bus: that is more than a name.
+    // The name of a function that a case creates consists of a bus and a slot.
     (prefix == "/dev/vfio/devices/").then_some((bus, device))
 }
 
@@ -210,7 +210,7 @@ pub fn variable(process: &str) -> String {
     format!("{process}_process")
 }
 
-/// Whether what is expected of the data is looked at at all.
+/// Whether the check looks at the data.
 pub fn looks_at(check: &Check) -> bool {
     check.expect.data != WantData::Anything || !check.expect.fields.is_empty()
 }

@@ -1,4 +1,4 @@
-//! What is expected of an op, as statements.
+//! The expectations of an op as statements.
 
 use case::{Expect, FieldWant, Want, WantData, WantEnd};
 use wire::Value;
@@ -14,7 +14,7 @@ use crate::{
 /// Writes checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Checker<'a> {
-    /// What names stand for.
+    /// The meanings of names.
     pub placeholders: &'a Placeholders,
     /// Names of numbers and variables.
     pub words: Words<'a>,
@@ -37,7 +37,7 @@ impl Checker<'_> {
                 let words = text::literal(&ending(want)?);
                 format!("if (!{condition})\n\tfail({words}, \"%s\", dma_text({seen}));")
             }
-            _ => return Err(format!("it cannot end with {want:?}")),
+            _ => return Err(format!("this call cannot end with {want:?}")),
         })
     }
 
@@ -55,7 +55,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Ends the program where the plan's kernel shows itself.
+    /// Returns the statement that ends the program if the kernel conforms to the plan.
     pub fn planned(&self, plan: &WantEnd, end: End, seen: &str) -> Result<String, String> {
         let condition = match (end, plan) {
             (End::Errno, WantEnd::Success) => format!("{seen} != -1"),
@@ -73,7 +73,7 @@ impl Checker<'_> {
         Ok(format!("if ({condition})\n\tplanned({words});"))
     }
 
-    /// The checks of what a call returns and leaves.
+    /// Returns the checks of the return value and the data of a call.
     pub fn rest(&self, expect: &Expect, call: &Call) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         let failed = matches!(expect.end, WantEnd::Errno(_));
@@ -84,7 +84,7 @@ impl Checker<'_> {
                 lines.push(self.want("return value", seen, want, plain)?);
             }
             (Some(Want::Is(Value::Const(0))), _) => {}
-            (Some(_), _) => return Err("a return value of a call that fails".to_owned()),
+            (Some(_), _) => return Err("an expected return value of a call that fails".to_owned()),
         }
         match &call.data {
             Data::Struct {
@@ -100,15 +100,19 @@ impl Checker<'_> {
                     lines.extend(self.field(field, buffer, memory, *length)?);
                 }
                 if expect.data != WantData::Anything {
-                    return Err("bytes of a struct".to_owned());
+                    return Err("expected bytes of a struct".to_owned());
                 }
             }
-            _ if !expect.fields.is_empty() => return Err("fields of no struct".to_owned()),
+            _ if !expect.fields.is_empty() => {
+                return Err("expected fields of a call without a \
+                struct"
+                    .to_owned());
+            }
             Data::Bytes { pointer, length } if !failed => {
                 lines.extend(self.data(&expect.data, pointer, length)?);
             }
             _ if expect.data != WantData::Anything => {
-                return Err("bytes of a call that leaves none".to_owned());
+                return Err("expected bytes of a call without data".to_owned());
             }
             _ => {}
         }
@@ -149,7 +153,7 @@ impl Checker<'_> {
         let start = want.base + field.offset as usize;
         if start + field.width.bytes() as usize > length {
             return Err(format!(
-                "a field {} behind the end of its struct",
+                "an expected field {} behind the end of its struct",
                 field.name
             ));
         }
@@ -220,7 +224,7 @@ fn owner(field: &'static uapi::Field) -> Option<&'static str> {
     uapi::structs().iter().find(own).map(|layout| layout.name)
 }
 
-/// How something ends, in words.
+/// Describes how something ends.
 pub fn ending(end: &WantEnd) -> Result<String, String> {
     Ok(match end {
         WantEnd::Success => "success".to_owned(),
@@ -233,7 +237,7 @@ pub fn ending(end: &WantEnd) -> Result<String, String> {
 
 /// Name of an error number, as C has it.
 pub fn errno_name(number: i32) -> Result<String, String> {
-    // 512 and above stay inside the kernel: no header of user space has them.
+    // Errnos of 512 and above are internal to the kernel and not in headers of user space.
     match errno(number) {
         Some(name) if number < 512 => Ok(name.to_owned()),
         _ => Ok(number.to_string()),

@@ -1,10 +1,13 @@
-//! Why a case is no C program.
+//! Why a case cannot be exported.
 
 /// Why a case could not be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
     /// The case does not compile for the offered machine.
-    #[error("{case}: the machine does not meet its need: {need}; try another --platform")]
+    #[error(
+        "{case} needs {need}, which the platform does not offer; try another one with \
+             --platform"
+    )]
     Need {
         /// Id of the case.
         case: String,
@@ -20,15 +23,15 @@ pub enum ExportError {
         step: usize,
         /// What it does.
         label: String,
-        /// What is not understood.
+        /// What has no counterpart.
         what: String,
     },
-    /// What is undone after the case has no counterpart in C.
-    #[error("{case}: what is undone at its end has no counterpart in C: {what}")]
+    /// An op that restores the machine after the case has no counterpart in C.
+    #[error("{case}: restoring the machine at its end has no counterpart in C: {what}")]
     Restore {
         /// Id of the case.
         case: String,
-        /// What is not understood.
+        /// What has no counterpart.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The functions that a program may have: each is written only where it is used.
+//! Helper functions of programs. Each is only written if it is used.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::text::names;
 /// A piece of C.
 #[derive(Debug)]
 struct Helper {
-    /// What it defines, as far as others use it.
+    /// The names that it defines for others.
     defines: &'static [&'static str],
     /// Its includes and its code.
     source: &'static str,
@@ -22,7 +22,7 @@ macro_rules! helper {
     };
 }
 
-/// In the order in which they use one another.
+/// Helpers, each after those that it uses.
 const HELPERS: &[Helper] = &[
     helper!("tap", "step", "pass", "fail"),
     helper!("skip", "skip"),
@@ -103,7 +103,7 @@ const HELPERS: &[Helper] = &[
     helper!("restored", "restored"),
 ];
 
-/// What the C library has that programs use outside of the helpers, and where.
+/// Names of the C library that programs use outside of the helpers, with their headers.
 const LIBRARY: &[(&str, &str)] = &[
     ("EFD_CLOEXEC", "sys/eventfd.h"),
     ("MAP_SHARED", "sys/mman.h"),
@@ -139,14 +139,14 @@ const LIBRARY: &[(&str, &str)] = &[
     ("write", "unistd.h"),
 ];
 
-/// Everything that helpers define for others.
+/// Returns all names that helpers define for others.
 pub fn defined() -> impl Iterator<Item = &'static str> {
     HELPERS
         .iter()
         .flat_map(|helper| helper.defines.iter().copied())
 }
 
-/// The includes of a program and the helpers that it uses, given its own code.
+/// Returns the includes and the helpers of a program, given its own code.
 pub fn around(code: &str) -> (String, String) {
     let mut used: BTreeSet<&str> = names(code);
     let mut chosen = Vec::new();
@@ -181,7 +181,7 @@ pub fn around(code: &str) -> (String, String) {
     (includes(headers, &own), trimmed(&functions))
 }
 
-/// Headers of the uAPI that define one of the names.
+/// Returns the headers of the uAPI that define one of the names.
 fn own_headers(used: &BTreeSet<&str>) -> BTreeSet<&'static str> {
     let constants = uapi::constants().map(|it| (it.name, it.source));
     let ioctls = uapi::ioctls().iter().map(|it| (it.name, it.source));
@@ -196,7 +196,7 @@ fn includes(mut headers: BTreeSet<String>, own: &BTreeSet<&str>) -> String {
     let mock = own.contains(uapi::MOCK_H);
     let installed = own.iter().filter(|name| **name != uapi::MOCK_H);
     headers.extend(installed.map(|name| (*name).to_owned()));
-    // The mock's header uses what this one defines.
+    // The mock's header needs this one.
     if mock {
         headers.insert(uapi::IOMMUFD_H.to_owned());
     }
@@ -218,7 +218,7 @@ fn includes(mut headers: BTreeSet<String>, own: &BTreeSet<&str>) -> String {
     text
 }
 
-/// Without empty lines at the start and in a row.
+/// Removes empty lines at the start, and repeated ones.
 fn trimmed(code: &str) -> String {
     let mut text = String::new();
     let mut empty = true;

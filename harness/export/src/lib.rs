@@ -1,9 +1,9 @@
-//! A case as a C program of its own, which needs nothing but the kernel's headers and reads as if
-//! a person had written it: what a kernel developer attaches to a mail.
+//! Exports a case as a C program that needs only the kernel's headers and reads like one written by
+//! hand, so that a kernel developer can attach it to a mail.
 //!
-//! The case is compiled as for a guest, whose devices and groups have names that stand for the
-//! program's arguments, and its ops and their checks are written as C. What cannot be carried
-//! over is an [`ExportError`].
+//! The case is compiled as for a guest whose devices and groups have placeholder names for the
+//! program's arguments. Its ops and their checks are then written as C. A case without a
+//! counterpart in C gives an [`ExportError`].
 
 mod argument;
 mod buffer;

@@ -1,11 +1,11 @@
-//! Numbers by the names that the uAPI has for them.
+//! Numbers as names of the uAPI.
 
 use uapi::{Constant, Field, Kind, MOCK_H};
 
-/// Which names a program may use.
+/// The names that a program may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbers {
-    /// Those of the mock's header too, which no kernel installs.
+    /// Whether to use names of the mock's header, which the kernel does not install.
     pub mock: bool,
 }
 
@@ -25,7 +25,7 @@ const REGIONS: [&str; 9] = [
 ];
 
 impl Numbers {
-    /// A value of a field, in the field's own terms.
+    /// Returns a value of a field with the names of its flags or values.
     pub fn field(self, field: &Field, value: u64) -> String {
         match field.kind {
             Kind::Flags(set) => self.flags(set, value),
@@ -69,7 +69,7 @@ impl Numbers {
     }
 }
 
-/// A number as a person writes it: small ones in decimal.
+/// Returns a number as one would write it: small ones in decimal.
 pub fn plain(value: u64) -> String {
     if value < 10 {
         value.to_string()

@@ -1,5 +1,5 @@
-//! The machine that a program is for: its devices are arguments, so a case is compiled for one
-//! whose devices and groups have names that occur nowhere else.
+//! The machine of a program. Its devices are arguments, so the case is compiled for a machine whose
+//! devices and groups have unique placeholder names.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use case::{Case, Compiled, Guest, Member, Role, RoleBindings, Shape, Which};
 
 use crate::{error::ExportError, text};
 
-/// Group numbers from here on stand for groups.
+/// First group number that is a placeholder.
 const FIRST_GROUP: u32 = 0xc0de_0000;
-/// Surrounds what stands for something; no case and no path of the kernel has it.
+/// Character before and after a placeholder; cases and paths of the kernel never contain it.
 const MARK: char = '\u{1}';
 
-/// One device that a program takes.
+/// One device of a program.
 #[derive(Debug, Clone)]
 pub struct Device {
     /// Name of the variable: `group_0`.
     pub variable: String,
     /// Name in the case: `group.0`.
     pub role: String,
-    /// The driver it has before.
+    /// The driver that it has before the program.
     pub default_driver: Option<String>,
     /// Whether it does DMA on demand.
     pub engine: bool,
@@ -29,7 +29,7 @@ pub struct Device {
     group: usize,
 }
 
-/// A group, and the variables that are about it.
+/// A group and its variables.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// Variable with its number.
@@ -40,15 +40,15 @@ pub struct Group {
     index: usize,
 }
 
-/// Name of a feature, the path that shows it, and what its absence means.
+/// Name of a feature, the path that shows it, and the reason to skip if it is missing.
 pub type Feature = &'static (&'static str, &'static str, &'static str);
 
-/// The case, compiled for such a machine, and what the names in it stand for.
+/// The case compiled for such a machine, with the meanings of its placeholders.
 #[derive(Debug)]
 pub struct Placeholders {
     /// The plan and its checks.
     pub compiled: Compiled,
-    /// Features that the case needs: those without which it does not compile.
+    /// Features that the case needs to compile.
     pub features: Vec<Feature>,
     devices: BTreeMap<usize, Device>,
     groups: BTreeMap<usize, Group>,
@@ -88,14 +88,14 @@ impl Placeholders {
         self.devices().filter(|device| device.group == group.index)
     }
 
-    /// The variable that has a number which stands for a group.
+    /// Returns the variable for the placeholder number of a group.
     pub fn group_number(&self, value: u64) -> Option<&str> {
         let index = value.checked_sub(FIRST_GROUP.into())?;
         let group = self.groups.get(&usize::try_from(index).ok()?)?;
         Some(&group.number)
     }
 
-    /// The device that signs so.
+    /// Returns the device with this signature.
     pub fn signs(&self, signature: &str) -> Option<&Device> {
         let index = signature.strip_prefix(MARK)?.strip_prefix('s')?;
         self.devices
@@ -107,7 +107,7 @@ impl Placeholders {
         self.text(name)
     }
 
-    /// A text as a C expression in which names stand for what they are.
+    /// Returns a text as a C expression, with placeholders replaced.
     pub fn text(&self, text: &str) -> String {
         let mut format = String::new();
         let mut arguments = Vec::new();
@@ -128,7 +128,7 @@ impl Placeholders {
         }
     }
 
-    /// The first name in a text, and what stands before it.
+    /// Returns the first placeholder in a text, and the text before it.
     fn next_name<'a>(&'a self, text: &'a str) -> Option<(&'a str, Found<'a>)> {
         let marked = text.find(MARK);
         let number = self.groups.values().filter_map(|group| {
@@ -152,7 +152,8 @@ impl Placeholders {
         }
     }
 
-    /// What a text begins with that has a mark: `d7:` before a slot is the bus of a device.
+    /// Returns the marked placeholder at the start of a text: `d7:` before a slot is the bus of a
+    /// device.
     fn marked<'a>(&'a self, text: &'a str) -> Option<Found<'a>> {
         let rest = text.strip_prefix(MARK)?;
         let digits = rest[1..].find(|c: char| !c.is_ascii_digit())?;
@@ -185,8 +186,8 @@ struct Found<'a> {
     after: &'a str,
 }
 
-/// The offer with names that stand for something. Device `INDEX` is `d INDEX : `: a function that
-/// a case creates has the part before the last colon in its name.
+/// Returns the offer with placeholder names. Device `INDEX` is `d INDEX : `, because the name of a
+/// function that a case creates starts with the part before the last colon.
 fn renamed(offer: &Guest) -> Guest {
     let mut guest = offer.clone();
     let mut index = 0;
@@ -213,7 +214,7 @@ type Roles = (BTreeMap<usize, Device>, BTreeMap<usize, Group>);
 fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
     let (mut devices, mut groups) = (BTreeMap::new(), BTreeMap::new());
     let shapes = Shape::ALL.map(|(_, shape)| Which::Of(shape));
-    // The first role that a group plays gives it its name.
+    // A group is named after its first role.
     for which in [Which::Group, Which::Other].into_iter().chain(shapes) {
         let name = which.to_string();
         let Ok(group) = roles.group(which) else {
@@ -256,8 +257,7 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
     (devices, groups)
 }
 
-/// The features without which the case does not compile, found by taking all away and giving back
-/// the one that is missed.
+/// Finds the features that the case needs, by removing all and adding back each that is missing.
 fn needed(case: &Case, guest: &Guest) -> Vec<Feature> {
     let mut guest = guest.clone();
     let missing = |name: &str| format!("{MARK}{name}{MARK}");

@@ -18,7 +18,7 @@ use crate::{
     variables::Variables,
 };
 
-/// Option of the kernel's configuration that gives the mock.
+/// Option of the kernel's configuration that enables the mock.
 const MOCK: &str = "CONFIG_IOMMUFD_TEST";
 
 /// A program.
@@ -26,16 +26,16 @@ const MOCK: &str = "CONFIG_IOMMUFD_TEST";
 pub struct Program {
     /// Its C.
     pub text: String,
-    /// What it takes, in this order.
+    /// Its arguments, in order.
     pub arguments: Vec<Argument>,
 }
 
 /// One argument of a program: a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument {
-    /// Its role, such as `group.0`. It is given by its PCI address, or the UUID of an mdev.
+    /// Its role, such as `group.0`. The argument is its PCI address, or the UUID of an mdev.
     pub role: String,
-    /// Whether its serial number may follow, behind a comma: that which its DMA is signed with.
+    /// Whether its serial number may follow after a comma. Its DMA is signed with that number.
     pub signs: bool,
 }
 
@@ -77,7 +77,7 @@ pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program
     Ok(parts.assemble())
 }
 
-/// Names that the program has besides its variables.
+/// Returns the names that the program uses besides its variables.
 fn own_names(placeholders: &Placeholders, ops: &[Op]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for device in placeholders.devices() {
@@ -126,7 +126,7 @@ fn steps(
         let block = match op {
             Op::Control(ControlOp::Start { process, op }) => {
                 let finish = finish_of(process, &ops[index..]).map(|after| index + after);
-                let finish = finish.ok_or_else(|| failed("a start without a finish".to_owned()))?;
+                let finish = finish.ok_or_else(|| failed("`start` without `finish`".to_owned()))?;
                 let between = checks[index..finish].iter().filter(|check| check.shown);
                 writer.start(process, op, &checks[finish], between.count())
             }
@@ -145,7 +145,7 @@ fn finish_of(process: &str, ops: &[Op]) -> Option<usize> {
         .position(|op| matches!(op, Op::Control(ControlOp::Finish { process: other, .. }) if other == process))
 }
 
-/// A file that is put back to what it said before, in a variable.
+/// A file that is restored, with the variable for its previous text.
 #[derive(Debug)]
 struct Before {
     variable: String,
@@ -158,12 +158,12 @@ struct Restore {
     body: String,
 }
 
-/// What is undone after the case, whatever became of it.
+/// Returns what is undone after the case, however it ends.
 fn restored(case: &Case, ops: &[Op], caller: &Caller<'_>) -> Result<Restore, ExportError> {
     let mut restore = Restore::default();
     for op in ops {
         let call = match op {
-            // Between cases the suite switches resets off; elsewhere they stay as they were.
+            // Only the suite disables resets between cases, so programs do not.
             Op::File(FileOp::WriteFile {
                 at: wire::Location::Path(path),
                 text,
@@ -224,7 +224,7 @@ fn unchecked() -> Check {
     }
 }
 
-/// What an op puts back, in words.
+/// Describes what an op restores.
 fn what(op: &Op) -> String {
     match op {
         Op::Pci(PciOp::Driver { driver, .. }) => match driver {
@@ -299,7 +299,7 @@ impl Parts<'_> {
     fn test(&self) -> String {
         let mut body = String::new();
         if !self.waits_for_somebody() {
-            // Long enough for an emulated machine under load.
+            // Long enough for a busy emulated machine.
             let seconds = (self.case.timeout_ms / 1000).max(20) * 3;
             body.push_str(&format!("alarm({seconds});\n"));
         }
@@ -331,7 +331,7 @@ impl Parts<'_> {
         self.placeholders.compiled.plan.ops.iter().any(host)
     }
 
-    /// The devices that the program takes, in the order of its arguments.
+    /// Returns the devices of the program, in the order of its arguments.
     fn used_devices(&self, code: &str) -> Vec<&Device> {
         let used = names(code);
         let mut taken: Vec<_> = self
@@ -390,7 +390,7 @@ impl Parts<'_> {
         format!("int main({parameters})\n{{\n{locals}{lines}}}\n")
     }
 
-    /// What a machine lacks skips the program.
+    /// Returns the checks that skip the program if the machine lacks something.
     fn needs(&self, devices: &[&Device]) -> String {
         let mut body = String::new();
         for (name, path, why) in &self.placeholders.features {
@@ -425,7 +425,7 @@ impl Parts<'_> {
         format!("if (argc != {count})\n\tskip({});\n", format_literal(&need))
     }
 
-    /// The number of a group, and that its devices are in it.
+    /// Returns the statements that read the number of a group and check that its devices are in it.
     fn group(
         &self,
         group: &crate::placeholders::Group,
@@ -469,7 +469,7 @@ impl Parts<'_> {
         if self.restore.body.is_empty() {
             return "test();\nreturn 0;\n".to_owned();
         }
-        "/* What is to be undone is undone when the test has closed everything. */\n\
+        "/* Changes are undone after the test has closed everything. */\n\
          pid = fork();\n\
          if (pid == 0) {\n\ttest();\n\texit(0);\n}\n\
          if (waitpid(pid, &status, 0) != pid)\n\tstatus = 1 << 8;\n\
@@ -507,7 +507,7 @@ impl Parts<'_> {
         text
     }
 
-    /// What steps keep for later ones.
+    /// Returns the variables for values that later steps use.
     fn values(&self) -> String {
         let declared =
             |variable: &crate::variables::Variable| format!("{} {};\n", variable.of, variable.name);
@@ -548,8 +548,8 @@ impl Parts<'_> {
         lines.extend([
             String::new(),
             format!(
-                "Expected is what the uAPI of Linux {release} promises (machine: {platform}). \
-                 Exported from a case of the conformance suite of iommufd and vfio."
+                "It expects what the uAPI of Linux {release} promises (machine: {platform}). \
+                 Exported from a case of the conformance suite for iommufd and vfio."
             ),
             String::new(),
             "Build and run, as root:".to_owned(),
@@ -568,7 +568,7 @@ impl Parts<'_> {
         }
         let both = devices.iter().zip(arguments);
         lines.extend(both.map(|(device, argument)| describe(device, argument.signs)));
-        lines.push("Exit codes: 0 as expected, 1 not so, 4 skipped.".to_owned());
+        lines.push("Exit codes: 0 as expected, 1 failed, 4 skipped.".to_owned());
         text::comment(&lines)
     }
 
@@ -612,7 +612,7 @@ impl Parts<'_> {
     }
 }
 
-/// The devices from the command line.
+/// Returns the statements that read the devices from the command line.
 fn arguments(devices: &[&Device], used: &BTreeSet<&str>) -> String {
     let mut body = String::new();
     for (index, device) in devices.iter().enumerate() {
@@ -666,7 +666,7 @@ fn describe(device: &Device, signs: bool) -> String {
         false => "a device",
     };
     let more = match signs {
-        true => " ADDRESS,SERIAL tells its DMA from that of others.",
+        true => " ADDRESS,SERIAL identifies its DMA by the serial number.",
         false => "",
     };
     format!("{role}: the PCI address of {kind}, {driver}.{more}")

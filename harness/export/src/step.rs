@@ -29,7 +29,7 @@ pub struct Writer<'a> {
     reserved: Option<usize>,
 }
 
-/// How a step is told.
+/// How a step is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     /// With a result.
@@ -47,7 +47,7 @@ fn told(check: &Check) -> Told {
 }
 
 impl<'a> Writer<'a> {
-    /// Writes nothing yet.
+    /// Returns a writer without output.
     pub fn new(caller: Caller<'a>, checker: Checker<'a>) -> Self {
         Self {
             caller,
@@ -60,7 +60,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// An op of the plan with its check.
+    /// Writes an op of the plan with its check.
     pub fn op(&mut self, op: &Op, check: &Check) -> Result<String, String> {
         self.told(op, check, told(check))
     }
@@ -71,8 +71,8 @@ impl<'a> Writer<'a> {
                 let name = self.function(process, op, check, told)?;
                 Ok(format!("in(&{}, {name});\n", variable(process)))
             }
-            // What is begun is told when it has ended: its check comes with `finish`.
-            Op::Control(ControlOp::Start { .. }) => Err("a start without its finish".to_owned()),
+            // A call that is begun is reported when it has ended: its check comes with `finish`.
+            Op::Control(ControlOp::Start { .. }) => Err("`start` without `finish`".to_owned()),
             Op::Control(ControlOp::Finish { process, .. }) => {
                 self.results += usize::from(told == Told::Whole);
                 Ok(format!("finish_in(&{});\n", variable(process)))
@@ -81,8 +81,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Lets a process begin an op, whose check is that of the op which waits for it; so many
-    /// results come before its own.
+    /// Writes a `start`. Its check is that of the op that waits for it, and `between` results are
+    /// printed before its own.
     pub fn start(
         &mut self,
         process: &str,
@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
         Ok(name)
     }
 
-    /// An op that this process executes.
+    /// Writes an op that this process executes.
     fn here(&mut self, op: &Op, check: &Check, told: Told) -> Result<String, String> {
         if let Op::Process(ProcessOp::Fork { process }) = op {
             self.processes.insert(process.clone());
@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
             Some(number) => number,
             None => {
                 self.results += usize::from(told == Told::Whole);
-                // What only prepares has the number of the next result.
+                // A step that only prepares has the number of the next result.
                 self.results + usize::from(told == Told::Failure)
             }
         };
@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
         let mut lines = call.statements.clone();
         match declaration {
             Some(declaration) => {
-                // Right away, where nothing has to be done before.
+                // Initialize the variable directly if no statement has to come before.
                 if lines.is_empty() {
                     block.declare(format!("{declaration} = {};", call.expression));
                 } else {
@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
         Ok(block.around(&lines))
     }
 
-    /// A call that needs no block around it: its return value is all there is.
+    /// Writes a call that only has a return value, and so needs no block around it.
     fn direct(&self, call: &Call, check: &Check) -> Result<Option<String>, String> {
         let simple = call.declarations.is_empty()
             && call.statements.is_empty()
@@ -209,7 +209,7 @@ impl<'a> Writer<'a> {
         Ok(Some(line))
     }
 
-    /// The checks of an outcome that is in a variable.
+    /// Returns the checks of an outcome in a variable.
     fn verdict(&self, call: &Call, check: &Check, seen: &str) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         if let Some(plan) = check
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
         Ok(lines)
     }
 
-    /// What later steps need.
+    /// Returns the statements that save values for later steps.
     fn kept(&self, call: &Call, check: &Check) -> Vec<String> {
         if check.expect.end != WantEnd::Success {
             return Vec::new();
@@ -249,7 +249,7 @@ impl<'a> Writer<'a> {
         lines
     }
 
-    /// The same call many times; the last outcome counts.
+    /// Writes a call that is made many times; the last outcome counts.
     fn repeated(
         &self,
         times: u64,
@@ -259,7 +259,7 @@ impl<'a> Writer<'a> {
     ) -> Result<String, String> {
         let call = self.caller.call(op, check)?;
         if call.end == End::Dma {
-            return Err("DMA many times in a row".to_owned());
+            return Err("`repeat` of DMA".to_owned());
         }
         let variables = self.caller.words.variables;
         let turn = variables
@@ -297,7 +297,7 @@ impl<'a> Writer<'a> {
         ))
     }
 
-    /// Calls that begin at once, in threads of their own.
+    /// Writes calls that begin at once, each in its own thread.
     fn together(&mut self, ops: &[Op], race: &Race) -> Result<String, String> {
         let mut racers = Vec::new();
         for (op, check) in ops.iter().zip(&race.checks) {
@@ -333,10 +333,10 @@ impl<'a> Writer<'a> {
     fn racer(&mut self, op: &Op, check: &Check) -> Result<String, String> {
         let call = self.caller.call(op, check)?;
         if call.end != End::Errno {
-            return Err("a race of something that is no system call".to_owned());
+            return Err("a race of a step that is not a single system call".to_owned());
         }
         if looks_at(check) || check.expect.returns.is_some() || check.plan.is_some() {
-            return Err("an expectation within a race".to_owned());
+            return Err("an expectation in a race".to_owned());
         }
         let mut block = Block::of(&call);
         let mut lines = call.statements.clone();
@@ -359,7 +359,7 @@ impl<'a> Writer<'a> {
         Ok(name)
     }
 
-    /// The call with its first, second, ... failure injected, until none is left.
+    /// Writes a call with a failure injected at its first, second, ... point, until none is left.
     fn injected(
         &mut self,
         plan: &FailNth,
@@ -369,7 +369,9 @@ impl<'a> Writer<'a> {
     ) -> Result<String, String> {
         let call = self.injected_call(plan, check)?;
         if call.end != End::Errno {
-            return Err("failures in something that is no system call".to_owned());
+            return Err(
+                "failures injected into a step that is not a single system call".to_owned(),
+            );
         }
         let nth = self.caller.words.variables.fresh("nth");
         let mut block = Block::of(&call);
@@ -392,7 +394,7 @@ impl<'a> Writer<'a> {
         lines.extend(self.kept(&call, check));
         lines.push(format!(
             "if (!failed && {nth} == 1)\n\t\
-             fail(\"a failure to inject\", \"the call has no point at which one can be injected\");"
+             fail(\"a point at which a failure can be injected\", \"the call has no such point\");"
         ));
         lines.push("if (!failed)\n\tbreak;".to_owned());
         let survived = self.after(&plan.survived, &injection.survived)?;
@@ -401,7 +403,7 @@ impl<'a> Writer<'a> {
             lines.push(again(number, check));
         }
         lines.push(format!(
-            "if ({nth} == {})\n\tfail(\"an end of the failures\", \"still more\");",
+            "if ({nth} == {})\n\tfail(\"a last point of failure\", \"more points\");",
             plan.limit
         ));
         Ok(format!(
@@ -410,7 +412,7 @@ impl<'a> Writer<'a> {
         ))
     }
 
-    /// Nothing but the system call itself may happen between its first and its last point of failure.
+    /// Writes the call so that only the system call itself has points of failure.
     fn injected_call(&self, plan: &FailNth, check: &Check) -> Result<Call, String> {
         let variables = self.caller.words.variables;
         let mut call = self.caller.call(&plan.op, check)?;
@@ -441,7 +443,7 @@ impl<'a> Writer<'a> {
                     .rsplit_once(", ")
                     .map(|(_, argument)| argument);
                 if argument.is_some_and(|argument| argument.contains("text(")) {
-                    return Err("a string that is made for the call".to_owned());
+                    return Err("a string that is built for the call".to_owned());
                 }
             }
             _ => {}
@@ -504,7 +506,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The ways in which a race may end, in words.
+/// Describes the ways in which a race may end.
 fn ways(race: &Race) -> Result<String, String> {
     let way = |way: &Vec<WantEnd>| {
         let ends: Result<Vec<_>, _> = way.iter().map(ending).collect();
@@ -514,12 +516,12 @@ fn ways(race: &Race) -> Result<String, String> {
     ways.map(|ways| ways.join("; or "))
 }
 
-/// Says again what is done after something else was done in between.
+/// Writes the step's label again after other steps in between.
 fn again(number: usize, check: &Check) -> String {
     format!("step({number}, {});", text::literal(&check.label))
 }
 
-/// Whether an outcome has to be kept in a variable, and in which.
+/// Returns the variable that an outcome has to be kept in, if any.
 fn outcome(call: &Call, check: &Check) -> (Option<String>, &'static str) {
     if call.end == End::Dma {
         return (Some("struct dma seen".to_owned()), "seen");

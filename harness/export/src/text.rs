@@ -15,7 +15,7 @@ pub fn literal(text: &str) -> String {
             b'\n' => out.push_str("\\n"),
             b'\t' => out.push_str("\\t"),
             b' '..=b'~' => out.push(byte.into()),
-            // Three octal digits end by themselves, unlike hexadecimal ones.
+            // An escape of three octal digits has a fixed length, unlike a hexadecimal one.
             _ => out.push_str(&format!("\\{byte:03o}")),
         }
     }
@@ -23,13 +23,13 @@ pub fn literal(text: &str) -> String {
     out
 }
 
-/// A literal in which `printf` sees no conversion.
+/// Returns a literal without conversions of `printf`.
 pub fn format_literal(text: &str) -> String {
     literal(&text.replace('%', "%%"))
 }
 
-/// Paragraphs as one comment; an empty one is an empty line, and one that begins with a space is
-/// taken as it is.
+/// Returns paragraphs as one comment. An empty one is an empty line, and one that begins with a
+/// space is not wrapped.
 pub fn comment(paragraphs: &[String]) -> String {
     let mut out = String::from("/*\n");
     for paragraph in paragraphs {
@@ -51,7 +51,7 @@ pub fn comment(paragraphs: &[String]) -> String {
     out
 }
 
-/// The identifiers of C code, those in strings and comments left out.
+/// Returns the identifiers of C code, except those in strings and comments.
 pub fn names(code: &str) -> std::collections::BTreeSet<&str> {
     let mut found = std::collections::BTreeSet::new();
     let mut rest = code;
@@ -76,7 +76,7 @@ pub fn names(code: &str) -> std::collections::BTreeSet<&str> {
     found
 }
 
-/// What follows the string literal at the start.
+/// Returns the code after the string literal at its start.
 fn after_string(code: &str) -> &str {
     let mut escaped = false;
     for (at, c) in code.char_indices().skip(1) {
@@ -90,7 +90,7 @@ fn after_string(code: &str) -> &str {
     ""
 }
 
-/// Lines, one tab further in.
+/// Indents lines by one tab.
 pub fn indented(code: &str) -> String {
     code.lines()
         .map(|line| match line {

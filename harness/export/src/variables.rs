@@ -1,4 +1,4 @@
-//! What ops leave for later ones: variables of the program.
+//! Variables of the program, for values that later ops use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,11 +42,11 @@ pub struct Variable {
 #[derive(Debug, Default)]
 pub struct Variables {
     variables: BTreeMap<String, Variable>,
-    /// They are in memory that all processes and threads of the program share.
+    /// Whether they are in memory that all processes and threads of the program share.
     pub shared: bool,
 }
 
-/// What is known about a slot.
+/// Facts about a slot.
 #[derive(Debug, Default)]
 struct Known {
     saved: Option<&'static str>,
@@ -56,8 +56,7 @@ struct Known {
 }
 
 impl Variables {
-    /// The variables of ops and of what is compared with them. `used` are other names of the
-    /// program.
+    /// Collects the variables of ops and checks. `used` are other names of the program.
     pub fn of(ops: &[Op], checks: &[Check], used: &BTreeSet<String>) -> Self {
         let mut survey = Survey::default();
         ops.iter().for_each(|op| survey.op(op));
@@ -93,7 +92,7 @@ impl Variables {
         self.variables.values()
     }
 
-    /// The variable as an expression; none when nothing saves it.
+    /// Returns the variable as an expression, or `None` if no op saves it.
     pub fn name(&self, slot: &str) -> Option<String> {
         let variable = self.variables.get(slot)?;
         Some(if self.shared {
@@ -103,7 +102,7 @@ impl Variables {
         })
     }
 
-    /// A name for a local variable that hides none of these.
+    /// Returns a name for a local variable that does not hide another variable.
     pub fn fresh(&self, wish: &str) -> String {
         let taken = |name: &str| {
             let mut variables = self.variables.values();
@@ -118,7 +117,7 @@ impl Variables {
     }
 }
 
-/// Words of the language, and what a block calls.
+/// Keywords, and functions that a block calls.
 const TAKEN_LOCALS: [&str; 8] = [
     "default", "register", "static", "union", "ioctl", "text", "entry", "step",
 ];
@@ -189,7 +188,7 @@ impl Survey {
     }
 }
 
-/// Whether it makes a process or a thread, which has to see the variables.
+/// Whether it creates a process or a thread, which needs access to the variables.
 fn shares_memory(op: &Op) -> bool {
     match op {
         Op::Process(ProcessOp::Fork { .. }) | Op::Control(ControlOp::Together { .. }) => true,

@@ -129,7 +129,7 @@ fn what_cannot_be_carried_over_is_told() {
     let corpus =
         Corpus::load_file(&cases(), &folder.join("fault.yaml"), findings(), false).unwrap();
     let error = program(&corpus.cases[0], &offer(), &[]).unwrap_err();
-    insta::assert_snapshot!(error, @"fault: step 2 (fault None) has no counterpart in C: a fault that tests the harness itself");
+    insta::assert_snapshot!(error, @"fault: step 2 (fault None) has no counterpart in C: a fault for the tests of the harness");
 }
 
 #[test]

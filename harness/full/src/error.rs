@@ -1,4 +1,4 @@
-//! What can go wrong, and how the command ends then.
+//! Errors of `full`, and the exit code for each.
 
 use std::{
     io,
@@ -9,28 +9,28 @@ use std::{
 use runner::{exit::Exit, platform::PlatformError, qemu::QemuError};
 use vm_images::ImageError;
 
-/// Why nothing was proved.
+/// Why the comparison has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum FullError {
-    /// No kernel, or no part of the host.
+    /// The kernel, or a part of the host, could not be obtained.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// No such platform.
+    /// The platform is unknown.
     #[error(transparent)]
     Platform(#[from] PlatformError),
-    /// No QEMU.
+    /// QEMU could not be used.
     #[error(transparent)]
     Qemu(#[from] QemuError),
-    /// No agent.
+    /// The agent could not be built.
     #[error(transparent)]
     Agent(#[from] runner::agent::AgentError),
-    /// A program failed that makes the host.
-    #[error("making the emulated host: {0}")]
+    /// A program that builds the host failed.
+    #[error("building the emulated host: {0}")]
     Program(#[from] xshell::Error),
     /// A file failed.
     #[error("{doing} {}: {error}", path.display())]
     File {
-        /// As in "reading".
+        /// The action, such as "reading".
         doing: &'static str,
         path: PathBuf,
         error: io::Error,
@@ -38,44 +38,44 @@ pub enum FullError {
     /// Starting a program failed.
     #[error("starting {program}: {error}")]
     Start { program: String, error: io::Error },
-    /// A run under TCG did not come to verdicts.
+    /// A run under TCG has no verdicts.
     #[error("the run under TCG, `{name}`, ended with {status}: {said}; see {}", log.display())]
     Tcg {
-        /// Of the set of cases.
+        /// Name of the set of cases.
         name: String,
-        /// Of the process.
+        /// Exit status of the process.
         status: ExitStatus,
-        /// Its last line.
+        /// Its last line of output.
         said: String,
-        /// All that it said.
+        /// File with its output.
         log: PathBuf,
     },
     /// A mistake in a case file.
     #[error(transparent)]
     Corpus(#[from] case::CorpusError),
-    /// The host did not do all it was told.
+    /// The host did not execute all jobs.
     #[error("{what}; the console of the emulated host is {}", console.display())]
     Host {
-        /// What it did instead.
+        /// What happened.
         what: String,
-        /// Of the host.
+        /// Console of the host.
         console: PathBuf,
     },
     /// A command failed in the host.
-    #[error("`{name}` ended in the emulated host with exit code {code}: {said}")]
+    #[error("`{name}` failed in the emulated host with exit code {code}: {said}")]
     Job {
-        /// Of the set of cases.
+        /// Name of the set of cases.
         name: String,
         /// Its exit code.
         code: i32,
-        /// The last line it said.
+        /// Its last line of output.
         said: String,
     },
-    /// A record is none.
-    #[error("{} is no record of a run: {why}", path.display())]
+    /// A file is not a record.
+    #[error("{} is not the record of a run: {why}", path.display())]
     NoRecord { path: PathBuf, why: String },
-    /// Nothing to do.
-    #[error("no platform is left to run on; there are {0}")]
+    /// No job is selected.
+    #[error("no selected job can run on the given platforms; the platforms are {0}")]
     Nothing(String),
     /// Ctrl-C cannot be caught.
     #[error("catching Ctrl-C: {0}")]
@@ -85,13 +85,13 @@ pub enum FullError {
 }
 
 impl FullError {
-    /// For what was being done with a file when it failed.
+    /// Returns a function that makes the error of an action on a file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::File { doing, path, error }
     }
 
-    /// How the command ends.
+    /// Returns the exit code of the command.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Platform(_) | Self::Corpus(_) => Exit::Usage,

@@ -1,4 +1,4 @@
-//! `cargo xtask full`: what is proved before a release and takes too long for each change.
+//! `cargo xtask full`: tests before a release that take too long for each change.
 
 #![cfg_attr(
     test,

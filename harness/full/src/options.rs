@@ -1,4 +1,4 @@
-//! What is proved.
+//! Options of `full`.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use runner::options::GuestOptions;
 /// A run on an emulated host with KVM.
 #[derive(Debug, Clone, Default)]
 pub struct KvmOptions {
-    /// Which cases and walks.
+    /// Cases and walks to run.
     pub extent: Extent,
-    /// Only these platforms, if any is named.
+    /// Platforms to run on; if empty, all of the extent.
     pub platforms: Vec<String>,
     /// Worlds of the model to walk in addition.
     pub explore: Vec<String>,
@@ -21,16 +21,16 @@ pub struct KvmOptions {
     pub record: Option<PathBuf>,
 }
 
-/// How much is run.
+/// Extent of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// One case or a few for each DMA engine and each kind of wait, on each platform.
+    /// A few cases for each DMA engine and each kind of wait, on each platform.
     #[default]
     Smoke,
-    /// Bind and DMA on `intel`: what a change has to pass.
+    /// Bind and DMA on `intel`, which every change has to pass.
     Brief,
     /// The whole corpus on `intel`, and parts of it on other platforms.
     All,
-    /// These cases, as run-conformance takes them.
+    /// These cases: the filters of run-conformance.
     Cases(Vec<String>),
 }

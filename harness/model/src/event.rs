@@ -1,4 +1,4 @@
-//! What user space may do next.
+//! Events: what user space can do next.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::{
     world::{Shape, World},
 };
 
-/// One thing that user space does.
+/// An action of user space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Event {
     /// Open the device's own node.
@@ -18,7 +18,7 @@ pub enum Event {
     Access(Device),
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an IOAS or an HWPT.
     Attach(Device, Pt),
-    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an id that nothing has.
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an id that no object has.
     AttachNothing(Device),
     /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
     Detach(Device),
@@ -34,11 +34,11 @@ pub enum Event {
     Drive(Device, Driver),
     /// A kernel driver tries to take the group's further member.
     KernelDriver(Group),
-    /// The kernel driver gives it up.
+    /// The kernel driver releases it.
     NoKernelDriver(Group),
-    /// The machine asks for the device.
+    /// The machine requests the device (unplug).
     Unplug(Device),
-    /// The machine gives it back.
+    /// The machine plugs the device in again.
     Plug(Device),
     /// Open `/dev/vfio/GROUP`.
     OpenGroup(Group),
@@ -52,7 +52,7 @@ pub enum Event {
     GetDevice(Device),
     /// Close the group's descriptor.
     CloseGroup(Group),
-    /// `IOMMU_IOAS_ALLOC`, where the one before was destroyed.
+    /// `IOMMU_IOAS_ALLOC`, after the earlier IOAS was destroyed.
     Allocate(Ioas),
     /// `IOMMU_HWPT_ALLOC` for a device that is bound.
     AllocateHwpt(Device, Hwpt),
@@ -101,7 +101,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// What is left out of every world, and why.
+/// Events that no world has, with the reasons.
 pub const LEFT_OUT: &[(&str, &str)] = &[
     (
         "take a device from vfio-pci while it is open, or its group is",
@@ -130,7 +130,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 impl World {
-    /// Every event that can be issued in a state, refused ones included.
+    /// Returns every event that can be issued in a state, including those that fail.
     pub fn events(&self, state: &State) -> Vec<Event> {
         let mut events = Vec::new();
         for device in self.devices() {
@@ -244,12 +244,14 @@ impl World {
         }
     }
 
-    /// Its devices have BARs and a driver to lose, and a group node of the legacy uAPI.
+    /// Whether the group is of PCI devices, which have BARs, a driver to lose, and a group node of
+    /// the legacy uAPI.
     fn is_pci(&self, group: Group) -> bool {
         self.groups[group.0].shape != Shape::Mdev
     }
 
-    /// An id means something only to the iommu_fd that gave it.
+    /// Whether an id may be used with a binding: it is only valid in the iommu_fd that allocated
+    /// it.
     fn may_name(&self, binding: Option<Binding>, pt: Pt) -> bool {
         match binding {
             Some(Binding::Iommufd { iommu, .. }) => self.iommu_of(pt) == iommu,
@@ -257,7 +259,8 @@ impl World {
         }
     }
 
-    /// Its IOAS is there, the HWPT is not, and the iommu_fd of both is that of the device.
+    /// Whether an HWPT can be allocated: its IOAS exists, the HWPT does not, and the device is
+    /// bound to the iommu_fd of both.
     fn may_allocate(&self, state: &State, binding: Option<Binding>, hwpt: Hwpt) -> bool {
         let (ioas, of) = (self.hwpts[hwpt.0], self.iommu_of(Pt::Hwpt(hwpt)));
         let bound = matches!(binding, Some(Binding::Iommufd { iommu, .. }) if iommu == of);

@@ -9,7 +9,7 @@ use crate::{
     world::World,
 };
 
-/// One transition; a refused event leads back to its own state.
+/// One transition. An event that fails leads back to its own state.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
     /// Position of the state before.
@@ -25,30 +25,26 @@ pub struct Edge {
 /// The reachable part of a world.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    /// In the order in which they were found; the initial one is the first.
+    /// States, in the order in which they were found. The first is the initial one.
     pub states: Vec<State>,
-    /// Those of a state are next to each other.
+    /// Transitions; those of a state are next to each other.
     pub edges: Vec<Edge>,
-    /// Where the edges of each state begin; one more than there are states.
+    /// Position of the first edge of each state, with one more entry at the end.
     first: Vec<usize>,
 }
 
-/// An event that no rule speaks of: the rules have a hole.
+/// An event that no rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unruled {
-    /// Where.
+    /// The state.
     pub state: Box<State>,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
 impl std::fmt::Display for Unruled {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            to,
-            "no rule says what `{}` does in {:?}",
-            self.event, self.state
-        )
+        write!(to, "no rule decides `{}` in {:?}", self.event, self.state)
     }
 }
 

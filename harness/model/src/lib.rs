@@ -1,11 +1,11 @@
 //! The staged protocol as a state machine.
 //!
-//! A [`World`] says what there is: groups with their devices, iommu_fds, IOASes, HWPTs. A [`State`]
-//! is what user space has done with it, an [`Event`] what it may do next, and the [`rules`]
-//! say what the kernel has to answer, which state follows, and which clause demands it. What
-//! each device reaches by DMA follows from the state alone.
+//! A [`World`] has groups with their devices, iommu_fds, IOASes and HWPTs. A [`State`] is what user
+//! space has done with it, and an [`Event`] what it can do next. The [`rules`] give the kernel's
+//! answer, the next state, and the clause that demands it. What each device reaches by DMA depends
+//! only on the state.
 //!
-//! The model knows neither YAML nor QEMU.
+//! The model does not depend on YAML or QEMU.
 
 #![warn(missing_docs)]
 

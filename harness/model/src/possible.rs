@@ -1,4 +1,4 @@
-//! What is known of the state when events raced: which states it may be.
+//! The possible states after events that raced.
 
 use std::{collections::BTreeSet, iter};
 
@@ -9,34 +9,34 @@ use crate::{
     world::World,
 };
 
-/// More possible states than these are not followed.
+/// Maximum number of possible states; races that lead to more are not followed.
 const MOST: usize = 6;
 
-/// The states that a world may be in: one, unless events raced and left several.
+/// The states that a world may be in. There are several only after events that raced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Possible(BTreeSet<State>);
 
-/// What may come of two events at once.
+/// The possible outcomes of two events at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Race {
-    /// What the kernel may answer, to the one and to the other.
+    /// The possible answers to both events.
     pub ends: BTreeSet<[Answer; 2]>,
-    /// What follows.
+    /// The states that may follow.
     pub next: Possible,
 }
 
 impl Possible {
-    /// Where a world begins.
+    /// Returns the initial state of a world.
     pub fn initial(world: &World) -> Self {
         Self(BTreeSet::from([State::initial(world)]))
     }
 
-    /// Every one of them.
+    /// Returns all possible states.
     pub fn states(&self) -> impl Iterator<Item = &State> {
         self.0.iter()
     }
 
-    /// The events that can be issued in all of them.
+    /// Returns the events that can be issued in all possible states.
     pub fn events(&self, world: &World) -> Vec<Event> {
         let mut states = self.0.iter();
         let first = states.next().map(|state| world.events(state));
@@ -48,8 +48,8 @@ impl Possible {
         events
     }
 
-    /// The rule that decides an event, and what follows. None where nobody can tell what the
-    /// kernel has to answer.
+    /// Returns the rule that decides an event, and the states that follow. Returns `None` if the
+    /// answer depends on the state.
     pub fn step(&self, rules: &[Rule], world: &World, event: Event) -> Option<(Rule, Self)> {
         let mut next = BTreeSet::new();
         let mut decided: Option<Rule> = None;
@@ -64,8 +64,8 @@ impl Possible {
         decided.map(|rule| (rule, Self(next)))
     }
 
-    /// What comes of two events at once, each of which may be the first. None where one of
-    /// them cannot be issued after the other, or too much would be possible.
+    /// Returns the outcomes of two events at once, each of which may be the first. Returns `None`
+    /// if one of them cannot be issued after the other, or if too many states would be possible.
     pub fn race(&self, rules: &[Rule], world: &World, events: [Event; 2]) -> Option<Race> {
         let [one, other] = events;
         let mut ends = BTreeSet::new();
@@ -93,8 +93,8 @@ impl Possible {
     }
 }
 
-/// Where a refused event stands in another's way while it lasts, so that both are refused,
-/// which neither order does: a bind keeps the group's own path blocked until it is refused
+/// Returns an outcome that neither order has: an event that fails blocks the other one while it
+/// runs, so that both fail. A bind blocks the group's own path until it fails
 /// (`vfio_device_block_group()`).
 fn overlap(
     rules: &[Rule],

@@ -1,6 +1,6 @@
-//! The rules: what the kernel answers to an event, which state follows, which clause says so.
+//! The rules: the kernel's answer to an event, the next state, and the clause that demands it.
 //!
-//! The first rule whose `when` holds decides, so a rule may rely on those above it.
+//! The first rule whose `when` holds decides, so a rule can rely on those above it.
 
 use crate::{
     event::Event,
@@ -8,23 +8,23 @@ use crate::{
     world::{Shape, World},
 };
 
-/// What the kernel answers.
+/// The kernel's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     /// Success.
     Ok,
     /// Exactly this errno, by name.
     Errno(&'static str),
-    /// A refusal whose errno the clause leaves open.
+    /// A failure with an errno that the clause does not specify.
     Refused,
 }
 
-/// Which text the kernel is held to.
+/// The reading of the plan that the kernel is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reading {
-    /// The plan's stage 1 to the letter: groups of several devices are refused.
+    /// The plan's stage 1 to the letter: bind refuses groups of several devices.
     Stage1,
-    /// Stage 2, as Linux has it.
+    /// Stage 2, as Linux implements it.
     Stage2,
 }
 
@@ -33,15 +33,15 @@ pub enum Reading {
 pub struct Rule {
     /// Short name, unique.
     pub name: &'static str,
-    /// Clauses that it puts into practice.
+    /// Clauses that it implements.
     pub clauses: &'static [&'static str],
-    /// What it says.
+    /// Its text.
     pub says: &'static str,
     /// Where it applies.
     pub when: fn(&World, &State, Event) -> bool,
-    /// What the kernel answers there.
+    /// The kernel's answer.
     pub answer: Answer,
-    /// What a success changes.
+    /// How a success changes the state.
     pub then: fn(&World, &mut State, Event),
 }
 
@@ -50,11 +50,11 @@ pub struct Rule {
 pub struct Decision {
     /// The rule that decided.
     pub rule: Rule,
-    /// What follows.
+    /// The next state.
     pub next: State,
 }
 
-/// What has to happen; none when no rule speaks of the event.
+/// Returns the rule and the next state, or `None` if no rule decides the event.
 pub fn decide(rules: &[Rule], world: &World, state: &State, event: Event) -> Option<Decision> {
     let rule = *rules.iter().find(|rule| (rule.when)(world, state, event))?;
     let mut next = state.clone();
@@ -73,7 +73,7 @@ impl Reading {
     }
 }
 
-/// Stage 1 serves devices that are alone in their group.
+/// Stage 1 only allows devices that are alone in their group.
 const STRICT: Rule = Rule {
     name: "bind: not alone in its group",
     clauses: &["S1.5"],
@@ -91,7 +91,7 @@ const STRICT: Rule = Rule {
 
 fn nothing(_: &World, _: &mut State, _: Event) {}
 
-/// The device's file, of an event that has one.
+/// Returns the device's file, for events that need one.
 fn file(state: &State, device: Device) -> File {
     state.devices[device.0].file.unwrap_or_default()
 }
@@ -106,7 +106,7 @@ fn set_binding(state: &mut State, device: Device, to: Option<Binding>) {
     }
 }
 
-/// Moves every attached device of the group; a device that was not attached becomes so.
+/// Moves every attached device of the group, and attaches this device.
 fn attach(world: &World, state: &mut State, device: Device, to: Pt) {
     let move_one = |binding: &mut Binding, always: bool| {
         if let Binding::Iommufd { attached, .. } = binding
@@ -140,8 +140,8 @@ fn device_path(world: &World, state: &State, group: Group) -> bool {
         .any(|binding| matches!(binding, Binding::Iommufd { .. }))
 }
 
-/// One rule a paragraph: name, clauses, what it says, where it applies, the answer, and what
-/// a success changes. `device`, `iommu` and so on are bound by the event's pattern.
+/// One rule in each paragraph: name, clauses, text, where it applies, the answer, and how a success
+/// changes the state. `device`, `iommu` and so on are bound by the event's pattern.
 macro_rules! rules {
     ($($name:literal [$($clause:literal),*] $says:literal
         $event:pat, |$world:pat_param, $state:pat_param| $when:expr => $answer:expr
@@ -169,11 +169,12 @@ macro_rules! rules {
 
 use Answer::{Errno, Ok as Done};
 
-/// Stage 2, as Linux has it.
+/// Stage 2, as Linux implements it.
 const RULES: &[Rule] = rules! {
-    "open: unplugged" ["S1.7"] "a device that was asked for has no node: nobody opens it any more"
+    "open: unplugged" ["S1.7"] "a device that is being unplugged has no node, so it cannot be \
+     opened"
         Event::Open(device), |_, now| now.devices[device.0].presence != Presence::Here => Errno("ENOENT");
-    "open: no driver" ["S1.1", "S2.1"] "a device node exists for each device that vfio has"
+    "open: no driver" ["S1.1", "S2.1"] "each device on a vfio driver has a device node"
         Event::Open(device), |_, now| !now.devices[device.0].on_vfio() => Errno("ENOENT");
     "open" ["S1.4", "S2.4"] "open gives a device_fd without security context"
         Event::Open(device), |_, _| true => Done;
@@ -197,7 +198,7 @@ const RULES: &[Rule] = rules! {
     "munmap: the last of a closed file" ["S1.7"] "the last reference to a device_fd unbinds the device"
         Event::Munmap(device), |_, now| now.devices[device.0].held.is_some() => Done;
         |_, next| next.devices[device.0].held = None;
-    "munmap" [] "a mapping goes, the device stays bound"
+    "munmap" [] "munmap leaves the device bound"
         Event::Munmap(device), |_, _| true => Done;
         |_, next| set_mapped(next, device, false);
 
@@ -223,13 +224,15 @@ const RULES: &[Rule] = rules! {
     "attach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
         Event::Attach(device, _) | Event::AttachNothing(device),
         |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
-    "attach: the HWPT of a real device to an mdev" ["S1.6"] "a mediated device has no page table: it attaches to an IOAS alone"
+    "attach: the HWPT of a real device to an mdev" ["S1.6"] "a mediated device has no page table, \
+     so it can only attach to an IOAS"
         Event::Attach(device, Pt::Hwpt(_)), |world, _| is_mdev(world, device) => Errno("ENOENT");
-    "attach: nothing" ["S1.6"] "attach switches to an I/O address space, which has to be there"
+    "attach: nothing" ["S1.6"] "attach switches to an I/O address space, which has to exist"
         Event::AttachNothing(_), |_, _| true => Errno("ENOENT");
     "attach: a second IOAS" ["S2.7a"] "all bound devices of a group attach to one IOAS; a second is refused"
         Event::Attach(device, pt), |world, now| second_ioas(world, now, device, pt) => Errno("EINVAL");
-    "attach: a second page table" ["S2.7a"] "an IOAS has a page table that the kernel makes; one that user space made of it is another"
+    "attach: a second page table" ["S2.7a"] "the kernel's page table of an IOAS is not one that \
+     user space allocates for it"
         Event::Attach(device, pt), |world, now| second_pt(world, now, device, pt) => Errno("EINVAL");
     "attach" ["S1.6", "S2.7b"] "attach moves the whole group; of an attached device, also to another IOAS"
         Event::Attach(device, pt), |_, _| true => Done;
@@ -239,14 +242,16 @@ const RULES: &[Rule] = rules! {
         Event::Detach(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
     "detach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
         Event::Detach(device), |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
-    "detach" ["S1.6", "S2.7c"] "the last detach moves the group to the blocking domain, an earlier one nothing"
+    "detach" ["S1.6", "S2.7c"] "the last detach moves the group to the blocking domain; earlier \
+     ones move nothing"
         Event::Detach(device), |_, _| true => Done;
         |_, next| detach(next, device);
 
     "close: mapped" ["S1.7"] "a mapping holds the file: the device stays bound"
         Event::Close(device), |_, now| file(now, device).mapped => Done;
         |_, next| next.devices[device.0].held = next.devices[device.0].file.take().and_then(|it| it.binding);
-    "close" ["S1.7", "S2.8", "S2.9"] "close unbinds; the last unbind gives the group back to its default domain"
+    "close" ["S1.7", "S2.8", "S2.9"] "close unbinds; the last unbind returns the group to its \
+     default domain"
         Event::Close(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = None;
 
@@ -256,30 +261,35 @@ const RULES: &[Rule] = rules! {
     "vfio-pci comes" ["S2.5a", "S2.8"] "vfio-pci is the binder's driver: it may take a member of an owned group"
         Event::Drive(device, Driver::Vfio), |_, _| true => Done;
         |_, next| next.devices[device.0].driver = Driver::Vfio;
-    "kernel driver comes" ["S1.7", "S2.9"] "a device that user space let go is the kernel's again"
+    "kernel driver comes" ["S1.7", "S2.9"] "a device that user space has released belongs to the \
+     kernel again"
         Event::Drive(device, Driver::Kernel), |_, _| true => Done;
         |_, next| next.devices[device.0].driver = Driver::Kernel;
-    "kernel driver: the group is owned" ["S2.5c", "S2.8"] "while the group is owned, no kernel driver takes a member"
+    "kernel driver: the group is owned" ["S2.5c", "S2.8"] "while the group is owned, no kernel \
+     driver can bind a member"
         Event::KernelDriver(group), |world, now| now.owner(world, group) != Owner::Nobody => Errno("EBUSY");
-    "kernel driver" ["S2.9"] "a group that nobody owns is the kernel's"
+    "kernel driver" ["S2.9"] "a group without an owner belongs to the kernel"
         Event::KernelDriver(group), |_, _| true => Done;
         |_, next| next.groups[group.0].on_kernel_driver = true;
-    "kernel driver leaves" [] "the kernel gives the group up"
+    "kernel driver leaves" [] "the kernel driver releases the group"
         Event::NoKernelDriver(group), |_, _| true => Done;
         |_, next| next.groups[group.0].on_kernel_driver = false;
 
-    "unplug" ["S1.7"] "the kernel gets a device back when its user lets it go; until then the user keeps all of it"
+    "unplug" ["S1.7"] "the kernel gets a device back when its user releases it; until then the \
+     user keeps full access"
         Event::Unplug(device), |_, _| true => Done;
         |_, next| next.devices[device.0].presence = Presence::Leaving;
-    "plug" ["S1.1"] "a device that comes has a node, and nobody owns it"
+    "plug" ["S1.1"] "a device that is plugged in has a node and no owner"
         Event::Plug(device), |_, _| true => Done;
         |_, next| next.devices[device.0].presence = Presence::Here;
 
-    "open group: no member" ["S1.0"] "a group node exists while vfio has a device of the group"
+    "open group: no member" ["S1.0"] "a group node exists while a device of the group is on a \
+     vfio driver"
         Event::OpenGroup(group), |world, now| !has_vfio_member(world, now, group) => Errno("ENOENT");
     "open group: a device is bound" ["S2.0"] "group path and device path exclude each other"
         Event::OpenGroup(group), |world, now| device_path(world, now, group) => Errno("EBUSY");
-    "open group: open" ["S1.0"] "a group is open once, and as long as a device of it is"
+    "open group: open" ["S1.0"] "a group can be opened once, and stays in use while a device of \
+     it is open"
         Event::OpenGroup(group), |world, now| now.group_path(world, group) => Errno("EBUSY");
     "open group" ["S1.0"] "the old uAPI stays"
         Event::OpenGroup(group), |_, _| true => Done;
@@ -290,29 +300,31 @@ const RULES: &[Rule] = rules! {
 
     "set container: set" ["S1.0"] "a group is in one container"
         Event::SetContainer(group), |_, now| now.groups[group.0].container.is_some() => Errno("EINVAL");
-    "set container: not viable" ["S1.0"] "a member on a kernel driver makes the group the kernel's"
+    "set container: not viable" ["S1.0"] "a group with a member on a kernel driver belongs to the \
+     kernel"
         Event::SetContainer(group), |_, now| now.groups[group.0].on_kernel_driver => Errno("EPERM");
     "set container" ["S1.0"] "a container owns its groups"
         Event::SetContainer(group), |_, _| true => Done;
         |_, next| next.groups[group.0].container = Some(Container::Joined);
-    "set IOMMU: no group, or set" ["S1.0"] "a container gets its model once, when a group is in it"
+    "set IOMMU: no group, or set" ["S1.0"] "a container gets its IOMMU model once, when it has a \
+     group"
         Event::SetIommu(group), |_, now| now.groups[group.0].container != Some(Container::Joined) => Errno("EINVAL");
     "set IOMMU" ["S1.0"] "the model moves the group to the container's mappings"
         Event::SetIommu(group), |_, _| true => Done;
         |_, next| next.groups[group.0].container = Some(Container::Typed);
-    "unset container: none" ["S1.0"] "there is none to leave"
+    "unset container: none" ["S1.0"] "the group has no container to leave"
         Event::UnsetContainer(group), |_, now| now.groups[group.0].container.is_none() => Errno("EINVAL");
     "unset container: a device is open" ["S1.0"] "open devices stay in their security context"
         Event::UnsetContainer(group), |world, now| has_group_device(world, now, group) => Errno("EBUSY");
     "unset container" ["S1.0"] "the group goes back to its default domain"
         Event::UnsetContainer(group), |_, _| true => Done;
         |_, next| next.groups[group.0].container = None;
-    "get device: no driver" ["S1.0"] "a group has the devices that vfio has"
+    "get device: no driver" ["S1.0"] "a group gives out only devices on a vfio driver"
         Event::GetDevice(device), |_, now| !now.devices[device.0].on_vfio() => Errno("ENODEV");
     "get device: no IOMMU" ["S1.0"] "without a container and its model there is no security context"
         Event::GetDevice(device),
         |world, now| now.groups[world.group_of(device).0].container != Some(Container::Typed) => Errno("EINVAL");
-    "get device" ["S1.0"] "the group gives its devices out"
+    "get device" ["S1.0"] "the group gives out its devices"
         Event::GetDevice(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = Some(File { binding: Some(Binding::Group), mapped: false });
 
@@ -321,23 +333,24 @@ const RULES: &[Rule] = rules! {
     "allocate HWPT" ["S1.2"] "a page table of an IOAS, at the user's request"
         Event::AllocateHwpt(_, hwpt), |_, _| true => Done;
         |_, next| next.hwpts[hwpt.0] = true;
-    "destroy: in use" ["S1.6"] "what a device is attached to stays"
+    "destroy: in use" ["S1.6"] "an object that a device is attached to cannot be destroyed"
         Event::Destroy(pt), |_, now| now.is_attached_to(pt) => Errno("EBUSY");
-    "destroy: an IOAS that has an HWPT" [] "a page table keeps its IOAS"
+    "destroy: an IOAS that has an HWPT" [] "an IOAS with a page table cannot be destroyed"
         Event::Destroy(Pt::Ioas(ioas)), |world, now| now.has_hwpt(world, ioas) => Errno("EBUSY");
-    "destroy" [] "what nothing uses goes"
+    "destroy" [] "an unused object can be destroyed"
         Event::Destroy(pt), |_, _| true => Done;
         |_, next| match pt {
             Pt::Ioas(ioas) => next.ioases[ioas.0] = false,
             Pt::Hwpt(hwpt) => next.hwpts[hwpt.0] = false,
         };
-    "allocate" ["S1.2"] "an iommu_fd has I/O address spaces at the user's request"
+    "allocate" ["S1.2"] "an iommu_fd allocates I/O address spaces at the user's request"
         Event::Allocate(ioas), |_, _| true => Done;
         |_, next| next.ioases[ioas.0] = true;
-    "open iommu_fd" ["S1.2", "S2.2"] "opening /dev/iommu gives an iommu_fd of its own"
+    "open iommu_fd" ["S1.2", "S2.2"] "each open of /dev/iommu gives a new iommu_fd"
         Event::OpenIommu(iommu), |_, _| true => Done;
         |world, next| open_iommu(world, next, iommu);
-    "close iommu_fd" ["S1.6"] "bound devices keep their security context without the descriptor"
+    "close iommu_fd" ["S1.6"] "bound devices keep their security context after the descriptor is \
+     closed"
         Event::CloseIommu(iommu), |_, _| true => Done;
         |_, next| next.iommus[iommu.0] = false;
 };
@@ -351,7 +364,7 @@ fn open_iommu(world: &World, state: &mut State, iommu: Iommu) {
     }
 }
 
-/// An iommu_fd other than this one has the device's group.
+/// Whether the device's group has another owner than this iommu_fd.
 fn other_owner(world: &World, now: &State, device: Device, iommu: Iommu) -> bool {
     match now.owner(world, world.group_of(device)) {
         Owner::Nobody => false,
@@ -360,14 +373,15 @@ fn other_owner(world: &World, now: &State, device: Device, iommu: Iommu) -> bool
     }
 }
 
-/// Another device of the group is attached to something else, and this one to nothing.
+/// Whether another device of the group is attached to another object, and this device is not
+/// attached.
 fn second_pt(world: &World, now: &State, device: Device, pt: Pt) -> bool {
     let own = binding(now, device).and_then(Binding::attached);
     let group = now.attached(world, world.group_of(device));
     own.is_none() && group.is_some_and(|there| there != pt)
 }
 
-/// As that, with mappings of its own.
+/// Like [`second_pt`], with an object of another IOAS.
 fn second_ioas(world: &World, now: &State, device: Device, pt: Pt) -> bool {
     let group = now.attached(world, world.group_of(device));
     let another = |there| world.ioas_of(there) != world.ioas_of(pt);
@@ -394,7 +408,7 @@ fn detach(state: &mut State, device: Device) {
     }
 }
 
-/// Whether a device of the group is open through it.
+/// Whether a device of the group was opened through the group.
 fn has_group_device(world: &World, now: &State, group: Group) -> bool {
     now.bindings(world, group)
         .any(|binding| binding == Binding::Group)

@@ -1,4 +1,4 @@
-//! What user space has done with a world, and what follows for ownership and DMA.
+//! The state of a world, and the ownership and DMA that follow from it.
 
 use std::fmt;
 
@@ -31,12 +31,12 @@ index! {
     Hwpt, "hwpt";
 }
 
-/// What a device is attached to: an object that a `pt_id` names.
+/// The object of a `pt_id` that a device can be attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pt {
-    /// By a page table of its own, which the kernel makes.
+    /// An IOAS, with a page table that the kernel allocates.
     Ioas(Ioas),
-    /// By this page table of an IOAS.
+    /// An HWPT of an IOAS.
     Hwpt(Hwpt),
 }
 
@@ -49,14 +49,14 @@ impl fmt::Display for Pt {
     }
 }
 
-/// What gives a device_fd access to its device.
+/// How a device_fd got access to its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
     /// `VFIO_DEVICE_BIND_IOMMUFD` of the device's own node.
     Iommufd {
-        /// To which.
+        /// The iommu_fd.
         iommu: Iommu,
-        /// What it is attached to; the blocking domain without.
+        /// The object that it is attached to; `None` is the blocking domain.
         attached: Option<Pt>,
     },
     /// `VFIO_GROUP_GET_DEVICE_FD` of a group that is in a type1 container.
@@ -64,7 +64,7 @@ pub enum Binding {
 }
 
 impl Binding {
-    /// What it is attached to.
+    /// Returns the object that it is attached to.
     pub const fn attached(self) -> Option<Pt> {
         match self {
             Self::Iommufd { attached, .. } => attached,
@@ -76,31 +76,31 @@ impl Binding {
 /// An open device_fd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct File {
-    /// None: opened, without security context.
+    /// `None` if it is open without a security context.
     pub binding: Option<Binding>,
-    /// A BAR is mapped through it.
+    /// Whether a BAR is mapped through it.
     pub mapped: bool,
 }
 
-/// Whether the machine has a device.
+/// Whether a device is plugged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Presence {
-    /// It has.
+    /// It is plugged in.
     Here,
-    /// It was unplugged, and goes as soon as nobody uses it.
+    /// It was unplugged, and is removed once it has no user.
     Leaving,
-    /// It has not.
+    /// It is not plugged in.
     Gone,
 }
 
-/// Who drives a device.
+/// The driver of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Driver {
-    /// Nobody.
+    /// None.
     None,
-    /// vfio-pci: user space may.
+    /// vfio-pci, for user space.
     Vfio,
-    /// The kernel.
+    /// A kernel driver.
     Kernel,
 }
 
@@ -109,38 +109,38 @@ pub enum Driver {
 pub struct DeviceState {
     /// Whether it is plugged in.
     pub presence: Presence,
-    /// Which driver it has.
+    /// Its driver.
     pub driver: Driver,
     /// Its device_fd.
     pub file: Option<File>,
-    /// What a mapping keeps alive whose device_fd is closed.
+    /// The binding that a mapping keeps alive after its device_fd was closed.
     pub held: Option<Binding>,
 }
 
 impl DeviceState {
-    /// Every binding of the device, that of its file first.
+    /// Returns every binding of the device, that of its file first.
     pub fn bindings(&self) -> impl Iterator<Item = Binding> {
         let of_file = self.file.and_then(|file| file.binding);
         of_file.into_iter().chain(self.held)
     }
 
-    /// vfio-pci has it.
+    /// Whether it is bound to vfio-pci.
     pub fn on_vfio(&self) -> bool {
         self.driver == Driver::Vfio
     }
 
-    /// Nobody uses it.
+    /// Whether it has no user.
     pub const fn is_idle(&self) -> bool {
         self.file.is_none() && self.held.is_none()
     }
 
-    /// The binding of its file.
+    /// Returns the binding of its file.
     pub fn binding(&self) -> Option<Binding> {
         self.file?.binding
     }
 }
 
-/// How far a group is in its type1 container.
+/// State of a group in its type1 container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Container {
     /// After `VFIO_GROUP_SET_CONTAINER`.
@@ -152,18 +152,18 @@ pub enum Container {
 /// One group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupState {
-    /// A kernel driver has the group's further member.
+    /// Whether the group's further member is bound to a kernel driver.
     pub on_kernel_driver: bool,
-    /// `/dev/vfio/GROUP` is open.
+    /// Whether `/dev/vfio/GROUP` is open.
     pub open: bool,
     /// Its container.
     pub container: Option<Container>,
 }
 
-/// Who owns the DMA of a group.
+/// The DMA owner of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// The kernel's drivers may.
+    /// None: kernel drivers may use the group.
     Nobody,
     /// A device of it is bound to this iommu_fd.
     Iommu(Iommu),
@@ -171,7 +171,7 @@ pub enum Owner {
     Container,
 }
 
-/// What DMA of every device of a group meets.
+/// The domain of every device of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Domain {
     /// The default domain.
@@ -184,7 +184,7 @@ pub enum Domain {
     Container,
 }
 
-/// What user space has done.
+/// The state of a world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State {
     /// By [`Device`].
@@ -200,8 +200,8 @@ pub struct State {
 }
 
 impl State {
-    /// Every device closed, on vfio-pci unless it has a kernel driver to go to, every iommu_fd
-    /// open with its IOASes, and no HWPT.
+    /// Returns the initial state: every device is closed and on vfio-pci, except devices with a
+    /// kernel driver; every iommu_fd is open with its IOASes; and there are no HWPTs.
     pub fn initial(world: &World) -> Self {
         let device = |device| DeviceState {
             presence: Presence::Here,
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// All bindings of the devices of a group.
+    /// Returns all bindings of the devices of a group.
     pub fn bindings<'a>(
         &'a self,
         world: &'a World,
@@ -232,7 +232,7 @@ impl State {
             .flat_map(|device| self.devices[device.0].bindings())
     }
 
-    /// Who owns the DMA of a group.
+    /// The DMA owner of a group.
     pub fn owner(&self, world: &World, group: Group) -> Owner {
         if self.groups[group.0].container.is_some() {
             return Owner::Container;
@@ -246,12 +246,12 @@ impl State {
         iommu.map_or(Owner::Nobody, Owner::Iommu)
     }
 
-    /// What a group is attached to.
+    /// Returns the object that a group is attached to.
     pub fn attached(&self, world: &World, group: Group) -> Option<Pt> {
         self.bindings(world, group).find_map(Binding::attached)
     }
 
-    /// What DMA of every device of a group meets: S1.6, S2.7b, S2.7c, S2.8, S2.9.
+    /// Returns the domain of every device of a group: S1.6, S2.7b, S2.7c, S2.8, S2.9.
     pub fn domain(&self, world: &World, group: Group) -> Domain {
         match (self.owner(world, group), self.attached(world, group)) {
             (Owner::Nobody, _) => Domain::Default,
@@ -264,7 +264,8 @@ impl State {
         }
     }
 
-    /// Whether a kernel driver has a device of the group: its DMA meets the default domain.
+    /// Whether a device of the group is bound to a kernel driver, so that its DMA uses the default
+    /// domain.
     pub fn kernel_drives(&self, world: &World, group: Group) -> bool {
         self.groups[group.0].on_kernel_driver
             || world
@@ -272,7 +273,8 @@ impl State {
                 .any(|device| self.devices[device.0].driver == Driver::Kernel)
     }
 
-    /// Whether the group is in use through its own node: an open device keeps it so.
+    /// Whether the group is in use through its own node, or through a device that was opened from
+    /// it.
     pub fn group_path(&self, world: &World, group: Group) -> bool {
         self.groups[group.0].open
             || self
@@ -310,8 +312,8 @@ impl State {
         hwpts.any(|(exists, of)| *exists && *of == ioas)
     }
 
-    /// What goes away with its last user: a group's container, an iommu_fd's IOASes and HWPTs,
-    /// a device that was unplugged.
+    /// Removes what has lost its last user: a group's container, an iommu_fd's IOASes and HWPTs, a
+    /// device that was unplugged.
     pub(crate) fn settle(&mut self, world: &World) {
         for device in &mut self.devices {
             if device.presence == Presence::Leaving && device.is_idle() {

@@ -1,8 +1,9 @@
 //! States that differ only in names.
 //!
-//! Devices of a group are interchangeable, so are groups of one spec, iommu_fds with as many
-//! IOASes, the IOASes of one iommu_fd, and the HWPTs of one IOAS. A [`Renaming`] exchanges such things; the states
-//! that renamings make of one another have one [`Symmetry::canonical`] form.
+//! Devices of a group are interchangeable, and so are groups of one spec, iommu_fds with the same
+//! number of IOASes, the IOASes of one iommu_fd, and the HWPTs of one IOAS. A [`Renaming`]
+//! exchanges such objects. States that are renamings of each other have the same
+//! [`Symmetry::canonical`] form.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use crate::{
     world::World,
 };
 
-/// New names for the things of a world, by their old ones; the world stays as it is.
+/// New names for the objects of a world, by their old names. The world itself stays the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renaming {
     groups: Vec<usize>,
@@ -23,7 +24,7 @@ pub struct Renaming {
     hwpts: Vec<usize>,
 }
 
-/// Moves each value to its new place.
+/// Moves each value to its new position.
 fn moved<T: Clone>(values: &[T], to: &[usize]) -> Vec<T> {
     let mut sorted: Vec<_> = to.iter().zip(values).collect();
     sorted.sort_by_key(|(place, _)| **place);
@@ -76,7 +77,7 @@ impl Renaming {
     }
 
     fn device_state(&self, state: &DeviceState) -> DeviceState {
-        // Field by field: a new one has to say whether it names something.
+        // Destructured, so that a new field must be handled here if it names an object.
         let DeviceState {
             presence,
             driver,
@@ -91,7 +92,7 @@ impl Renaming {
         }
     }
 
-    /// The state under its new names.
+    /// Returns the state with its new names.
     pub fn state(&self, state: &State) -> State {
         let State {
             devices,
@@ -110,7 +111,7 @@ impl Renaming {
         }
     }
 
-    /// The event under its new names.
+    /// Returns the event with its new names.
     pub const fn event(&self, event: Event) -> Event {
         match event {
             Event::Open(device) => Event::Open(self.device(device)),
@@ -145,12 +146,12 @@ impl Renaming {
     }
 }
 
-/// All renamings of a world, the one that changes nothing included.
+/// All renamings of a world, including the one that changes nothing.
 #[derive(Debug, Clone)]
 pub struct Symmetry(Vec<Renaming>);
 
 impl Symmetry {
-    /// Finds them.
+    /// Finds the renamings of a world.
     pub fn of(world: &World) -> Self {
         let members: Vec<Vec<_>> = world
             .all_groups()
@@ -180,19 +181,19 @@ impl Symmetry {
         Self(all)
     }
 
-    /// Every renaming.
+    /// Returns every renaming.
     pub fn renamings(&self) -> &[Renaming] {
         &self.0
     }
 
-    /// The smallest of the states that are this one under other names.
+    /// Returns the smallest of the renamed states.
     pub fn canonical(&self, state: &State) -> State {
         let renamed = self.0.iter().map(|renaming| renaming.state(state));
         renamed.min().unwrap_or_else(|| state.clone())
     }
 
-    /// A transition under the names that make its first state canonical; of several such
-    /// namings, that with the smallest event.
+    /// Returns a transition with the names that make its first state canonical. Of several such
+    /// renamings, the one with the smallest event is used.
     fn canonical_transition(&self, state: &State, event: Event) -> (State, Event) {
         let renamed = self
             .0
@@ -202,7 +203,7 @@ impl Symmetry {
     }
 }
 
-/// Every way to rename HWPTs where IOASes are renamed so: each stays one of its IOAS.
+/// Returns every renaming of HWPTs that fits a renaming of IOASes: each HWPT stays with its IOAS.
 fn page_tables(world: &World, ioases: &[usize]) -> impl Iterator<Item = Vec<usize>> {
     let stays = |(from, to): (usize, &usize)| ioases[world.hwpts[from].0] == world.hwpts[*to].0;
     permutations(world.hwpts.len())
@@ -210,8 +211,8 @@ fn page_tables(world: &World, ioases: &[usize]) -> impl Iterator<Item = Vec<usiz
         .filter(move |to| to.iter().enumerate().all(stays))
 }
 
-/// Every way to exchange boxes that are alike and hold as many things, and the things within
-/// each: where the boxes go, and where the things go.
+/// Returns every way to exchange boxes that are alike and hold equally many things, and the things
+/// in each: the new positions of the boxes, and those of the things.
 fn nested(
     held: &[Vec<usize>],
     alike: &impl Fn(usize, usize) -> bool,
@@ -236,7 +237,7 @@ fn nested(
     found
 }
 
-/// For each box an order of its things, in all combinations.
+/// Returns an order of things for each box, in all combinations.
 fn inner(held: &[Vec<usize>]) -> Vec<Vec<Vec<usize>>> {
     let mut all = vec![Vec::new()];
     for things in held {
@@ -272,7 +273,7 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
 pub struct MergedEdge {
     /// Position of the state before in [`Merged::states`].
     pub from: usize,
-    /// What user space does, under the names of that state.
+    /// What user space does, with the names of that state.
     pub event: Event,
     /// Position of the state after in [`Merged::states`].
     pub to: usize,

@@ -1,7 +1,7 @@
-//! What a reader of a picture sees of a state.
+//! The part of a state that a picture shows.
 //!
-//! Symmetry alone leaves hundreds of states. A [`View`] leaves out what a reader can do
-//! without; states that look the same are one [`Appearance`].
+//! Symmetry alone leaves hundreds of states. A [`View`] leaves out details; states that look the
+//! same are one [`Appearance`].
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use crate::{
     world::{GroupSpec, World},
 };
 
-/// What is told apart. Never are: which iommu_fd and which IOAS, those that no device uses, and
-/// whether a BAR is mapped beside an open device_fd.
+/// The details that are distinguished. Never distinguished are: which iommu_fd and which IOAS it
+/// is, those that no device uses, and whether a BAR is mapped beside an open device_fd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     /// A binding whose iommu_fd is closed, from one whose iommu_fd is open.
@@ -25,12 +25,12 @@ pub struct View {
     pub opens: bool,
 }
 
-/// How far user space is with a device.
+/// The phase of a device in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// The kernel drives it.
+    /// It is bound to a kernel driver.
     KernelDriver,
-    /// No driver has it.
+    /// It has no driver.
     Driverless,
     /// Nothing is open.
     Closed,
@@ -42,22 +42,22 @@ pub enum Phase {
     Attached,
     /// Attached to an HWPT.
     OnHwpt,
-    /// Its group gave it out.
+    /// It was opened through its group.
     FromGroup,
 }
 
-/// What a reader sees of a device.
+/// The appearance of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceAppearance {
     /// Whether the machine has it.
     pub presence: Presence,
-    /// Through its device_fd; where mappings are not told apart, through either.
+    /// Phase of its device_fd or, if mappings are not distinguished, of either.
     pub phase: Phase,
-    /// Through a mapping whose device_fd is closed.
+    /// Phase of a mapping whose device_fd is closed.
     pub held: Option<Phase>,
 }
 
-/// What DMA of a group meets.
+/// What DMA of a group reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meets {
     /// The default domain.
@@ -70,7 +70,7 @@ pub enum Meets {
     Container,
 }
 
-/// How far the group's own node is used.
+/// Use of the group's own node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Path {
     /// Not at all.
@@ -83,7 +83,7 @@ pub enum Path {
     Typed,
 }
 
-/// What a reader sees of a group.
+/// The appearance of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupAppearance {
     /// In the order of their phases.
@@ -121,7 +121,7 @@ impl Stage {
     }
 }
 
-/// What a reader sees of a state, by group.
+/// The appearance of a state, by group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Appearance(pub Vec<GroupAppearance>);
 
@@ -137,7 +137,7 @@ impl Appearance {
 }
 
 impl View {
-    /// From the finest to the coarsest.
+    /// All views, from the finest to the coarsest.
     pub const LADDER: [Self; 5] = [
         Self::leaving_out(0),
         Self::leaving_out(1),
@@ -146,7 +146,7 @@ impl View {
         Self::leaving_out(4),
     ];
 
-    /// Without the first so many of: descriptors, mappings, drivers, opens.
+    /// Returns the view without the first `count` of: descriptors, mappings, drivers, opens.
     const fn leaving_out(count: usize) -> Self {
         Self {
             descriptors: count < 1,
@@ -156,15 +156,15 @@ impl View {
         }
     }
 
-    /// The finest view under which a picture has no more than so many arrows; the coarsest
-    /// where none has so few.
+    /// Returns the finest view in which a picture has at most this many arrows, or the coarsest if
+    /// none has.
     pub fn readable(world: &World, merged: &Merged, arrows: usize) -> Self {
         let [.., coarsest] = Self::LADDER;
         let fits = |view: &Self| view.arrows(world, merged) <= arrows;
         Self::LADDER.into_iter().find(fits).unwrap_or(coarsest)
     }
 
-    /// How many pairs of different appearances have a transition between them.
+    /// Returns the number of pairs of different appearances with a transition between them.
     fn arrows(self, world: &World, merged: &Merged) -> usize {
         let appearances: Vec<_> = merged
             .states
@@ -180,7 +180,7 @@ impl View {
         pairs.len()
     }
 
-    /// What it does not tell apart, in words.
+    /// Describes what it does not distinguish.
     pub fn leaves_out(self) -> Vec<&'static str> {
         let Self {
             descriptors,
@@ -200,7 +200,7 @@ impl View {
             .collect()
     }
 
-    /// What a reader sees of a state.
+    /// Returns the appearance of a state.
     pub fn appearance(self, world: &World, state: &State) -> Appearance {
         Appearance(
             world

@@ -1,4 +1,4 @@
-//! Few long walks that take every transition.
+//! Finds few long walks that take every transition.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ pub struct EdgeMarks {
 }
 
 impl EdgeMarks {
-    /// None is taken, all are open.
+    /// Returns marks in which no transition is taken or closed.
     pub fn new(graph: &Graph) -> Self {
         let none = vec![false; graph.edges.len()];
         Self {
@@ -24,15 +24,15 @@ impl EdgeMarks {
         }
     }
 
-    /// A transition was taken.
+    /// Marks a transition as taken.
     pub fn take(&mut self, edge: usize) {
         if let Some(taken) = self.taken.get_mut(edge) {
             *taken = true;
         }
     }
 
-    /// A transition does not lead where it should: no walk takes it any more. Whether it was
-    /// closed only now.
+    /// Closes a transition that diverges, so that no further walk takes it. Returns whether it was
+    /// open before.
     pub fn close(&mut self, edge: usize) -> bool {
         match self.closed.get_mut(edge) {
             Some(closed) => !std::mem::replace(closed, true),
@@ -50,7 +50,7 @@ impl EdgeMarks {
         self.closed.get(edge).copied().unwrap_or_default()
     }
 
-    /// How many were taken, and not closed.
+    /// Returns the number of transitions that were taken and not closed.
     pub fn count(&self) -> usize {
         let both = self.taken.iter().zip(&self.closed);
         both.filter(|(taken, closed)| **taken && !**closed).count()
@@ -61,10 +61,10 @@ impl EdgeMarks {
     }
 }
 
-/// Walks from the initial state, each of at most about `length` transitions, that together take
-/// every transition that is not yet taken and can be reached without one that is closed.
+/// Returns walks from the initial state, each of about `length` transitions at most. Together they
+/// take every transition that is not yet taken and can be reached without a closed one.
 ///
-/// Each goes on with a transition not yet taken, or along the shortest way to the nearest.
+/// Each continues with a transition not yet taken, or along the shortest path to the nearest one.
 pub fn walks(graph: &Graph, length: usize, mut marks: EdgeMarks) -> Vec<Walk> {
     let mut walks = Vec::new();
     loop {
@@ -93,13 +93,13 @@ fn one_walk(graph: &Graph, length: usize, marks: &mut EdgeMarks) -> Walk {
     walk
 }
 
-/// The shortest way from the initial state that ends with a transition.
+/// Returns the shortest path from the initial state that ends with a transition.
 pub fn shortest(graph: &Graph, edge: usize) -> Walk {
     way_to(graph, 0, &EdgeMarks::new(graph), |other| other == edge)
 }
 
-/// The shortest way whose last transition is a wanted one; those that stay come first, so that
-/// a state's refusals are seen before it is left.
+/// Returns the shortest path whose last transition is a wanted one. Transitions that stay in a
+/// state come first, so that its failing events are tried before it is left.
 fn way_to(graph: &Graph, from: usize, marks: &EdgeMarks, wanted: impl Fn(usize) -> bool) -> Walk {
     let mut came = vec![None; graph.states.len()];
     let mut queue = VecDeque::from([from]);

@@ -1,23 +1,23 @@
-//! What there is: bounded worlds, small enough to be walked to the last transition.
+//! Bounded worlds, small enough for walks to take every transition.
 
 use crate::state::{Device, Group, Hwpt, Ioas, Iommu, Pt};
 
-/// How the devices of a group come to be in it: the case language's word.
+/// Shape of a group, as in the case language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// Alone in its group.
     Singleton,
     /// Behind one conventional-PCI bridge: one requester id.
     Bridge,
-    /// Functions of one slot without ACS: requester ids of their own.
+    /// Functions of one slot without ACS: each has its own requester id.
     Functions,
     /// A mediated device: no hardware group.
     Mdev,
-    /// Alone in its group, and with a reset of its own.
+    /// Alone in its group, with its own reset.
     Sriov,
-    /// Alone in its group, behind a port that it can be taken out of.
+    /// Alone in its group, behind a hotplug port.
     Hotplug,
-    /// Alone in its group, and with a kernel driver beside vfio-pci.
+    /// Alone in its group, with a kernel driver besides vfio-pci.
     HostDriver,
 }
 
@@ -28,11 +28,11 @@ pub struct GroupSpec {
     pub shape: Shape,
     /// Devices that user space drives.
     pub devices: usize,
-    /// One more member, that a kernel driver may take.
+    /// Whether there is one more member that a kernel driver can bind.
     pub host_driver: bool,
 }
 
-/// Families of events, to bound a world.
+/// Families of events, by which a world is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
     /// The group node and its container.
@@ -50,14 +50,14 @@ pub struct Scope {
 }
 
 impl GroupSpec {
-    /// Two functions of one slot, and nothing beside them.
+    /// Two functions of one slot, without further members.
     const PAIR: Self = Self {
         shape: Shape::Functions,
         devices: 2,
         host_driver: false,
     };
 
-    /// A device that has its group for itself.
+    /// Returns a group with a single device.
     const fn alone(shape: Shape) -> Self {
         Self {
             shape,
@@ -68,7 +68,7 @@ impl GroupSpec {
 }
 
 impl Scope {
-    /// Device nodes, and nothing that comes and goes beside them.
+    /// Only events of device nodes.
     const SMALLEST: Self = Self {
         group_path: false,
         mmap: false,
@@ -82,7 +82,7 @@ impl Scope {
 /// A bounded world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
-    /// For people.
+    /// Its name.
     pub name: &'static str,
     /// By [`Group`].
     pub groups: Vec<GroupSpec>,
@@ -92,7 +92,7 @@ pub struct World {
     pub ioases: Vec<Iommu>,
     /// By [`crate::Hwpt`]: the IOAS whose page table it is.
     pub hwpts: Vec<Ioas>,
-    /// What may happen.
+    /// The events that may happen.
     pub scope: Scope,
 }
 
@@ -134,7 +134,7 @@ impl World {
         self.ioases[self.ioas_of(pt).0]
     }
 
-    /// Everything that a `pt_id` may name.
+    /// Returns every object that a `pt_id` may name.
     pub fn pts(&self) -> impl Iterator<Item = Pt> + use<> {
         let ioases = (0..self.ioases.len()).map(Ioas).map(Pt::Ioas);
         let hwpts = (0..self.hwpts.len()).map(Hwpt).map(Pt::Hwpt);
@@ -148,7 +148,7 @@ impl World {
             .count()
     }
 
-    /// A singleton with two iommu_fds and every event there is.
+    /// A singleton with two iommu_fds and all kinds of events that apply to it.
     pub fn singleton() -> Self {
         Self {
             name: "singleton",
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// A device that can be reset, which costs a hundred times what other events cost.
+    /// A device that can be reset, which takes a hundred times as long as other events.
     pub fn resettable() -> Self {
         Self {
             name: "resettable",
@@ -236,7 +236,7 @@ impl World {
         }
     }
 
-    /// A device that the machine may take away, whatever user space does with it.
+    /// A device that the machine may unplug at any time.
     pub fn hotplug() -> Self {
         Self {
             name: "hotplug",
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// A device that user space and the kernel have in turn.
+    /// A device that user space and the kernel use in turn.
     pub fn kernel_driver() -> Self {
         Self {
             name: "kernel driver",
@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// A group of two that is attached to page tables which user space made of an IOAS.
+    /// A group of two that is attached to page tables that user space allocates for an IOAS.
     pub fn page_tables() -> Self {
         Self {
             name: "page tables of a group",
@@ -280,7 +280,8 @@ impl World {
         }
     }
 
-    /// What a page table keeps, and what keeps it; beside a device that has none.
+    /// The lifetimes of a page table, its IOAS and its devices, beside a device without a page
+    /// table.
     pub fn page_table_lifetime() -> Self {
         Self {
             name: "page table lifetime",
@@ -298,8 +299,8 @@ impl World {
         }
     }
 
-    /// More than can be walked to the last transition: groups of each kind that share
-    /// iommu_fds, and every event that costs no more than others.
+    /// A world that is too large to take every transition: groups of each kind that share
+    /// iommu_fds, and every event except slow ones.
     pub fn large() -> Self {
         let functions = GroupSpec {
             host_driver: true,
@@ -341,7 +342,7 @@ impl World {
         }
     }
 
-    /// The worlds that are walked to the last transition.
+    /// The worlds in which every transition is walked.
     pub fn all() -> Vec<Self> {
         vec![
             Self::singleton(),

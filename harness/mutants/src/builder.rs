@@ -1,4 +1,4 @@
-//! Makes kernels of mutants.
+//! Builds the kernels of mutants.
 
 use std::{
     fs, io,
@@ -13,7 +13,7 @@ use crate::{
     together,
 };
 
-/// Why there is no kernel.
+/// Why a kernel could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum MutantBuildError {
     /// The tree could not be built.
@@ -22,29 +22,30 @@ pub enum MutantBuildError {
     /// The tree could not be changed.
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// A file of the work_tree could not be read or written.
-    #[error("cannot read or write {}: {source}; remove the work_tree in the cache and run again", path.display())]
+    /// A file of the work tree could not be read or written.
+    #[error("reading or writing {}: {source}; remove the work tree in the cache and run again",
+             path.display())]
     File {
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// A tree, and the kernel that it makes as it is.
+/// A source tree, and the unchanged kernel built from it.
 pub struct MutantBuilder {
     work_tree: KernelWorkTree,
     plain: PathBuf,
 }
 
 impl MutantBuilder {
-    /// Puts back what a killed run left, and builds the tree as it is.
+    /// Restores what a killed run left changed, and builds the unchanged tree.
     pub fn open(
         work_tree: KernelWorkTree,
         progress: &dyn Progress,
     ) -> Result<Self, MutantBuildError> {
         patch::restore(&work_tree.source(), &work_tree.beside("undo"))?;
-        let made = work_tree.compile("compiling the kernel as it is", progress)?;
+        let made = work_tree.compile("compiling the unchanged kernel", progress)?;
         let plain = work_tree.keep(&made.kernel, "plain")?;
         Ok(Self { work_tree, plain })
     }
@@ -54,18 +55,18 @@ impl MutantBuilder {
         self.work_tree.source()
     }
 
-    /// The kernel that the tree makes as it is.
+    /// Returns the unchanged kernel.
     pub fn plain(&self) -> &Path {
         &self.plain
     }
 
-    /// A file beside the tree, for what is remembered between runs.
+    /// Returns a file beside the tree, for data kept between runs.
     pub fn memory(&self, name: &str) -> PathBuf {
         self.work_tree.beside(name)
     }
 
-    /// The kernel with one mutant; the text says why it is none worth running. The tree is as
-    /// before when this returns.
+    /// Builds the kernel with one mutant, or returns why it is not worth running. The tree is
+    /// unchanged again when this returns.
     pub fn one(
         &self,
         mutant: &Mutant,
@@ -78,12 +79,12 @@ impl MutantBuilder {
         let same = self.read_bytes(&made.kernel)? == self.read_bytes(&self.plain)?;
         Ok(match made.warnings.first() {
             Some(warning) => Err(format!("the compiler warns: {warning}")),
-            None if same => Err("it makes the same kernel".to_owned()),
+            None if same => Err("the kernel image is the same".to_owned()),
             None => Ok(made.kernel),
         })
     }
 
-    /// One kernel with all of them; see [`together`]. It is built again only when they change.
+    /// Builds one kernel with all mutants; see [`together`]. It is built again only if they change.
     pub fn together(
         &self,
         mutants: &[Mutant],
@@ -98,7 +99,7 @@ impl MutantBuilder {
             let (kernel, warnings) = (kept, Vec::new());
             return Ok(Compiled { kernel, warnings });
         }
-        let made = self.build(&files, "compiling all of them", progress)?;
+        let made = self.build(&files, "compiling the kernel with all mutants", progress)?;
         let kernel = self.work_tree.keep(&made.kernel, "together")?;
         if made.warnings.is_empty() {
             fs::write(&made_of, source).map_err(|source| unread(&made_of, source))?;

@@ -9,10 +9,10 @@ use std::{
 
 use crate::source;
 
-/// What the corpus is about; mutants of other files would all survive.
+/// Folders that the corpus tests; mutants of other files would all survive.
 pub const UNDER_TEST: &[&str] = &["drivers/iommu/", "drivers/vfio/"];
 
-/// A function with a line that the patch has written, or has removed one from.
+/// A function in which the patch changed or removed a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Touched {
     /// The file, from the top of the tree.
@@ -21,26 +21,26 @@ pub struct Touched {
     pub function: String,
 }
 
-/// Why it is not known what a patch touches.
+/// Why the functions that a patch touches are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
-    /// git did not answer.
+    /// git failed.
     #[error(
-        "`git diff {revision}` in {} failed: {why}; give a checkout of Linux and a revision that \
-         it knows", tree.display()
+        "`git diff {revision}` in {} failed: {why}; give a git checkout of Linux with --linux, \
+         and a revision that it has", tree.display()
     )]
     Git {
         /// The tree.
         tree: PathBuf,
         /// The revision.
         revision: String,
-        /// What git said.
+        /// git's error message.
         why: String,
     },
 }
 
-/// The functions under test that differ from a revision in a checkout, with what is not
-/// committed.
+/// Returns the functions under test that differ from a revision in a checkout, including
+/// uncommitted changes.
 pub fn touched(tree: &Path, revision: &str) -> Result<Vec<Touched>, DiffError> {
     let failed = |why: String| DiffError::Git {
         tree: tree.to_owned(),
@@ -66,7 +66,7 @@ pub fn touched(tree: &Path, revision: &str) -> Result<Vec<Touched>, DiffError> {
     Ok(within(&lines, read))
 }
 
-/// The new side's lines: file and line number.
+/// Returns the file and number of each line on the new side.
 fn lines(diff: &str) -> Vec<(String, usize)> {
     let mut file = None;
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ fn lines(diff: &str) -> Vec<(String, usize)> {
         if let Some(name) = line.strip_prefix("+++ ") {
             file = Some(name.to_owned()).filter(|name| name.ends_with(".c"));
         } else if let (Some(file), Some((first, count))) = (&file, hunk(line)) {
-            // Where lines were only removed, the gap lies behind the line that is named.
+            // If lines were only removed, the gap is behind the line that the hunk names.
             let last = first + count.max(1);
             found.extend((first..last).map(|line| (file.clone(), line)));
         }

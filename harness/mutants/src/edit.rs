@@ -1,4 +1,4 @@
-//! One change to a text: found, made, and unmade.
+//! One change to a text.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// The text with the change. Parts of a text that it does not have change nothing.
+    /// Returns the text with the change. A range beyond the end of the text changes nothing.
     pub fn apply(&self, text: &str) -> String {
         let before = text.get(..self.range.start).unwrap_or(text);
         let after = text.get(self.range.end..).unwrap_or_default();
@@ -21,8 +21,8 @@ impl Edit {
     }
 }
 
-/// Further lines of a replacement get the indentation of the line that it begins in, so that
-/// the compiler has nothing to say about the look of it.
+/// Indents further lines of a replacement like its first line, so that the compiler does not warn
+/// about misleading indentation.
 fn indented(replacement: &str, before: &str) -> String {
     let line = before.rsplit('\n').next().unwrap_or_default();
     let rest = line.trim_start_matches([' ', '\t']);
@@ -30,8 +30,8 @@ fn indented(replacement: &str, before: &str) -> String {
     replacement.replace('\n', &format!("\n{indent}"))
 }
 
-/// The places of a pattern within a part of a text. White space in the pattern stands for any
-/// white space.
+/// Returns the occurrences of a pattern within a part of a text. White space in the pattern matches
+/// any white space.
 pub fn occurrences(text: &str, within: Range<usize>, pattern: &str) -> Vec<Range<usize>> {
     let words: Vec<&str> = pattern.split_whitespace().collect();
     let Some(first) = words.first() else {
@@ -47,7 +47,7 @@ pub fn occurrences(text: &str, within: Range<usize>, pattern: &str) -> Vec<Range
         .collect()
 }
 
-/// How much of the text the words take, if it begins with them.
+/// Returns the length of the words at the start of the text, if it begins with them.
 fn length_of(text: &str, words: &[&str]) -> Option<usize> {
     let mut rest = text;
     for (index, word) in words.iter().enumerate() {

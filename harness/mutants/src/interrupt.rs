@@ -1,4 +1,4 @@
-//! Ctrl-C: the case at hand ends, and the tree is put back.
+//! Ctrl-C: the current case ends, and the tree is restored.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use runner::run::Cancel;
 
-/// Whether the user wants an end.
+/// Whether the user has interrupted the run.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     asked: AtomicBool,
@@ -15,7 +15,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Takes Ctrl-C and SIGTERM from now on.
+    /// Handles Ctrl-C and SIGTERM from now on.
     pub fn install() -> Result<Arc<Self>, ctrlc::Error> {
         let interrupt = Arc::new(Self::default());
         let handler = Arc::clone(&interrupt);
@@ -30,12 +30,12 @@ impl Interrupt {
         }
     }
 
-    /// Whether it was asked for.
+    /// Whether the user has interrupted the run.
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// A cancel for the run that begins now.
+    /// Returns the [`Cancel`] of the run that begins now.
     pub fn cancel(&self) -> Arc<Cancel> {
         let cancel = Arc::new(Cancel::default());
         *self.running() = Some(Arc::clone(&cancel));

@@ -1,8 +1,8 @@
-//! Does the corpus notice small bugs? `cargo xtask mutants`.
+//! Mutation testing: `cargo xtask mutants`.
 //!
-//! Reaching a line is not checking it. A mutant of the reviewed list goes into a tree of the
-//! tool's own, is built and booted, and the corpus runs on it: cases that pass on the kernel
-//! as it is and do not pass here have killed it.
+//! Code coverage does not show that a case checks what it reaches. Each mutant of the reviewed list
+//! is applied to a copy of the source, built and booted, and the corpus runs on it. Cases that pass
+//! on the unchanged kernel but not on the mutant have killed it.
 
 pub mod builder;
 pub mod changed;

@@ -18,9 +18,9 @@ use crate::{
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name, for ever.
+    /// Its name, which never changes.
     pub id: String,
-    /// What it is about; the summary counts by it.
+    /// Its area, by which the summary counts.
     pub area: String,
     /// The file, from the top of the kernel's tree.
     pub file: String,
@@ -30,35 +30,38 @@ pub struct Entry {
     pub rule: String,
     /// Clauses of the protocol that the rule belongs to.
     pub clauses: Vec<String>,
-    /// What stands exactly once in the function.
+    /// Text that occurs exactly once in the function.
     pub text: String,
-    /// What takes its place.
+    /// The replacement.
     pub replacement: String,
     /// Why no case can kill it.
     pub survives: Option<String>,
 }
 
-/// Why a list is of no use.
+/// Why the list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}; give a list that exists and is readable", path.display())]
+    #[error("reading the list of mutants {}: {source}", path.display())]
     File {
         /// The list.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// It has mistakes; rendered, each with its place.
+    /// It has mistakes; each is rendered with its location.
     #[error("{}", .0.join("\n\n"))]
     Problems(Vec<String>),
 }
 
-/// Why an entry does not fit a source.
+/// Why an entry does not apply to a source.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Misfit {
-    /// The file is not there or not readable.
-    #[error("the mutant `{id}` cannot read {file} in the kernel's tree: {why}")]
+    /// The file does not exist or cannot be read.
+    #[error(
+        "reading {file} of the mutant `{id}` in the kernel's tree: {why}; correct its entry \
+             for this kernel"
+    )]
     File {
         /// The mutant.
         id: String,
@@ -67,9 +70,9 @@ pub enum Misfit {
         /// What the system said.
         why: String,
     },
-    /// The function is not there, or there twice.
+    /// The function does not exist exactly once.
     #[error(
-        "{file} has {count} definitions of `{function}`, and the mutant `{id}` needs exactly one; \
+        "{file} has {count} definitions of `{function}`, but the mutant `{id}` needs exactly one; \
          correct its entry for this kernel"
     )]
     Function {
@@ -79,12 +82,12 @@ pub enum Misfit {
         file: String,
         /// The function.
         function: String,
-        /// How often it is defined.
+        /// Number of definitions.
         count: usize,
     },
-    /// The text is not there, or there twice.
+    /// The text does not occur exactly once.
     #[error(
-        "{file}: the text of the mutant `{id}` stands {count} times in `{function}` instead of \
+        "{file}: the text of the mutant `{id}` occurs {count} times in `{function}` instead of \
          once; correct its entry for this kernel"
     )]
     Text {
@@ -94,7 +97,7 @@ pub enum Misfit {
         file: String,
         /// The function.
         function: String,
-        /// How often it stands there.
+        /// Number of occurrences.
         count: usize,
     },
 }
@@ -121,7 +124,7 @@ fn parse(text: &str, file: usize, clauses: &[String]) -> Result<Vec<Entry>, Vec<
     for item in node.items() {
         match entry(item, clauses) {
             Ok(entry) if !ids.insert(entry.id.clone()) => {
-                let twice = format!("a second mutant with the id {}", entry.id);
+                let twice = format!("another mutant has the id {}", entry.id);
                 problems.push(Problem::other(item.at, twice));
             }
             Ok(entry) => entries.push(entry),
@@ -179,13 +182,13 @@ fn clauses(node: Option<&Node>, known: &[String]) -> Result<Vec<String>, Problem
 }
 
 impl Entry {
-    /// Whether a user who gives these filters means it.
+    /// Whether these filters select it.
     pub fn is_meant(&self, filters: &[String]) -> bool {
         let names = [&self.id, &self.area, &self.file, &self.function].map(String::as_str);
         is_meant(&names, filters)
     }
 
-    /// The mutant that it makes of a kernel's tree.
+    /// Returns its mutant for a kernel tree.
     pub fn in_tree(&self, tree: &Path) -> Result<Mutant, Misfit> {
         let source = fs::read_to_string(tree.join(&self.file)).map_err(|error| Misfit::File {
             id: self.id.clone(),

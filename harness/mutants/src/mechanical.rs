@@ -1,16 +1,17 @@
-//! Simple mutants for functions that nobody has written any for.
+//! Generates simple mutants for functions that the list does not cover.
 //!
-//! They are made from the look of a line, so some change nothing that user space can see: a
-//! survivor is a question, not yet a missing case.
+//! They are derived from single lines, so some change nothing that user space can see. A survivor
+//! does not always mean that a case is missing.
 
 use std::{fs, io, path::Path};
 
 use crate::{changed::Touched, edit::Edit, mutant::Mutant, source};
 
-/// What the summary counts them under.
+/// Their area in the summary.
 pub const AREA: &str = "mechanical";
 
-/// Calls whose absence shows as a deadlock or a refcount splat whatever is tested, or not at all.
+/// Calls that are not removed: their absence either shows as a deadlock or a refcount splat in
+/// every test, or not at all.
 const SPARED: &[&str] = &[
     "lock",
     "mutex",
@@ -40,7 +41,7 @@ const SPARED: &[&str] = &[
     "goto",
 ];
 
-/// The mutants of a function of the tree, at most `most`, spread over its length.
+/// Returns at most `most` mutants of a function, spread over its length.
 pub fn mutants(tree: &Path, touched: &Touched, most: usize) -> io::Result<Vec<Mutant>> {
     let text = fs::read_to_string(tree.join(&touched.file))?;
     let mut all = Vec::new();
@@ -52,7 +53,7 @@ pub fn mutants(tree: &Path, touched: &Touched, most: usize) -> io::Result<Vec<Mu
     Ok(chosen.map(|made| mutant(&text, touched, made)).collect())
 }
 
-/// An edit, and what it does in words.
+/// An edit with a description.
 type Made = (Edit, &'static str);
 
 fn mutant(text: &str, touched: &Touched, (edit, what): Made) -> Mutant {
@@ -83,7 +84,7 @@ fn edits(text: &str, body: std::ops::Range<usize>) -> Vec<Made> {
     found
 }
 
-/// What can be made of one line. No line gives more than one, for most would be alike.
+/// Returns the mutant of one line. No line gives more than one, because most would be alike.
 fn of_line(text: &str, start: usize, code: &str) -> Option<Made> {
     let edit = |range, replacement: String| Edit { range, replacement };
     if let Some(length) = condition(text, start, code) {
@@ -103,7 +104,7 @@ fn of_line(text: &str, start: usize, code: &str) -> Option<Made> {
     is_call(code).then(|| (edit(whole, "do { } while (0);".to_owned()), "no-call"))
 }
 
-/// The length of the parenthesised condition of an `if` that begins here.
+/// Returns the length of the condition in parentheses of an `if` that begins here.
 fn condition(text: &str, start: usize, code: &str) -> Option<usize> {
     code.starts_with("if (").then_some(())?;
     let mut depth = 0_usize;
@@ -118,8 +119,8 @@ fn condition(text: &str, start: usize, code: &str) -> Option<usize> {
     None
 }
 
-/// A statement that is a call and nothing else, and not one of those that are spared, nor a
-/// macro such as `LIST_HEAD(list);`, which declares what the rest of the function uses.
+/// Whether a statement is only a call that may be removed. A macro such as `LIST_HEAD(list);` is
+/// not, because it declares a variable.
 fn is_call(code: &str) -> bool {
     let name = code.split('(').next().unwrap_or_default();
     if !name.contains(|c: char| c.is_ascii_lowercase()) {

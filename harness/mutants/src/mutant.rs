@@ -7,7 +7,7 @@ use crate::edit::Edit;
 pub struct Mutant {
     /// Its name.
     pub id: String,
-    /// What it is about.
+    /// Its area.
     pub area: String,
     /// The file, from the top of the tree.
     pub file: String,
@@ -17,13 +17,14 @@ pub struct Mutant {
     pub rule: String,
     /// Clauses of the protocol that the rule belongs to.
     pub clauses: Vec<String>,
-    /// Why no case can kill it, where that is so.
+    /// Why no case can kill it, if so.
     pub survives: Option<String>,
     /// The change.
     pub edit: Edit,
 }
 
-/// Whether one of the filters is a part of one of the names. No filter means everything.
+/// Whether one of the filters is a part of one of the names. Without filters, everything is
+/// selected.
 pub fn is_meant(names: &[&str], filters: &[String]) -> bool {
     let part = |filter: &String| names.iter().any(|name| name.contains(filter.as_str()));
     filters.is_empty() || filters.iter().any(part)

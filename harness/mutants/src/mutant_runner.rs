@@ -1,7 +1,7 @@
-//! Runs cases on a mutant and tells which of them killed it.
+//! Runs cases on a mutant and determines which of them killed it.
 //!
-//! A case that does not pass has killed the mutant only if it passes on the kernel as it is,
-//! and, where few do, if it fails once more in a guest of its own.
+//! A case that does not pass has killed the mutant only if it passes on the unchanged kernel. If
+//! few cases kill it, each also has to fail again in its own guest.
 
 use std::{
     collections::BTreeSet,
@@ -28,44 +28,44 @@ use crate::{
     outcome::{Killer, MutantOutcome},
 };
 
-/// A kernel that does not boot gets so many chances.
+/// Number of attempts to boot a kernel.
 const BOOTS: usize = 3;
-/// So few killers are asked a second time.
+/// Up to this many killers are run a second time.
 const FEW: usize = 3;
 
-/// Why a mutant has no outcome.
+/// Why a mutant has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum MutantRunError {
-    /// No lab.
+    /// The lab could not be opened.
     #[error(transparent)]
     Lab(#[from] LabError),
     #[error("interrupted")]
     Interrupted,
 }
 
-/// The kernel as it is, and what is known of cases on it.
+/// The unchanged kernel, and known results of cases on it.
 pub struct MutantRunner<'a> {
-    /// The lab with that kernel.
+    /// The lab with the unchanged kernel.
     pub plain: &'a Lab,
-    /// Guests at a time.
+    /// Number of guests at a time.
     pub jobs: usize,
-    /// A run ends after so many cases that did not pass.
+    /// A run ends after this many cases that did not pass.
     pub enough: usize,
     pub interrupt: &'a Interrupt,
     passing: BTreeSet<String>,
     failing: BTreeSet<String>,
 }
 
-/// What came of a run of some cases.
+/// Result of a run of some cases.
 enum Ended {
-    /// Cases that did not pass, and whether all had their turn.
+    /// Cases that did not pass, and whether all cases ran.
     Judged(Vec<Record>, bool),
-    /// The kernel did not come up.
+    /// The kernel did not boot.
     NoBoot(BootError),
 }
 
 impl<'a> MutantRunner<'a> {
-    /// Nothing is known yet.
+    /// Returns a runner without known results.
     pub fn new(plain: &'a Lab, jobs: usize, enough: usize, interrupt: &'a Interrupt) -> Self {
         Self {
             plain,
@@ -77,12 +77,13 @@ impl<'a> MutantRunner<'a> {
         }
     }
 
-    /// Cases that do not pass on the kernel as it is, so far as it mattered.
+    /// Returns the cases that are known not to pass on the unchanged kernel.
     pub fn failing(&self) -> &BTreeSet<String> {
         &self.failing
     }
 
-    /// The outcome of a mutant: its kernel, what chooses it on the command line, its folder.
+    /// Determines the outcome of a mutant, given its kernel, the argument that selects it on the
+    /// kernel's command line, and its folder.
     pub fn outcome(
         &mut self,
         kernel: &Path,
@@ -112,14 +113,14 @@ impl<'a> MutantRunner<'a> {
                     });
                 }
                 (true, true) => return Ok(MutantOutcome::Survived),
-                // It ended at cases that fail anyway: on without them.
+                // The run ended at cases that fail on any kernel: continue without them.
                 (true, false) if self.failing.len() > before => {}
                 (true, false) => return Ok(MutantOutcome::Survived),
             }
         }
     }
 
-    /// Finds out which of the cases pass on the kernel as it is.
+    /// Finds out which of the cases pass on the unchanged kernel.
     fn ask_plain(&mut self, failed: &[Record]) -> Result<(), MutantRunError> {
         let unknown: Vec<&Case> = self
             .plain
@@ -147,7 +148,7 @@ impl<'a> MutantRunner<'a> {
         Ok(())
     }
 
-    /// Those of the cases whose failure is the mutant's.
+    /// Returns the cases that fail because of the mutant.
     fn confirmed(
         &mut self,
         lab: &Lab,
@@ -167,14 +168,15 @@ impl<'a> MutantRunner<'a> {
             return Ok(failed);
         };
         let unsteady = |record: &Record| !twice.iter().any(|other| other.id == record.id);
-        // It fails now and then, on any kernel: no witness.
+        // These fail at times on any kernel, so they do not count.
         self.failing
             .extend(failed.iter().filter(|r| unsteady(r)).map(|r| r.id.clone()));
         failed.retain(|record| !unsteady(record));
         Ok(failed)
     }
 
-    /// A loaded machine loses a guest now and then: only one that never comes up is a kill.
+    /// Runs cases, and tries again if the guest does not boot: a busy machine loses a guest at
+    /// times, so only a kernel that never boots is killed.
     fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, MutantRunError> {
         for _ in 1..BOOTS {
             if let ended @ Ended::Judged(..) = self.run(lab, cases, self.enough)? {
@@ -205,7 +207,7 @@ impl<'a> MutantRunner<'a> {
     }
 }
 
-/// Whether the verdict says something about the kernel, and nothing good.
+/// Whether the verdict is a failure of the kernel.
 fn is_complaint(record: &Record) -> bool {
     !record.verdict.is_expected() && record.verdict != Verdict::Error
 }
@@ -248,7 +250,7 @@ impl Sink for Counter {
     }
 }
 
-/// The folder of a mutant's record below that of the run.
+/// Returns the folder of a mutant's record below that of the run.
 pub fn folder(run: &Path, id: &str) -> PathBuf {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.".contains(c) {

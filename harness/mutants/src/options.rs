@@ -1,26 +1,27 @@
-//! What is run on which mutants.
+//! Options: mutants, and the cases to run on them.
 
 use std::path::PathBuf;
 
 use runner::options::MachineOptions;
 
-/// By default the run of a mutant ends after this many cases that killed it.
+/// By default, the run of a mutant ends after this many cases that killed it.
 pub const MANY: usize = 20;
 
 /// Mutants, the cases that are run on them, and the machine.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Ids of mutants, or parts of an id, of an area, of a file or of a function. None: all.
+    /// Ids of mutants, or parts of an id, of an area, of a file or of a function. If empty, all.
     pub filters: Vec<String>,
     /// When the run of a mutant ends.
     pub until: Until,
-    /// Build one kernel with all mutants, which is told at boot which one to be.
+    /// Build one kernel with all mutants, and select one at boot.
     pub together: bool,
-    /// Go on after a mutant that does not fit the source, or does not build without a warning.
+    /// Continue after a mutant that does not apply to the source or does not build without
+    /// warnings.
     pub keep_going: bool,
     /// Run only this many cases on each mutant: the likeliest to kill it.
     pub likely: Option<usize>,
-    /// Only these cases, as run-conformance takes them. None: all.
+    /// Run only these cases: the filters of run-conformance. If empty, all.
     pub cases: Vec<String>,
     /// Only mutants in functions that a patch changes.
     pub changed: Option<Changed>,
@@ -47,7 +48,7 @@ pub struct Changed {
     pub tree: PathBuf,
     /// The revision.
     pub revision: String,
-    /// Most simple mutants that are made for each function.
+    /// Maximum number of simple mutants to generate for each function.
     pub per_function: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Cases in the order in which they are likely to kill a mutant.
 //!
-//! It decides nothing but the time until the first kill.
+//! The order only affects the time until the first kill.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,11 @@ use case::Case;
 
 use crate::mutant::Mutant;
 
-/// A shorter word says little.
+/// Minimum length of a word that counts.
 const WORD: usize = 4;
 
-/// Sorts: who killed it last time, who shares a clause with it, who shares words.
+/// Sorts cases: first those that killed the mutant last time, then those that share a clause with
+/// it, then those that share words.
 pub fn sort(cases: &mut [&Case], mutant: &Mutant, before: &[String]) {
     let about = words(&[&mutant.id, &mutant.rule, &mutant.function]);
     cases.sort_by_cached_key(|case| {

@@ -1,36 +1,36 @@
-//! What became of a mutant.
+//! The outcome of a mutant.
 
 use std::fmt;
 
 use runner::verdict::Verdict;
 use serde::Serialize;
 
-/// A case that noticed a mutant.
+/// A case that killed a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Killer {
     /// Its id.
     pub case: String,
-    /// Its verdict on the mutant; without one the guest did not boot at all.
+    /// Its verdict on the mutant; `None` if the guest did not boot.
     pub verdict: Option<Verdict>,
     pub reason: Option<String>,
 }
 
-/// What became of a mutant.
+/// The outcome of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum MutantOutcome {
-    /// Cases that pass on the kernel as it is do not pass on it.
+    /// Cases that pass on the unchanged kernel do not pass on it.
     Killed {
-        /// Which, in the order of the run.
+        /// The cases, in the order of the run.
         by: Vec<Killer>,
-        /// Whether the run ended before it had seen every case.
+        /// Whether the run ended before every case had run.
         cut_short: bool,
     },
-    /// Every case that passes on the kernel as it is passes on it.
+    /// Every case that passes on the unchanged kernel passes on it.
     Survived,
-    /// It does not make another kernel, so that it shows nothing: a mistake in the list.
+    /// It could not be built, or does not change the kernel: a mistake in the list.
     Unfit {
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }

@@ -1,8 +1,7 @@
-//! A mutant in the tree: written, and taken back whatever happens.
+//! Applies a mutant to the tree, and always reverts it.
 //!
-//! Before a file changes, its text goes to an undo folder. Whoever finds something there, this
-//! run at its end or the next one at its start, puts it back. So neither Ctrl-C nor a kill
-//! leaves a bug in the tree.
+//! Before a file is changed, its text is copied to an undo folder. This run restores it at its end,
+//! or the next run at its start. So neither Ctrl-C nor SIGKILL leaves a bug in the tree.
 
 use std::{
     fs, io,
@@ -11,14 +10,15 @@ use std::{
 
 /// A file of the tree could not be changed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {}: {source}; make room on the disk and run again", path.display())]
+#[error("cannot {doing} {}: {source}; check free space and permissions, and run again",
+         path.display())]
 pub struct PatchError {
     doing: &'static str,
     path: PathBuf,
     source: io::Error,
 }
 
-/// Files that are changed until this goes away.
+/// Changed files, which are restored when this is dropped.
 #[derive(Debug)]
 pub struct Patch {
     tree: PathBuf,
@@ -26,7 +26,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Changes files of the tree: path from its top, and the new text.
+    /// Changes files of the tree, given their paths from its top and their new texts.
     pub fn apply(tree: &Path, undo: &Path, files: &[(String, String)]) -> Result<Self, PatchError> {
         restore(tree, undo)?;
         let patch = Self {
@@ -41,7 +41,7 @@ impl Patch {
         Ok(patch)
     }
 
-    /// Takes the change back, and says what went wrong.
+    /// Reverts the change, and returns an error if that fails.
     pub fn take_back(self) -> Result<(), PatchError> {
         restore(&self.tree, &self.undo)
     }
@@ -49,12 +49,12 @@ impl Patch {
 
 impl Drop for Patch {
     fn drop(&mut self) {
-        // What fails here is tried again by the next run.
+        // If this fails, the next run tries again.
         let _ = restore(&self.tree, &self.undo);
     }
 }
 
-/// Puts back what the undo folder holds.
+/// Restores the files in the undo folder.
 pub fn restore(tree: &Path, undo: &Path) -> Result<(), PatchError> {
     let Ok(entries) = fs::read_dir(undo) else {
         return Ok(());
@@ -62,10 +62,10 @@ pub fn restore(tree: &Path, undo: &Path) -> Result<(), PatchError> {
     for entry in entries {
         let path = entry.map_err(failed("read", undo))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // A copy that was not finished is of a file that was not changed.
+        // An unfinished copy is of a file that was not changed.
         if let Some(file) = original(&name) {
             let target = tree.join(file);
-            // A write and no rename: make has to see a new time.
+            // Write instead of rename, so that make sees a new modification time.
             let text = fs::read(&path).map_err(failed("read", &path))?;
             fs::write(&target, text).map_err(failed("write", &target))?;
         }
@@ -74,7 +74,7 @@ pub fn restore(tree: &Path, undo: &Path) -> Result<(), PatchError> {
     Ok(())
 }
 
-/// Keeps the text of a file; it is there whole or not at all.
+/// Copies the text of a file to the undo folder atomically.
 fn keep(tree: &Path, undo: &Path, file: &str) -> Result<(), PatchError> {
     fs::create_dir_all(undo).map_err(failed("create", undo))?;
     let half = undo.join("half");
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_taken_back() {
         let (_root, tree, undo) = tree("old");
-        // kill -9 runs no destructor.
+        // kill -9 does not run destructors.
         std::mem::forget(Patch::apply(&tree, &undo, &change("bug")).unwrap());
         fs::write(undo.join("half"), "of another file").unwrap();
         restore(&tree, &undo).unwrap();

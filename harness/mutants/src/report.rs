@@ -1,4 +1,4 @@
-//! What a run of mutants comes to: for a person and as `mutants.json`.
+//! The results of a run of mutants, as text and as `mutants.json`.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -15,7 +15,7 @@ use crate::{
 pub struct Judged {
     /// Its name.
     pub id: String,
-    /// What it is about.
+    /// Its area.
     pub area: String,
     /// The file.
     pub file: String,
@@ -23,38 +23,38 @@ pub struct Judged {
     pub function: String,
     /// The rule that it breaks.
     pub rule: String,
-    /// Why no case can kill it, as the list says.
+    /// Why no case can kill it, according to the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub survives: Option<String>,
-    /// What became of it.
+    /// Its outcome.
     #[serde(flatten)]
     pub outcome: MutantOutcome,
-    /// Wall time in milliseconds, with the build.
+    /// Wall time in milliseconds, including the build.
     pub ms: u64,
 }
 
 /// The contents of `mutants.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Start, UTC.
+    /// Start time in UTC.
     pub started: String,
-    /// `uname -r` of the kernel as it is.
+    /// `uname -r` of the unchanged kernel.
     pub kernel: String,
     pub platform: String,
-    /// Accelerator and, where it is not KVM, why.
+    /// The accelerator, with the reason if it is not KVM.
     pub accel: String,
-    /// Number of cases that could kill.
+    /// Number of cases in the run.
     pub cases: usize,
-    /// Whether the run was cut short.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
-    /// Cases that do not pass on the kernel as it is, or only now and then.
+    /// Cases that never or only sometimes pass on the unchanged kernel.
     pub failing: Vec<String>,
     /// Mutants in the order of the run.
     pub mutants: Vec<Judged>,
 }
 
 impl Judged {
-    /// Brings the two together.
+    /// Combines a mutant and its outcome.
     pub fn new(mutant: &Mutant, outcome: MutantOutcome, ms: u64) -> Self {
         Self {
             id: mutant.id.clone(),
@@ -68,8 +68,8 @@ impl Judged {
         }
     }
 
-    /// Killed, or known not to be: and not both. One that was made from the look of a line may
-    /// turn out to be none.
+    /// Whether the outcome is expected: either it was killed or it is known to survive. A generated
+    /// mutant may also be unfit.
     pub fn is_expected(&self) -> bool {
         match self.outcome {
             MutantOutcome::Killed { .. } => self.survives.is_none(),
@@ -82,7 +82,7 @@ impl Judged {
         matches!(self.outcome, MutantOutcome::Killed { .. })
     }
 
-    /// Its line in the output.
+    /// Returns its line in the output.
     pub fn line(&self) -> String {
         format!("{:<28} {}", self.id, self.outcome)
     }
@@ -94,7 +94,7 @@ impl Report {
         self.mutants.iter().all(Judged::is_expected)
     }
 
-    /// Who killed what, for the order of the next run.
+    /// Returns which cases killed which mutant, for the order of the next run.
     pub fn killers(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         self.mutants
             .iter()
@@ -108,7 +108,7 @@ impl Report {
             })
     }
 
-    /// The end of the output: killed by area, then who survived and why that matters.
+    /// Returns the end of the output: killed mutants by area, then the survivors.
     pub fn summary(&self) -> String {
         let mut areas: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for judged in &self.mutants {
@@ -140,14 +140,15 @@ impl Report {
         {
             let _ = writeln!(
                 text,
-                "{} is killed, and the list says that it survives: delete the reason there",
+                "{} was killed, but the list says that it survives; delete `survives` from its \
+                 entry",
                 judged.id
             );
         }
         for case in &self.failing {
             let _ = writeln!(
                 text,
-                "no witness, for it fails on the kernel as it is, too: {case}"
+                "does not count, because it also fails on the unchanged kernel: {case}"
             );
         }
         text
@@ -162,7 +163,7 @@ impl Report {
         if left.is_empty() {
             return;
         }
-        text.push_str("\nsurvived, so that a case is missing:\n");
+        text.push_str("\nsurvived; each needs a new case:\n");
         for judged in left {
             let _ = writeln!(text, "  {:<26} {}", judged.id, judged.rule);
             let _ = writeln!(text, "  {:<26} {} in {}", "", judged.function, judged.file);

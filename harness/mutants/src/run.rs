@@ -1,4 +1,4 @@
-//! Runs the corpus on mutants, from options to an exit code.
+//! Runs the corpus on mutants.
 
 use std::{
     collections::BTreeMap,
@@ -36,13 +36,13 @@ use crate::{
     together,
 };
 
-/// Why a run did not come to a summary.
+/// Why a run ended without a summary.
 #[derive(Debug, thiserror::Error)]
 pub enum MutantsError {
     /// A mistake in the list.
     #[error(transparent)]
     List(#[from] ListError),
-    /// A mutant that does not fit the source.
+    /// A mutant that does not apply to the source.
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// A mistake in the selection of cases.
@@ -51,13 +51,13 @@ pub enum MutantsError {
     /// The selection is empty.
     #[error(transparent)]
     NoCase(#[from] NothingSelected),
-    /// No lab.
+    /// The lab could not be opened.
     #[error(transparent)]
     Lab(#[from] LabError),
-    /// No kernel.
+    /// The kernel could not be obtained.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The kernel with a mutant cannot be made.
+    /// The kernel with a mutant could not be built.
     #[error(transparent)]
     MutantBuilder(#[from] MutantBuildError),
     /// The patch cannot be read.
@@ -66,28 +66,28 @@ pub enum MutantsError {
     /// A mutant has no result.
     #[error(transparent)]
     MutantRunner(#[from] MutantRunError),
-    /// A ready image has no source.
+    /// The kernel is a ready image.
     #[error(
-        "mutants are changes of the kernel's source, which a ready image does not have; give its \
-         source tree (--linux TREE), or a series (--release SERIES)"
+        "mutants change the kernel's source, which a ready image does not have; give its source \
+         tree with --linux TREE, or a series with --release SERIES"
     )]
     ReadyImage,
-    /// A mistake in the list that only the compiler sees.
-    #[error("the kernel with all mutants does not build without a warning: {0}; correct the list")]
+    /// The kernel with all mutants has a compiler warning.
+    #[error("building the kernel with all mutants gives a warning: {0}; correct the list")]
     Warning(String),
-    /// No folder for the record.
+    /// The folder for the record could not be created.
     #[error(transparent)]
     Folder(#[from] NoFolder),
-    /// The disk, or standard output.
-    #[error("writing the record of the run, or standard output: {0}")]
+    /// A file or standard output could not be written.
+    #[error("writing the record of the run or standard output: {0}")]
     Io(#[from] io::Error),
-    /// No handler for signals.
+    /// The handler for signals could not be installed.
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
 }
 
 impl MutantsError {
-    /// How the command ends.
+    /// Returns the exit code of the command.
     pub fn exit(&self) -> Exit {
         match self {
             Self::MutantRunner(MutantRunError::Interrupted) => Exit::Interrupted,
@@ -104,7 +104,7 @@ impl MutantsError {
     }
 }
 
-/// Runs the cases on each mutant, and prints and records what became of it.
+/// Runs the cases on each mutant, and prints and records its outcome.
 pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     let corpus = load_corpus(&cases_folder()).map_err(LabError::from)?;
     let selection = Selection::new(&options.cases, &[])?;
@@ -114,7 +114,7 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     if options.changed.is_none() && !entries.iter().any(meant) {
         return Ok(nothing(&entries));
     }
-    // Before minutes of building: a revision may be mistyped.
+    // Checked before building, which takes minutes: the revision may be mistyped.
     let touched = touched(options)?;
     if let (Some([]), Some(changed)) = (touched.as_deref(), &options.changed) {
         return Ok(untouched(&changed.revision));
@@ -164,7 +164,7 @@ fn nothing(entries: &[Entry]) -> Exit {
     Exit::Nothing
 }
 
-/// The functions that differ, where `--changed` asks for them.
+/// Returns the functions that differ, if `--changed` is given.
 fn touched(options: &Options) -> Result<Option<Vec<Touched>>, MutantsError> {
     let touched = |it: &Changed| changed::touched(&it.tree, &it.revision);
     Ok(options.changed.as_ref().map(touched).transpose()?)
@@ -172,7 +172,7 @@ fn touched(options: &Options) -> Result<Option<Vec<Touched>>, MutantsError> {
 
 fn untouched(revision: &str) -> Exit {
     let places = changed::UNDER_TEST.join(" and ");
-    eprintln!("no function below {places} differs from {revision}: there is nothing to mutate");
+    eprintln!("no function below {places} differs from {revision}, so there are no mutants");
     Exit::Nothing
 }
 
@@ -186,15 +186,16 @@ fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
     Ok(MutantBuilder::open(work_tree, &progress)?)
 }
 
-/// Mutants of the tree, and which of them the run is about.
+/// Mutants of the tree, and the selected ones.
 struct Pool {
     all: Vec<Mutant>,
     chosen: Vec<usize>,
 }
 
 impl Pool {
-    /// Those of the list that are meant and, with `--changed`, those that are made. A kernel of
-    /// all of them has those that are not meant, too, so that it serves the next run.
+    /// Returns the selected mutants of the list and, with `--changed`, generated ones. With
+    /// `--together` the kernel also has the mutants that are not selected, so that the next run can
+    /// use it.
     fn of(
         options: &Options,
         entries: &[Entry],
@@ -213,7 +214,7 @@ impl Pool {
             }
             match entry.in_tree(&tree) {
                 Ok(mutant) => pool.add(mutant, meant),
-                // A patch may change what the list was written for.
+                // A patch may change the source that the list was written for.
                 Err(misfit) if options.keep_going || touched.is_some() => eprintln!("{misfit}"),
                 Err(misfit) => return Err(misfit.into()),
             }
@@ -235,7 +236,7 @@ impl Pool {
         self.all.push(mutant);
     }
 
-    /// The mutants that the run is about, each with its number.
+    /// Returns the selected mutants, each with its number.
     fn chosen(&self) -> impl Iterator<Item = (usize, &Mutant)> {
         self.chosen
             .iter()
@@ -243,20 +244,20 @@ impl Pool {
     }
 }
 
-/// Whether it lies in one of the places. Without places it does.
+/// Whether it is in one of the places. Without places, every entry is.
 fn lies_in(entry: &Entry, places: Option<&[Touched]>) -> bool {
     let same = |place: &Touched| place.file == entry.file && place.function == entry.function;
     places.is_none_or(|places| places.iter().any(same))
 }
 
-/// A run of mutants: the tree, the machine, and what is known so far.
+/// A run of mutants: the tree, the machine, and the results so far.
 struct Session<'a> {
     options: &'a Options,
     interrupt: &'a Interrupt,
     builder: MutantBuilder,
     plain: Lab,
     cases: Vec<Case>,
-    /// Who killed what in earlier runs.
+    /// Cases that killed each mutant in earlier runs.
     killers: BTreeMap<String, Vec<String>>,
     dir: RunDir,
     report: Report,
@@ -346,7 +347,7 @@ impl<'a> Session<'a> {
                 }
                 None => self.judge(&mut trial, mutant)?,
             };
-            // One that was made from the look of a line is no mistake in the list.
+            // An unfit generated mutant is not a mistake in the list.
             let unfit =
                 matches!(outcome, MutantOutcome::Unfit { .. }) && mutant.area != mechanical::AREA;
             let judged = Judged::new(mutant, outcome, start.elapsed().as_millis() as u64);
@@ -405,7 +406,7 @@ impl<'a> Session<'a> {
         Ok(trial.outcome(kernel, append, &folder, &cases)?)
     }
 
-    /// A build that Ctrl-C ended did not fail.
+    /// A build that Ctrl-C ended counts as interrupted, not as failed.
     fn or_interrupted(&self, error: MutantBuildError) -> MutantsError {
         if self.interrupt.is_asked() {
             MutantRunError::Interrupted.into()
@@ -414,7 +415,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Writes the record, and remembers the killers.
+    /// Writes the record, and stores the killers for later runs.
     fn save(&mut self) -> Result<(), MutantsError> {
         let text = serde_json::to_string_pretty(&self.report).unwrap_or_default();
         self.dir.write("mutants.json", &text)?;
@@ -428,7 +429,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// It only decides the order, so that a file that cannot be read is none.
+/// Reads the killers of earlier runs. They only affect the order, so a file that cannot be read is
+/// ignored.
 fn read_killers(path: &Path) -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(path).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()

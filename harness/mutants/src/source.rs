@@ -1,8 +1,8 @@
-//! Functions in C source, as far as the kernel's style tells them apart.
+//! Finds functions in C source by the kernel's coding style.
 //!
-//! No parser: a definition begins in the first column with an identifier, has its name before
-//! a parenthesis, and ends with a closing brace in the first column. All of the kernel's code
-//! is written so, and what is not is not found.
+//! This is not a parser. A definition begins in the first column with an identifier, has its name
+//! before a parenthesis, and ends with a closing brace in the first column. Code in another style
+//! is not found.
 
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ pub struct Function {
 }
 
 impl Function {
-    /// What stands between its braces, with them.
+    /// Returns the range of its body, including the braces.
     pub fn body(&self) -> Range<usize> {
         self.open..self.range.end
     }
 }
 
-/// All function definitions, in the order of the text.
+/// Returns all function definitions, in the order of the text.
 pub fn functions(text: &str) -> Vec<Function> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -40,14 +40,14 @@ pub fn functions(text: &str) -> Vec<Function> {
     found
 }
 
-/// The definitions of a name. More than one where `#ifdef` chooses between them.
+/// Returns the definitions of a name. There are several if `#ifdef` selects one.
 pub fn find(text: &str, name: &str) -> Vec<Function> {
     let mut all = functions(text);
     all.retain(|function| function.name == name);
     all
 }
 
-/// The definition that begins in the line at an offset.
+/// Returns the definition that begins in the line at an offset.
 fn definition(text: &str, start: usize) -> Option<Function> {
     let rest = text.get(start..)?;
     rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -56,10 +56,10 @@ fn definition(text: &str, start: usize) -> Option<Function> {
     let name = name_before(rest.get(..parenthesis)?)?;
     let open = rest.find('{')?;
     let signature = rest.get(..open)?;
-    // The brace stands alone in its line, and nothing before it ends a statement.
+    // The brace is alone in its line, and nothing before it ends a statement.
     let own_line = signature.ends_with('\n') && parenthesis < open;
     let plain = !signature.contains([';', '=', '"', '#']);
-    // An attribute or macro call in front of the signature is no name.
+    // An attribute or macro call before the signature is not a name.
     let macro_call = matches!(name, "__attribute__" | "EXPORT_SYMBOL" | "if" | "while");
     if !own_line || !plain || macro_call {
         return None;
@@ -72,7 +72,7 @@ fn definition(text: &str, start: usize) -> Option<Function> {
     })
 }
 
-/// The identifier at the end of a text.
+/// Returns the identifier at the end of a text.
 fn name_before(text: &str) -> Option<&str> {
     let trimmed = text.trim_end();
     let start = trimmed
@@ -87,7 +87,7 @@ fn next_line(text: &str, at: usize) -> usize {
         .map_or(text.len(), |newline| at + newline + 1)
 }
 
-/// The line of an offset, from 1.
+/// Returns the line of an offset, from 1.
 pub fn line_of(text: &str, offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1

@@ -1,7 +1,7 @@
 //! All mutants in one kernel, chosen at boot: one build instead of one for each.
 //!
-//! A function that has mutants gets a copy with each of them, and calls the copy whose number
-//! the kernel's command line names. Without a number the kernel behaves as it is.
+//! A function with mutants gets a copy for each of them, and calls the copy with the number on the
+//! kernel's command line. Without a number the kernel behaves as if unchanged.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
 
@@ -10,13 +10,13 @@ use crate::{
     source::{self, Function},
 };
 
-/// What the command line calls the number.
+/// Name of the parameter on the kernel's command line.
 pub const PARAMETER: &str = "conformance_mutant";
-/// Part of every kernel that has these drivers, and parsed early.
+/// File for the parameter: it is part of every kernel with these drivers.
 const HOME: &str = "drivers/iommu/iommu.c";
 
-/// The changed files: path from the top of the tree, and text. A mutant's number is its place
-/// in the list, from 1.
+/// Returns the changed files with their paths from the top of the tree. A mutant's number is its
+/// position in the list, from 1.
 pub fn files(tree: &Path, mutants: &[Mutant]) -> io::Result<Vec<(String, String)>> {
     let mut by_file: BTreeMap<&str, Vec<(usize, &Mutant)>> = BTreeMap::new();
     by_file.entry(HOME).or_default();
@@ -71,10 +71,10 @@ fn with_copies(text: &str, mutants: &[(usize, &Mutant)]) -> String {
     out
 }
 
-/// The function with the mutant, under a name of its own.
+/// Returns the function with the mutant, under its own name.
 fn copy(text: &str, function: &Function, number: usize, mutant: &Mutant) -> String {
     let grown = mutant.edit.apply(text);
-    // The part behind the edit keeps its distance from the end of the text.
+    // The end of the function keeps its distance from the end of the text.
     let behind = text.len() - function.range.end;
     let body = grown.get(function.open..grown.len() - behind);
     let signature = text.get(function.range.start..function.open);
@@ -88,7 +88,7 @@ fn copy(text: &str, function: &Function, number: usize, mutant: &Mutant) -> Stri
     format!("{linkage}{renamed}{body}\n\n")
 }
 
-/// The function itself, which first asks for a number.
+/// Returns the function itself, which first checks the number.
 fn dispatching(text: &str, function: &Function, numbers: &[usize]) -> String {
     let signature = text.get(function.range.start..function.open);
     let signature = signature.unwrap_or_default();
@@ -117,7 +117,7 @@ fn renamed(signature: &str, name: &str, to: &str) -> String {
     format!("{before}{to}{}", after.unwrap_or_default())
 }
 
-/// What stands before the name.
+/// Returns the part before the name.
 fn head<'a>(signature: &'a str, name: &str) -> &'a str {
     let parenthesis = signature.find('(').unwrap_or(signature.len());
     let before = signature.get(..parenthesis).unwrap_or_default().trim_end();
@@ -146,7 +146,7 @@ fn parameters(signature: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// At the commas that stand in no parentheses.
+/// Splits at the commas that are not in parentheses.
 fn split(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_usize;
@@ -164,7 +164,7 @@ fn split(text: &str) -> Vec<String> {
     parts
 }
 
-/// The last word, or the one in `(*name)` of a pointer to a function.
+/// Returns the last word, or the one in `(*name)` of a pointer to a function.
 fn parameter_name(text: &str) -> Option<String> {
     let pointer = text.split_once("(*").map(|(_, rest)| rest);
     let text = match pointer {

@@ -1,4 +1,4 @@
-//! Builds the agent and the initramfs it boots from.
+//! Builds the agent and the initramfs that contains it.
 
 use std::{
     fs, io,
@@ -14,10 +14,10 @@ use crate::options::root;
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Nothing to build it with, and it was not built before.
+    /// cargo is missing, and the agent was not built before.
     #[error(
-        "no agent in {}, and no cargo that could build it; any run where there is a cargo does, such \
-         as `cargo xtask run-conformance stage1`",
+        "the agent {} does not exist, and cargo is not available to build it; build it where \
+         cargo is, with any run such as `cargo xtask run-conformance stage1`",
         .0.display()
     )]
     NotBuilt(PathBuf),
@@ -32,11 +32,12 @@ pub enum AgentError {
     Modules(#[from] vm_images::ImageError),
 }
 
-/// Target of the agent: the C library is linked in, so that the initramfs needs nothing else.
+/// Target of the agent. The C library is linked statically, so that the initramfs needs no
+/// libraries.
 const TARGET: &str = vm_images::x86::RUST_TARGET;
 
-/// Builds the agent (a matter of milliseconds when nothing changed) and packs it with the
-/// modules and more entries.
+/// Builds the agent (milliseconds if nothing changed) and packs it with the modules and other
+/// entries.
 pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
     let agent = build()?;
     let failed = |path: &Path| {
@@ -55,7 +56,7 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
         .collect();
     let path = folder().join(format!("initramfs-{hash}.cpio"));
     if !path.exists() {
-        // Another run may write the same file: rename makes one of them win, whole.
+        // Another run may write the same file; rename makes the replacement atomic.
         let temporary = folder().join(format!(".initramfs-{}", std::process::id()));
         fs::write(&temporary, archive).map_err(failed(&temporary))?;
         fs::rename(&temporary, &path).map_err(failed(&path))?;
@@ -63,17 +64,17 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
     Ok(path)
 }
 
-/// Where the agent's program is once it is built.
+/// Path of the agent's program.
 pub fn program() -> PathBuf {
     folder().join(TARGET).join("agent").join("agent")
 }
 
-/// A target folder of its own: cargo holds a lock on the other one while it runs tests.
+/// The agent has its own target folder, because cargo locks the other one while it runs tests.
 fn folder() -> PathBuf {
     root().join("target").join("agent")
 }
 
-/// The archive that a run used last, if one is there.
+/// Returns the archive that was used last, if there is one.
 pub fn newest() -> Option<PathBuf> {
     let folder = fs::read_dir(folder()).ok()?;
     let archives = folder.flatten().filter(|entry| {
@@ -84,8 +85,8 @@ pub fn newest() -> Option<PathBuf> {
     newest.map(|entry| entry.path())
 }
 
-/// The agent's program. It is built where that can be done; else the one is taken that was built
-/// before: the handshake tells whether it fits this runner.
+/// Builds the agent, or uses the one built before if cargo is not available. The handshake checks
+/// that it matches this runner.
 fn build() -> Result<PathBuf, AgentError> {
     let program = program();
     let Some(cargo) = cargo() else {
@@ -101,7 +102,8 @@ fn build() -> Result<PathBuf, AgentError> {
         "{cargo} build --quiet --profile agent --package agent --target {TARGET}"
     )
     .args(["--target-dir".as_ref(), folder().as_os_str()])
-    // At a fixed address: relocations would dirty pages that each case's process then copies.
+    // Link at a fixed address: relocations would dirty pages, which the process of each case would
+    // then have to copy.
     .env(
         "RUSTFLAGS",
         "-C target-feature=+crt-static -C relocation-model=static",
@@ -112,7 +114,7 @@ fn build() -> Result<PathBuf, AgentError> {
     Ok(program)
 }
 
-/// The cargo that runs this program or is in PATH, where the project's source is there, too.
+/// Returns the cargo that runs this program or is in PATH, unless the project's source is missing.
 pub fn cargo() -> Option<PathBuf> {
     if !root().join("harness/agent/Cargo.toml").exists() {
         return None;
@@ -127,7 +129,7 @@ pub fn cargo() -> Option<PathBuf> {
     found.filter(|cargo| runs(cargo))
 }
 
-/// A cargo of rustup without a toolchain does not.
+/// Checks that cargo runs. The proxy of a rustup without a toolchain does not.
 fn runs(cargo: &Path) -> bool {
     let mut version = std::process::Command::new(cargo);
     let output = version.arg("--version").current_dir(root()).output();

@@ -1,6 +1,6 @@
-//! The counters of the guests' kernels, laid out for any gcov tool.
+//! The gcov counters of the guests' kernels, laid out for any gcov tool.
 //!
-//! In the folder of a run the source lies at its places in the kernel tree, and in `guest-N`
+//! The folder of a run has the source at its paths in the kernel tree. Its subfolder `guest-N` has
 //! the counters of the Nth guest (`.gcda`) beside the notes of their build (`.gcno`).
 
 use std::{
@@ -16,10 +16,10 @@ use crate::guest::Lost;
 /// The folder for counters in the folder of a run.
 pub const COUNTERS: &str = "counters";
 
-/// Whether the counters of guests are kept.
+/// Where the counters of guests are stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KeepCounters {
-    /// The kernel counts nothing.
+    /// The kernel has no counters.
     #[default]
     No,
     /// In the folder of the run.
@@ -39,48 +39,51 @@ impl KeepCounters {
     }
 }
 
-/// Most bytes of counters taken from one guest: a hundred times what a kernel has.
+/// Maximum number of bytes of counters from one guest: a hundred times what a kernel has.
 const LIMIT: usize = 64 << 20;
 
 /// Why there are no counters.
 #[derive(Debug, thiserror::Error)]
 pub enum CountersError {
-    /// The guest was gone before it could send them, or broke off.
-    #[error("the guest was lost before it sent them: {0}")]
+    /// The guest was lost before it had sent them.
+    #[error("the guest was lost before it had sent its counters: {0}")]
     Lost(#[from] Lost),
-    /// It sent something else.
-    #[error("the agent answered with {0}")]
+    /// The agent sent another message.
+    #[error("asked for counters, the agent answered with {0}")]
     Answer(String),
-    /// The kernel counts nothing.
-    #[error("the kernel has none: it is built without CONFIG_GCOV_KERNEL, or has no debugfs")]
+    /// The kernel has no counters.
+    #[error(
+        "the kernel has no counters: it was built without CONFIG_GCOV_KERNEL or without \
+             debugfs"
+    )]
     None,
     /// The guest could not read some of them.
-    #[error("the guest could not read {0}")]
+    #[error("the guest could not read the counters {0}")]
     Unread(String),
-    /// The guest sent a path that leads elsewhere.
-    #[error("the guest named the path {0}, which leads out of the folder")]
+    /// The guest sent a path that leads out of the folder.
+    #[error("the guest sent counters for {0}, a path that leads out of the folder")]
     Path(String),
     /// More than a kernel can have.
-    #[error("the guest sent more than {} MiB", LIMIT >> 20)]
+    #[error("the guest sent more than {} MiB of counters", LIMIT >> 20)]
     TooMany,
-    /// The disk failed.
+    /// A file could not be written.
     #[error("writing {}: {error}", path.display())]
     Io {
-        /// What was written.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// How many guests of a run left their counters: a part of `run` in `report.json`.
+/// The counters stored in a run: part of `run` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The folder that has them.
+    /// Folder with the counters.
     pub folder: PathBuf,
-    /// Guests whose counters are there.
+    /// Number of guests whose counters are stored.
     pub guests: usize,
-    /// Guests that were gone before they could send them, and why.
+    /// Guests that were lost before they could send their counters, with the reason.
     pub lost: Vec<String>,
 }
 
@@ -92,13 +95,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Takes an empty folder, or makes one. `build` has notes and source of the kernel; a
-    /// ready image has none, and then its counters lie at the paths of its build.
+    /// Uses an empty folder, or makes one. `build` has the notes and the source of the kernel. For
+    /// a ready image it is `None`, and counters are stored at the paths of its build.
     pub fn new(folder: &Path, build: Option<&Path>) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         if fs::read_dir(folder)?.next().is_some() {
             return Err(io::Error::other(format!(
-                "{} is not empty, and counters of two runs must not mix; name another folder",
+                "{} is not empty, and counters of two runs must not be mixed; give another folder",
                 folder.display()
             )));
         }
@@ -145,7 +148,8 @@ struct Notes {
 }
 
 impl Notes {
-    /// The notes that belong to a file of counters, which names the path of its build.
+    /// Returns the notes that belong to a file of counters, given the path of the counters in the
+    /// build.
     fn of(&self, counters: &Path) -> Option<&Path> {
         let wanted = counters.with_extension("gcno");
         let found = self.paths.iter().find(|path| wanted.ends_with(path));
@@ -176,7 +180,8 @@ impl GuestCounters<'_> {
             })
     }
 
-    /// Where a file of counters goes: beside its notes, or where its build had it.
+    /// Returns where to store a file of counters: beside its notes, or else at its path in the
+    /// build.
     fn place(&self, path: &str) -> Result<PathBuf, CountersError> {
         let given = Path::new(path.trim_start_matches('/'));
         let harmless = |part: Component| matches!(part, Component::Normal(_));

@@ -1,4 +1,4 @@
-//! What happens in a run: the one stream that feeds every output.
+//! Events of a run. Every output reads the same stream.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,14 +23,14 @@ pub enum Event {
         boot: usize,
         /// From the start of QEMU to the handshake.
         took: Duration,
-        /// Why the guest before it was given up.
+        /// Why the previous guest of the same worker was given up.
         instead: Option<String>,
     },
-    /// A guest is given up: its counters were kept, or why they were not.
+    /// A guest was given up, and its counters were stored or could not be.
     Counters {
         /// Its number in this run.
         boot: usize,
-        /// How many files, or why none.
+        /// Number of files, or why there are none.
         kept: Result<usize, String>,
     },
     /// A case begins.

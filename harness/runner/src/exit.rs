@@ -1,8 +1,8 @@
-//! How every command ends.
+//! Exit codes of all commands.
 
 use std::process::ExitCode;
 
-/// Exit codes; documented in `--help`.
+/// The exit codes documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -20,7 +20,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code of a process; `git bisect run` knows only good, bad, and cannot tell.
+    /// Returns the exit code of the process. With `bisect` it is one that `git bisect run`
+    /// understands: good, bad or cannot be tested.
     pub fn code(self, bisect: bool) -> ExitCode {
         match (self, bisect) {
             (Self::Ok | Self::Failed, _) | (_, false) => ExitCode::from(self as u8),

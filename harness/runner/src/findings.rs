@@ -1,4 +1,4 @@
-//! The pages of `results/findings`, held against the cases and platforms that name them.
+//! Checks the pages of `results/findings` against the cases and platforms that name them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     root::root,
 };
 
-/// Findings that platforms name.
+/// Returns the findings that platforms name.
 fn of_platforms() -> Result<BTreeSet<String>, PlatformError> {
     let folder = root().join("vm-images");
     let mut named = BTreeSet::new();
@@ -20,7 +20,7 @@ fn of_platforms() -> Result<BTreeSet<String>, PlatformError> {
     Ok(named)
 }
 
-/// Pages that do not agree with the cases and platforms, each with its place.
+/// Returns the pages that do not agree with the cases and platforms, each with its location.
 pub fn problems(corpus: &Corpus, colour: bool) -> Result<Vec<String>, PlatformError> {
     Ok(corpus.findings.check(corpus, &of_platforms()?, colour))
 }
@@ -33,7 +33,7 @@ case that passes because it expects what the kernel does. The end of a run lists
 Generated: `cargo xtask overview` writes this list anew.
 ";
 
-/// The index of the pages: `results/findings/README.md`.
+/// Returns the text of `results/findings/README.md`, the index of the pages.
 pub fn index(corpus: &Corpus) -> String {
     let parts = [
         (Project::Kernel, "Linux"),

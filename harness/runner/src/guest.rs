@@ -1,4 +1,4 @@
-//! One booted guest: handshake, set-up, one case after the other.
+//! One booted guest: handshake and set-up, then one case after the other.
 
 use std::{
     io::Write,
@@ -19,34 +19,34 @@ use crate::{
     qemu::{Argv, Qemu, QemuError, Running},
 };
 
-/// Between two looks whether a guest that has not said hello may still do so.
+/// Interval at which a guest that has not said hello is checked.
 const LOOK: Duration = Duration::from_millis(500);
-/// Time in which an agent that is alive answers a ping.
+/// Time within which a live agent answers a ping.
 const PING: Duration = Duration::from_secs(10);
-/// A guest that says nothing for so long is pinged.
+/// A guest that sends nothing for this long is pinged.
 const QUIET: Duration = Duration::from_secs(4);
-/// Deadlines are written for a machine that boots in so many ms, as one does under TCG. On others
-/// they are as much longer as those are slower: see [`slowness`].
+/// Boot time in ms of the machine that deadlines are written for, a typical one under TCG.
+/// Deadlines are longer on slower machines: see [`slowness`].
 const BOOT_OF_REFERENCE: u128 = 2000;
-/// Every host is busy now and then: a case has so many times the time that it says.
+/// Factor for the deadline of every case, because hosts are busy at times.
 const PATIENCE: u64 = 3;
-/// A boot that took minutes was held up by something else.
+/// Upper limit of [`slowness`]: a boot that takes minutes has another cause.
 const SLOWEST: u64 = 10;
-/// What the agent needs beyond a case's deadline to kill it and to restore the guest.
+/// Time that the agent needs after the deadline to kill the case and restore the guest.
 const RESTORE: Duration = Duration::from_secs(30);
 
-/// How long a guest may take to say hello.
+/// Time limits for a guest to say hello.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// From the start of QEMU to the agent's first message.
     pub total: Duration,
-    /// A console that has not grown for so long has stopped. Only for kernels that tell all they
-    /// do: others are silent for most of their boot.
+    /// Time without new console output after which the kernel has stopped. Only for kernels with a
+    /// verbose console: others are silent for most of their boot.
     pub quiet: Option<Duration>,
 }
 
 impl Limits {
-    /// A debug kernel under emulation takes its time; a guest that dies is noticed at once.
+    /// Long enough for a debug kernel under TCG. A guest that dies is noticed at once.
     pub const STANDARD: Self = Self {
         total: Duration::from_secs(120),
         quiet: None,
@@ -60,7 +60,7 @@ pub struct Guest {
     replies: Receiver<Result<Reply, FrameError>>,
     console: PathBuf,
     token: u64,
-    /// What the agent told of the guest after set-up.
+    /// Facts that the agent reported after set-up.
     pub facts: Facts,
     /// What cases can use.
     pub offer: case::Guest,
@@ -68,30 +68,31 @@ pub struct Guest {
     pub boot: Duration,
 }
 
-/// Why there is no guest.
+/// Why a guest could not be booted.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// QEMU could not be started.
     #[error(transparent)]
     Qemu(#[from] QemuError),
-    /// It never said hello.
-    #[error("the guest did not come up: {lost}; its console is in {console}\n{tail}")]
+    /// The agent never said hello.
+    #[error("the guest did not boot: {lost}; its console is in {console}\n{tail}")]
     NoHello {
         /// How it was lost.
         lost: Lost,
         /// Its console.
         console: PathBuf,
-        /// The last lines of it.
+        /// Last lines of the console.
         tail: String,
     },
     /// The agent was built from other sources than the runner.
     #[error(
-        "the guest's agent speaks revision {found}, this runner {expected}: build them together"
+        "the guest's agent has revision {found}, but this runner expects {expected}; rebuild both \
+         from the same source"
     )]
     Stale {
-        /// What the agent said.
+        /// Revision of the agent.
         found: String,
-        /// What this runner expects.
+        /// Revision of this runner.
         expected: &'static str,
     },
     /// The set-up failed.
@@ -105,40 +106,40 @@ pub enum Lost {
     /// The console shows a kernel panic.
     #[error("kernel panic: {0}")]
     Panic(String),
-    /// The agent died; the kernel with it.
+    /// The agent died, and with it the kernel, because the agent is init.
     #[error("the agent died: {0}")]
     AgentDied(String),
     /// QEMU ended without a panic.
     #[error("QEMU ended ({0})")]
     QemuEnded(String),
-    /// Nothing answers, not even a ping.
-    #[error("the kernel hangs: no answer to a ping")]
+    /// The agent does not answer a ping.
+    #[error("the kernel hangs: the agent does not answer a ping")]
     Frozen,
-    /// It never said hello.
+    /// The agent never said hello.
     #[error("the agent did not say hello within {} s", .0.as_secs())]
     Silent(Duration),
     /// Its console has stopped before the agent said hello.
-    #[error("the kernel has stopped: nothing new on its console for {} s", .0.as_secs())]
+    #[error("the kernel hangs during boot: no console output for {} s", .0.as_secs())]
     Quiet(Duration),
-    /// QEMU is there and does not run the machine any more.
+    /// QEMU still runs, but has stopped the machine.
     #[error("QEMU has stopped the machine: {0}")]
     Stopped(String),
-    /// The port carried something that is no frame, or the agent gave up.
+    /// The port carried an invalid frame or an unexpected message, or the agent failed.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Lost {
-    /// QEMU was killed by a signal, its own (`abort()`) most likely.
+    /// Whether QEMU was killed by a signal, most likely its own `abort()`.
     pub fn is_crash(&self) -> bool {
         matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
     }
 }
 
-/// What was seen of one case.
+/// What was observed of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// Outcome of each op, as far as it came.
+    /// Outcome of each op; `None` for ops that were not reached.
     pub outcomes: Vec<Option<Outcome>>,
     /// How it ended.
     pub end: CaseEnd,
@@ -146,12 +147,12 @@ pub struct Observation {
     pub kmsg: Vec<String>,
     /// Wall time on the host.
     pub wall: Duration,
-    /// Where the guest's time went; nothing of a guest that was lost.
+    /// Times of the phases in the guest; all 0 if the guest was lost.
     pub phases: Phases,
 }
 
 impl Observation {
-    /// Whether no other case may run in the guest, whatever the verdict.
+    /// Whether the guest cannot be used for another case, whatever the verdict.
     pub fn spoils_guest(&self) -> bool {
         let finished = matches!(
             self.end,
@@ -163,7 +164,7 @@ impl Observation {
         !finished || self.left_changes()
     }
 
-    /// Whether the guest is not as it was before the case.
+    /// Whether the case left the guest changed.
     pub fn left_changes(&self) -> bool {
         matches!(&self.end, CaseEnd::Done { changes, .. } if !changes.is_empty())
     }
@@ -174,17 +175,17 @@ impl Observation {
 pub enum CaseEnd {
     /// The agent reported its end.
     Done {
-        /// Of the child process.
+        /// How the child process ended.
         end: End,
-        /// In what the guest differs from before.
+        /// Differences of the guest from before the case.
         changes: Vec<String>,
     },
-    /// The guest was lost with it.
+    /// The guest was lost.
     Lost(Lost),
 }
 
 impl Guest {
-    /// Starts a machine, waits for its agent and sets it up.
+    /// Starts a machine, waits for its agent, and sets the guest up.
     pub fn boot(
         qemu: &Qemu,
         argv: &Argv,
@@ -218,12 +219,15 @@ impl Guest {
                 found: revision,
                 expected: wire::REVISION,
             }),
-            Ok(other) => Err(self.no_hello(Lost::Broken(format!("first said {other:?}")))),
+            Ok(other) => Err(self.no_hello(Lost::Broken(format!(
+                "the agent's first message was \
+                {other:?} instead of a hello"
+            )))),
             Err(lost) => Err(self.no_hello(lost)),
         }
     }
 
-    /// Waits for the first message as long as there is hope for one.
+    /// Waits for the first message until a limit is reached or QEMU has stopped the machine.
     fn first_message(&mut self, limits: Limits) -> Result<Reply, Lost> {
         let start = Instant::now();
         let mut grown = (0, start);
@@ -276,7 +280,7 @@ impl Guest {
             CaseEnd::Done { end, .. } => return failed(format!("{end:?}")),
         }
         for (op, outcome) in compiled.plan.ops.iter().zip(&observation.outcomes) {
-            // A device without reset methods has no such file.
+            // A device without reset methods does not have the file.
             let optional = matches!(op, Op::File(FileOp::WriteFile { .. }));
             match outcome.as_ref().map(|outcome| &outcome.observed) {
                 Some(Observed::Ok { .. }) => {}
@@ -294,12 +298,15 @@ impl Guest {
         self.send(&Request::Facts)?;
         match self.answer()? {
             Reply::Facts(facts) => Ok(facts),
-            other => Err(Lost::Broken(format!("asked for facts, got {other:?}"))),
+            other => Err(Lost::Broken(format!(
+                "asked for facts, the agent answered with \
+                {other:?}"
+            ))),
         }
     }
 
-    /// The agent's answer to what it was just asked. An answer to an earlier ping may come first:
-    /// the agent was busy when it was pinged, and said what it was busy with before.
+    /// Returns the agent's answer to the last request. Skips answers to earlier pings, which an
+    /// agent that was busy sends late.
     fn answer(&mut self) -> Result<Reply, Lost> {
         let deadline = Instant::now() + PING;
         loop {
@@ -311,20 +318,19 @@ impl Guest {
         }
     }
 
-    /// What it means that nothing was answered: a machine that QEMU has stopped says nothing of
-    /// the kernel.
+    /// Returns why no answer came. If QEMU has stopped the machine, the kernel is not at fault.
     fn no_answer(&mut self) -> Lost {
         let stopped = self.running.monitor.why_stopped();
         stopped.map_or(Lost::Frozen, Lost::Stopped)
     }
 
-    /// Runs one case. After [`CaseEnd::Lost`] the guest is of no use any more.
+    /// Runs one case. The guest cannot be used after [`CaseEnd::Lost`].
     pub fn run(&mut self, compiled: &Compiled) -> Observation {
         self.run_until(compiled, |_, _| false)
     }
 
-    /// Runs a case to its end, or until enough is seen: `enough` hears of every op that was
-    /// executed, by its position. Some more ops may be executed before the case stops.
+    /// Runs a case to its end, or until `enough` returns true. `enough` is called for every op that
+    /// was executed, with its position. Some more ops may be executed before the case stops.
     pub fn run_until(
         &mut self,
         compiled: &Compiled,
@@ -404,14 +410,15 @@ impl Guest {
                 }
                 Some(Reply::Broken { why }) => return Err(Lost::Broken(why)),
                 Some(Reply::Pong { .. }) if Instant::now() > limit => {
-                    let why = "the agent answers pings but never ends the case";
+                    let why = "the agent answers pings but did not end the case within its \
+                               deadline";
                     return Err(Lost::Broken(why.to_owned()));
                 }
                 Some(_) => pinged = false,
                 None if pinged => return Err(self.no_answer()),
                 None => {
-                    // The agent kills a case that is late by itself: a ping tells a case
-                    // that waits for its deadline from a dead kernel.
+                    // The agent itself kills a case that exceeds its deadline. The ping
+                    // distinguishes a case that is still waiting from a kernel that hangs.
                     self.send(&Request::Ping { token: own })?;
                     pinged = true;
                 }
@@ -419,7 +426,7 @@ impl Guest {
         }
     }
 
-    /// While the guest is set up, everything may change.
+    /// Returns the changes that a case left. Set-up may change everything.
     fn changes(&self, world: &World) -> Vec<String> {
         if self.offer.platform.is_empty() {
             Vec::new()
@@ -428,9 +435,8 @@ impl Guest {
         }
     }
 
-    /// Ends the guest in good order, or else by force.
+    /// Powers the guest off, or kills its QEMU if the agent does not answer.
     pub fn end(mut self) {
-        // An agent that does not answer is killed with its machine.
         if self.send(&Request::PowerOff).is_ok() {
             let deadline = Instant::now() + PING;
             while let Ok(Some(_)) = self.receive(deadline) {}
@@ -438,7 +444,7 @@ impl Guest {
         self.running.kill();
     }
 
-    /// Fetches the counters of its kernel; how many files they are.
+    /// Fetches the counters of the kernel and returns the number of files.
     pub fn counters(&mut self, into: &mut GuestCounters) -> Result<usize, CountersError> {
         self.send(&Request::Counters)?;
         loop {
@@ -469,7 +475,7 @@ impl Guest {
         sent.map_err(|_| self.post_mortem())
     }
 
-    /// The next message; none at the deadline.
+    /// Returns the next message, or `None` at the deadline.
     fn receive(&mut self, deadline: Instant) -> Result<Option<Reply>, Lost> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.replies.recv_timeout(left) {
@@ -481,7 +487,7 @@ impl Guest {
         }
     }
 
-    /// The port is closed: QEMU has ended or is about to.
+    /// Returns how the guest was lost, after the port was closed: QEMU has ended or is about to.
     fn post_mortem(&mut self) -> Lost {
         self.running.wait_for_end();
         let console = self.console_text();
@@ -505,7 +511,8 @@ impl Guest {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last lines of the console: all that is left of a lost guest's log.
+    /// Returns the console from the start of the case, which replaces the kernel log of a lost
+    /// guest.
     fn console_since(&self, case: &str) -> Vec<String> {
         let text = self.console_text();
         let lines: Vec<_> = text.lines().collect();
@@ -519,8 +526,8 @@ impl Guest {
     }
 }
 
-/// How many times slower a machine is than the one that deadlines are written for. A faster one
-/// keeps them: it does not need them.
+/// Returns by which factor a machine is slower than the one that deadlines are written for, at
+/// least 1.
 fn slowness(boot: Duration) -> u64 {
     let slower = u64::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(SLOWEST);
     slower.clamp(1, SLOWEST)

@@ -1,4 +1,4 @@
-//! What a booted guest offers to cases, and what has to be set up in it first.
+//! What a booted guest offers to cases, and the set-up that it needs.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::{
 /// Deadline of the set-up.
 const SETUP_MS: u64 = 60_000;
 
-/// Matches the platform's groups with what the guest has.
+/// Matches the platform's groups with those of the guest.
 ///
-/// A group that did not come out as the platform says is left out, with the reason; cases
-/// that need it are skipped with that reason, instead of failing for another one.
+/// A group that is not as the platform file says is left out. Cases that need it are skipped with
+/// the reason instead of failing for another one.
 pub fn offered(
     platform: &Platform,
     lacking: &BTreeMap<String, String>,
@@ -46,15 +46,16 @@ pub fn offered(
             }
         }
     }
-    // Cases take the first group that fits; the platform file's names have no order.
+    // Cases take the first group that fits, so the order must not depend on the names in the
+    // platform file.
     guest
         .groups
         .sort_by_key(|group| (group.shape, group.number));
     guest
 }
 
-/// What a guest of this platform would offer if everything came out as its file says: for work that
-/// boots none. Its kernel is one of the uAPI's series with these options.
+/// Returns what a guest of this platform would offer if it matched its file, for commands that do
+/// not boot one. Its kernel is one of the uAPI's series with these options.
 pub fn imagined<'a>(
     platform: &Platform,
     options: impl IntoIterator<Item = &'a str>,
@@ -125,15 +126,20 @@ fn group(
         .map(|device| (&device.model, device.at.as_str()));
     for (index, (model_name, at)) in paths.enumerate() {
         let found = by_path(facts, guest_path(spec, at))
-            .ok_or_else(|| format!("no device at {at} in the guest"))?;
+            .ok_or_else(|| format!("the guest has no device at {at}"))?;
         match (found.group, spec.shape.0) {
             (None, Shape::Noiommu) => {}
             (None, _) => return Err(format!("the device at {at} has no IOMMU group")),
-            (Some(_), Shape::Noiommu) => return Err(format!("the device at {at} has a group")),
+            (Some(_), Shape::Noiommu) => {
+                return Err(format!(
+                    "the device at {at} has an IOMMU \
+                group, but shape noiommu must not have one"
+                ));
+            }
             (Some(number), _) => numbers.push(number),
         }
         let model = platform.devices.models.get(model_name);
-        let model = model.ok_or_else(|| format!("model `{model_name}` in the topology"))?;
+        let model = model.ok_or_else(|| format!("the topology has no model `{model_name}`"))?;
         devices.push(device(model, device_id(name, index), found.name.clone()));
     }
     if let Some(mdev) = &spec.mdev {
@@ -145,7 +151,7 @@ fn group(
     numbers.dedup();
     if numbers.len() > 1 {
         return Err(format!(
-            "the devices of {name} came out in groups {numbers:?}"
+            "the devices of {name} are in several IOMMU groups: {numbers:?}"
         ));
     }
     Ok(OfferedGroup {
@@ -167,8 +173,8 @@ fn mdev_device(name: &str) -> OfferedDevice {
     }
 }
 
-/// Where a device is in the guest. Without an IOMMU it is behind a host bridge of its own,
-/// and there paths start anew.
+/// Returns the path of a device in the guest. A noiommu device is behind its own host bridge, and
+/// its path starts below that bridge.
 fn guest_path<'a>(spec: &GroupSpec, at: &'a str) -> &'a str {
     match at.split_once('/') {
         Some((_, rest)) if spec.shape.0 == Shape::Noiommu => rest,
@@ -180,8 +186,8 @@ fn by_path<'a>(facts: &'a Facts, at: &str) -> Option<&'a Device> {
     facts.devices.iter().find(|device| device.path == at)
 }
 
-/// What has to be done in a fresh guest: every device gets the driver it has between cases,
-/// resets that only cost time are switched off, the mdev is created.
+/// Returns the ops that set up a fresh guest: every device gets its driver between cases, resets
+/// that only cost time are disabled, and the mdevs are created.
 pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
     let mut ops = Vec::new();
     for spec in platform.devices.groups.values() {
@@ -193,8 +199,8 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
                 continue;
             };
             if !model.resets {
-                // A function-level reset takes 100 ms at each open and close. Cases about
-                // resets switch it on again for themselves.
+                // A function-level reset takes 100 ms at each open and close. Cases about resets
+                // enable it again.
                 ops.push(set_method(&found.name, "\n"));
             }
             ops.push(set_driver(&found.name, model.default_driver.clone()));

@@ -1,4 +1,4 @@
-//! The kernel's own tests of iommufd and vfio, in the same kind of guest: to compare with.
+//! Runs the kernel's own tests of iommufd and vfio in the same kind of guest, to compare with them.
 
 use std::{
     fs, io,
@@ -23,15 +23,14 @@ use crate::{
 
 /// Folders of `tools/testing/selftests`.
 const FOLDERS: [&str; 2] = ["iommu", "vfio"];
-/// Where the guest has the programs.
+/// Folder of the programs in the guest.
 const PLACE: &str = "kselftest";
-/// Deadline of a program; one of them waits for a device's interrupts for ever where they do
-/// not come.
+/// Deadline of a program. One of them waits forever if a device's interrupts do not arrive.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Memory of the guest: the tests map a gigabyte.
 const MEMORY_MIB: u32 = 2048;
-/// What the tests expect of a machine's administrator. Some map huge pages, and are skipped
-/// where there are none; others create virtual functions.
+/// Settings that the tests expect. Some tests map huge pages and are skipped if there are none;
+/// others create virtual functions.
 const SETTINGS: [(&str, &str); 2] = [
     ("/proc/sys/vm/nr_hugepages", "128"),
     ("/sys/module/vfio_pci/parameters/enable_sriov", "1"),
@@ -40,25 +39,29 @@ const SETTINGS: [(&str, &str); 2] = [
 /// Why the kernel's own tests could not be built or run.
 #[derive(Debug, thiserror::Error)]
 pub enum KselftestError {
-    /// No such folder in the tree.
-    #[error("{} has no tools/testing/selftests/{folder}; give the top folder of a kernel tree", tree.display())]
+    /// The tree does not have the folder of the tests.
+    #[error("{} has no tools/testing/selftests/{folder}; give the top folder of a kernel source \
+             tree", tree.display())]
     NotATree {
-        /// What was given.
+        /// The tree.
         tree: PathBuf,
-        /// What it lacks.
+        /// The missing folder.
         folder: &'static str,
     },
-    /// The image is a ready one.
-    #[error("the kernel's own tests need its headers, which a ready image does not have")]
+    /// The kernel is a ready image.
+    #[error(
+        "the kernel's own tests need the kernel's headers, which a ready image does not have; \
+             give its source tree with --linux TREE"
+    )]
     NoHeaders,
     /// make failed.
     #[error(
-        "building {folder} of the kernel's own tests failed; a missing header may be one that \
-         `scripts/bootstrap --coverage` installs:\n{tail}"
+        "building {folder} of the kernel's own tests failed; if a header is missing, \
+         `scripts/bootstrap --coverage` may install it:\n{tail}"
     )]
     Build {
         folder: &'static str,
-        /// The end of what make said.
+        /// The last lines of make's output.
         tail: String,
     },
     /// A file failed.
@@ -76,7 +79,7 @@ pub enum KselftestError {
 }
 
 impl KselftestError {
-    /// How a command ends that needs them.
+    /// Returns the exit code of a command that needs the tests.
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotATree { .. } => Exit::Usage,
@@ -85,13 +88,14 @@ impl KselftestError {
     }
 }
 
-/// Checks that a tree has the tests, which are built long after the options were read.
+/// Checks that a tree has the tests. They are built much later, so a wrong option is reported
+/// early.
 pub fn check(tree: &Path) -> Result<(), KselftestError> {
     let mut folders = FOLDERS.iter();
     folders.try_for_each(|folder| source(tree, folder).map(drop))
 }
 
-/// Where a tree has the tests of a folder.
+/// Returns the path of a folder of tests in a tree.
 fn source(tree: &Path, folder: &'static str) -> Result<PathBuf, KselftestError> {
     let source = tree.join("tools/testing/selftests").join(folder);
     if source.join("Makefile").exists() {
@@ -111,29 +115,30 @@ pub struct Program {
     path: PathBuf,
 }
 
-/// What became of a program.
+/// Result of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Its folder and name.
     pub name: String,
-    /// The totals that it printed, or how it ended without them.
+    /// The totals that it printed, or how it ended without printing them.
     pub result: Result<Totals, String>,
     /// Wall time.
     pub took: Duration,
 }
 
-/// The numbers of tests that a program tells.
+/// Numbers of tests that a program prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// They passed, or failed as expected.
+    /// Tests that passed, or failed as expected.
     pub pass: usize,
-    /// They failed.
+    /// Tests that failed.
     pub fail: usize,
-    /// They were skipped.
+    /// Tests that were skipped.
     pub skip: usize,
 }
 
-/// Builds and runs the tests of a tree, and prints the result of each program; the wall time.
+/// Builds and runs the tests of a tree, prints the result of each program, and returns the wall
+/// time.
 pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, KselftestError> {
     let lab = Lab::open(options, Corpus::default(), Mode::Ignore, &Terminal::new())?;
     let headers = lab
@@ -147,7 +152,7 @@ pub fn build_and_run(options: &MachineOptions, tree: &Path) -> Result<Duration, 
     Ok(ran.iter().map(|ran| ran.took).sum())
 }
 
-/// Builds the programs of a tree, statically, into a folder; the tree stays as it is.
+/// Builds the programs of a tree statically into a folder. The tree is not changed.
 pub fn build(tree: &Path, headers: &Path, into: &Path) -> Result<Vec<Program>, KselftestError> {
     let mut programs = Vec::new();
     for folder in FOLDERS {
@@ -189,7 +194,7 @@ fn make(
     })
 }
 
-/// The programs that make left: files without an extension that may be executed.
+/// Returns the programs that make built: executable files without an extension.
 fn built(folder: &'static str, output: &Path) -> Result<Vec<Program>, KselftestError> {
     use std::os::unix::fs::PermissionsExt;
     let mut programs = Vec::new();
@@ -210,7 +215,7 @@ fn built(folder: &'static str, output: &Path) -> Result<Vec<Program>, KselftestE
     Ok(programs)
 }
 
-/// Runs every program, in one guest as long as it lives, and tells each as it ends.
+/// Runs every program, all in one guest unless it is lost, and calls `tell` as each ends.
 pub fn run(
     lab: &Lab,
     programs: &[Program],
@@ -229,10 +234,10 @@ pub fn run(
         let (ran, said) = run_one(program, &mut current);
         tell(&ran);
         match said {
-            // A program that was cut off leaves processes that hold its device.
+            // A program that was killed may leave processes that hold its device.
             Some(_) if ran.result.is_err() => end(lab, number, current),
             Some(_) => guest = Some((number, current)),
-            None => eprintln!("guest {number} was lost, and with it what it counted"),
+            None => eprintln!("guest {number} was lost with its gcov counters"),
         }
         results.push(ran);
         let log = logs.join(format!("{}.log", program.name));
@@ -244,17 +249,17 @@ pub fn run(
     Ok(results)
 }
 
-/// Ends a guest; what it counted is kept.
+/// Stores the counters of a guest and ends it.
 fn end(lab: &Lab, number: usize, mut guest: Guest) {
     if let Some(counters) = &lab.counters
         && let Err(error) = guest.counters(&mut counters.of_guest(number))
     {
-        eprintln!("guest {number} left no counters: {error}");
+        eprintln!("the gcov counters of guest {number} were not stored: {error}");
     }
     guest.end();
 }
 
-/// What became of a program, and what it said; the latter is none where the guest was lost.
+/// Runs a program. Returns its result and its output; the output is `None` if the guest was lost.
 fn run_one(program: &Program, guest: &mut Guest) -> (Ran, Option<Vec<u8>>) {
     let plan = plan(program, guest);
     let compiled = Compiled {
@@ -300,7 +305,7 @@ fn plan(program: &Program, guest: &Guest) -> Plan {
     }
 }
 
-/// The tests of vfio want a device: the one that they have a driver for, or else any.
+/// Returns the device for a vfio test: one that the tests have a driver for, or else any.
 fn arguments(program: &Program, guest: &Guest) -> Vec<String> {
     if program.folder != "vfio" {
         return Vec::new();
@@ -314,7 +319,8 @@ fn arguments(program: &Program, guest: &Guest) -> Vec<String> {
         .collect()
 }
 
-/// What a program says at its end, as in `# Totals: pass:3 fail:0 xfail:0 xpass:0 skip:1 error:0`.
+/// Reads the last line of a program, such as `# Totals: pass:3 fail:0 xfail:0 xpass:0 skip:1
+/// error:0`.
 fn result(said: &str, code: u64, cut: bool) -> Result<Totals, String> {
     let totals = said
         .lines()
@@ -322,8 +328,8 @@ fn result(said: &str, code: u64, cut: bool) -> Result<Totals, String> {
         .find_map(|line| line.strip_prefix("# Totals: "));
     match totals {
         Some(line) => Ok(totals_of(line)),
-        None if cut => Err(format!("cut off after {} s", LIMIT.as_secs())),
-        None => Err(format!("ended with {code} and no totals")),
+        None if cut => Err(format!("killed after {} s", LIMIT.as_secs())),
+        None => Err(format!("exited with {code} without totals")),
     }
 }
 
@@ -388,8 +394,8 @@ mod tests {
         "ok 1\n# Totals: pass:3 fail:1 xfail:1 xpass:0 skip:2 error:1\n", 1, false,
         Ok(Totals { pass: 4, fail: 2, skip: 2 })
     )]
-    #[case("ok 1\n", 137, true, Err("cut off after 60 s".to_owned()))]
-    #[case("", 4, false, Err("ended with 4 and no totals".to_owned()))]
+    #[case("ok 1\n", 137, true, Err("killed after 60 s".to_owned()))]
+    #[case("", 4, false, Err("exited with 4 without totals".to_owned()))]
     fn reads_the_totals(
         #[case] said: &str,
         #[case] code: u64,

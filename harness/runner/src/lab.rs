@@ -1,4 +1,4 @@
-//! Everything that guests are made of: kernel, agent, QEMU, platform, corpus.
+//! The lab: the kernel, agent, QEMU, platform and corpus that guests are made of.
 
 use std::{
     collections::BTreeMap,
@@ -31,32 +31,32 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Why there is no lab. Each kind has its own exit code.
+/// Why the lab could not be opened. The exit code depends on the kind.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// A mistake in a case file.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    /// A mistake in a platform file, or its name.
+    /// A mistake in a platform file, or an unknown platform.
     #[error(transparent)]
     Platform(#[from] PlatformError),
-    /// No kernel.
+    /// The kernel could not be obtained.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// No agent.
+    /// The agent could not be built.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No QEMU.
+    /// QEMU could not be used.
     #[error(transparent)]
     Qemu(#[from] QemuError),
-    /// No KVM, which was asked for.
+    /// `--accel kvm` was given, and KVM cannot be used.
     #[error("--accel kvm: {0}")]
     Kvm(#[from] NoKvm),
-    /// No guest.
+    /// A guest could not be booted.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// The folder for counters is of no use.
-    #[error("keeping counters in {folder}: {error}; --gcov DIR takes another folder")]
+    /// The folder for counters cannot be used.
+    #[error("storing counters in {folder}: {error}; give another folder with --gcov DIR")]
     Counters { folder: PathBuf, error: io::Error },
     /// The folder for the record cannot be made.
     #[error(transparent)]
@@ -85,12 +85,12 @@ pub struct Lab {
     snapshots: Store,
     boots: AtomicUsize,
     sums: Mutex<Sums>,
-    /// Where the counters of guests go, if they are wanted.
+    /// Stores the counters of guests, if requested.
     pub counters: Option<Counters>,
 }
 
 impl Lab {
-    /// Gets everything ready, building what is missing.
+    /// Opens the lab, and builds what is missing.
     pub fn open(
         options: &MachineOptions,
         corpus: Corpus,
@@ -100,7 +100,7 @@ impl Lab {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
         let qemu = Qemu::open(&options.guest.qemu)?;
         let image = vm_images::obtain(&options.guest.source(), options.flavour(), progress)?;
-        progress.stage("making the agent's archive");
+        progress.stage("building the agent's initramfs");
         let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
         let mut machine = Machine {
             platform: &platform,
@@ -138,8 +138,8 @@ impl Lab {
         Ok(lab.with_processors(options.processors()))
     }
 
-    /// The same lab with another kernel: what is not built, read or probed twice. `append` is
-    /// added to the kernel's command line, and the folder receives the record.
+    /// Returns the same lab with another kernel, without building, reading or probing the rest
+    /// again. `append` is added to the kernel's command line, and the folder receives the record.
     pub fn with_kernel(
         &self,
         kernel: &Path,
@@ -173,7 +173,8 @@ impl Lab {
         })
     }
 
-    /// Gives guests so many processors. Most cases need one, and boot faster with it.
+    /// Sets the number of processors of guests. Most cases need one, and guests boot faster with
+    /// one.
     pub fn with_processors(mut self, count: u32) -> Self {
         self.argv.set("-smp", |_| count.to_string());
         self
@@ -184,7 +185,7 @@ impl Lab {
         self.with_run_dir(|dir| dir.path.clone())
     }
 
-    /// Does something with the folder of this run.
+    /// Calls `work` with the folder of this run.
     pub fn with_run_dir<T>(&self, work: impl FnOnce(&mut RunDir) -> T) -> T {
         let mut dir = self
             .run_dir
@@ -193,7 +194,7 @@ impl Lab {
         work(&mut dir)
     }
 
-    /// Does something with where the time of all cases went.
+    /// Calls `work` with the sums of the phases of all cases.
     pub fn with_sums<T>(&self, work: impl FnOnce(&mut Sums) -> T) -> T {
         let lock = self.sums.lock();
         work(&mut lock.unwrap_or_else(std::sync::PoisonError::into_inner))
@@ -204,7 +205,7 @@ impl Lab {
         self.chosen.accel
     }
 
-    /// What a command says before it works: kernel, platform, QEMU and accelerator.
+    /// Returns the header of a command's output: kernel, platform, QEMU and accelerator.
     pub fn header(&self) -> String {
         let facts = self.facts(1);
         format!(
@@ -237,12 +238,12 @@ impl Lab {
         }
     }
 
-    /// Boots a guest; its number in this run comes with it.
+    /// Boots a guest. Returns its number in this run with it.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
         self.boot_argv(&self.argv)
     }
 
-    /// Boots a guest from another initramfs, which has the agent and more, with so many MiB.
+    /// Boots a guest from another initramfs that contains the agent, with this many MiB of memory.
     pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
         let mut argv = self.argv.clone();
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
@@ -250,8 +251,9 @@ impl Lab {
         self.boot_argv(&argv)
     }
 
-    /// A QEMU that crashes says nothing of the kernel: it gets a second try. With two processors
-    /// under TCG 10.0 does so now and then (`iotlb_to_section: Assertion ... failed`).
+    /// Boots a guest, and tries a second time if QEMU crashes, which is not the kernel's fault.
+    /// QEMU 10.0 crashes at times with two processors under TCG (`iotlb_to_section: Assertion ...
+    /// failed`).
     fn boot_argv(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
         match self.boot_once(argv) {
             Err(BootError::NoHello { lost, .. }) if lost.is_crash() => self.boot_once(argv),
@@ -266,7 +268,7 @@ impl Lab {
         Ok((number, guest))
     }
 
-    /// Starts the same machine with another initramfs, to compare with.
+    /// Starts the same machine with another initramfs, to compare boot times.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
         let mut argv = self.argv.clone();
@@ -279,7 +281,7 @@ impl Lab {
         self.run_from(case, &self.corpus.sources, guest)
     }
 
-    /// Runs one case, which stands in these files, in a guest and judges it.
+    /// Runs one case of these case files in a guest and judges it.
     pub fn run_from(&self, case: &Case, sources: &Sources, guest: &mut Guest) -> Ran {
         let compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
@@ -328,7 +330,7 @@ impl Lab {
         }
     }
 
-    /// The findings that a case showed on a guest, given its verdict.
+    /// Returns the findings that a case showed on a guest, given its verdict.
     fn findings(&self, case: &Case, guest: &Guest, record: &Record) -> Vec<String> {
         let of_platform = |deviation| self.platform.deviation(deviation, case.shape);
         let of_platform =
@@ -348,18 +350,18 @@ impl Lab {
         }
     }
 
-    /// The case's plan for a guest.
+    /// Compiles the case for a guest. The error is the unmet need.
     pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
         let identity = KnownDeviation::NoIdentityControl;
         match self.platform.known(identity, case.shape) {
             Some(why) if case.uses_identity() => Err(format!(
-                "an identity default domain that can be left: {why}"
+                "an identity default domain that can be replaced: {why}"
             )),
             _ => case.compile(&guest.offer),
         }
     }
 
-    /// What differs from the snapshot, and what was stored.
+    /// Compares a transcript with its snapshot. Returns the difference, and what was stored.
     fn compare(&self, case: &Case, transcript: &str) -> (Option<String>, Option<String>) {
         match self.snapshots.compare(case.into(), transcript) {
             Ok(Compared::Same) => (None, None),
@@ -369,7 +371,7 @@ impl Lab {
         }
     }
 
-    /// A record of a case that was judged.
+    /// Returns the record of a case that was judged.
     pub fn record(&self, case: &Case, judgement: Judgement, wall: Duration) -> Record {
         Record {
             id: case.id.clone(),
@@ -389,14 +391,14 @@ impl Lab {
     }
 }
 
-/// What came of running a case.
+/// Result of running a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Its record.
     pub record: Record,
-    /// A snapshot that was stored: where, and what changed.
+    /// The snapshot that was stored, and what changed in it.
     pub blessed: Option<String>,
-    /// Whether the guest is not as before: no other case may run in it.
+    /// Whether the case left the guest changed, so that no other case may run in it.
     pub guest_spoiled: bool,
 }
 
@@ -407,7 +409,7 @@ pub fn load_corpus(root: &Path) -> Result<Corpus, CorpusError> {
     Corpus::load(root, findings, colour)
 }
 
-/// Reads one case file, with the clauses and preludes of a folder.
+/// Reads one case file with the clauses and preludes of a folder.
 pub fn load_case_file(root: &Path, file: &Path) -> Result<Corpus, CorpusError> {
     let colour = io::stderr().is_terminal();
     let findings = Findings::load(&crate::root::findings(), colour)?;
@@ -423,7 +425,7 @@ fn store(platform: &Platform, image: &Image, mode: Mode) -> Store {
     )
 }
 
-/// Number of cases by their folder.
+/// Counts the cases in each folder.
 pub fn folders<'a>(cases: impl IntoIterator<Item = &'a Case>) -> BTreeMap<String, usize> {
     let mut folders = BTreeMap::new();
     for case in cases {

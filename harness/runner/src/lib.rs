@@ -1,7 +1,7 @@
-//! Platforms, QEMU, scheduling, judging, reports: everything on the host's side.
+//! The host side of the suite: platforms, QEMU, scheduling, judging and reports.
 //!
-//! A case becomes a plan for one booted guest, the agent's outcomes become an observation,
-//! the judge makes a verdict of it, and one stream of events feeds every output.
+//! A case is compiled to a plan for one booted guest. The agent's outcomes are collected in an
+//! observation, the judge turns it into a verdict, and one stream of events feeds every output.
 
 pub mod accel;
 pub mod agent;

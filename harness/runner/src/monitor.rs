@@ -1,4 +1,4 @@
-//! The monitor of a machine: what cases ask the host to do to it.
+//! The QEMU monitor of a machine, which performs the actions that cases request from the host.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,19 +13,19 @@ use qapi::{
 };
 use wire::HostAction;
 
-/// A guest has so long to let a device go.
+/// Time within which a guest has to release a device.
 const GONE: Duration = Duration::from_secs(10);
-/// The monitor answers every command at once.
+/// Timeout for an answer; the monitor answers every command at once.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Between two looks for a device.
+/// Interval at which the presence of a device is checked.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Where QEMU has the devices of its command line and those that were plugged in.
+/// QOM path of the devices on QEMU's command line and of those that were plugged in.
 const PERIPHERAL: &str = "/machine/peripheral";
 
 type Client = Qmp<Stream<BufReader<Unended>, UnixStream>>;
 
-/// A stream whose end is an error: a QEMU that has died does not greet, and the client panics where
-/// the greeting is missing.
+/// A stream whose end is an error. The client panics if the greeting is missing, as it is after
+/// QEMU has died.
 struct Unended(UnixStream);
 
 impl Read for Unended {
@@ -43,7 +43,7 @@ pub struct Monitor {
     greeted: bool,
     /// `-device` arguments by device.
     devices: BTreeMap<String, String>,
-    /// Devices that the guest was asked to let go.
+    /// Devices that the guest was asked to release.
     leaving: BTreeSet<String>,
 }
 
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Monitor {
     }
 }
 
-/// Why the monitor did not do what it was asked for.
+/// Why the monitor did not perform an action.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
     /// The connection failed, or the command was refused.
@@ -63,22 +63,22 @@ pub enum MonitorError {
     Refused {
         /// What was tried.
         doing: String,
-        /// What the monitor said.
+        /// The monitor's answer.
         error: ExecuteError,
     },
-    /// The human monitor answers in words only when it refuses.
-    #[error("`{command}` on the monitor of QEMU: {answer}")]
+    /// The human monitor refused the command; it answers with text only then.
+    #[error("`{command}` on the QEMU monitor: {answer}")]
     Said {
         /// The command.
         command: String,
-        /// The words.
+        /// The answer.
         answer: String,
     },
     /// The machine has no such device.
-    #[error("the machine has no device `{0}` on its command line")]
+    #[error("the command line of QEMU has no device `{0}`")]
     NoDevice(String),
-    /// The guest does not let the device go.
-    #[error("the guest did not let {device} go within {} s", GONE.as_secs())]
+    /// The guest did not release the device.
+    #[error("the guest did not release {device} within {} s", GONE.as_secs())]
     Stays {
         /// The device.
         device: String,
@@ -86,7 +86,7 @@ pub enum MonitorError {
 }
 
 impl Monitor {
-    /// A monitor that nobody has talked to yet.
+    /// Returns a monitor that has not been greeted yet.
     pub fn new(stream: UnixStream, devices: BTreeMap<String, String>) -> io::Result<Self> {
         stream.set_read_timeout(Some(ANSWER))?;
         let reader = BufReader::new(Unended(stream.try_clone()?));
@@ -98,7 +98,7 @@ impl Monitor {
         })
     }
 
-    /// Does what a case asks for.
+    /// Performs an action that a case requests.
     pub fn perform(&mut self, action: &HostAction) -> Result<(), MonitorError> {
         self.greet()?;
         match action {
@@ -107,8 +107,8 @@ impl Monitor {
         }
     }
 
-    /// Why the machine does not run, if it does not: as under a KVM that cannot go on. None also
-    /// where the monitor does not answer.
+    /// Returns why QEMU has stopped the machine, such as an internal error of KVM. Returns `None`
+    /// if the machine runs or the monitor does not answer.
     pub fn why_stopped(&mut self) -> Option<String> {
         self.greet().ok()?;
         let status = self.client.execute(&query_status {}).ok()?;
@@ -120,7 +120,8 @@ impl Monitor {
     fn greet(&mut self) -> Result<(), MonitorError> {
         if !self.greeted {
             let greeting = self.client.handshake();
-            greeting.map_err(|error| refused("greeting the monitor of QEMU".to_owned(), error))?;
+            greeting
+                .map_err(|error| refused("connecting to the QEMU monitor".to_owned(), error))?;
             self.greeted = true;
         }
         Ok(())
@@ -137,7 +138,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// A case that failed half way may not have unplugged what is to be plugged in.
+    /// Plugs a device in, unless it is still there because the case failed before it was unplugged.
     fn plug(&mut self, device: &str) -> Result<(), MonitorError> {
         if !self.leaving.contains(device) {
             return Ok(());
@@ -145,14 +146,16 @@ impl Monitor {
         let known = self.devices.get(device).cloned();
         let argument = known.ok_or_else(|| MonitorError::NoDevice(device.to_owned()))?;
         self.await_gone(device)?;
-        // The command line's own words: QMP would want each option with its type.
+        // The human monitor takes the options of the command line; QMP needs each option with its
+        // type.
         self.say(format!("device_add {argument}"))?;
         self.leaving.remove(device);
         Ok(())
     }
 
-    /// DEVICE_DELETED comes when nothing refers to a device any more, which is never after QEMU's
-    /// nvme saw its DMA refused. Whether the machine still has it, the machine itself knows.
+    /// Waits until the machine no longer lists the device. Does not wait for DEVICE_DELETED, which
+    /// is sent when the last reference is gone: that never happens after DMA of QEMU's nvme was
+    /// blocked.
     fn await_gone(&mut self, device: &str) -> Result<(), MonitorError> {
         let deadline = Instant::now() + GONE;
         while self.has(device)? {
@@ -174,7 +177,7 @@ impl Monitor {
         Ok(listed.iter().any(|child| child.name == device))
     }
 
-    /// Says something to the human monitor, which does not answer when all is well.
+    /// Sends a command to the human monitor, which answers only on failure.
     fn say(&mut self, command: String) -> Result<(), MonitorError> {
         let command_line = human_monitor_command {
             cpu_index: None,

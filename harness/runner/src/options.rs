@@ -1,4 +1,4 @@
-//! Options of the machine, the same for every command that boots guests.
+//! Options of the machine, shared by every command that boots guests.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use vm_images::{Flavour, Series, Source};
 pub use crate::root::root;
 use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
 
-/// What guests are made of, on any platform.
+/// The kernel and QEMU of guests, on any platform.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct GuestOptions {
@@ -23,15 +23,15 @@ pub struct GuestOptions {
     #[arg(long, value_name = "TREE", group = "image")]
     pub linux: Option<PathBuf>,
 
-    /// Ready kernel image (bzImage).
+    /// Boot this kernel image (bzImage).
     #[arg(long, value_name = "IMAGE", group = "image")]
     pub kernel: Option<PathBuf>,
 
-    /// Modules of the ready kernel image.
+    /// Modules of the kernel image.
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,
 
-    /// Added to the kernel's command line.
+    /// Arguments to add to the kernel's command line.
     #[arg(
         long,
         value_name = "ARGS",
@@ -45,10 +45,10 @@ pub struct GuestOptions {
     pub qemu: PathBuf,
 }
 
-/// The QEMU that is used unless another one is given.
+/// The default QEMU binary.
 const QEMU: &str = vm_images::x86::QEMU;
 
-/// A platform, its guests, and where the record of their run goes.
+/// A platform, its guests, and the folder for the record of the run.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineOptions {
@@ -56,11 +56,11 @@ pub struct MachineOptions {
     #[arg(long, default_value = REFERENCE_PLATFORM, value_parser = platform_name())]
     pub platform: String,
 
-    /// Guests at a time. Default: the number of processors of this machine.
+    /// Number of guests at a time. Default: the number of processors of this machine.
     #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub jobs: Option<usize>,
 
-    /// Processors of each guest: threads of a case run at the same time only with two or more.
+    /// Processors of each guest. The threads of a case run in parallel only with two or more.
     /// Default: 1; 2 for random walks.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub processors: Option<u32>,
@@ -69,7 +69,8 @@ pub struct MachineOptions {
     #[command(flatten)]
     pub guest: GuestOptions,
 
-    /// Accelerator of the guests. A failed trial of KVM is remembered for a day; `kvm` tries again.
+    /// Accelerator of the guests. The result of a failed KVM trial is stored for a day; `kvm` tries
+    /// again.
     #[arg(long, value_enum, default_value_t)]
     pub accel: AccelChoice,
 
@@ -77,7 +78,7 @@ pub struct MachineOptions {
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
 
-    /// Whether the kernel counts what it executes.
+    /// Whether the kernel has gcov counters, and where they are stored.
     #[arg(skip)]
     pub counters: KeepCounters,
 }
@@ -110,7 +111,7 @@ impl Default for MachineOptions {
 }
 
 impl GuestOptions {
-    /// Where the kernel comes from.
+    /// Returns where to obtain the kernel.
     pub fn source(&self) -> Source {
         match (&self.linux, &self.kernel) {
             (Some(tree), _) => Source::Tree(tree.clone()),
@@ -124,7 +125,7 @@ impl GuestOptions {
 }
 
 impl MachineOptions {
-    /// What the kernel is built for: its counters are of use only where they are kept.
+    /// Returns the flavour of the kernel: with gcov counters only if they are stored.
     pub fn flavour(&self) -> Flavour {
         match self.counters {
             KeepCounters::No => Flavour::Plain,
@@ -132,19 +133,19 @@ impl MachineOptions {
         }
     }
 
-    /// Guests at a time.
+    /// Returns the number of guests at a time.
     pub fn jobs(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         self.jobs.unwrap_or_else(processors)
     }
 
-    /// Processors of each guest.
+    /// Returns the number of processors of each guest.
     pub fn processors(&self) -> u32 {
         self.processors.unwrap_or(1)
     }
 }
 
-/// The name of a platform. An unknown one is wrong usage of each command, also of one that boots no
+/// Parses the name of a platform. Every command rejects an unknown name, even one that boots no
 /// guest, such as `--list`.
 pub fn platform_name() -> PossibleValuesParser {
     PossibleValuesParser::new(platform::names(&root().join("vm-images")))

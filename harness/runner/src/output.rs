@@ -1,11 +1,11 @@
-//! Standard output, whose reader may go away.
+//! Standard output, which may be closed by its reader.
 
 use std::io::{self, ErrorKind, Write};
 
-/// Drops what a closed pipe (`| head`) does not take, as if it had been written.
+/// Ignores a closed pipe (`| head`), as if the output had been written.
 ///
-/// So a run goes on: its record is whole, and its exit code tells the verdict. Death by SIGPIPE (141)
-/// would tell only that somebody stopped reading.
+/// So a run continues: its record is complete, and its exit code is that of the verdicts. Death by
+/// SIGPIPE (141) would only show that the reader has stopped.
 #[derive(Debug)]
 pub struct Output<W>(W);
 
@@ -16,7 +16,7 @@ impl Output<io::Stdout> {
     }
 }
 
-/// Writes a line to standard output, as `println!` does, and goes on where nobody reads it.
+/// Writes a line to standard output, as `println!` does, and ignores a closed pipe.
 #[macro_export]
 macro_rules! say {
     ($($words:tt)*) => {
@@ -24,13 +24,14 @@ macro_rules! say {
     };
 }
 
-/// What [`say!`](crate::say) does. What a full disk does not take has nowhere to be told.
+/// Implements [`say!`](crate::say). Ignores errors such as a full disk, because they cannot be
+/// reported.
 pub fn line(words: std::fmt::Arguments<'_>) {
     let _ = writeln!(Output::stdout(), "{words}");
 }
 
 impl<W: Write> Output<W> {
-    /// Another writer.
+    /// Wraps another writer.
     pub fn new(to: W) -> Self {
         Self(to)
     }

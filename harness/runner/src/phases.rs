@@ -1,4 +1,4 @@
-//! Where the guest's time goes, as a table of phases.
+//! Tables of the time that each phase of a case takes in the guest.
 
 use std::{
     fmt::{self, Display},
@@ -10,11 +10,12 @@ use wire::{Phases, Plan};
 
 use crate::guest::{CaseEnd, Guest};
 
-/// Cases that do nothing, of which a figure is the median.
+/// Number of cases without ops to measure; the median is printed.
 const RUNS: usize = 200;
-/// Those before: the emulator translates what it executes for the first time.
+/// Number of such cases to run before, because the emulator translates code when it first executes
+/// it.
 const WARM_UP: usize = 20;
-/// How long a case that does nothing may take in the guest, in ms.
+/// Goal for a case without ops in the guest, in ms.
 const GOAL: f64 = 5.0;
 
 type Row = (&'static str, &'static str, fn(&Phases) -> u64);
@@ -27,26 +28,26 @@ const ROWS: [Row; 10] = [
     ("close", "close everything, look for leaks", |it| it.close),
     ("exit", "end the process and reap it", |it| it.exit),
     ("restore", "execute the restore ops", |it| it.restore),
-    ("orphans", "look for processes left", |it| it.orphans),
+    ("orphans", "look for left-over processes", |it| it.orphans),
     ("world", "compare drivers, groups, taint, pins", |it| {
         it.world
     }),
     ("log", "read the kernel log, mark the end", |it| it.log),
 ];
 
-/// What all phases take.
+/// Returns the time of all phases.
 fn whole(phases: &Phases) -> u64 {
     ROWS.iter().map(|(_, _, of)| of(phases)).sum()
 }
 
-/// Medians of cases that do nothing.
+/// Medians of cases without ops.
 pub struct Idle {
     phases: Vec<Phases>,
     round_trips: Vec<u64>,
 }
 
 impl Idle {
-    /// Runs them in a guest; the error says what such a case left behind.
+    /// Runs these cases in a guest. The error says what such a case left changed.
     pub fn measure(guest: &mut Guest) -> Result<Self, String> {
         let plan = Plan {
             name: "idle".to_owned(),
@@ -64,7 +65,7 @@ impl Idle {
             let observation = guest.run(&idle);
             match &observation.end {
                 CaseEnd::Done { changes, .. } if changes.is_empty() => {}
-                other => return Err(format!("a case that does nothing: {other:?}")),
+                other => return Err(format!("a case without ops: {other:?}")),
             }
             if run >= WARM_UP {
                 seen.phases.push(observation.phases);
@@ -78,11 +79,7 @@ impl Idle {
 impl Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |get: &dyn Fn(&Phases) -> u64| ms(median(self.phases.iter().map(get)));
-        writeln!(
-            f,
-            "a case that does nothing (median of {}):",
-            self.phases.len()
-        )?;
+        writeln!(f, "a case without ops (median of {}):", self.phases.len())?;
         for (name, what, get) in ROWS {
             writeln!(f, "  {name:<22} {:>8.2} ms  {what}", of(&get))?;
         }
@@ -92,7 +89,7 @@ impl Display for Idle {
             "  {:<22} {guest:>8.2} ms  (goal: at most {GOAL:.2})",
             "guest's time"
         )?;
-        writeln!(f, "  {:<22} {trip:>8.2} ms", "with the way there")
+        writeln!(f, "  {:<22} {trip:>8.2} ms", "with transport")
     }
 }
 
@@ -104,7 +101,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds a case, which took so long on the host.
+    /// Adds a case with its wall time on the host.
     pub fn add(&mut self, phases: Phases, wall: Duration) {
         self.phases.push(phases);
         self.wall += wall;
@@ -114,7 +111,7 @@ impl Sums {
 impl Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |get: &dyn Fn(&Phases) -> u64| ms(self.phases.iter().map(get).sum()) / 1000.0;
-        writeln!(f, "phases of all cases, in all guests:")?;
+        writeln!(f, "phases of all cases in all guests:")?;
         for (name, what, get) in ROWS {
             writeln!(f, "  {name:<22} {:>8.2} s   {what}", sum(&get))?;
         }
@@ -122,7 +119,7 @@ impl Display for Sums {
         writeln!(
             f,
             "  {:<22} {:>8.2} s",
-            "with the way there",
+            "with transport",
             self.wall.as_secs_f64()
         )
     }
@@ -132,7 +129,7 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
-/// The value in the middle; 0 of none.
+/// Returns the median, or 0 if there are no values.
 pub fn median(values: impl Iterator<Item = u64>) -> u64 {
     let mut values: Vec<_> = values.collect();
     values.sort_unstable();
@@ -165,7 +162,7 @@ mod tests {
             round_trips: vec![6_100, 12_200, 18_300],
         };
         insta::assert_snapshot!(idle, @r#"
-        a case that does nothing (median of 3):
+        a case without ops (median of 3):
           receive                    0.12 ms  read and decode the plan
           mark                       0.20 ms  mark the start in the kernel log
           fork                       3.00 ms  start the case's own process
@@ -173,11 +170,11 @@ mod tests {
           close                      1.60 ms  close everything, look for leaks
           exit                       3.40 ms  end the process and reap it
           restore                    0.00 ms  execute the restore ops
-          orphans                    0.01 ms  look for processes left
+          orphans                    0.01 ms  look for left-over processes
           world                      2.40 ms  compare drivers, groups, taint, pins
           log                        0.36 ms  read the kernel log, mark the end
           guest's time              11.09 ms  (goal: at most 5.00)
-          with the way there        12.20 ms
+          with transport            12.20 ms
         "#);
     }
 
@@ -188,7 +185,7 @@ mod tests {
             sums.add(phases(1), Duration::from_millis(6));
         }
         insta::assert_snapshot!(sums, @r#"
-        phases of all cases, in all guests:
+        phases of all cases in all guests:
           receive                    0.06 s   read and decode the plan
           mark                       0.10 s   mark the start in the kernel log
           fork                       1.50 s   start the case's own process
@@ -196,11 +193,11 @@ mod tests {
           close                      0.80 s   close everything, look for leaks
           exit                       1.70 s   end the process and reap it
           restore                    0.00 s   execute the restore ops
-          orphans                    0.00 s   look for processes left
+          orphans                    0.00 s   look for left-over processes
           world                      1.20 s   compare drivers, groups, taint, pins
           log                        0.18 s   read the kernel log, mark the end
           guests' time               5.55 s
-          with the way there         6.00 s
+          with transport             6.00 s
         "#);
     }
 }

@@ -1,4 +1,4 @@
-//! Platforms: the QEMU machine as data.
+//! Platforms: files that describe a QEMU machine.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use serde_yaml::Spanned;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Platform {
-    /// File name without its ending.
+    /// File name without its extension.
     #[serde(skip)]
     pub name: String,
-    /// What it is, in a line.
+    /// A description in one line.
     pub summary: String,
     /// QEMU machine type.
     pub machine: String,
@@ -26,50 +26,50 @@ pub struct Platform {
     pub machine_options: Options,
     /// The IOMMU.
     pub iommu: Iommu,
-    /// What the kernel's command line needs for it.
+    /// Arguments that the kernel's command line needs for it.
     #[serde(default)]
     pub cmdline: Vec<String>,
-    /// File below `vm-images/topologies`, without its ending.
+    /// Name of a file in `vm-images/topologies`, without its extension.
     pub topology: String,
-    /// Shapes of group that this platform cannot offer, and why.
+    /// Shapes of group that this platform cannot offer, with the reason.
     #[serde(default)]
     pub without: BTreeMap<String, String>,
-    /// What is known not to work on it.
+    /// Known deviations of the platform.
     #[serde(default)]
     pub known: Vec<Known>,
-    /// The topology, without what the platform cannot offer.
+    /// The topology, without groups that the platform cannot offer.
     #[serde(skip)]
     pub devices: Topology,
 }
 
-/// Something that is known not to work on a platform, and why: not a matter of one case.
+/// A known deviation of a platform, which does not depend on one case.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
     pub deviation: KnownDeviation,
-    /// On which shapes of group; on all, if none is given.
+    /// Shapes of group that it affects; if empty, all.
     #[serde(default)]
     pub shapes: Vec<ShapeName>,
-    /// The finding that it is.
+    /// The finding that describes it.
     pub finding: Spanned<String>,
     /// Name and title of the finding.
     #[serde(skip)]
     pub reason: String,
 }
 
-/// What may be known not to work.
+/// Kinds of known deviation.
 #[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownDeviation {
     /// DMA of an attached device is refused: a step that expects it to land is an XFAIL.
     DmaNeverLands,
-    /// An identity default domain stays in force although the kernel replaces it: it is no
-    /// control for anything, and cases that use it are skipped.
+    /// An identity default domain stays in force although the kernel replaces it. Cases that use it
+    /// as a control are skipped.
     NoIdentityControl,
 }
 
-/// Option names and values. A name may be several, joined by `|`: the first one that the
-/// QEMU at hand knows is taken.
+/// Option names and values. A key may be several names joined by `|`: the first one that the QEMU
+/// in use knows is taken.
 pub type Options = BTreeMap<String, Scalar>;
 
 /// Value of a QEMU option.
@@ -108,11 +108,11 @@ pub struct Iommu {
 pub struct Topology {
     /// Device models by name.
     pub models: BTreeMap<String, Model>,
-    /// IOMMU groups by name, as they are to come out in the guest.
+    /// IOMMU groups by name, as they should appear in the guest.
     pub groups: BTreeMap<String, GroupSpec>,
 }
 
-/// How QEMU is told about a device, and what the harness can do with it.
+/// A device model: its QEMU options, and how the harness can use it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -120,14 +120,14 @@ pub struct Model {
     pub device: String,
     /// Its options.
     pub options: Options,
-    /// How it does DMA on demand.
+    /// How it does DMA on demand, if it can.
     pub engine: Option<EngineName>,
-    /// What its DMA leaves in memory.
+    /// Signature that its DMA writes to memory.
     #[serde(default)]
     pub signature: String,
-    /// The driver that the host has for it.
+    /// The kernel driver that the host has for it.
     pub host_driver: Option<String>,
-    /// The driver it has between cases.
+    /// The driver that it has between cases.
     pub default_driver: Option<String>,
     /// Whether the kernel may reset it between cases.
     #[serde(default)]
@@ -146,7 +146,7 @@ pub enum EngineName {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSpec {
-    /// Its shape, as cases ask for it.
+    /// Its shape, as cases name it.
     pub shape: ShapeName,
     /// Bridges on the way to its devices.
     #[serde(default)]
@@ -154,7 +154,7 @@ pub struct GroupSpec {
     /// Its devices.
     #[serde(default)]
     pub devices: Vec<DeviceSpec>,
-    /// A mediated device instead.
+    /// A mediated device instead of PCI devices.
     pub mdev: Option<MdevSpec>,
 }
 
@@ -167,12 +167,15 @@ impl<'de> Deserialize<'de> for ShapeName {
         let name = String::deserialize(from)?;
         case::Shape::named(&name).map(Self).ok_or_else(|| {
             let known = case::Shape::ALL.map(|(name, _)| name).join(", ");
-            serde::de::Error::custom(format!("no group shape `{name}`; there are {known}"))
+            serde::de::Error::custom(format!(
+                "unknown group shape `{name}`; the shapes are \
+                {known}"
+            ))
         })
     }
 }
 
-/// One device and its place.
+/// A device and its location.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceSpec {
@@ -188,10 +191,10 @@ pub struct DeviceSpec {
 pub struct MdevSpec {
     /// Parent device below `/sys/class/mdev_bus`.
     pub parent: String,
-    /// Type, without the parent's prefix where the kernel gives it one.
+    /// Type, without the prefix that the kernel may derive from the parent.
     #[serde(rename = "type")]
     pub kind: String,
-    /// UUID it gets.
+    /// UUID to create it with.
     pub uuid: String,
 }
 
@@ -199,24 +202,24 @@ pub struct MdevSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
     /// There is no such file.
-    #[error("no platform `{name}`; there are {}", known.join(", "))]
+    #[error("unknown platform `{name}`; the platforms are {}", known.join(", "))]
     Unknown {
-        /// The name asked for.
+        /// The given name.
         name: String,
-        /// What there is.
+        /// The known platforms.
         known: Vec<String>,
     },
-    /// A file is unreadable.
+    /// A file cannot be read.
     #[error("reading {path}: {error}")]
     Io { path: PathBuf, error: io::Error },
-    /// A file is not what it should be.
+    /// A file is malformed.
     #[error("{path}: {error}")]
     Malformed {
         path: PathBuf,
-        /// Why, with its line.
+        /// The error with its line.
         error: Box<serde_yaml::Error>,
     },
-    /// The pages of findings are unreadable.
+    /// The pages of findings cannot be read.
     #[error(transparent)]
     Findings(#[from] case::CorpusError),
     /// A known deviation names a finding that does not exist.
@@ -224,14 +227,14 @@ pub enum PlatformError {
     UnknownFinding {
         /// The platform.
         path: PathBuf,
-        /// Where it names it.
+        /// Location of the name.
         line: u64,
-        /// Where it names it.
+        /// Location of the name.
         column: u64,
         problem: Box<Problem>,
     },
     /// A device names a model that its topology does not have.
-    #[error("group {group} names the model `{model}`, which the topology does not have")]
+    #[error("group {group} names the model `{model}`, but the topology does not define it")]
     NoModel {
         /// The group.
         group: String,
@@ -271,7 +274,7 @@ fn help(problem: &Problem) -> String {
 }
 
 impl Platform {
-    /// Gives each known deviation the title of its finding.
+    /// Sets the reason of each known deviation to the title of its finding.
     fn find_findings(&mut self, path: &Path) -> Result<(), PlatformError> {
         if self.known.is_empty() {
             return Ok(());
@@ -293,13 +296,13 @@ impl Platform {
         Ok(())
     }
 
-    /// Why something does not work on groups of a shape, if that is known.
+    /// Returns the reason of a known deviation on groups of a shape, if there is one.
     pub fn known(&self, deviation: KnownDeviation, shape: Option<case::Shape>) -> Option<&str> {
         self.deviation(deviation, shape)
             .map(|known| known.reason.as_str())
     }
 
-    /// What is known not to work on groups of a shape.
+    /// Returns a known deviation on groups of a shape, if there is one.
     pub fn deviation(
         &self,
         deviation: KnownDeviation,

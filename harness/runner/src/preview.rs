@@ -1,5 +1,5 @@
-//! The QEMU command line of a run, for a person to copy: found out without building, booting or
-//! writing anything.
+//! The QEMU command line of a run, for a user to copy, without building, booting or writing
+//! anything.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use crate::{
     qemu::{Accel, Machine, Qemu},
 };
 
-/// Stands for a kernel that is not built yet.
+/// Placeholder for a kernel that is not built yet.
 const KERNEL: &str = "KERNEL";
-/// Stands for the agent's archive while there is none.
+/// Placeholder for an initramfs that is not built yet.
 const INITRAMFS: &str = "INITRAMFS";
 
-/// The command line. A KVM that was never tried is taken to work where its device opens.
+/// Returns the command line. If KVM was never tried, it is assumed to work if its device opens.
 pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
     let qemu = Qemu::open(&options.guest.qemu)?;

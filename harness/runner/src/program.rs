@@ -1,4 +1,4 @@
-//! Cases as C programs: which platform a program is for.
+//! Chooses the platform for a case that is exported as a C program.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ use crate::{
     platform::{self, Platform, PlatformError},
 };
 
-/// The platforms that a program may be for, the most usual first.
+/// The platforms that a program may be for, in order of preference.
 #[derive(Debug)]
 pub struct Platforms(Vec<Platform>);
 
-/// The platform of a program unless the case needs another one.
+/// The preferred platform of a program, unless the case needs another one.
 const USUAL: &str = "intel";
 
 impl Platforms {
-    /// The platform of that name, or all platforms.
+    /// Loads the platform of this name, or all platforms.
     pub fn load(name: Option<&str>) -> Result<Self, PlatformError> {
         let folder = root().join("vm-images");
         let names = match name {
@@ -34,10 +34,10 @@ impl Platforms {
         platforms.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The program of a case, for the first platform that can run it.
+    /// Writes the program of a case, for the first platform that can run it.
     pub fn program(&self, case: &Case, clauses: &[Clause]) -> Result<Program, ExportError> {
         let needed = case.needs.config().iter().map(String::as_str);
-        // Steps of the mock need this option although the case does not name it.
+        // Steps of the mock need this option even if the case does not name it.
         let options: BTreeSet<_> = needed.chain(["CONFIG_IOMMUFD_TEST"]).collect();
         let mut first = None;
         for platform in &self.0 {

@@ -1,4 +1,4 @@
-//! The QEMU binary: what it offers, how it is told about a platform, one running process.
+//! The QEMU binary: its features, its command line for a platform, and running processes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ use vm_images::x86::{CONSOLE, KVM_PROCESSOR, TCG_PROCESSOR};
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
 
-/// A QEMU binary and what it said about itself.
+/// A QEMU binary and its features.
 #[derive(Debug)]
 pub struct Qemu {
     path: PathBuf,
@@ -41,7 +41,8 @@ pub struct Qemu {
 pub enum QemuError {
     /// The binary does not run.
     #[error(
-        "running {path}: {error}; ./scripts/bootstrap installs QEMU, --qemu PATH names another"
+        "running {path}: {error}; install QEMU with ./scripts/bootstrap, or give another binary \
+         with --qemu PATH"
     )]
     NotThere {
         /// What was run.
@@ -51,17 +52,20 @@ pub enum QemuError {
     },
     /// The binary is another program.
     #[error(
-        "{path} is not QEMU: `{path} --version` {answer}; ./scripts/bootstrap installs QEMU, \
-         --qemu PATH names another"
+        "{path} is not QEMU: `{path} --version` {answer}; install QEMU with ./scripts/bootstrap, \
+         or give another binary with --qemu PATH"
     )]
     OtherProgram {
         /// What was run.
         path: PathBuf,
-        /// What came of it.
+        /// Its output and exit status.
         answer: String,
     },
     /// The binary lacks what the platform needs.
-    #[error("{version} has no {what}, which platform {platform} needs; --qemu PATH takes another")]
+    #[error(
+        "{version} has no {what}, which platform {platform} needs; give another QEMU with \
+             --qemu PATH, or choose another platform"
+    )]
     Lacks {
         /// The binary.
         version: String,
@@ -91,7 +95,7 @@ impl std::fmt::Display for Accel {
     }
 }
 
-/// Everything that makes a machine.
+/// All parts of a machine.
 #[derive(Debug, Clone)]
 pub struct Machine<'a> {
     /// The platform.
@@ -106,19 +110,19 @@ pub struct Machine<'a> {
     pub cmdline: &'a str,
 }
 
-/// Arguments of a machine, and the groups that this QEMU cannot offer.
+/// Command line of a machine, and the groups that this QEMU cannot offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argv {
     /// Arguments, in order.
     pub args: Vec<String>,
-    /// Those of `-device`, by the name of the device.
+    /// Arguments of `-device`, by the name of the device.
     pub devices: BTreeMap<String, String>,
-    /// Group name, and what this QEMU lacks for it.
+    /// What this QEMU lacks for a group, by the name of the group.
     pub lacking: BTreeMap<String, String>,
 }
 
 impl Argv {
-    /// Changes the value of an option that is there.
+    /// Changes the value of an option, if the option is there.
     pub fn set(&mut self, option: &str, change: impl FnOnce(&str) -> String) {
         let at = self.args.iter().position(|arg| arg == option);
         if let Some(value) = at.and_then(|at| self.args.get_mut(at + 1)) {
@@ -129,10 +133,10 @@ impl Argv {
 
 /// Memory of a guest in MiB.
 const MEMORY_MIB: u32 = 512;
-/// What every guest's kernel is told: no waiting for entropy or a console, a panic ends QEMU,
-/// an idle vfio device stays powered, which saves 10 ms for each open, the DMA probe may map
-/// the resources of a device that a driver has, and the timer works: on a busy host too few
-/// of its ticks come through for the kernel to believe it, and it panics.
+/// Kernel command line of every guest. The kernel does not wait for entropy or a console, and a
+/// panic ends QEMU. An idle vfio device stays powered, which saves 10 ms for each open. The DMA
+/// probe may map the resources of a device that is bound to a driver. The timer check is off: on a
+/// busy host too few ticks arrive, and the check would panic.
 const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check";
 /// Descriptor of the agent's port in the QEMU process.
@@ -140,18 +144,18 @@ const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.
 const MONITOR_FD: i32 = 4;
 
-/// How a program ended, and the first line that it said.
+/// Describes how a program ended, with the first line of its output.
 fn answer(output: &Output) -> String {
     let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     let mut lines = said.iter().flat_map(|text| text.lines());
     match lines.find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("ended with {} and said `{}`", output.status, line.trim()),
-        None => format!("ended with {} and said nothing", output.status),
+        Some(line) => format!("ended with {} and printed `{}`", output.status, line.trim()),
+        None => format!("ended with {} and printed nothing", output.status),
     }
 }
 
 impl Qemu {
-    /// Asks a binary for its version.
+    /// Opens a binary and checks its version.
     pub fn open(path: &Path) -> Result<Self, QemuError> {
         let output = Command::new(path).arg("--version").output();
         let output = output.map_err(|error| QemuError::NotThere {
@@ -173,7 +177,7 @@ impl Qemu {
         })
     }
 
-    /// The binary's own path: a name without a slash is looked for in PATH.
+    /// Returns the path of the binary. A name without a slash is looked up in PATH.
     pub fn found(&self) -> Result<PathBuf, QemuError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let bare = self.path.components().count() == 1;
@@ -189,7 +193,7 @@ impl Qemu {
         })
     }
 
-    /// Options of a device, or none when the binary does not have it.
+    /// Returns the options of a device, or `None` if the binary does not have the device.
     fn options_of(&self, device: &str) -> Option<Vec<String>> {
         let mut known = lock(&self.options);
         known
@@ -211,7 +215,8 @@ impl Qemu {
             .then(|| options.map(|(name, _)| name.to_owned()).collect())
     }
 
-    /// `device,option=value,...` with option names that this binary knows.
+    /// Returns `device,option=value,...` with option names that this binary knows. The error is the
+    /// missing device or option.
     fn device(&self, device: &str, options: &Options, id: &str) -> Result<String, String> {
         let known = self
             .options_of(device)
@@ -230,7 +235,7 @@ impl Qemu {
         Ok(text)
     }
 
-    /// The command line of a machine.
+    /// Builds the command line of a machine.
     pub fn argv(&self, machine: &Machine<'_>) -> Result<Argv, QemuError> {
         let platform = machine.platform;
         let iommu = self
@@ -348,7 +353,7 @@ impl Qemu {
         let mut text = self.device(&model.device, &model.options, id)?;
         let (bus, slot) = match spec.at.rsplit_once('/') {
             Some((bridge, slot)) => (format!(",bus={}", bridge_id(bridge)), slot),
-            // By itself QEMU would take the bus of another host bridge.
+            // Without this, QEMU would choose the bus of another host bridge.
             None => (",bus=pcie.0".to_owned(), spec.at.as_str()),
         };
         text.push_str(&format!(",id={id}{bus},addr={slot}"));
@@ -358,7 +363,7 @@ impl Qemu {
         Ok(text)
     }
 
-    /// Starts a machine. Its serial console goes to `console`, its complaints too.
+    /// Starts a machine. Its serial console and QEMU's error messages go to `console`.
     pub fn start(&self, argv: &Argv, console: &Path) -> Result<Running, QemuError> {
         let log = File::create(console)?;
         let (ours, theirs) = UnixStream::pair()?;
@@ -383,7 +388,7 @@ impl Qemu {
         })
     }
 
-    /// The command line for a person to copy.
+    /// Returns the command line quoted for a shell.
     pub fn shown(&self, argv: &Argv) -> String {
         let quoted = argv.args.iter().map(|arg| {
             if arg.contains(' ') {
@@ -418,7 +423,7 @@ fn spawn(command: Command) -> io::Result<Child> {
         Mutex::new(to)
     });
     let (answer, child) = channel();
-    let gone = || io::Error::other("the thread that starts processes is gone");
+    let gone = || io::Error::other("the thread that starts processes has ended");
     let job = (command, answer);
     lock(keeper).send(job).map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
@@ -430,12 +435,12 @@ fn register(pid: u32) {
     lock(&RUNNING).insert(pid);
 }
 
-/// Number of machines of this process that were started and not yet reaped.
+/// Returns the number of machines that this process has started and not yet reaped.
 pub fn running() -> usize {
     lock(&RUNNING).len()
 }
 
-/// Kills every machine of this process: what Ctrl-C does first.
+/// Kills every machine of this process. Ctrl-C does this first.
 pub fn kill_all() {
     for pid in lock(&RUNNING).iter() {
         let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
@@ -449,17 +454,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Gives the child the port as [`PORT_FD`] and the monitor as [`MONITOR_FD`], its own process
-/// group (Ctrl-C is for the runner), and death together with the thread that started it.
+/// Gives the child the port as [`PORT_FD`] and the monitor as [`MONITOR_FD`]. The child has its own
+/// process group, so that only the runner receives Ctrl-C, and dies with the thread that started
+/// it.
 fn inherit(command: &mut Command, port: OwnedFd, monitor: OwnedFd) {
     command.process_group(0);
     let move_both = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // Each may lie where the other one has to go.
+        // Each descriptor may have the number that the other one needs.
         let port = fcntl(&port, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
         let monitor = fcntl(&monitor, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
         for (from, to) in [(port, PORT_FD), (monitor, MONITOR_FD)] {
-            // SAFETY: dup2 onto a descriptor that nothing in the child uses yet.
+            // SAFETY: dup2 to a descriptor that nothing in the child uses yet.
             nix::errno::Errno::result(unsafe { libc::dup2(from, to) })?;
         }
         Ok(())
@@ -468,7 +474,7 @@ fn inherit(command: &mut Command, port: OwnedFd, monitor: OwnedFd) {
     unsafe { command.pre_exec(move_both) };
 }
 
-/// Name of a bridge in QEMU, made from its place.
+/// Name of a bridge in QEMU, derived from its PCI path.
 fn bridge_id(at: &str) -> String {
     format!("bridge-{}", at.replace(['/', '.'], "-"))
 }
@@ -478,10 +484,10 @@ pub fn device_id(group: &str, index: usize) -> String {
     format!("{group}-{index}")
 }
 
-/// The model of a device.
+/// Returns the model of a device.
 pub fn model<'a>(platform: &'a Platform, spec: &DeviceSpec) -> Result<&'a Model, String> {
     let model = platform.devices.models.get(&spec.model);
-    model.ok_or_else(|| format!("model `{}` in the topology", spec.model))
+    model.ok_or_else(|| format!("model `{}` in its topology", spec.model))
 }
 
 fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {
@@ -503,29 +509,29 @@ pub struct Running {
     child: Child,
     /// The agent's port.
     pub port: UnixStream,
-    /// What the host can do to it.
+    /// Its monitor.
     pub monitor: Monitor,
 }
 
 impl Running {
-    /// The exit status, if it has ended.
+    /// Returns the exit status, if QEMU has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Ends it, whatever it does.
+    /// Kills and reaps QEMU.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         lock(&RUNNING).remove(&self.child.id());
     }
 
-    /// Process id, for tests that kill it from outside.
+    /// Returns the process id, for tests that kill QEMU.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The port is closed, so it is about to end: waits for that, but not for ever.
+    /// Waits up to five seconds for QEMU to end, after it has closed the port.
     pub fn wait_for_end(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         // SAFETY: plain system call on a child that is not reaped yet.

@@ -1,4 +1,4 @@
-//! What a run leaves: one record for each case, written as soon as it is judged.
+//! The record of a run: one entry for each case, written as soon as the case is judged.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,24 +15,24 @@ use crate::{counters::Kept, verdict::Verdict};
 pub struct Record {
     /// Case id.
     pub id: String,
-    /// Ids that it had before, for programs that follow results by name.
+    /// Former ids of the case, for programs that track results by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_ids: Vec<String>,
-    /// Platform it ran on.
+    /// Platform that it ran on.
     pub platform: String,
     pub verdict: Verdict,
     /// The rule it proves.
     pub summary: String,
-    /// Clauses it speaks about.
+    /// Clauses that it is about.
     pub clauses: Vec<String>,
     /// Wall time in milliseconds.
     pub ms: u64,
-    /// Why, for every verdict but a plain PASS.
+    /// The reason, for every verdict except a plain PASS.
     pub reason: Option<String>,
     /// Findings that it showed: pages of `results/findings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
-    /// Whether the kernel showed what the plan demands where Linux is known to deviate.
+    /// Whether the kernel did what the plan demands where Linux is known to deviate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conforms_to_plan: bool,
     /// The first step that is not as expected, counted from 0.
@@ -41,7 +41,7 @@ pub struct Record {
     /// Kernel log of the case, for verdicts that are not as expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kmsg: Vec<String>,
-    /// What it did, normalised.
+    /// The normalised transcript.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub transcript: String,
 }
@@ -49,7 +49,7 @@ pub struct Record {
 /// Facts of a run: `run` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// Start, UTC.
+    /// Start time in UTC.
     pub started: String,
     pub platform: String,
     /// `uname -r` of the guest.
@@ -60,16 +60,16 @@ pub struct RunFacts {
     pub qemu: String,
     /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
-    /// Where it is not KVM: why, in one line.
+    /// The reason why it is not KVM, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why_not_kvm: Option<String>,
-    /// Guests at a time.
+    /// Number of guests at a time.
     pub jobs: usize,
-    /// Whether the run was cut short.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
     /// Wall time in milliseconds, without building.
     pub ms: u64,
-    /// Counters of the guests' kernels, where they were wanted.
+    /// Counters of the guests' kernels, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Kept>,
 }
@@ -92,16 +92,19 @@ pub struct RunDir {
     records: File,
 }
 
-/// The folder of a run cannot be made.
+/// The folder of a run could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("making {folder} for the record of the run: {error}; --record DIR takes another folder")]
+#[error(
+    "creating {folder} for the record of the run: {error}; give another folder with --record \
+         DIR"
+)]
 pub struct NoFolder {
     pub folder: PathBuf,
     pub error: io::Error,
 }
 
 impl RunDir {
-    /// Makes `runs/TIME` and points `runs/latest` to it, or takes the given folder.
+    /// Creates `runs/TIME` and points `runs/latest` to it, or uses the given folder.
     pub fn create(runs: &Path, given: Option<&Path>, started: &str) -> Result<Self, NoFolder> {
         let path = match given {
             Some(path) => path.to_owned(),
@@ -130,7 +133,7 @@ impl RunDir {
         })
     }
 
-    /// Adds a record; what is written survives a killed runner.
+    /// Appends a record to the file at once, so that it survives if the runner is killed.
     pub fn add(&mut self, record: &Record) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
@@ -150,7 +153,7 @@ impl RunDir {
     }
 }
 
-/// Two runs may start in the same second.
+/// Returns a name that is not taken: two runs may start in the same second.
 fn free_name(runs: &Path, started: &str) -> PathBuf {
     let plain = runs.join(started);
     let numbered = (2..).map(|number| runs.join(format!("{started}-{number}")));
@@ -168,7 +171,7 @@ fn point_latest(runs: &Path, path: &Path) -> io::Result<()> {
     fs::rename(temporary, runs.join("latest"))
 }
 
-/// The time as `2026-01-31T12-59-59Z`, fit for a file name.
+/// Returns the time as `2026-01-31T12-59-59Z`, which is valid in a file name.
 pub fn timestamp() -> String {
     let now = std::time::SystemTime::now();
     let seconds = now
@@ -180,7 +183,8 @@ pub fn timestamp() -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
 }
 
-/// Days since 1970-01-01 to a date of the Gregorian calendar, counted in 400-year eras.
+/// Converts days since 1970-01-01 to a date of the Gregorian calendar, counting in eras of 400
+/// years.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,15 +1,16 @@
-//! Where the project's files are.
+//! Paths of the project's files.
 
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
-/// A file that only the root of the project has.
+/// A file by which the root of the project is recognized.
 const MARK: &str = "cases/clauses.yaml";
 
-/// Root of the project: above the running program, where it was built, or above the current folder.
-/// So a tree that was built may be carried to another place or machine.
+/// Returns the root of the project: a folder above the running program, the folder where it was
+/// built, or a folder above the current one. So a built tree can be moved to another path or
+/// machine.
 pub fn root() -> PathBuf {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {

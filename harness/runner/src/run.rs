@@ -1,4 +1,4 @@
-//! Runs the selected cases: workers with a guest each take them from one queue.
+//! Runs the selected cases. Workers, each with its own guest, take them from one queue.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use crate::{
     summary::Summary,
 };
 
-/// Set by Ctrl-C: no further case begins, running guests are ended.
+/// Set by Ctrl-C: no further case begins, and running guests are killed.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
 
@@ -32,13 +32,13 @@ impl Cancel {
         crate::qemu::kill_all();
     }
 
-    /// Whether it was asked to.
+    /// Whether the run was asked to stop.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// Runs `cases` with `jobs` guests at a time and sums up.
+/// Runs `cases` with `jobs` guests at a time and returns the summary.
 pub fn run(
     lab: &Lab,
     cases: &[&Case],
@@ -76,7 +76,8 @@ pub fn run(
                 Message::Event(event) => {
                     note_counters(&mut facts, &event);
                     if let Err(error) = keep(lab, sinks, &event, &mut records) {
-                        // A full disk ends the run; what was written stays.
+                        // An error such as a full disk ends the run; the records written so far
+                        // stay.
                         outcome = Err(error);
                         cancel.cancel();
                     }
@@ -112,7 +113,7 @@ fn keep(
     tell(sinks, event)
 }
 
-/// Counts the guests that left their counters.
+/// Counts the guests whose counters were stored.
 fn note_counters(facts: &mut RunFacts, event: &Event) {
     if let (Some(all), Event::Counters { boot, kept }) = (&mut facts.counters, event) {
         match kept {
@@ -183,7 +184,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Runs a case; the reason why its guest was given up, if it was.
+    /// Runs a case. Returns why its guest was given up, if it was.
     fn run(&mut self, case: &Case) -> Option<String> {
         self.tell(Event::CaseStarted {
             id: case.id.clone(),
@@ -194,7 +195,7 @@ impl<'a> Worker<'a> {
             guest_spoiled,
         } = self.lab.run(case, &mut self.guest.as_mut()?.1);
         if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
-            // The guest was killed under the case: that says nothing about the kernel.
+            // The guest was killed during the case, so the case has no verdict on the kernel.
             return None;
         }
         if let Some(what) = blessed {
@@ -203,7 +204,7 @@ impl<'a> Worker<'a> {
         let why = guest_spoiled.then(|| format!("{} in {}", record.verdict, record.id));
         self.tell(Event::CaseEnded(Box::new(record)));
         if guest_spoiled && let Some(mut guest) = self.guest.take() {
-            // What spoiled it may have left it alive, and then it can still tell.
+            // A spoiled guest may still be alive, and can then send its counters.
             self.fetch_counters(&mut guest);
         }
         why
@@ -222,8 +223,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Without a guest the case at hand has no verdict on the kernel. If no case ever had a
-    /// guest, the whole run has none.
+    /// Records an ERROR for a case without a guest. If no case ever had a guest, the whole run
+    /// fails.
     fn no_guest(&self, case: &Case, error: BootError) {
         if self.cancel.is_cancelled() {
             return;

@@ -107,7 +107,7 @@ mod tests {
     )]
     #[case::no_shapes(
         "steps:\n  - open: {a: group.0}",
-        Some("c: no platform can run it: it needs a group: the case names no `shapes`")
+        Some("c: no platform can run it: it needs a group, but the case has no `shapes`")
     )]
     #[case::no_such_platform(
         "needs: {platforms: [intl]}\nsteps:\n  - open: {i: /dev/iommu}",

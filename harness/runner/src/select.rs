@@ -1,32 +1,32 @@
-//! Which cases a run is about.
+//! Selects the cases of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use case::Case;
 use globset::{Glob, GlobMatcher};
 
-/// Why a filter is of no use.
+/// Why a filter is invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the filter `{filter}` is no glob: {error}")]
+#[error("the filter `{filter}` is not a valid glob: {error}")]
 pub struct BadFilter {
     filter: String,
     error: globset::Error,
 }
 
-/// Filters over ids and clauses; a case has to pass both kinds.
+/// Filters by id and by clause. A case has to pass both kinds.
 #[derive(Debug, Default)]
 pub struct Selection {
     ids: Vec<Filter>,
     clauses: Vec<GlobMatcher>,
 }
 
-/// Filters that select nothing, each alone or all together.
+/// Filters that select no case, each alone or all together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no case is selected{}; `--list` shows all {all}", told(useless))]
 pub struct NothingSelected {
-    /// The filters which no case passes, with the name that may have been meant.
+    /// The filters that no case passes, with the name that was probably meant.
     pub useless: Vec<(String, Option<String>)>,
-    /// How many cases there are.
+    /// Number of cases.
     pub all: usize,
 }
 
@@ -37,7 +37,7 @@ enum Filter {
 }
 
 impl Selection {
-    /// Reads filters as a person writes them.
+    /// Parses filters of the command line.
     pub fn new(ids: &[String], clauses: &[String]) -> Result<Self, BadFilter> {
         let ids = ids.iter().map(|text| {
             let is_glob = text.contains(['*', '?', '[']);
@@ -61,8 +61,8 @@ impl Selection {
         id && (self.clauses.is_empty() || case.clauses().any(by_clause))
     }
 
-    /// The selected cases. A filter that no case passes is an error beside others, too: it is
-    /// misspelt, or what it named is gone.
+    /// Returns the selected cases. A filter that no case passes is an error even beside others: it
+    /// is misspelt, or its cases no longer exist.
     pub fn of(&self, cases: &[Case]) -> Result<Vec<Case>, NothingSelected> {
         let useless = self.useless(cases);
         let selected = cases.iter().filter(|case| self.takes(case)).cloned();
@@ -92,7 +92,7 @@ impl Selection {
         ids.chain(clauses).collect()
     }
 
-    /// The old and the new name of each case file that an old name alone selects.
+    /// Returns the old and the new name of each case file that was selected only by its old name.
     pub fn renamed(&self, selected: &[Case]) -> BTreeMap<String, String> {
         let by_old_name = |case: &&Case| {
             !self.ids.is_empty() && !self.ids.iter().any(|filter| filter.takes_id(&case.id))
@@ -107,7 +107,7 @@ impl Selection {
     }
 }
 
-/// The folder, file or id that may have been meant, whole or without the folders before it.
+/// Returns the folder, file or id that was probably meant, in full or without its parent folders.
 fn nearest(part: &str, cases: &[Case]) -> Option<String> {
     let part = part.trim_matches('/');
     let depth = part.matches('/').count();
@@ -139,8 +139,8 @@ impl Filter {
         }
     }
 
-    /// Of an old id the whole counts, or whole parts of its path: other parts of old names would
-    /// select cases by surprise.
+    /// Whether the filter selects an old id. Only the whole id or whole components of its path
+    /// match: other parts of old names would select unrelated cases.
     fn takes_former(&self, id: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.is_match(id),

@@ -1,6 +1,6 @@
-//! Complaints of the kernel in its log.
+//! Finds complaints of the kernel in its log.
 
-/// Beginnings and parts of lines that are complaints, whatever the case does.
+/// Parts of lines that are complaints, whatever the case does.
 const SIGNS: [&str; 15] = [
     "[ cut here ]", // WARN and BUG
     "WARNING: possible",
@@ -19,10 +19,10 @@ const SIGNS: [&str; 15] = [
     "blocked for more than",
 ];
 
-/// How many lines of a splat are worth showing in a reason.
+/// Number of lines of a splat to show in a reason.
 const LINES: usize = 12;
 
-/// The first complaint with the lines behind it.
+/// Returns the first complaint with the lines that follow it.
 pub fn find(kmsg: &[String]) -> Option<String> {
     let at = kmsg
         .iter()

@@ -1,4 +1,4 @@
-//! What a run comes to: totals, and each clause with its verdict.
+//! The summary of a run: totals, and each clause with its verdict.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Summary {
     pub cases: Vec<Record>,
     /// Clauses in the order of the protocol.
     pub clauses: Vec<ClauseReport>,
-    /// What is known to be wrong, and showed, by the name of the finding.
+    /// Known deviations that the run showed, by the name of the finding.
     #[serde(default)]
     pub deviations: Vec<DeviationReport>,
     /// Number of cases for each verdict.
@@ -46,27 +46,27 @@ pub struct ClauseReport {
     pub id: String,
     /// What it demands.
     pub text: String,
-    /// How the kernel stands to it.
+    /// The verdict of the kernel on it.
     pub verdict: ClauseVerdict,
-    /// Why, where it does not plainly conform.
+    /// The reason, unless the verdict is plain conformance.
     pub reason: Option<String>,
-    /// Ids of the cases that speak about it.
+    /// Ids of the cases about it.
     pub cases: Vec<String>,
 }
 
-/// How a kernel stands to a clause.
+/// Verdict of a kernel on a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClauseVerdict {
-    /// As the clause says.
+    /// The kernel does as the clause says.
     Conforms,
-    /// Otherwise than the clause says, with a documented reason.
+    /// The kernel differs from the clause, with a documented reason.
     Differs,
-    /// The uAPI has no such thing.
+    /// The uAPI does not have what the clause describes.
     Absent,
-    /// A case about it is not as expected: see there.
+    /// A case about it has an unexpected verdict.
     Fails,
-    /// No case that ran speaks about it.
+    /// No case about it ran.
     Untested,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Display for ClauseVerdict {
 }
 
 impl Summary {
-    /// Sums up, with what the corpus says of clauses and findings.
+    /// Summarizes a run, with the clauses and findings of the corpus.
     pub fn new(run: RunFacts, mut records: Vec<Record>, corpus: &Corpus) -> Self {
         records.sort_by(|a, b| a.id.cmp(&b.id));
         let clauses = corpus.clauses.iter();
@@ -112,13 +112,13 @@ impl Summary {
         self.cases.iter().all(|record| record.verdict.is_expected())
     }
 
-    /// Number of cases with this verdict.
+    /// Returns the number of cases with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.totals.get(verdict.name()).copied().unwrap_or(0)
     }
 }
 
-/// The findings that the records name, each with its cases.
+/// Returns the findings that the records name, each with its cases.
 fn deviations(records: &[Record], findings: &Findings) -> Vec<DeviationReport> {
     let reports = findings.iter().map(|(name, finding)| {
         let shown = records
@@ -149,7 +149,7 @@ fn report(clause: &Clause, records: &[Record], cases: &[Case]) -> ClauseReport {
     }
 }
 
-/// The gravest of what the cases say: a failure, then a deviation, then conformance.
+/// Returns the gravest verdict of the cases: a failure, then a deviation, then conformance.
 fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, Option<String>) {
     if let Some(bad) = about.iter().find(|record| !record.verdict.is_expected()) {
         return (
@@ -181,7 +181,7 @@ fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, 
     }
 }
 
-/// Each reason once, in the order of the cases.
+/// Joins the reasons, each once, in the order of the cases.
 fn reasons(deviations: &[&Deviation]) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for deviation in deviations {

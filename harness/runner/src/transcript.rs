@@ -1,7 +1,7 @@
-//! The normalised transcript: what a case did, in a form that is the same in every run.
+//! The normalised transcript: a record of what a case did that is the same in every run.
 //!
-//! Ids, descriptors and addresses become names; everything else is kept, so that a change of
-//! behaviour that no expectation names still shows.
+//! Ids, descriptors and addresses are replaced by names. Everything else is kept, so that changes
+//! of behaviour without an explicit expectation also show.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
 use crate::judge::description::{observed_end, shown_bytes, ways};
 
-/// One line for each op that is worth one.
+/// Renders one line for each op that is shown.
 pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
     let mut names = Names::default();
     let mut text = String::new();
@@ -29,12 +29,12 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
 
 fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
     let end = match &outcome.observed {
-        // Who wins is no matter of the kernel's behaviour; what comes of it is.
+        // Which op wins differs between runs, so the possible ends are shown.
         Observed::Together(_) => match &check.parts {
             Parts::Together(race) => ways(race),
             _ => observed_end(outcome),
         },
-        // How many bytes change depends on the bytes; that some do is what counts.
+        // The number of changed bytes depends on the data, so only the fact of a change is shown.
         Observed::Dma(dma) if dma.changed > 0 => {
             format!("{:?}, the page changed, signed {}", dma.end, dma.signature)
         }
@@ -66,7 +66,7 @@ fn shown_data(layout: Layout, data: &[u8], names: &Given<'_>) -> Option<String> 
     }
 }
 
-/// Fields that are not zero, by name.
+/// Shows the fields that are not zero, by name.
 fn shown_struct(layout: &Struct, data: &[u8], names: &Given<'_>) -> String {
     let chosen = chosen_member(layout, data);
     let fields = layout
@@ -80,8 +80,8 @@ fn shown_struct(layout: &Struct, data: &[u8], names: &Given<'_>) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
-/// The member of a union is named like the value that chooses it: `MOCK_DOMAIN` chooses
-/// `mock_domain.*`.
+/// Returns the name of the value that selects the member of a union, in lower case: `MOCK_DOMAIN`
+/// selects `mock_domain.*`.
 fn chosen_member(layout: &Struct, data: &[u8]) -> Option<String> {
     let chooser = layout
         .fields
@@ -90,7 +90,7 @@ fn chosen_member(layout: &Struct, data: &[u8]) -> Option<String> {
     Some(chooser.text(chooser.get(data)?).to_lowercase())
 }
 
-/// Fields of a union that is no choice of structs are all shown: they are the same bytes.
+/// Whether to show a field. All fields of a union without a selector are shown.
 fn is_member(field: &Field, chosen: Option<&str>) -> bool {
     match (field.name.split_once('.'), chosen) {
         (Some((member, _)), Some(chosen)) => chosen.ends_with(member),
@@ -98,7 +98,8 @@ fn is_member(field: &Field, chosen: Option<&str>) -> bool {
     }
 }
 
-/// Whether a descriptor is kept there: its number may be the id of something else.
+/// Whether the field at this offset is a descriptor, whose number may also be the id of something
+/// else.
 fn is_fd(layout: Layout, data: &[u8], offset: usize) -> bool {
     let Layout::Struct(layout) = layout else {
         return false;
@@ -120,19 +121,19 @@ struct Names {
     ids: BTreeMap<u64, String>,
     /// Start, length, name.
     areas: Vec<(u64, u64, String)>,
-    /// What is under each name.
+    /// The value of each name.
     values: BTreeMap<String, u64>,
 }
 
-/// Names, and what the case put into the fields of one call by name.
+/// The names, and the fields of one call that the case set by name.
 struct Given<'a> {
     names: &'a Names,
     patches: &'a [Patch],
 }
 
 impl Given<'_> {
-    /// A field of no special meaning shows the name that the case gave it: it may be an id or
-    /// a descriptor, depending on other fields.
+    /// Shows the value of a field without a fixed meaning by the name that the case used for it. It
+    /// may be an id or a descriptor, depending on other fields.
     fn shown(&self, field: &Field, value: u64) -> String {
         let given = self
             .patches
@@ -145,7 +146,7 @@ impl Given<'_> {
         }
     }
 
-    /// None when the value is not what is under the name.
+    /// Returns `None` if the value is not the one with the name.
     fn name(&self, given: &Value, value: u64) -> Option<String> {
         let Value::Slot { name, add } = given else {
             return None;
@@ -155,7 +156,7 @@ impl Given<'_> {
     }
 }
 
-/// What a call that succeeded has left in memory.
+/// Returns the data of a call that succeeded.
 fn succeeded(observed: &Observed) -> Option<&[u8]> {
     match observed {
         Observed::Ok { data, .. } => Some(data),
@@ -180,7 +181,7 @@ impl Names {
     }
 
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
-        // The layout is that of one op: a race has several.
+        // The layout is of a single op, and a race has several.
         let layout = match &outcome.observed {
             Observed::Together(_) => Layout::Nothing,
             _ => layout,

@@ -1,4 +1,4 @@
-//! Verdicts, and how they are reached: observed and judged are two types, joined here.
+//! Verdicts.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
-    /// Every expectation met.
+    /// Every expectation is met.
     Pass,
-    /// An expectation not met.
+    /// An expectation is not met.
     Fail,
     /// The guest does not meet a need of the case.
     Skip,
-    /// A known deviation, as expected.
+    /// A known deviation showed, as expected.
     Xfail,
-    /// A known deviation that did not show: the excuse is stale.
+    /// A known deviation did not show, so its entry is out of date.
     Xpass,
     /// The kernel complained: WARN, BUG, lockdep, KASAN, a new taint.
     Splat,
@@ -22,12 +22,12 @@ pub enum Verdict {
     Hang,
     /// The kernel panicked.
     Panic,
-    /// Infrastructure: no verdict on the kernel.
+    /// The infrastructure failed, so there is no verdict on the kernel.
     Error,
 }
 
 impl Verdict {
-    /// All of them, in the order of reports.
+    /// All verdicts, in the order of reports.
     pub const ALL: [Self; 9] = [
         Self::Pass,
         Self::Fail,
@@ -45,7 +45,7 @@ impl Verdict {
         matches!(self, Self::Pass | Self::Skip | Self::Xfail)
     }
 
-    /// Whether the guest cannot be trusted any more.
+    /// Whether the guest cannot be used for another case.
     pub const fn spoils_guest(self) -> bool {
         matches!(self, Self::Splat | Self::Hang | Self::Panic | Self::Error)
     }

@@ -53,17 +53,22 @@ fn start(bytes: &[u8], then: &str, limits: Limits) -> Result<Guest, BootError> {
 fn a_stale_agent_is_refused() {
     let error = boot(&hello("another"));
     assert!(matches!(&error, BootError::Stale { found, .. } if found == "another"));
-    assert!(error.to_string().contains("build them together"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("rebuild both from the same source"),
+        "{error}"
+    );
 }
 
 #[rstest]
 #[case::nothing(b"".to_vec(), "QEMU ended (exit status: 0)")]
 #[case::no_frame(b"Booting Linux".to_vec(), "malformed frame")]
 #[case::half_a_frame(hello("x")[..40].to_vec(), "QEMU ended")]
-#[case::another_message(frame::encode(&Reply::Pong { token: 1 }).unwrap(), "first said Pong")]
+#[case::another_message(frame::encode(&Reply::Pong { token: 1 }).unwrap(), "first message was Pong")]
 fn a_guest_that_does_not_say_hello_is_told_how(#[case] bytes: Vec<u8>, #[case] says: &str) {
     let error = boot(&bytes).to_string();
-    assert!(error.contains("the guest did not come up"), "{error}");
+    assert!(error.contains("the guest did not boot"), "{error}");
     assert!(error.contains(says), "{error}");
 }
 
@@ -108,7 +113,7 @@ fn a_late_answer_to_a_ping_is_skipped() {
 
 #[rstest]
 #[case::silent("stays", 1, None, "did not say hello within 1 s")]
-#[case::quiet("stays", 60, Some(1), "nothing new on its console for 1 s")]
+#[case::quiet("stays", 60, Some(1), "no console output for 1 s")]
 #[case::stopped(
     "stopped",
     60,

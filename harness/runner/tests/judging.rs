@@ -290,13 +290,13 @@ fn ended(number: i32) -> Observed {
 #[case::of_another_kind(
     vec![attempt(1, Failure::Copy, 14, 0), attempt(2, Failure::Copy, 12, 0)],
     0,
-    Some("ENOMEM (a copy failed, the 2. of all that can; the call ended with ENOMEM)")
+    Some("ENOMEM (a copy failed, at point 2; the call ended with ENOMEM)")
 )]
 #[case::not_allowed(vec![attempt(3, Failure::Allocation, 22, 0)], 0, Some("success or ENOMEM"))]
-#[case::changed(vec![attempt(1, Failure::Allocation, 12, 2)], 0, Some("success of a step thereafter"))]
-#[case::not_undone(vec![attempt(1, Failure::Allocation, 0, 0)], 0, Some("EBUSY of a step thereafter"))]
-#[case::fails_for_ever(vec![attempt(1, Failure::Allocation, 12, 0)], 12, Some("after every failure"))]
-#[case::nothing_to_inject(vec![], 0, Some("a failure to inject"))]
+#[case::changed(vec![attempt(1, Failure::Allocation, 12, 2)], 0, Some("success of a step afterwards"))]
+#[case::not_undone(vec![attempt(1, Failure::Allocation, 0, 0)], 0, Some("EBUSY of a step afterwards"))]
+#[case::fails_for_ever(vec![attempt(1, Failure::Allocation, 12, 0)], 12, Some("after the last failure"))]
+#[case::nothing_to_inject(vec![], 0, Some("a point at which a failure can be injected"))]
 fn a_failure_that_is_injected_is_judged(
     #[case] attempts: Vec<Attempt>,
     #[case] last: i32,

@@ -1,4 +1,4 @@
-//! Every named number, in the sets that fields refer to and, for the rest, by topic.
+//! All named numbers, in the sets that fields refer to, and the rest by topic.
 
 constants! { ALL;
     // ---- iommufd.h
@@ -74,7 +74,7 @@ constants! { ALL;
     HW_INFO_ARM_SMMUV3_FLAGS in IOMMUFD_H "IOMMU_HW_INFO_ARM_SMMUV3_" {
         IOMMU_HW_INFO_ARM_SMMUV3_ERRATA_REPEAT_TLBI_CFGI = 1,
     };
-    // DEFAULT comes second: as an answer, 0 means that there is no information.
+    // DEFAULT comes second: as an output, 0 means that there is no information.
     HW_INFO_TYPES in IOMMUFD_H "IOMMU_HW_INFO_TYPE_" {
         IOMMU_HW_INFO_TYPE_NONE = 0,
         IOMMU_HW_INFO_TYPE_DEFAULT = 0,
@@ -100,7 +100,7 @@ constants! { ALL;
     GET_DIRTY_BITMAP_FLAGS in IOMMUFD_H "IOMMU_HWPT_GET_DIRTY_BITMAP_" {
         IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR = 1,
     };
-    // The mock takes one number under two names, for page tables and for virtual IOMMUs.
+    // The mock uses one number under two names, for page tables and for virtual IOMMUs.
     INVALIDATE_DATA_TYPES in IOMMUFD_H "IOMMU_HWPT_INVALIDATE_DATA_" {
         IOMMU_HWPT_INVALIDATE_DATA_VTD_S1 = 0,
     } in IOMMUFD_H "IOMMU_VIOMMU_INVALIDATE_DATA_" {
@@ -388,7 +388,7 @@ constants! { ALL;
         VFIO_GFX_PLANE_TYPE_DMABUF = 2,
         VFIO_GFX_PLANE_TYPE_REGION = 4,
     };
-    // Short names must not be numbers, or `8` would be a name for 1.
+    // Short names must not be numbers: `8` would be a name for 1.
     IOEVENTFD_FLAGS in VFIO_H "VFIO_DEVICE_" {
         VFIO_DEVICE_IOEVENTFD_8 = 1,
         VFIO_DEVICE_IOEVENTFD_16 = 2,

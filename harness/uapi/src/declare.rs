@@ -1,8 +1,8 @@
-//! The macros the tables are written with, and the layout rules behind them.
+//! The macros for the tables, and the layout rules behind them.
 
 use crate::types::{Dir, Element, Field, Kind, Width};
 
-/// Where a field goes.
+/// Position of a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Behind the one before it.
@@ -42,8 +42,8 @@ const fn max(a: u32, b: u32) -> u32 {
     if a > b { a } else { b }
 }
 
-/// Gives each field the offset that C gives it. A union is as aligned as its most aligned
-/// member, so both its start and its end depend on fields further down.
+/// Gives each field its offset in C. A union has the alignment of its most aligned member, so its
+/// start and end depend on later fields.
 pub(crate) const fn lay_out<const N: usize>(specs: [Spec; N]) -> Laid<N> {
     const EMPTY: Field = Field {
         name: "",
@@ -112,7 +112,8 @@ pub(crate) const fn lay_out<const N: usize>(specs: [Spec; N]) -> Laid<N> {
     }
 }
 
-/// Alignment of the elements of a flexible array; one that holds a choice is declared as bytes.
+/// Returns the alignment of the elements of a flexible array. An array of variable type is declared
+/// as bytes.
 pub(crate) const fn element_align(element: Element) -> u32 {
     match element {
         Element::Plain { width, .. } => width.bytes(),
@@ -121,7 +122,7 @@ pub(crate) const fn element_align(element: Element) -> u32 {
     }
 }
 
-/// The end of the named field, to state the smallest size of an ioctl's argument by field.
+/// Returns the end of the named field, for smallest sizes of arguments that are given by field.
 pub(crate) const fn end_of(fields: &[Field], name: &str) -> Option<u32> {
     let mut i = 0;
     while i < fields.len() {

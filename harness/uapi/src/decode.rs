@@ -1,4 +1,4 @@
-//! Values in and out of bytes, and names in and out of values.
+//! Conversions between bytes and values, and between values and names.
 
 use std::fmt;
 
@@ -27,13 +27,13 @@ pub enum BytesError {
         /// Length of the buffer.
         len: usize,
     },
-    /// The array has no such element.
+    /// The index is beyond the array.
     NoSuchElement {
         /// The field.
         field: &'static str,
-        /// The element asked for.
+        /// The index.
         index: u32,
-        /// How many there are.
+        /// Number of elements.
         count: u32,
     },
 }
@@ -56,8 +56,8 @@ impl fmt::Display for BytesError {
             }
             BytesError::OutOfBuffer { field, end, len } => write!(
                 f,
-                "setting {field}: it ends at byte {end} and the buffer has {len}; \
-                 leave the field out or make the buffer longer"
+                "setting {field}: it ends at byte {end}, but the buffer has {len}; leave the \
+                 field out or make the buffer longer"
             ),
             BytesError::NoSuchElement {
                 field,
@@ -65,7 +65,7 @@ impl fmt::Display for BytesError {
                 count,
             } => write!(
                 f,
-                "setting element {index} of {field}: it has {count}; count from 0"
+                "setting element {index} of {field}: it has {count} elements; the index starts at 0"
             ),
         }
     }
@@ -80,10 +80,10 @@ pub enum NameError {
     Unknown {
         /// The text.
         text: String,
-        /// Names that would be understood.
+        /// The known names.
         known: Vec<&'static str>,
     },
-    /// The text names two numbers where only one can be.
+    /// The text has two numbers where only one is allowed.
     TwoNumbers {
         /// The text.
         text: String,
@@ -111,7 +111,7 @@ impl fmt::Display for NameError {
                 names: [a, b],
             } => write!(
                 f,
-                "reading \"{text}\": both {a} and {b} select; leave one out"
+                "reading \"{text}\": both {a} and {b} are index values; leave one out"
             ),
         }
     }
@@ -120,18 +120,19 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 impl Field {
-    /// The bytes the field takes up, all elements of an array included.
+    /// Returns the size of the field in bytes, including all elements of an array.
     pub fn size(&self) -> u32 {
         self.width.bytes() * self.count
     }
 
-    /// The first byte behind the field.
+    /// Returns the offset of the first byte behind the field.
     pub fn end(&self) -> u32 {
         self.offset + self.size()
     }
 
-    /// The field's value, or that of an array's first element; none if the bytes end before
-    /// it does. A signed field's value is sign-extended, so `as i64` yields it.
+    /// Returns the field's value, or that of an array's first element, or `None` if the bytes end
+    /// before it does. A signed field's value is sign-extended, so it can be converted with `as
+    /// i64`.
     pub fn get(&self, bytes: &[u8]) -> Option<u64> {
         self.get_at(bytes, 0)
     }
@@ -155,7 +156,7 @@ impl Field {
         Some(value)
     }
 
-    /// The values of all elements; none if the bytes end before the last of them.
+    /// Returns the values of all elements, or `None` if the bytes end before the last one does.
     pub fn get_all(&self, bytes: &[u8]) -> Option<Vec<u64>> {
         (0..self.count).map(|i| self.get_at(bytes, i)).collect()
     }
@@ -209,8 +210,8 @@ impl Field {
             || (self.signed && value as i64 >= -((max >> 1) as i64) - 1 && value >> 63 == 1)
     }
 
-    /// The value in the field's own terms: names of flags or of the enumerated value, a signed
-    /// or hexadecimal number otherwise. [`Field::parse`] reads it back.
+    /// Returns the value as text: names of flags or of the enumerated value, or else a signed or
+    /// hexadecimal number. [`Field::parse`] reads it back.
     pub fn text(&self, value: u64) -> String {
         match self.kind {
             Kind::Flags(set) => flags_text(set, value),
@@ -234,8 +235,8 @@ impl Field {
         }
     }
 
-    /// The value that a text means: a number, decimal or with `0x`, or names joined by `|`,
-    /// with or without their prefix.
+    /// Parses a value: a number, decimal or with `0x`, or names joined by `|`, with or without
+    /// their prefix.
     pub fn parse(&self, text: &str) -> Result<u64, NameError> {
         match self.kind {
             Kind::Flags(set) => flags_value(set, text),
@@ -271,8 +272,8 @@ impl Field {
     }
 }
 
-/// Short names of the set bits joined by `|`, bits without a name as one number behind them;
-/// `0` if no bit is set.
+/// Returns the short names of the set bits joined by `|`, followed by bits without a name as one
+/// number; `0` if no bit is set.
 pub fn flags_text(set: &[Constant], value: u64) -> String {
     let mut left = value;
     let mut parts = Vec::new();
@@ -291,7 +292,7 @@ pub fn flags_text(set: &[Constant], value: u64) -> String {
     parts.join("|")
 }
 
-/// The bits that names and numbers joined by `|` stand for. Takes full names and short ones.
+/// Parses names and numbers joined by `|` to bits. Accepts full names and short ones.
 pub fn flags_value(set: &'static [Constant], text: &str) -> Result<u64, NameError> {
     let mut value = 0;
     for word in words(text) {
@@ -303,12 +304,12 @@ pub fn flags_value(set: &'static [Constant], text: &str) -> Result<u64, NameErro
     Ok(value)
 }
 
-/// The first constant of the set with that value.
+/// Returns the first constant of the set with this value.
 pub fn enum_name(set: &'static [Constant], value: u64) -> Option<&'static Constant> {
     set.iter().find(|constant| constant.value == value)
 }
 
-/// The value of a name, full or short, or of a number.
+/// Parses a name, full or short, or a number.
 pub fn enum_value(set: &'static [Constant], text: &str) -> Result<u64, NameError> {
     let word = text.trim();
     number(word)
@@ -322,7 +323,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Full names go first: those are unique over all sets.
+/// Finds a constant. Full names take precedence, because they are unique over all sets.
 fn find(set: &'static [Constant], word: &str) -> Option<&'static Constant> {
     set.iter()
         .find(|constant| constant.name == word)
@@ -334,7 +335,7 @@ fn number(word: &str) -> Option<u64> {
         Some(digits) => (true, digits),
         None => (false, word),
     };
-    // from_str_radix would take a sign.
+    // from_str_radix would accept a sign.
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }

@@ -1,7 +1,6 @@
-//! The errno names of Linux on x86, those that stay inside the kernel included.
+//! The errno names of Linux on x86, including those that are internal to the kernel.
 
-/// Every name with its number. Where a number has several, the first is the one
-/// [`errno_name`] gives.
+/// Every name with its number. If a number has several names, [`errno_name`] returns the first.
 pub static ERRNOS: &[(&str, i32)] = &[
     ("EPERM", 1),
     ("ENOENT", 2),
@@ -169,7 +168,7 @@ pub fn errno(name: &str) -> Option<i32> {
         .map(|(_, number)| *number)
 }
 
-/// The name of an errno. Takes the number with either sign.
+/// The name of an errno. Accepts the number with either sign.
 pub fn errno_name(number: i32) -> Option<&'static str> {
     let number = number.checked_abs()?;
     ERRNOS

@@ -8,7 +8,7 @@ use crate::types::{Choice, Element, Object, Pointee, Unit, Width};
 
 /// Page tables of either kind.
 pub(crate) const HWPT: &[Object] = &[Object::HwptPaging, Object::HwptNested];
-/// What a device may be attached to.
+/// Objects that a device can be attached to.
 pub(crate) const ATTACHABLE: &[Object] = &[Object::Ioas, Object::HwptPaging, Object::HwptNested];
 const ANY: &[Object] = &[
     Object::Ioas,
@@ -24,7 +24,7 @@ const ANY: &[Object] = &[
     Object::Selftest,
 ];
 
-/// The choice of a structure by a field's whole value.
+/// The choice of a structure by the whole value of a field.
 const fn by(field: &'static str, value: u64, of: &'static crate::types::Struct) -> Choice {
     Choice {
         field,
@@ -251,8 +251,8 @@ structs! { STRUCTS in IOMMUFD_H;
     VIOMMU_ARM_SMMUV3_INVALIDATE = struct iommu_viommu_arm_smmuv3_invalidate, 16 {
         cmd: [u64; 2] In, Plain;
     }
-    // The mock's entries differ between a page table and a virtual IOMMU under one number, so
-    // that choice is left to whoever knows which of them hwpt_id names.
+    // The mock has different entries for a page table and a virtual IOMMU under one number, so the
+    // choice is left to the caller, who knows which of them hwpt_id names.
     HWPT_INVALIDATE = struct iommu_hwpt_invalidate, 32 {
         size: u32 In, Size;
         hwpt_id: u32 In, Id(&[Object::HwptNested, Object::Viommu]);
@@ -366,8 +366,8 @@ pub(crate) const BITMAP: Element = Element::Plain {
     signed: false,
 };
 
-// `from` names the last field that the kernel insists on. HWPT_ALLOC, GET_HW_INFO,
-// VEVENTQ_ALLOC and VIOMMU_ALLOC take less than the whole structure.
+// `from` names the last field that the kernel requires. HWPT_ALLOC, GET_HW_INFO, VEVENTQ_ALLOC and
+// VIOMMU_ALLOC accept less than the whole structure.
 ioctls! { IOCTLS in IOMMUFD_H;
     IOMMU_DESTROY = 0x80, Iommu, DESTROY from "id";
     IOMMU_IOAS_ALLOC = 0x81, Iommu, IOAS_ALLOC from "out_ioas_id";

@@ -1,12 +1,12 @@
-//! What the kernel speaks, as data: the ioctls, structures and constants of
-//! `linux/iommufd.h` and `linux/vfio.h`, the mock's `iommufd_test.h`, and the errno names.
+//! The uAPI as data: the ioctls, structures and constants of `linux/iommufd.h` and `linux/vfio.h`,
+//! the mock's `iommufd_test.h`, and the errno names.
 //!
 //! Nothing here performs an ioctl. Consumers look things up by name ([`ioctl`],
 //! [`structure`], [`constant`], [`errno`]), encode with [`Field::set`] and [`Field::parse`],
 //! and decode with [`Field::get`] and [`Field::text`].
 //!
-//! The tables are written for Linux 7.3 on x86-64 ([`SERIES`]); `layout.rs` among the runner's
-//! tests compares them with what a C compiler makes of the kernel's own headers.
+//! The tables are written for Linux 7.3 on x86-64 ([`SERIES`]). The runner's test `layout.rs`
+//! compares them with the kernel's own headers as compiled by a C compiler.
 
 #![warn(missing_docs)]
 

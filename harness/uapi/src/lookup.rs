@@ -1,4 +1,4 @@
-//! Finding things by name.
+//! Look-ups by name.
 
 use std::sync::LazyLock;
 
@@ -37,7 +37,7 @@ pub fn ioctl(name: &str) -> Option<&'static Ioctl> {
     ioctls().iter().find(|ioctl| ioctl.name == name)
 }
 
-/// Every structure, those included that only pointers, tails and reads lead to.
+/// Every structure, including those used only by pointers, tails and reads.
 pub fn structs() -> &'static [&'static Struct] {
     &STRUCTS
 }
@@ -73,15 +73,15 @@ pub fn capability(info: &str, id: u16) -> Option<&'static Struct> {
 }
 
 impl Struct {
-    /// The field of that name, dotted if it lies in a nested structure.
+    /// The field of that name, which is dotted if it is in a nested structure.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 }
 
 impl Element {
-    /// What the data is, given the fields of the structure around it; none where those leave
-    /// it open. Never an [`Element::Chosen`].
+    /// Returns the type of the data, given the fields of the structure around it, or `None` if they
+    /// do not determine it. Never returns an [`Element::Chosen`].
     pub fn chosen(self, fields: impl Fn(&str) -> Option<u64>) -> Option<Element> {
         let mut element = self;
         while let Element::Chosen(choices) = element {
@@ -95,7 +95,7 @@ impl Element {
         Some(element)
     }
 
-    /// Size of one element in bytes, a flexible tail left out; none for a choice.
+    /// Returns the size of one element in bytes without a flexible tail, or `None` for a choice.
     pub fn size(self) -> Option<u32> {
         match self {
             Element::Plain { width, .. } => Some(width.bytes()),

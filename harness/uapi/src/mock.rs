@@ -1,5 +1,5 @@
-//! `iommufd_test.h`: the ioctl of the mock that kernels with `CONFIG_IOMMUFD_TEST` have, and
-//! the structures its device, page tables and virtual IOMMU take.
+//! `iommufd_test.h`: the ioctl of the mock in kernels with `CONFIG_IOMMUFD_TEST`, and the
+//! structures of its device, page tables and virtual IOMMU.
 
 use crate::MOCK_H;
 use crate::constants::*;
@@ -7,7 +7,7 @@ use crate::iommufd::{ATTACHABLE, BITMAP, HWPT};
 use crate::types::Kind::*;
 use crate::types::{Element, Object, Pointee, Unit, Width};
 
-/// A buffer of the caller, as long as the named field says.
+/// A buffer of the caller with the length in the named field.
 const fn memory(len: &'static str) -> Pointee {
     Pointee {
         element: Element::Plain {
@@ -47,7 +47,7 @@ structs! { STRUCTS in MOCK_H;
     VIOMMU_EVENT_SELFTEST = struct iommu_viommu_event_selftest, 4 {
         virt_id: u32 Out, Plain;
     }
-    // The operation says which member of the union holds. What id names depends on it, too.
+    // The operation selects the member of the union, and the kind of object that id names.
     TEST_CMD = struct iommu_test_cmd, 72 {
         size: u32 In, Size;
         op: u32 In, Enum(TEST_OPS);

@@ -1,4 +1,4 @@
-//! `linux/pci_regs.h`: offsets and bits of configuration space, as far as cases look at them.
+//! `linux/pci_regs.h`: the offsets and bits of configuration space that cases use.
 
 constants! { ALL;
     HEADER in PCI_REGS_H "PCI_" {

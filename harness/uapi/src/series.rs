@@ -1,4 +1,4 @@
-//! Kernel series, as in 6.12.
+//! Kernel series, such as 6.12.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// The series of a release, as in 6.12.95-1 or 7.3.0-rc1+.
+    /// Returns the series of a release, such as 6.12.95-1 or 7.3.0-rc1+.
     pub fn of_release(release: &str) -> Option<Self> {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
         let major = numbers.next()?.parse().ok()?;
@@ -31,7 +31,7 @@ impl FromStr for Series {
             major: major.parse().map_err(|_| bad())?,
             minor: minor.parse().map_err(|_| bad())?,
         };
-        // A number also reads as +12 and as 012.
+        // Numbers would also be parsed from +12 and 012.
         (series.to_string() == text)
             .then_some(series)
             .ok_or_else(bad)
@@ -47,7 +47,7 @@ impl fmt::Display for BadSeries {
         let text = &self.0;
         write!(
             f,
-            "`{text}` is not a kernel series; give two numbers, as in 6.12"
+            "`{text}` is not a kernel series; give two numbers, such as 6.12"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The shapes the tables are made of.
+//! The types of the tables.
 
 /// One ioctl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub struct Ioctl {
     pub arg: Arg,
     /// Header that defines the request.
     pub source: &'static str,
-    /// Smallest `size` or `argsz` the kernel takes; none where the argument has no such field.
+    /// Smallest `size` or `argsz` that the kernel accepts; `None` if the argument has no such
+    /// field.
     pub min_size: Option<u32>,
 }
 
@@ -27,7 +28,7 @@ impl Ioctl {
     }
 }
 
-/// What a file descriptor stands for.
+/// Kinds of file descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FdKind {
     /// `/dev/iommu`.
@@ -36,7 +37,7 @@ pub enum FdKind {
     Device,
     /// `/dev/vfio/$GROUP`.
     Group,
-    /// `/dev/vfio/vfio`, or `/dev/iommu` standing in for it.
+    /// `/dev/vfio/vfio`, or `/dev/iommu` in its place.
     Container,
     /// The data transfer descriptor of a device migration.
     Migration,
@@ -62,7 +63,7 @@ pub enum Arg {
 pub struct Struct {
     /// Name without the `struct` keyword.
     pub name: &'static str,
-    /// `sizeof`, which leaves a flexible tail out.
+    /// `sizeof`, which does not include a flexible tail.
     pub size: u32,
     /// Alignment in bytes.
     pub align: u32,
@@ -82,15 +83,15 @@ pub struct Tail {
     pub name: &'static str,
     /// Where the first element starts.
     pub offset: u32,
-    /// What the elements are.
+    /// Type of the elements.
     pub element: Element,
-    /// The field that counts the elements; none when `argsz` alone tells.
+    /// The field that counts the elements; `None` if only `argsz` gives the number.
     pub count: Option<&'static str>,
     /// Who writes it.
     pub dir: Dir,
 }
 
-/// What a flexible array or a user buffer consists of.
+/// Type of the elements of a flexible array or a user buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// Integers.
@@ -102,7 +103,7 @@ pub enum Element {
     },
     /// Structures.
     Struct(&'static Struct),
-    /// Whatever a field of the outer structure says. The first match holds; without a match
+    /// A type that a field of the outer structure selects. The first match is used; without a match
     /// there is no data, or it is opaque.
     Chosen(&'static [Choice]),
 }
@@ -114,16 +115,16 @@ pub struct Choice {
     pub field: &'static str,
     /// The bits of it that decide.
     pub mask: u64,
-    /// What they have to be.
+    /// The value that they must have.
     pub value: u64,
-    /// What the data is then.
+    /// The type of the data.
     pub element: Element,
 }
 
 /// What a user pointer points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pointee {
-    /// What the buffer consists of.
+    /// Type of the elements.
     pub element: Element,
     /// Who writes the buffer.
     pub dir: Dir,
@@ -144,14 +145,14 @@ pub enum Unit {
     ElementsOf(&'static str),
     /// Nothing: the size is fixed, in bytes.
     Fixed(u32),
-    /// Bytes of IOVA space, of which the named page size makes one bit each in the buffer.
+    /// Bytes of IOVA space; the buffer has one bit for each page of the named page size.
     Bits(&'static str),
 }
 
 /// One field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Name; dotted when it lies in a nested structure.
+    /// Name, which is dotted if it is in a nested structure.
     pub name: &'static str,
     /// Offset from the start of the structure.
     pub offset: u32,
@@ -202,7 +203,7 @@ pub enum Dir {
     In,
     /// The kernel.
     Out,
-    /// The caller, and the kernel over it.
+    /// The caller, and then the kernel.
     InOut,
 }
 
@@ -213,7 +214,7 @@ pub enum Kind {
     Size,
     /// A set of bits. No constants means that every bit is reserved.
     Flags(&'static [Constant]),
-    /// A set of bits above a number that lies in the bits of `mask`.
+    /// A set of bits above a number in the bits of `mask`.
     IndexAndFlags {
         /// The bits of the number.
         mask: u64,
@@ -230,7 +231,7 @@ pub enum Kind {
     Id(&'static [Object]),
     /// Address in the caller's memory.
     UserPtr(&'static Pointee),
-    /// To be zero.
+    /// Has to be zero.
     Reserved,
     /// Address in IOVA space.
     Iova,
@@ -245,9 +246,9 @@ pub enum Kind {
 pub enum Object {
     /// I/O address space.
     Ioas,
-    /// Page table the kernel manages.
+    /// Page table that the kernel manages.
     HwptPaging,
-    /// Page table the user manages.
+    /// Page table that the user manages.
     HwptNested,
     /// A bound device.
     Device,
@@ -294,6 +295,6 @@ pub struct Capability {
     pub info: &'static str,
     /// Id within that chain.
     pub id: u16,
-    /// Layout of the capability, its header included.
+    /// Layout of the capability, including its header.
     pub layout: &'static Struct,
 }

@@ -103,7 +103,7 @@ structs! { STRUCTS in VFIO_H;
     }
 }
 
-// ENABLE and DISABLE are there for the container of POWER; type 1 has no use for them.
+// ENABLE and DISABLE are for the container of POWER; type 1 does not use them.
 ioctls! { IOCTLS in VFIO_H;
     VFIO_GET_API_VERSION = 100, Container, none;
     VFIO_CHECK_EXTENSION = 101, Container, value;

@@ -1,5 +1,5 @@
-//! `linux/vfio.h`: structures and ioctls of a device, of its capabilities and features, and of
-//! the descriptor a migration's data goes through.
+//! `linux/vfio.h`: structures and ioctls of a device, of its capabilities and features, and of the
+//! descriptor for migration data.
 
 use crate::VFIO_H;
 use crate::constants::*;
@@ -37,7 +37,7 @@ const fn irq_data(flag: u64, element: Element) -> Choice {
 }
 
 structs! { STRUCTS in VFIO_H;
-    // What the id means depends on the info structure in front of the chain.
+    // The meaning of the id depends on the info structure before the chain.
     CAP_HEADER = struct vfio_info_cap_header, 8 {
         id: u16 Out, Plain;
         version: u16 Out, Plain;
@@ -278,7 +278,7 @@ structs! { STRUCTS in VFIO_H;
     }
 }
 
-// Only BIND_IOMMUFD checks the bytes beyond what it knows; the others ignore them.
+// Only BIND_IOMMUFD checks the bytes beyond those it knows; the others ignore them.
 ioctls! { IOCTLS in VFIO_H;
     VFIO_DEVICE_GET_INFO = 107, Device, DEVICE_INFO from "num_irqs";
     VFIO_DEVICE_GET_REGION_INFO = 108, Device, REGION_INFO from "offset";
@@ -313,7 +313,7 @@ pub(crate) static CAPABILITIES: &[Capability] = &[
         id: 2,
         layout: &CAP_TYPE,
     },
-    // Nothing follows the header: the capability's presence is the message.
+    // Nothing follows the header: only the presence of the capability matters.
     Capability {
         info: "vfio_region_info",
         id: 3,

@@ -88,7 +88,7 @@ fn short_buffers_are_errors() {
     let error = length.set(&mut bytes, 1).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "setting length: it ends at byte 24 and the buffer has 23; \
+        "setting length: it ends at byte 24, but the buffer has 23; \
          leave the field out or make the buffer longer"
     );
 }

@@ -1,10 +1,10 @@
-//! What the guest is, as the agent sees it.
+//! Facts about the guest, as the agent sees them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Told in the handshake.
+/// Facts that are sent in the handshake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// `uname -r`.
@@ -15,22 +15,22 @@ pub struct Facts {
     pub machine: String,
     /// `/proc/cmdline`.
     pub cmdline: String,
-    /// Lines `CONFIG_X=y` of `/proc/config.gz`, as name and value; empty when the kernel
-    /// does not tell.
+    /// Lines `CONFIG_X=y` of `/proc/config.gz`, as name and value; empty if the kernel does not
+    /// have it.
     pub config: BTreeMap<String, String>,
     /// PCI devices and mdevs.
     pub devices: Vec<Device>,
     /// IOMMU groups.
     pub groups: Vec<Group>,
-    /// What the guest offers, by name: `Ok` or the reason why it is missing.
+    /// Features of the guest, by name: `Ok`, or the reason why one is missing.
     pub features: BTreeMap<String, Result<(), String>>,
-    /// State to which the guest must return after each case.
+    /// State that the guest must have again after each case.
     pub world: World,
     /// Milliseconds from the start of the kernel to the handshake.
     pub uptime_ms: u64,
 }
 
-/// Features by name: the path whose presence shows each, and what its absence means.
+/// Features by name: the path that shows each, and the reason if it is missing.
 pub const FEATURES: &[(&str, &str, &str)] = &[
     ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
     (
@@ -90,14 +90,14 @@ pub const FEATURES: &[(&str, &str, &str)] = &[
 pub struct Device {
     /// Name on its bus: a PCI address such as `0000:00:04.0`, or an mdev UUID.
     pub name: String,
-    /// Slot and function of each bridge on the way and of the device itself, such as
-    /// `06.0/01.0`: what the platform file knows it by. Empty for an mdev.
+    /// Slot and function of each bridge on the way and of the device itself, such as `06.0/01.0`,
+    /// by which the platform file identifies it. Empty for an mdev.
     pub path: String,
     /// PCI vendor and device id.
     pub id: (u16, u16),
     /// IOMMU group number.
     pub group: Option<u32>,
-    /// Driver that has it.
+    /// Driver that it is bound to.
     pub driver: Option<String>,
 }
 
@@ -112,7 +112,7 @@ pub struct Group {
     pub devices: Vec<String>,
 }
 
-/// What a case may change and has to leave as it was.
+/// State that a case may change and has to restore.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct World {
     /// Driver of each device.
@@ -130,11 +130,11 @@ pub struct World {
     pub mock_devices: Vec<String>,
 }
 
-/// Set by what a case may well ask for (noiommu, sysrq): no complaint of the kernel.
+/// Set by actions that a case may request (noiommu, sysrq), so it is not a complaint of the kernel.
 const TAINT_USER: u64 = 1 << 6;
 
 impl World {
-    /// What differs between this state and `later`, one line each.
+    /// Describes the differences between this state and `later`, one in each line.
     pub fn changes(&self, later: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         diff("driver of", &self.drivers, &later.drivers, &mut changes);

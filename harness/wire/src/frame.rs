@@ -1,14 +1,14 @@
 //! Frames: `magic | length | crc32 | JSON`, integers little-endian.
 //!
-//! The port carries nothing else, so anything that does not fit is a fault of one of the
-//! two ends and ends the session; there is no resynchronisation to get wrong.
+//! The port carries nothing else, so invalid data is a bug of one of the two ends and ends the
+//! session. There is no resynchronisation.
 
 use std::io::{self, Read, Write};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 const MAGIC: [u8; 4] = *b"IFC1";
-/// Longest payload in bytes; a kernel log of one case fits with room to spare.
+/// Maximum size of a payload in bytes, more than the kernel log of a case needs.
 pub const MAX_PAYLOAD: usize = 8 << 20;
 
 /// Why a frame could not be read or written.
@@ -23,26 +23,25 @@ pub enum FrameError {
     /// The first four bytes are not those of a frame.
     #[error("malformed frame: it starts with {0:02x?} instead of {MAGIC:02x?}")]
     Magic([u8; 4]),
-    /// The length field is beyond [`MAX_PAYLOAD`].
-    #[error("malformed frame: it claims {0} bytes, more than the {MAX_PAYLOAD} allowed")]
+    /// The length field is larger than [`MAX_PAYLOAD`].
+    #[error("malformed frame: its length is {0} bytes, but at most {MAX_PAYLOAD} are allowed")]
     TooLong(usize),
-    /// The checksum does not fit the payload.
+    /// The checksum does not match the payload.
     #[error("malformed frame: checksum {found:08x}, expected {expected:08x}")]
     Checksum {
-        /// What the frame's header says.
+        /// Checksum in the frame's header.
         expected: u32,
-        /// What the payload gives.
+        /// Checksum of the payload.
         found: u32,
     },
-    /// The payload is not the message that this end understands.
+    /// The payload is not a message that this end understands.
     #[error("malformed frame: {0}")]
     Payload(#[from] serde_json::Error),
 }
 
 /// Encodes one message as a frame.
 ///
-/// # Errors
-/// When the message does not serialise or is longer than [`MAX_PAYLOAD`].
+/// # Errors If the message cannot be serialised or is longer than [`MAX_PAYLOAD`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let payload = serde_json::to_vec(message)?;
     if payload.len() > MAX_PAYLOAD {
@@ -58,8 +57,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 
 /// Writes one message as a frame.
 ///
-/// # Errors
-/// As [`encode`], or when the port fails.
+/// # Errors As for [`encode`], or if the port fails.
 pub fn write_frame<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), FrameError> {
     to.write_all(&encode(message)?)?;
     Ok(to.flush()?)
@@ -94,7 +92,7 @@ fn read_payload(from: &mut impl Read) -> Result<Vec<u8>, FrameError> {
     Ok(payload)
 }
 
-/// The first read alone may meet the end of the stream in good order.
+/// Reads the magic number. Only the first read may reach the end of the stream without an error.
 fn read_magic(from: &mut impl Read) -> Result<[u8; 4], FrameError> {
     let mut magic = [0; 4];
     let first = loop {
@@ -142,7 +140,7 @@ mod tests {
 
     #[rstest]
     #[case::magic(0, "starts with")]
-    #[case::length(7, "claims")]
+    #[case::length(7, "its length is")]
     #[case::checksum(8, "checksum")]
     #[case::payload(13, "checksum")]
     fn a_flipped_byte_is_named(#[case] at: usize, #[case] says: &str) {

@@ -1,4 +1,4 @@
-//! What crosses between the host and the guest agent.
+//! The protocol between the host and the guest agent.
 //!
 //! The host sends [`Request`]s, the agent answers with [`Reply`]s, each in a checksummed
 //! [`frame`]. A [`Plan`] is the fully resolved form of one case: the agent executes
@@ -43,7 +43,7 @@ pub const REVISION: &str = env!("WIRE_REVISION");
 /// Name of the virtio-serial port that carries the frames.
 pub const PORT: &str = "conformance.0";
 
-/// The little-endian number that up to eight bytes are; what is beyond them is lost.
+/// Reads up to eight bytes as a little-endian number; further bytes are ignored.
 pub fn little_endian(bytes: &[u8]) -> u64 {
     let first = bytes.iter().take(8).rev();
     first.fold(0, |value, byte| (value << 8) | u64::from(*byte))

@@ -1,52 +1,52 @@
-//! The messages of the two directions.
+//! The messages in both directions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Facts, HostAction, Outcome, Plan, World};
 
-/// What the host asks of the agent.
+/// A request of the host to the agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Request {
-    /// Run one case in a child process of its own.
+    /// Run one case in its own child process.
     Run {
         /// Chosen by the host, repeated in every reply about this case.
         token: u64,
         /// What to execute.
         plan: Plan,
     },
-    /// Look at the guest again (after set-up, say).
+    /// Collect the facts again, for example after set-up.
     Facts,
-    /// Send the counters of a kernel that counts what it executes.
+    /// Send the kernel's gcov counters.
     Counters,
-    /// Answered at once, also while a case runs: tells a hung case from a hung kernel.
+    /// Answered at once, even while a case runs. Distinguishes a hung case from a hung kernel.
     Ping {
         /// Repeated in the answer.
         token: u64,
     },
-    /// End the case: what follows tells nothing any more. The restore ops are executed.
+    /// End the case, because its further outcomes are not needed. The restore ops are executed.
     Stop {
-        /// From [`Request::Run`]: the case may have ended meanwhile.
+        /// From [`Request::Run`]: the case may have ended in the meantime.
         token: u64,
     },
-    /// What came of [`Reply::Asks`]: none, or why it could not be done.
+    /// The result of [`Reply::Asks`]: `None`, or why it could not be done.
     Answer(Option<String>),
-    /// End the guest in good order.
+    /// Power the guest off.
     PowerOff,
 }
 
-/// What the agent tells the host.
+/// A message of the agent to the host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Reply {
     /// First message of a guest.
     Hello {
         /// [`crate::REVISION`] of the agent.
         revision: String,
-        /// What this guest is.
+        /// Facts about this guest.
         facts: Facts,
     },
     /// Answer to [`Request::Facts`].
     Facts(Facts),
-    /// One op was executed; sent while the case runs, so that a panic loses nothing.
+    /// One op was executed. It is sent while the case runs, so that a panic loses nothing.
     Step {
         /// From [`Request::Run`].
         token: u64,
@@ -61,30 +61,30 @@ pub enum Reply {
         token: u64,
         /// How the child process ended.
         end: End,
-        /// Ops of [`Plan::restore`] that failed, and memory that is accounted to the case
-        /// with all of its files closed, in words.
+        /// Descriptions of ops of [`Plan::restore`] that failed, and of memory that is still
+        /// accounted to the case after all files are closed.
         left_behind: Vec<String>,
         /// Kernel log between the start and the end marker.
         kmsg: Vec<String>,
         /// The guest after the case.
         world: World,
-        /// Where the guest's time went.
+        /// Times of the phases in the guest.
         phases: Phases,
     },
-    /// A case waits for the host to do something.
+    /// A case requests an action of the host and waits for it.
     Asks(HostAction),
     /// The next bytes of one file of counters: part of the answer to [`Request::Counters`].
     Counters {
-        /// Its path below the kernel's folder of counters, which is that of the build.
+        /// Its path below the kernel's folder of counters, which is the path of the build.
         path: String,
-        /// What follows the bytes sent before.
+        /// The bytes that follow those sent before.
         bytes: Vec<u8>,
     },
     /// The end of the answer to [`Request::Counters`].
     CountersEnd {
-        /// How many files were sent whole.
+        /// Number of files that were sent completely.
         files: usize,
-        /// Those that were not, and why.
+        /// Files that could not be read, with the reason.
         unread: Vec<String>,
     },
     /// Answer to [`Request::Ping`].
@@ -92,14 +92,14 @@ pub enum Reply {
         /// From the request.
         token: u64,
     },
-    /// The agent cannot go on; the guest has to be replaced.
+    /// The agent cannot continue; the guest has to be replaced.
     Broken {
         /// What was tried and what happened.
         why: String,
     },
 }
 
-/// Where the guest's time of one case goes, in microseconds.
+/// Times of the phases of one case in the guest, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phases {
     /// Reading and decoding the plan.
@@ -110,15 +110,15 @@ pub struct Phases {
     pub fork: u64,
     /// All ops.
     pub ops: u64,
-    /// Closing everything, and what is accounted even so.
+    /// Closing everything, and checking for leaks.
     pub close: u64,
     /// The end of the process, until it is reaped.
     pub exit: u64,
-    /// The restore ops, in a process of their own.
+    /// The restore ops, in their own process.
     pub restore: u64,
-    /// Looking for processes that are left.
+    /// Looking for left-over processes.
     pub orphans: u64,
-    /// Looking at drivers, groups, taint, pinned pages and mock devices.
+    /// Reading drivers, groups, taint, pinned pages and mock devices.
     pub world: u64,
     /// Reading the kernel log.
     pub log: u64,
@@ -129,19 +129,19 @@ pub struct Phases {
 pub enum End {
     /// All ops were executed.
     Finished,
-    /// The host had it stopped.
+    /// The host stopped it.
     Stopped,
     /// It did not end within [`Plan::timeout_ms`] and was killed.
     TimedOut {
-        /// Kernel stack of the child where it can be read.
+        /// Kernel stack of the child, if it can be read.
         stack: String,
     },
-    /// It did not even die of SIGKILL: it hangs in the kernel.
+    /// It did not die of SIGKILL, because it hangs in the kernel.
     Unkillable {
-        /// Kernel stack of the child where it can be read.
+        /// Kernel stack of the child, if it can be read.
         stack: String,
     },
-    /// It died of a signal that no op accounts for.
+    /// It was killed by a signal that no op explains.
     Killed {
         /// Signal number.
         signal: i32,

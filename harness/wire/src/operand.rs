@@ -1,7 +1,7 @@
-//! What an op reads and what it leaves behind, told by the types of its fields.
+//! The values that an op reads and leaves, derived from the types of its fields.
 //!
-//! This is the only place that decides it: the agent stores what [`Op::leaves`](crate::Op::leaves) says, the judge
-//! and the transcript learn names from it, and the exported C program declares its variables by
+//! Only this module decides it: the agent stores the values of [`Op::leaves`](crate::Op::leaves), the judge and the
+//! transcript learn names from it, and the exported C program declares its variables by
 //! [`Op::uses`](crate::Op::uses).
 
 use crate::{
@@ -15,11 +15,11 @@ pub enum Use<'a> {
     Reads(&'a Value),
     /// It reads a descriptor.
     ReadsFd(&'a Value),
-    /// It leaves something.
+    /// It leaves a value.
     Leaves(Target<'a>),
 }
 
-/// Where an op leaves something, and what that is.
+/// The name and kind of a value that an op leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// A descriptor: the return value.
@@ -33,11 +33,11 @@ pub enum Target<'a> {
     },
     /// The return value.
     Returned(&'a str),
-    /// The number that the data begins with.
+    /// The number at the start of the data.
     Number(&'a str),
     /// A field of the data.
     Field(&'a Save),
-    /// How often the op was executed before: known only while it is repeated.
+    /// The number of earlier executions, which is known only while the op is repeated.
     Counter(&'a str),
 }
 
@@ -59,7 +59,7 @@ impl<'a> Target<'a> {
             Self::Fd(_) | Self::Mapping { .. } | Self::Returned(_) => Some(ret),
             Self::Number(_) => Some(crate::little_endian(data)),
             Self::Field(save) => {
-                // A case may give a struct that ends within one of its fields.
+                // A case may give a struct that ends inside one of its fields.
                 let from = data.get(save.offset..).unwrap_or_default();
                 let length = from.len().min(save.width.bytes());
                 Some(crate::little_endian(&from[..length]))
@@ -72,7 +72,7 @@ impl<'a> Target<'a> {
 /// A value that an executed op has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left<'a> {
-    /// Where, and what it is.
+    /// Its name and kind.
     pub target: Target<'a>,
     /// The value.
     pub value: u64,
@@ -83,11 +83,11 @@ pub(crate) trait Operand {
     /// Adds what it reads and leaves.
     fn visit<'a>(&'a self, _uses: &mut Vec<Use<'a>>) {}
 
-    /// Makes every wait so many times as long.
+    /// Multiplies every wait by this factor.
     fn lengthen(&mut self, _factor: u64) {}
 }
 
-/// Fields that are known before the run and are no wait.
+/// Fields that are known before the run and are not a wait.
 macro_rules! constants {
     ($($type:ty),* $(,)?) => {
         $(impl $crate::operand::Operand for $type {})*
@@ -180,7 +180,7 @@ targets! {
     Counter: it => Target::Counter(&it.0);
 }
 
-/// Declares the ops of a family: what they read, leave and wait for follows from their fields.
+/// Declares the ops of a family. What they read, leave and wait for is derived from their fields.
 macro_rules! ops {
     (
         $(#[$meta:meta])*

@@ -1,4 +1,4 @@
-//! What the agent observed: never a judgement.
+//! Observations of the agent, which never judges.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,50 +36,51 @@ pub enum Observed {
     Injected(Injected),
     /// Ops were executed at once; the outcome of each.
     Together(Vec<Outcome>),
-    /// Not executed: a value it needs was never produced, because the op that should
-    /// have saved it failed.
+    /// Not executed: a value that it needs is missing, because the op that should have saved it
+    /// failed.
     NotRun {
         /// Name of the missing slot.
         missing: String,
     },
-    /// The agent could not carry the op out: infrastructure, not kernel behaviour.
+    /// The agent could not execute the op. This is a failure of the infrastructure, not of the
+    /// kernel.
     Broken {
         /// What was tried and what happened.
         why: String,
     },
 }
 
-/// What [`crate::FailNth`] saw.
+/// Outcome of [`crate::FailNth`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Injected {
-    /// The executions with a failure in them.
+    /// The executions with an injected failure.
     pub attempts: Vec<Attempt>,
-    /// The one that had no further failure to inject.
+    /// The execution without a further failure to inject.
     pub last: Box<Outcome>,
 }
 
-/// What can be made to fail.
+/// Kinds of injected failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Failure {
     /// An allocation of memory.
     Allocation,
     /// A copy from or to the memory of the caller.
     Copy,
-    /// One of the hooks that `CONFIG_IOMMUFD_TEST` puts into iommufd: a look-up of an object,
-    /// say, that finds none.
+    /// One of the hooks that `CONFIG_IOMMUFD_TEST` adds to iommufd, such as a look-up that finds no
+    /// object.
     Hook,
 }
 
-/// One execution with a failure in it.
+/// One execution with an injected failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Which of the possible failures, from 1.
+    /// Number of the point of failure, from 1.
     pub nth: u32,
     /// What failed.
     pub failure: Failure,
     /// What happened.
     pub outcome: Outcome,
-    /// What the ops showed that looked at the state afterwards.
+    /// Outcomes of the ops that checked the state afterwards.
     pub after: Vec<Outcome>,
 }
 
@@ -90,7 +91,7 @@ pub struct Dma {
     pub end: DmaEnd,
     /// Number of bytes that changed in the watched page.
     pub changed: u32,
-    /// Identity string found in the watched page: which device wrote it.
+    /// Identity string in the watched page, which shows the device that wrote it.
     pub signature: String,
 }
 
@@ -99,7 +100,7 @@ pub struct Dma {
 pub enum DmaEnd {
     /// The device completed the command.
     Completed,
-    /// The device saw its access refused.
+    /// The device's access was blocked.
     Faulted,
     /// Neither within the deadline.
     TimedOut,

@@ -11,16 +11,15 @@ pub struct Plan {
     pub name: String,
     /// Executed in order; a failed op does not stop the rest.
     pub ops: Vec<Op>,
-    /// Executed by a second child after the first is gone, whatever became of it.
+    /// Executed by a second child after the first has ended, however it ended.
     pub restore: Vec<Op>,
     /// The child is killed after this time.
     pub timeout_ms: u64,
 }
 
 impl Plan {
-    /// The same plan for a slower machine: the deadline of the whole is `whole` times as long,
-    /// and each of its ops waits `op` times as long. What has to stay away is waited for as much
-    /// longer as what has to come.
+    /// Returns the plan for a slower machine: its deadline is `whole` times as long, and each op
+    /// waits `op` times as long, also for events that must not come.
     pub fn with_patience(mut self, whole: u64, op: u64) -> Self {
         self.timeout_ms = self.timeout_ms.saturating_mul(whole);
         self.ops.lengthen(op);

@@ -1,14 +1,14 @@
-//! Values of a plan, which are known now or only in the guest.
+//! Values of a plan, which are known before the run or only in the guest.
 
 use serde::{Deserialize, Serialize};
 
 /// Name under which an op leaves a value for later ops.
 pub type Slot = String;
 
-/// A 64-bit value that is known now or only in the guest.
+/// A 64-bit value that is known before the run or only in the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
-    /// Known now.
+    /// Known before the run.
     Const(u64),
     /// What an earlier op saved, plus an offset (wrapping).
     Slot {
@@ -102,16 +102,16 @@ pub enum Location {
         /// Put before the entry's name.
         prefix: String,
     },
-    /// `prefix` followed by the last component of where a link points to: the number of a
-    /// group that the case creates.
+    /// `prefix` followed by the last component of a link's target: the number of a group that the
+    /// case creates.
     Link {
         /// The link.
         link: String,
         /// Put before the name.
         prefix: String,
     },
-    /// The file that a descriptor is of, through `/proc/self/fd`: the same inode, even when no
-    /// directory has it any more.
+    /// The file of a descriptor, through `/proc/self/fd`: the same inode, even if its name no
+    /// longer exists.
     Descriptor(Fd),
 }
 
@@ -139,11 +139,11 @@ pub struct NewMapping {
     pub slot: Slot,
 }
 
-/// Receives the return value, whatever it is.
+/// Receives the return value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Returned(pub Slot);
 
-/// Receives the little-endian number that the first bytes of the data are, up to eight.
+/// Receives the first bytes of the data, up to eight, as a little-endian number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Number(pub Slot);
 

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's commands.
+//! The commands of `cargo xtask`.
 
 mod commands;
 mod run_options;
@@ -16,7 +16,7 @@ use commands::{
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    about = "Conformance of iommufd and vfio"
+    about = "Conformance tests for iommufd and vfio"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -25,25 +25,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run cases on a real kernel in QEMU, and judge them.
+    /// Run cases on a real kernel in QEMU, and report a verdict for each.
     RunConformance(Box<run_conformance::RunConformanceOptions>),
-    /// Run cases, and measure kernel code coverage.
+    /// Run cases and measure kernel code coverage.
     Coverage(Box<coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
     Explore(Box<explore::ExploreOptions>),
-    /// Write a case as a C program that needs only the headers of the kernel.
+    /// Write a case as a C program that needs only the kernel's headers.
     ExportC(export_c::ExportOptions),
-    /// Measure the times of boot and corpus on this machine.
+    /// Measure the time to boot and the time to run the corpus on this machine.
     Bench(Box<bench::BenchOptions>),
-    /// Mutation testing: put small bugs into the kernel, and see which cases fail.
+    /// Mutation testing: put small bugs into the kernel and see which cases fail.
     Mutants(Box<mutants::MutantsOptions>),
-    /// Proofs that take too long for each change: the suite on a host with KVM.
+    /// Run the suite on an emulated host with KVM, which takes too long for each change.
     Full(full::FullOptions),
-    /// Show a step of the case language, or write cases/REFERENCE.md.
+    /// Show one step of the case language, or write cases/REFERENCE.md.
     Reference(reference::ReferenceOptions),
-    /// Write cases/schema.json, which tells editors about the case language.
+    /// Write cases/schema.json, the JSON schema of the case language for editors.
     Schema,
-    /// Write cases/OVERVIEW.md: every ioctl with every errno, and the cases that state it.
+    /// Write cases/OVERVIEW.md (every ioctl with its errnos and the cases that expect them) and the
+    /// index of findings.
     Overview,
 }
 

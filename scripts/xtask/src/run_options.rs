@@ -1,4 +1,4 @@
-//! Options of a run of cases.
+//! Options of commands that run cases.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use runner::{
     snapshot::{BadUpdate, Mode},
 };
 
-/// Which cases are run, on which machine, and what is printed.
+/// Selects the cases to run, the machine, and the output.
 #[derive(Debug, Clone, Args)]
 pub struct RunOptions {
     /// Cases to run: an id, a folder, a glob over ids, or a part of an id. Default: all.
@@ -24,7 +24,7 @@ pub struct RunOptions {
     #[arg(long)]
     pub list: bool,
 
-    /// Read all cases and stored snapshots and report every mistake in them without booting a guest.
+    /// Check all cases and stored snapshots for mistakes without booting a guest.
     #[arg(long)]
     pub check: bool,
 
@@ -36,17 +36,17 @@ pub struct RunOptions {
     #[arg(long, conflicts_with = "bless")]
     pub no_snapshots: bool,
 
-    /// Form of standard output.
+    /// Format of standard output.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
 
-    /// Print a line for each case and each clause. By default there is a line for each folder of
-    /// cases, and what is not as expected in full.
+    /// Print a line for each case and each clause. The default is a line for each folder of cases,
+    /// with the details of unexpected verdicts.
     #[arg(long, short)]
     pub verbose: bool,
 
-    /// Print the QEMU command line and exit. KERNEL and INITRAMFS stand for files that are not
-    /// built yet.
+    /// Print the QEMU command line and exit. KERNEL and INITRAMFS are placeholders for files that
+    /// are not built yet.
     #[arg(long)]
     pub print_qemu: bool,
 
@@ -58,8 +58,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "DIR")]
     pub cases: Option<PathBuf>,
 
-    /// Boot a kernel that counts what it executes, and keep the counters of each guest in
-    /// DIR/guest-N with the notes of their build, for lcov, llvm-cov and other gcov tools.
+    /// Boot a kernel with gcov counters, and store the counters of each guest in DIR/guest-N with
+    /// the notes of the build, for lcov, llvm-cov and other gcov tools.
     #[arg(long, value_name = "DIR")]
     pub gcov: Option<PathBuf>,
 
@@ -68,10 +68,10 @@ pub struct RunOptions {
     pub machine: MachineOptions,
 }
 
-/// Forms of output.
+/// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For a person.
+    /// Text for people.
     Human,
     /// Kernel TAP.
     Ktap,
@@ -85,7 +85,7 @@ impl RunOptions {
         self.cases.clone().unwrap_or_else(cases_folder)
     }
 
-    /// How transcripts are compared.
+    /// Returns how to compare transcripts with snapshots.
     pub fn mode(&self) -> Result<Mode, BadUpdate> {
         match (self.bless, self.no_snapshots) {
             (true, _) => Ok(Mode::Bless),
@@ -94,7 +94,8 @@ impl RunOptions {
         }
     }
 
-    /// The machine, with its counters in the folder of --gcov, or else in `otherwise`.
+    /// Returns the options of the machine. Counters go to the folder given with --gcov, or else to
+    /// `otherwise`.
     pub fn machine(&self, otherwise: KeepCounters) -> MachineOptions {
         MachineOptions {
             counters: self.gcov.clone().map_or(otherwise, KeepCounters::In),

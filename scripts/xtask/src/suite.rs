@@ -36,7 +36,8 @@ impl SuiteError {
 }
 
 impl SuiteOptions {
-    /// The source tree of the kernel's own tests, which it has to have.
+    /// Returns the source tree given with --suite, after checking that it has the kernel's own
+    /// tests.
     pub fn kselftest(&self) -> Result<Option<&Path>, SuiteError> {
         match self.suite.as_slice() {
             [name, tree] if name == "kselftest" => {

@@ -37,21 +37,21 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::list(&["--list", "stage1"], 0, "")]
 #[case::check(&["--check"], 0, "")]
 #[case::usage(&["--no-such-option"], 2, "unexpected argument")]
-#[case::bad_glob(&["[x"], 2, "is no glob")]
+#[case::bad_glob(&["[x"], 2, "is not a valid glob")]
 #[case::bad_platform(&["--platform", "x"], 2, "possible values: amd, intel,")]
 #[case::list_of_bad_platform(&["--list", "--platform", "intle"], 2, "a similar value exists: 'intel'")]
 #[case::nothing_listed(&["--list", "secnd-ioas-refused"], 3, "did you mean `second-ioas-refused`?")]
 #[case::no_jobs(&["--jobs", "0"], 2, "0 is not in 1..=1024")]
-#[case::other_program(&["--qemu", "/bin/true"], 4, "`/bin/true --version` ended with exit status: 0 and said")]
-#[case::no_folder(&["--record", "/proc/x"], 4, "making /proc/x for the record of the run: No such file")]
+#[case::other_program(&["--qemu", "/bin/true"], 4, "`/bin/true --version` ended with exit status: 0 and printed")]
+#[case::no_folder(&["--record", "/proc/x"], 4, "creating /proc/x for the record of the run: No such file")]
 #[case::bad_cases(&["--cases", "/nonexistent"], 2, "/nonexistent")]
 #[case::nothing_selected(&["nothing-is-called-so"], 3, "no case is selected")]
-#[case::no_qemu(&["--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
+#[case::no_qemu(&["--qemu", "/nonexistent"], 4, "another binary with --qemu PATH")]
 #[case::no_kernel(&["--kernel", "/nonexistent"], 4, "/nonexistent")]
-#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
-#[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
+#[case::no_tree(&["--linux", "/"], 4, "is not a Linux source tree")]
 #[case::no_such_accelerator(&["--accel", "hvf"], 2, "possible values: auto, kvm, tcg")]
-#[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is no x86 bzImage")]
+#[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is not an x86 bzImage")]
 #[case::bisect_good(&["--bisect", "--list"], 0, "")]
 fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("run-conformance", arguments, code, says);
@@ -63,7 +63,7 @@ fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] 
 #[case::nothing_selected(&["nothing-is-called-so"], 3, "no mutant is selected")]
 #[case::usage(&["--first-kill", "--every-killer"], 2, "cannot be used with")]
 #[case::changed_in_what(&["--changed", "HEAD"], 2, "--linux")]
-#[case::no_tree(&["--linux", "/"], 4, "is no Linux source tree")]
+#[case::no_tree(&["--linux", "/"], 4, "is not a Linux source tree")]
 #[case::ready_image(&["--kernel", "x"], 2, "which a ready image does not have")]
 fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("mutants", arguments, code, says);
@@ -75,11 +75,11 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
 #[case::no_case(&[], 2, "<CASE>")]
 #[case::unknown(&["stage2/secnd-ioas-refused/bridge"], 2, "did you mean\n  stage2/second-ioas-refused/bridge")]
 #[case::part_of_an_id(&["second-ioas-refused"], 2, "  stage2/second-ioas-refused/functions")]
-#[case::several(&["stage2/second-ioas-refused"], 2, "selects 2 cases; give one of them:\n  stage2/")]
-#[case::no_file(&["/nonexistent/walk.yaml"], 2, "no such file: /nonexistent/walk.yaml")]
+#[case::several(&["stage2/second-ioas-refused"], 2, "selects 2 cases; give the id of one:\n  stage2/")]
+#[case::no_file(&["/nonexistent/walk.yaml"], 2, "the case file /nonexistent/walk.yaml does not exist")]
 #[case::no_yaml(&["/etc/passwd"], 2, "/etc/passwd")]
 #[case::bad_platform(&["--platform", "x", "stage2"], 2, "possible values: amd, intel,")]
-#[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "try another --platform")]
+#[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "another one with --platform")]
 #[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 4, "/nonexistent/x.c")]
 fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("export-c", arguments, code, says);
@@ -90,8 +90,8 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
 #[case::no_such_part(&["hvf"], 2, "hvf")]
 #[case::bad_platform(&["kvm", "--platform", "x"], 2, "possible values: amd, intel,")]
 #[case::two_sets(&["kvm", "--all", "--brief"], 2, "cannot be used with")]
-#[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "--qemu PATH names another")]
-#[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
+#[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "another binary with --qemu PATH")]
+#[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
 fn full_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("full", arguments, code, says);
 }
@@ -115,14 +115,14 @@ fn the_reference_has_its_reasons(
 #[case::help(&["--help"], 0, "")]
 #[case::list(&["--list"], 0, "")]
 #[case::unknown_world(&["nosuch"], 3, "unknown world `nosuch`; the worlds are:\n  singleton\n")]
-#[case::several_worlds(&["--random", "1", "bridge"], 2, "the name selects several:\n  group behind a bridge\n")]
+#[case::several_worlds(&["--random", "1", "bridge"], 2, "several; give one of:\n  group behind a bridge\n")]
 #[case::no_ending(&["--list", "--graph", "x.png"], 2, "has to end in .svg")]
 #[case::no_folder(&["--list", "--graph", "/nonexistent/x.svg"], 2, "--graph /nonexistent/x.svg")]
 #[case::seed_of_what(&["--seed", "7"], 2, "--random")]
 #[case::two_kernels(&["--release", "6.12", "--kernel", "x"], 2, "cannot be used with")]
 #[case::no_jobs(&["--jobs", "0"], 2, "0 is not in 1..")]
 #[case::bad_platform(&["--platform", "x"], 2, "possible values: amd, intel,")]
-#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is no x86 bzImage")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
 fn explore_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("explore", arguments, code, says);
 }

@@ -12,7 +12,7 @@ use wire::{ControlOp, Observed, Op, Outcome};
 use crate::{exec::Executor, injection, op_error::broken};
 
 impl Executor {
-    /// The outcome is that of the op within, its time included.
+    /// Executes the op. The outcome, including its time, is that of the inner op.
     pub fn control(&mut self, op: &ControlOp) -> Outcome {
         match op {
             ControlOp::In { process, op } => {
@@ -45,7 +45,7 @@ impl Executor {
         }
     }
 
-    /// What the last execution showed.
+    /// Returns the outcome of the last execution.
     fn repeat(&mut self, times: u64, counter: &str, op: &Op) -> Observed {
         let mut observed = Observed::Ok {
             ret: 0,
@@ -61,7 +61,8 @@ impl Executor {
         observed
     }
 
-    /// Every thread has a copy of the values; what each leaves comes together at the end.
+    /// Executes ops at once. Every thread has a copy of the values; the values that each saves are
+    /// merged at the end.
     fn together(&mut self, ops: &[Op]) -> Observed {
         let gate = Barrier::new(ops.len());
         let slots = &self.slots;
@@ -77,7 +78,7 @@ impl Executor {
             let racers: Vec<_> = ops.iter().map(|op| scope.spawn(move || race(op))).collect();
             racers.into_iter().map(ScopedJoinHandle::join).collect()
         });
-        // A thread that panics is a bug of the agent; the judge misses its outcome.
+        // A thread that panics is a bug of the agent; the judge reports the missing outcome.
         Observed::Together(ended.into_iter().flatten().collect())
     }
 }

@@ -1,4 +1,4 @@
-//! What devices do to memory.
+//! DMA by devices, and physical addresses.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -11,9 +11,9 @@ use crate::{
     op_error::{Done, OpError, broken, ok},
 };
 
-/// What a watched page holds before the device is told to write.
+/// Contents of a watched page before the DMA.
 const UNTOUCHED: u64 = 0xa5a5_a5a5_a5a5_a5a5;
-/// Where an NVMe Identify Controller page holds the subsystem's NQN, and how long it is.
+/// Range of the subsystem's NQN in an NVMe Identify Controller page.
 const SIGNATURE: std::ops::Range<usize> = 768..1024;
 
 impl Executor {
@@ -36,7 +36,7 @@ impl Executor {
             guard::store(watch + offset, Width::W8, UNTOUCHED)?;
         }
         let before = peek(watch, PAGE)?;
-        // What the device cannot be made to do is no verdict on the kernel.
+        // If the device cannot be driven, there is no verdict on the kernel.
         let end = self.engines.write_page(device, iova);
         let end = end.map_err(|error| broken(&error))?;
         let after = peek(watch, PAGE)?;
@@ -54,7 +54,8 @@ impl Executor {
     }
 }
 
-/// A pagemap entry holds the frame number in its low 55 bits, presence in bit 63.
+/// Reads a physical address. A pagemap entry has the frame number in its low 55 bits, and presence
+/// in bit 63.
 fn physical_address(at: u64) -> Done {
     let mut entry = [0; 8];
     File::open("/proc/self/pagemap")?.read_exact_at(&mut entry, at / PAGE * 8)?;

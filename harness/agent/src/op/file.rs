@@ -132,7 +132,7 @@ impl Executor {
                 let names = sysfs::names(directory);
                 match names.iter().find(|name| name.starts_with(starts.as_str())) {
                     Some(name) => Ok(format!("{prefix}{name}")),
-                    // What opening the node would give: it does not exist.
+                    // The node does not exist, so the errno is that of opening it.
                     None => Err(Errno::ENOENT.into()),
                 }
             }

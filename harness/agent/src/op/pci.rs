@@ -22,7 +22,7 @@ impl Executor {
                 ok(0)
             }
             PciOp::Host { action } => Err(broken(&io::Error::other(format!(
-                "{action:?} is not for this process to do"
+                "{action:?} can only be done by the case's own process"
             )))),
             PciOp::WaitHotplug {
                 device,

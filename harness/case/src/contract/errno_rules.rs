@@ -1,4 +1,4 @@
-//! What a handler answers to a malformed argument, by the family it belongs to.
+//! The errno for a malformed argument, by the family of the handler.
 
 use uapi::FdKind;
 
@@ -23,12 +23,12 @@ impl Family {
         }
     }
 
-    /// How a call ends that has this and nothing else wrong with it.
+    /// Returns how a call with only this defect ends.
     pub fn answer(self, defect: Defect) -> WantEnd {
         let errno = match (self, defect) {
             (_, Defect::None | Defect::ZerosBehind | Defect::NotWritten) => None,
             (_, Defect::TooShort | Defect::DataShort) => Some("EINVAL"),
-            // By this a new program tells an old kernel from a new one.
+            // New programs detect an old kernel by this errno.
             (Self::Iommufd, Defect::GarbageBehind) => Some("E2BIG"),
             (Self::Iommufd, Defect::NothingBehind) => Some("EFAULT"),
             (Self::Vfio, Defect::GarbageBehind | Defect::NothingBehind) => None,
@@ -36,14 +36,14 @@ impl Family {
             (Self::Vfio, Defect::UnknownValue) => Some("EINVAL"),
             (_, Defect::UnknownIndex) => Some("ENOTTY"),
             (Self::Iommufd, Defect::Reserved) => Some("EOPNOTSUPP"),
-            // linux/vfio.h reserves fields without asking for zeros.
+            // linux/vfio.h reserves fields without requiring zeros.
             (Self::Vfio, Defect::Reserved) => None,
-            // An object of another type is as good as none.
+            // An object of another type is treated like a missing one.
             (_, Defect::UnknownId | Defect::WrongObject) => Some("ENOENT"),
             (_, Defect::BadPointer) => Some("EFAULT"),
             (_, Defect::NoFile) => Some("EBADF"),
             (_, Defect::OtherFile) => Some("EINVAL"),
-            // ENOIOCTLCMD in the handler, too.
+            // Also if the handler returns ENOIOCTLCMD.
             (_, Defect::OtherRequest) => Some("ENOTTY"),
         };
         let number = errno.and_then(uapi::errno);
@@ -51,39 +51,39 @@ impl Family {
     }
 }
 
-/// What is wrong with a call.
+/// A defect of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// Nothing: the size that the struct has, or the smallest one.
+    /// None: the size is that of the struct, or the smallest one.
     None,
     /// The size is below the smallest.
     TooShort,
-    /// The size leaves out a part of the flexible array.
+    /// The size does not cover all of the flexible array.
     DataShort,
     /// The size is too large, with zeros behind the struct.
     ZerosBehind,
-    /// The size is too large, with something else behind it.
+    /// The size is too large, with other data behind the struct.
     GarbageBehind,
     /// The size is too large, and there is no memory behind the struct.
     NothingBehind,
-    /// A pointer to where the kernel cannot read or write what it has to.
+    /// A pointer to memory that the kernel cannot read or write as it has to.
     BadPointer,
-    /// Memory without write permission, which the kernel only reads.
+    /// Memory without write permission that the kernel only reads.
     NotWritten,
-    /// A bit or value without a meaning.
+    /// An undefined bit or value.
     UnknownValue,
-    /// Something in a field without a meaning.
+    /// A value other than zero in a reserved field.
     Reserved,
-    /// An index that stands for no part of the ioctl.
+    /// An index that does not select a part of the ioctl.
     UnknownIndex,
-    /// No object has the id.
+    /// An id that no object has.
     UnknownId,
-    /// The object is of another type.
+    /// The id of an object of another type.
     WrongObject,
-    /// No file has the descriptor.
+    /// A descriptor that is not open.
     NoFile,
-    /// The file is of another kind.
+    /// A descriptor of a file of another kind.
     OtherFile,
-    /// The number of no ioctl.
+    /// A number that is not that of an ioctl.
     OtherRequest,
 }

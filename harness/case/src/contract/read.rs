@@ -22,18 +22,18 @@ pub struct Contract {
     name: Name,
     body: Node,
     ioctl: &'static uapi::Ioctl,
-    /// How the call ends that has nothing wrong with its argument.
+    /// How the call ends if its argument is not malformed.
     end: WantEnd,
     undo: Vec<Node>,
     exceptions: Vec<(Name, Exception)>,
     omitted: Vec<Name>,
 }
 
-/// Where a handler differs from its family, or from what it should do.
+/// A row in which a handler differs from its family, or from what it should do.
 #[derive(Debug, Clone)]
 struct Exception {
     end: Option<WantEnd>,
-    /// It has done its work all the same: what undoes it succeeds.
+    /// Whether the handler does its work despite the errno, so that the steps that undo it succeed.
     done: bool,
     deviates: Deviates,
 }
@@ -43,7 +43,7 @@ struct Exception {
 pub enum Deviates {
     /// It does not.
     Nowhere,
-    /// It passes, since it expects what the handler does.
+    /// It passes, because it expects what the handler does.
     AsExpected(Known),
     /// It is known to fail.
     Fails(Known),
@@ -54,13 +54,13 @@ pub enum Deviates {
 pub struct ContractCase {
     /// The row.
     pub name: Name,
-    /// What it does after the set-up of the case.
+    /// Its steps after the set-up of the case.
     pub steps: Vec<Step>,
     /// Whether it shows a finding.
     pub deviates: Deviates,
 }
 
-/// Keys of a call that only hold for one that succeeds.
+/// Keys of a call that only apply if it succeeds.
 const OUTCOME: [&str; 4] = ["expect", "save", "returns", "save_return"];
 
 impl Contract {
@@ -89,7 +89,7 @@ impl Contract {
         })
     }
 
-    /// Every test, without the set-up of the case.
+    /// Returns every test, without the set-up of the case.
     pub fn cases(&self, preludes: &Preludes) -> Result<Vec<ContractCase>, Problem> {
         let mut rows = rows(self.ioctl, &self.body)?;
         self.check_names(&rows)?;
@@ -148,7 +148,7 @@ impl Contract {
         })
     }
 
-    /// How a malformed call ends: as the case knows better, or as its family does it.
+    /// Returns how a malformed call ends: as the case says, or else as its family does.
     fn end(&self, row: &Row, exception: Option<&Exception>) -> WantEnd {
         let family = || match Family::of(self.ioctl.on).answer(row.defect) {
             WantEnd::Success => self.end.clone(),
@@ -159,7 +159,7 @@ impl Contract {
             .unwrap_or_else(family)
     }
 
-    /// What the row needs besides the set-up of the case.
+    /// Returns the steps that the row needs besides the set-up of the case.
     fn setup(&self, setup: Setup) -> Vec<Node> {
         match setup {
             Setup::Nothing => Vec::new(),
@@ -235,7 +235,7 @@ impl Contract {
         Ok(())
     }
 
-    /// The call as it was given, after one that was malformed.
+    /// Returns the call as given, which follows the malformed ones.
     fn plain(&self) -> Result<Step, Problem> {
         let body = self.body.entries()?.to_vec();
         self.call(body, &self.end, "as given")
@@ -285,8 +285,8 @@ fn read_all(steps: &[Node], preludes: &Preludes) -> Result<Vec<Step>, Problem> {
     preludes.expand(steps)?.iter().map(Step::read).collect()
 }
 
-/// The call without its `errno`, which is that of a call that cannot succeed where it is made:
-/// it gets past every check of its argument.
+/// Splits the call and its `errno`. A call has an errno if it cannot succeed in the set-up although
+/// its argument passes every check.
 fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
     let entries = body.entries()?;
     let errno = entries.iter().find(|(key, _)| key.text == "errno");

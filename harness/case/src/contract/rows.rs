@@ -12,16 +12,16 @@ use crate::{
     value,
 };
 
-/// One test: calls with the same thing wrong.
+/// One test: calls with the same defect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its name in the id of the test.
+    /// Name in the id of the test.
     pub name: String,
-    /// The field that is malformed: exceptions may name all of its rows.
+    /// The malformed field; an exception may name it for all of its rows.
     pub field: Option<String>,
-    /// What is wrong.
+    /// The defect.
     pub defect: Defect,
-    /// What has to be there first.
+    /// The set-up that it needs.
     pub setup: Setup,
     /// The calls, one after the other.
     pub calls: Vec<MalformedCall>,
@@ -36,7 +36,7 @@ pub enum Setup {
     Object(Object),
     /// Memory without write permission as `$other`.
     ReadOnlyMemory,
-    /// An open file that nobody asks for as `$other`.
+    /// An open file of another kind as `$other`.
     File,
 }
 
@@ -45,7 +45,7 @@ pub enum Setup {
 pub struct MalformedCall {
     /// What is malformed, for the label of the step.
     pub what: String,
-    /// How it differs from the call as it was given.
+    /// How it differs from the call as given.
     pub change: Change,
 }
 
@@ -58,7 +58,7 @@ pub enum Change {
     Keys(Vec<(&'static str, Tree)>),
     /// This key of the first element of the flexible array has this value.
     Data(&'static Tail, &'static str, Tree),
-    /// There is no argument but this bad pointer.
+    /// The argument is this bad pointer.
     Pointer(&'static str),
 }
 
@@ -72,15 +72,14 @@ const NO_IDS: [u64; 3] = [0x7fff_ffff, 0xffff_ffff, 0];
 const CLOSED: u64 = 999;
 /// An aligned address that nothing is ever mapped at.
 const UNMAPPED: u64 = 0x1000;
-/// What a size claims that goes far beyond the struct.
+/// A size far beyond the struct.
 const FAR: u64 = 0x1_0000;
-/// No struct is longer: what a call claims beyond it is a slip of the pen.
+/// Maximum size of a struct; a larger one in a case is a mistake.
 const LONGEST: u64 = 0x1000;
 
-/// Every row of the contract, given the body of a call that succeeds.
+/// Returns every row of the contract, given the body of a call that succeeds.
 ///
-/// # Errors
-/// When the body does not say what a row has to know before the run.
+/// # Errors If the body does not give a value that a row needs before the run.
 pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
     let mut rows = vec![Row::new(
         "as given",
@@ -115,7 +114,7 @@ impl Row {
         }
     }
 
-    /// By what an exception may name it: itself, and the field that it is about.
+    /// Returns the names by which an exception may select it: its own, and that of its field.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         iter::once(self.name.as_str()).chain(self.field.as_deref())
     }
@@ -161,14 +160,14 @@ fn requests(ioctl: &Ioctl) -> [Row; 2] {
     ]
 }
 
-/// A call that succeeds, with what its table and its body say.
+/// A call that succeeds, with the facts from its table and its body.
 struct Shape<'a> {
     layout: &'static Struct,
     /// The smallest size.
     least: u64,
-    /// The size of the call as it is given, its flexible array included.
+    /// The size of the call as given, including its flexible array.
     whole: u64,
-    /// Where the flexible array begins, if the call has one.
+    /// Offset of the flexible array, if the call has one.
     data: Option<u64>,
     size_key: Option<&'static str>,
     payload: Option<(&'static Tail, &'static Struct)>,
@@ -243,7 +242,7 @@ impl<'a> Shape<'a> {
         rows
     }
 
-    /// The whole struct is there: only what its size says is wrong.
+    /// Returns the row for a size that is too small although the whole struct is in memory.
     fn short(&self, key: &'static str) -> Row {
         let sizes = [self.least - 1, 0];
         let calls = sizes.map(|size| self.claim(key, size, self.whole));
@@ -288,7 +287,7 @@ impl<'a> Shape<'a> {
         fields || (self.data.is_some() && self.layout.tail.is_some_and(|tail| tail.dir != Dir::In))
     }
 
-    /// Elements of unknown meaning are words of 32 bits.
+    /// Returns zeros for the flexible array. Opaque elements are words of 32 bits.
     fn opaque(&self) -> Option<(&'static str, Tree)> {
         let (tail, data) = (self.layout.tail?, self.data?);
         let zero = Node {
@@ -327,7 +326,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Bytes of the elements of a flexible array as the step reads them.
+/// Returns the size of the elements of a flexible array in bytes.
 fn bytes(element: Option<Element>, items: &[Node]) -> u64 {
     let width = |item: &Node| match (element, &item.tree) {
         (Some(Element::Struct(layout)), Tree::Map(_)) => u64::from(layout.size),
@@ -343,12 +342,12 @@ fn key<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     Some(&entry.1)
 }
 
-/// One field: of the struct, or of what fills its flexible array.
+/// One field of the struct, or of the struct in its flexible array.
 struct Place<'a> {
     tail: Option<&'static Tail>,
     field: &'static Field,
     given: Option<&'a Node>,
-    /// The flexible array of the call, and zeros for it.
+    /// Name of the flexible array of the call, and zeros for it.
     opaque: Option<(&'static str, Tree)>,
 }
 
@@ -418,7 +417,7 @@ impl Place<'_> {
         }
     }
 
-    /// What the call gives the field.
+    /// Returns the value of the field in the call.
     fn number(&self) -> Result<u64, Problem> {
         let Some(node) = self.given else {
             return Ok(0);
@@ -429,7 +428,8 @@ impl Place<'_> {
         }
     }
 
-    /// Nobody knows what the data of an unknown index is: as many zeros stand in its place.
+    /// Returns the row for an unknown index. Its data is replaced by as many zeros, because its
+    /// meaning is unknown.
     fn unknown_index(&self, values: impl Iterator<Item = u64>) -> Row {
         let mut row = self.row("unknown index", Defect::UnknownIndex, values);
         if let Some((key, zeros)) = &self.opaque {
@@ -450,7 +450,8 @@ impl Place<'_> {
         Ok(self.row("unknown bits", Defect::UnknownValue, values))
     }
 
-    /// One element after the other, with its lowest and its highest bit.
+    /// Returns the row for a reserved field: each element in turn, with its lowest and its highest
+    /// bit.
     fn reserved(&self) -> Row {
         let top = self.field.width.max() ^ (self.field.width.max() >> 1);
         let elements = 0..self.field.count as usize;
@@ -504,7 +505,7 @@ impl Place<'_> {
         ]
     }
 
-    /// The field gets what the row's set-up makes.
+    /// Returns a row in which the field refers to the object that the set-up makes.
     fn other(&self, what: &str, defect: Defect) -> Row {
         let name = format!("{} {what}", self.name());
         let change = self.change(Tree::Text(format!("${OTHER}")));
@@ -512,15 +513,16 @@ impl Place<'_> {
     }
 }
 
-/// The lowest number without a name.
+/// Returns the lowest number without a name.
 fn free_value(known: &[uapi::Constant]) -> Option<u64> {
     (0..).find(|value| known.iter().all(|constant| constant.value != *value))
 }
 
-/// Under which name the set-up of a row leaves what it makes.
+/// Name of the object that the set-up of a row makes.
 pub const OTHER: &str = "other";
 
-/// The types of objects: a name for each, which is also the prelude that makes one.
+/// The types of objects, with a name for each, which is also the name of the prelude that makes
+/// one.
 pub const OBJECTS: [(Object, &str); 11] = [
     (Object::Ioas, "an IOAS"),
     (Object::HwptPaging, "a paging HWPT"),

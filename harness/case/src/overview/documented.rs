@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uapi::{Arg, Dir, Field, Ioctl, Kind};
 
-/// What single ioctls are said to give, beside what their family gives.
+/// Errnos that the headers name for single ioctls, besides those of their family.
 const SINGLE: [(&str, &[&str]); 8] = [
     ("IOMMU_IOAS_IOVA_RANGES", &["EMSGSIZE"]),
     ("IOMMU_IOAS_CHANGE_PROCESS", &["EINVAL"]),
@@ -16,10 +16,10 @@ const SINGLE: [(&str, &[&str]); 8] = [
     ("VFIO_MIG_GET_PRECOPY_INFO", &["EINVAL"]),
 ];
 
-/// The errnos that the header names for an ioctl.
+/// Returns the errnos that the header names for an ioctl.
 ///
-/// The head of `linux/iommufd.h` gives some errnos one meaning for all ioctls of `/dev/iommu`;
-/// the fields of a struct say which of them can be meant. `linux/vfio.h` leaves most unnamed.
+/// The head of `linux/iommufd.h` defines some errnos for all ioctls of `/dev/iommu`; the fields of
+/// a struct show which of them apply. `linux/vfio.h` names few errnos.
 pub fn documented(ioctl: &Ioctl) -> BTreeSet<&'static str> {
     let single = SINGLE.iter().filter(|(name, _)| *name == ioctl.name);
     let mut named: BTreeSet<_> = single
@@ -36,7 +36,7 @@ fn meant(field: &Field) -> &'static [&'static str] {
     match (field.kind, field.dir) {
         (Kind::Flags(_) | Kind::Enum(_) | Kind::Reserved, Dir::In | Dir::InOut) => &["EOPNOTSUPP"],
         (Kind::Id(_), Dir::In | Dir::InOut) => &["ENOENT"],
-        // What it makes takes memory.
+        // Creating an object allocates memory.
         (Kind::Id(_), Dir::Out) => &["ENOMEM"],
         (Kind::Iova, Dir::In) => &["ENOENT", "EOVERFLOW"],
         (Kind::Iova, Dir::InOut) => &["EOVERFLOW", "ENOMEM"],

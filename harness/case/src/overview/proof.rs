@@ -12,7 +12,7 @@ use crate::{
     steps::{Step, ioctl::Ioctl},
 };
 
-/// How a call can end, as far as a case says so explicitly.
+/// How a call ends, if a case says so explicitly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// It succeeds.
@@ -21,12 +21,12 @@ pub enum End {
     Errno(&'static str),
 }
 
-/// What a test is about.
+/// The subject of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     /// Name of the ioctl.
     pub ioctl: &'static str,
-    /// One of its parts, such as a feature of a device; none stands for all of it.
+    /// One of its parts, such as a feature of a device; `None` is the whole ioctl.
     pub part: Option<&'static str>,
 }
 
@@ -38,7 +38,7 @@ pub type Tests = BTreeMap<PathBuf, BTreeSet<String>>;
 pub struct Proofs(BTreeMap<(Subject, End), Tests>);
 
 impl Proofs {
-    /// What the cases expect. A case that is known to fail proves nothing.
+    /// Collects what the cases expect. A case that is known to fail proves nothing.
     pub fn of(corpus: &Corpus) -> Self {
         let mut proofs = Self::default();
         for case in corpus.cases.iter().filter(|case| !case.fails_everywhere()) {
@@ -72,18 +72,18 @@ impl Proofs {
         }
     }
 
-    /// The tests in which it ends like this.
+    /// Returns the tests in which it ends like this.
     pub fn tests(&self, subject: Subject, end: End) -> Option<&Tests> {
         self.0.get(&(subject, end))
     }
 
-    /// How many they are.
+    /// Returns the number of these tests.
     pub fn count(&self, subject: Subject, end: End) -> usize {
         let tests = self.tests(subject, end).into_iter().flatten();
         tests.map(|(_, tests)| tests.len()).sum()
     }
 
-    /// The errnos that are proved for it.
+    /// Returns the errnos with a test.
     pub fn errnos(&self, subject: Subject) -> impl Iterator<Item = &'static str> {
         let own = self.0.keys().filter(move |(known, _)| *known == subject);
         own.filter_map(|(_, end)| match end {

@@ -1,4 +1,4 @@
-//! The overview as Markdown that is readable as it stands.
+//! The overview as Markdown that is also readable as plain text.
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
@@ -28,7 +28,7 @@ const KINDS: [(FdKind, &str); 5] = [
     (FdKind::Migration, "Migration data"),
 ];
 
-/// The text of `cases/OVERVIEW.md`; `root` is the folder of the cases.
+/// Returns the text of `cases/OVERVIEW.md`; `root` is the folder of the cases.
 pub fn overview(corpus: &Corpus, root: &Path) -> String {
     let proofs = Proofs::of(corpus);
     let kinds = KINDS.iter().map(|(kind, title)| {
@@ -41,7 +41,7 @@ pub fn overview(corpus: &Corpus, root: &Path) -> String {
     format!("{HEAD}{tables}\n## Files\n{lists}")
 }
 
-/// All but the mock's own.
+/// Returns all ioctls except those of the mock.
 fn public() -> impl Iterator<Item = &'static Ioctl> {
     let all = uapi::ioctls().iter();
     all.filter(|ioctl| ioctl.source != uapi::MOCK_H)
@@ -81,7 +81,7 @@ fn whole(ioctl: &Ioctl) -> Subject {
     Subject { ioctl, part }
 }
 
-/// The parts that an index among the flags tells apart.
+/// Returns the parts that an index in the flags selects.
 fn parts(ioctl: &Ioctl) -> impl Iterator<Item = Subject> {
     let fields = match ioctl.arg {
         Arg::Struct(layout) => layout.fields,
@@ -106,7 +106,7 @@ fn cell(count: usize, named: bool) -> String {
     }
 }
 
-/// A table whose columns are aligned in the source, too: numbers to the right.
+/// Renders a table with columns that are also aligned in the source, with numbers to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
@@ -135,8 +135,8 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The files that prove an errno of an ioctl, each with its number of tests. Nearly every case
-/// has calls that succeed: those are not listed.
+/// Lists the files that prove an errno of an ioctl, each with its number of tests. Successes are
+/// not listed, because nearly every case has them.
 fn list(ioctl: &Ioctl, proofs: &Proofs, root: &Path) -> String {
     let lines = proofs.errnos(whole(ioctl)).filter_map(|errno| {
         let tests = proofs.tests(whole(ioctl), End::Errno(errno))?;

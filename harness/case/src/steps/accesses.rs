@@ -1,4 +1,4 @@
-//! Whether the steps of a case access registers in ways that are the same everywhere.
+//! Checks that register accesses of a case behave the same on every machine.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Checks that registers are accessed in ways that are the same everywhere.
+/// Checks that register accesses behave the same on every machine.
 pub fn check_accesses(steps: &[Step]) -> Result<(), Problem> {
     let mut mapped = BTreeSet::new();
     for step in steps.iter().flat_map(Step::all) {
@@ -25,7 +25,7 @@ pub fn check_accesses(steps: &[Step]) -> Result<(), Problem> {
                 width,
             } if mapped.contains(name) => wrong_access(offset, width),
             Registers::Copied(name) if mapped.contains(name) => Some((
-                "`peek` is for memory: it copies in pieces of any width",
+                "`peek` copies in pieces of any width, so it is only for memory",
                 "use `load`",
             )),
             _ => None,

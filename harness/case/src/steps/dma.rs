@@ -1,4 +1,4 @@
-//! What a device can reach.
+//! DMA: which memory a device can reach.
 
 use wire::{DmaOp, Returned, Value};
 
@@ -18,22 +18,22 @@ words!(DmaEnding);
 body! {
     /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
     ///
-    /// The page is filled before, so both outcomes are seen in memory as well as in the device.
+    /// The page is filled before, so both outcomes show in memory as well as in the device.
     pub struct DmaBody in "dma" {
         /// The device.
         from: Role,
         /// The address that it writes to.
         iova: Value,
-        /// A page of the process, which has to receive what the device writes.
+        /// A page of the process that has to receive the data from the device.
         lands: Option<Value>,
-        /// A page of the process, which has to stay as it is: the DMA is refused.
+        /// A page of the process that has to stay unchanged, because the DMA is blocked.
         blocked: Option<Value>,
-        /// What a kernel that conforms to the plan of 2021 would show.
+        /// How the DMA would end on a kernel that conforms to the plan of 2021.
         plan: Option<DmaEnding>,
     }
 }
 
-/// A DMA of one device, and how it ends.
+/// A DMA of one device, with its expected end.
 #[derive(Debug, Clone)]
 pub struct Dma {
     from: Role,
@@ -50,9 +50,9 @@ resolved! {
 /// How a DMA ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DmaEnding {
-    /// It arrives.
+    /// It reaches the page.
     Lands,
-    /// It is refused.
+    /// It is blocked.
     Blocked,
 }
 
@@ -92,7 +92,7 @@ impl Action for Dma {
         let device = to.roles.device(self.from)?;
         let engine = device
             .engine
-            .ok_or_else(|| format!("{} to do DMA on demand", self.from))?;
+            .ok_or_else(|| format!("a device {} that does DMA on demand", self.from))?;
         let end = |ending| match ending {
             DmaEnding::Lands => WantEnd::Lands {
                 signature: device.signature.clone(),

@@ -1,4 +1,4 @@
-//! Both ends of an eventfd.
+//! Eventfds.
 
 use wire::{EventOp, NewFd, Timeout, Value};
 
@@ -9,10 +9,10 @@ use crate::{
     steps::Action,
 };
 
-/// How long an event may take that has to come.
+/// Timeout for an event that has to come.
 const COMING_MS: u64 = 2000;
-/// How long to wait for an event that must not come: those of an emulated device are there
-/// within microseconds, as the control in the same case shows.
+/// Timeout for an event that must not come. Events of an emulated device arrive within
+/// microseconds, as the control in the same case shows.
 const ABSENT_MS: u64 = 5;
 
 newtype! {
@@ -43,7 +43,7 @@ body! {
         on: SlotName,
         /// How long to wait, in milliseconds.
         ms: u64 = 2000,
-        /// Whether it has to become readable.
+        /// Whether the descriptor has to become readable.
         ready: bool = true,
     }
 }
@@ -70,9 +70,9 @@ body! {
     pub struct Events in "events" {
         /// The eventfd.
         on: SlotName,
-        /// The count to take from it; 0 says that no event comes.
+        /// The count to read from it; 0 means that no event comes.
         count: Want,
-        /// How long to wait, in milliseconds: 2000, or 5 where no event has to come.
+        /// How long to wait, in milliseconds. Default: 2000, or 5 if no event must come.
         ms: Option<u64>,
     }
 }

@@ -24,8 +24,8 @@ newtype! {
     /// `open: {iommu: /dev/iommu, a: group.0, g: group, c: {at: /dev/vfio/vfio, errno: EBUSY}}`
     ///
     /// `group.0@10.0` is a function on the bus of group.0, such as one that the case creates, and
-    /// `group of group.0@10.0` its group. `$g` is the file that a descriptor is of, also when its name
-    /// is gone.
+    /// `group of group.0@10.0` is its group. `$g` opens the file of a descriptor again, even if its
+    /// name no longer exists.
     pub struct Open(Named<Opened>);
 }
 
@@ -34,9 +34,9 @@ body! {
     pub struct Opened in "open", or(Opened::short, Spec::Text) {
         /// What to open.
         at: OpenTarget,
-        /// For which access.
+        /// Access mode.
         flags: OpenFlags = OpenFlags::ReadWrite,
-        /// How the name of the node begins: `noiommu-` for a device without an IOMMU.
+        /// Prefix of the node's name: `noiommu-` for a device without an IOMMU.
         starts: String = String::new(),
         /// How the call ends.
         errno: Ends,
@@ -89,7 +89,7 @@ impl Action for Open {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         for (name, one) in &self.0.0 {
-            // An open that has to fail may be about the very absence.
+            // An open that has to fail may test that the feature is missing.
             if one.errno.succeeds() {
                 to.roles.need_feature(one.at.feature())?;
             }
@@ -140,7 +140,7 @@ impl Input for OpenTarget {
 }
 
 impl OpenTarget {
-    /// The feature of a kernel that has it.
+    /// Returns the kernel feature that provides it.
     fn feature(&self) -> Option<&'static str> {
         match self {
             Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
@@ -159,7 +159,8 @@ impl OpenTarget {
         match self {
             Self::Path(path) => Ok(Location::Path(to.roles.fill(path)?)),
             Self::Descriptor(fd) => Ok(Location::Descriptor(wire::Fd(fd.clone()))),
-            // A group made up for a device without an IOMMU has no number before it is there.
+            // The number of a group for a device without an IOMMU is not known before the group is
+            // created.
             Self::Role(Role {
                 member: Member::Whole,
                 ..
@@ -207,7 +208,7 @@ impl std::fmt::Display for OpenTarget {
     }
 }
 
-/// The device node of a device, whose number changes with each driver.
+/// Returns the device node of a device. Its number changes whenever a driver is bound.
 fn node_of(bus: &str, name: &str, starts: &str) -> Location {
     Location::Entry {
         directory: format!("/sys/bus/{bus}/devices/{name}/vfio-dev"),
@@ -242,7 +243,7 @@ impl Action for Close {
 /// Address that no process has mapped.
 const UNMAPPED: u64 = 0x10;
 
-/// The buffer of a transfer, where the case chooses it.
+/// The buffer of a transfer, if the case gives one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pointer(Value);
 
@@ -267,30 +268,30 @@ body! {
         on: SlotName,
         /// The region of the device.
         region: Option<Region>,
-        /// Where in the region, or in the file.
+        /// Offset in the region, or in the file.
         offset: Option<Value>,
         /// The address of the buffer.
         pointer: Option<Pointer>,
-        /// How many bytes are read, where that is not all.
+        /// How many bytes are read, if not all.
         returns: Option<u64>,
         /// How the call ends.
         errno: Ends,
-        /// How many bytes the number has that is read.
+        /// Width in bytes of the number to read.
         width: Option<Width>,
         /// How many bytes to read.
         length: u64 = 4,
-        /// What every byte is.
+        /// Value that every byte has to have.
         all: Option<u64>,
-        /// The number, or the bytes.
+        /// The expected number or bytes.
         expect: Option<Contents>,
         /// The name for the number.
         save: Option<SlotName>,
-        /// Whether a run of more than 4 bytes of a BAR is memory and no register.
+        /// Whether a run of more than 4 bytes of a BAR is memory, not registers.
         memory: bool,
     }
 }
 
-/// A number, or bytes: which of them the rest of the step says.
+/// A number or bytes, depending on the rest of the step.
 #[derive(Debug, Clone)]
 pub struct Contents(Node);
 
@@ -304,7 +305,7 @@ impl Input for Contents {
     }
 }
 
-/// One transfer at an offset, and what is expected of it.
+/// One transfer at an offset, with its expectations.
 #[derive(Debug, Clone)]
 struct Transfer {
     label: String,
@@ -319,7 +320,8 @@ impl Transfer {
     }
 }
 
-/// A transfer that succeeds is whole, unless the case says how much of it is done.
+/// Returns the expectation of a transfer. A successful one is complete unless the case says how
+/// many bytes it has.
 fn transferred(ends: &Ends, returns: Option<u64>, length: u64) -> Expect {
     let mut expect = Expect::ending(ends.0.clone());
     if ends.succeeds() {
@@ -351,14 +353,14 @@ impl Pread {
                 .all
                 .map_or(WantData::Anything, |byte| WantData::All(byte as u8)),
         };
-        // A call that is refused reaches no register.
+        // A call that fails does not reach a register.
         match body.width {
             _ if !body.errno.succeeds() => {}
             Some(width) => check_number(&place, width, at)?,
             None => check_run(&place, body.length, body.memory, at)?,
         }
         let length = body.width.map_or(body.length, |it| it.bytes() as u64);
-        // What is saved, and what is compared with it, is another one on another machine.
+        // Saved values, and values compared with them, differ between machines.
         let saved = matches!(&data, WantData::Number(Want::Is(Value::Slot { .. })));
         let layout = match saved || body.save.is_some() {
             true => Layout::Volatile,
@@ -410,21 +412,21 @@ body! {
         on: SlotName,
         /// The region of the device.
         region: Option<Region>,
-        /// Where in the region, or in the file.
+        /// Offset in the region, or in the file.
         offset: Option<Value>,
         /// The address of the bytes.
         pointer: Option<Pointer>,
-        /// How many bytes are written, where that is not all.
+        /// How many bytes are written, if not all.
         returns: Option<u64>,
         /// How the call ends.
         errno: Ends,
-        /// How many bytes the number has that is written.
+        /// Width in bytes of the number to write.
         width: Option<Width>,
         /// The number to write.
         value: Option<Value>,
         /// The bytes to write.
         bytes: Option<Vec<u8>>,
-        /// Whether a run of more than 4 bytes of a BAR is memory and no register.
+        /// Whether a run of more than 4 bytes of a BAR is memory, not registers.
         memory: bool,
     }
 }
@@ -519,7 +521,7 @@ body! {
         into: Value,
         /// How many bytes to read.
         length: u64,
-        /// How many bytes are read, where that is not all.
+        /// How many bytes are read, if not all.
         returns: Option<u64>,
         /// How the call ends.
         errno: Ends,
@@ -556,7 +558,7 @@ body! {
         from: Value,
         /// How many bytes to write.
         length: u64,
-        /// How many bytes are written, where that is not all.
+        /// How many bytes are written, if not all.
         returns: Option<u64>,
         /// How the call ends.
         errno: Ends,
@@ -589,9 +591,9 @@ body! {
     pub struct ReadFile in "read_file" {
         /// The path.
         path: String,
-        /// What the file says.
+        /// The expected text.
         text: Option<String>,
-        /// A word that the file says among others.
+        /// A word that the text has to contain.
         word: Option<String>,
         /// How reading it ends.
         errno: Ends,
@@ -619,7 +621,7 @@ body! {
     pub struct AwaitFile in "await_file" {
         /// The path.
         path: String,
-        /// What the file has to say.
+        /// The text to wait for.
         text: String,
         /// How long to wait, in milliseconds.
         ms: u64 = 2000,
@@ -651,7 +653,7 @@ body! {
         path: String,
         /// What to write.
         text: String,
-        /// What to write when the case is over, however it ends: the file is of the whole guest.
+        /// What to write after the case, however it ends, because the file affects the whole guest.
         after: Option<String>,
         /// How writing it ends.
         errno: Ends,
@@ -682,11 +684,11 @@ impl Action for WriteFile {
 body! {
     /// `random: {bytes: 16}`
     ///
-    /// The driver of the only bound random number device fetches them by DMA.
+    /// The driver of the only bound random number device reads them by DMA.
     pub struct Random in "random" {
-        /// How many.
+        /// How many bytes.
         bytes: u64 = 16,
-        /// How reading them ends: ENODEV where no such device is bound.
+        /// How the read ends; ENODEV if no such device is bound.
         errno: Ends,
     }
 }

@@ -1,4 +1,4 @@
-//! Memory of the process, regions of devices, and files that are memory.
+//! Memory of the process, regions of devices, and memfds.
 
 use wire::{Access, MemoryKind, MemoryOp, NewFd, NewMapping, Value, Width};
 
@@ -19,7 +19,7 @@ use crate::{
 
 words!(MemoryKind, Access, Seal);
 
-/// Byte that fills memory unless a case says otherwise: an untouched page is recognised.
+/// Default byte that fills memory, so that an unchanged page is recognized.
 const FILL: u8 = 0xa5;
 
 newtype! {
@@ -34,9 +34,9 @@ body! {
         size: u64 = 0x1000,
         /// What kind of memory it is.
         kind: MemoryKind = MemoryKind::Anonymous,
-        /// Structs that it holds, one after the other.
+        /// Structs to put into it, one after the other.
         put: Vec<Put>,
-        /// Every other byte of it: 0xa5, or 0 where something is put.
+        /// Value of all other bytes. Default: 0xa5, or 0 if `put` is given.
         fill: Option<u64>,
     }
 }
@@ -163,7 +163,7 @@ body! {
         offset: Option<Value>,
         /// How many bytes.
         length: u64 = 0x1000,
-        /// What may be done with them.
+        /// Allowed accesses.
         access: Access = Access::ReadWrite,
         /// The name for the address.
         save: SlotName = SlotName("mapping".to_owned()),
@@ -219,7 +219,7 @@ impl Action for Mmap {
 body! {
     /// `munmap: {at: $bar, length: 0x1000}`
     pub struct Munmap in "munmap" {
-        /// Where the mapping begins.
+        /// The start of the mapping.
         at: Value,
         /// How many bytes.
         length: u64 = 0x1000,
@@ -246,9 +246,9 @@ body! {
     pub struct Load in "load" {
         /// The address.
         at: Value,
-        /// How many bytes at once.
+        /// Width of the access in bytes.
         width: Width = Width::W4,
-        /// What is there.
+        /// The expected value.
         expect: Option<Want>,
         /// The signal that the load raises.
         signal: Raises,
@@ -281,7 +281,7 @@ body! {
     pub struct Store in "store" {
         /// The address.
         at: Value,
-        /// How many bytes at once.
+        /// Width of the access in bytes.
         width: Width = Width::W4,
         /// What to store.
         value: Value,
@@ -313,12 +313,12 @@ impl Action for Store {
 body! {
     /// `count_faults: {at: $bar, faults: 1}`
     ///
-    /// A mapping of a region is filled page by page as it is touched. That a page was taken away
-    /// shows by the fault that puts it back.
+    /// A mapping of a region is filled page by page on access. If the kernel has removed a page,
+    /// the next access takes a fault that puts it back.
     pub struct CountFaults in "count_faults" if CountFaults::check {
         /// The address of the load.
         at: Value,
-        /// 0 where the page is there, 1 where the kernel has to put it into the page table.
+        /// 0 if the page is in the page table, 1 if the kernel has to put it there.
         faults: u64,
     }
 }
@@ -328,7 +328,7 @@ impl CountFaults {
         if self.faults <= 1 {
             return Ok(());
         }
-        let known = "0, where the page is there, or 1, where it is not";
+        let known = "0 if the page is in the page table, or 1 if it is not";
         Err(Problem::expected(at, known, &self.faults.to_string()))
     }
 }
@@ -366,12 +366,12 @@ body! {
         length: u64 = 0x1000,
         /// What every byte is.
         all: Option<u64>,
-        /// What some byte is not any more.
+        /// Value from which at least one byte has to differ.
         changed: Option<u64>,
     }
 }
 
-/// Bytes of memory, and what they are.
+/// Bytes of memory, with their expected values.
 #[derive(Debug, Clone)]
 pub struct PeekBytes {
     at: Value,
@@ -440,7 +440,7 @@ impl PeekStruct {
             ),
             key(
                 "expect",
-                "What its fields hold.",
+                "Expected values of its fields.",
                 Spec::Fields(Box::new(Spec::Expected)),
                 required,
             ),
@@ -522,17 +522,17 @@ newtype! {
 }
 
 body! {
-    /// A file that is memory.
+    /// A memfd.
     pub struct MemoryFile in "memfd", or(MemoryFile::short, Spec::Number) {
         /// Its size in bytes.
         size: u64 = 0x1000,
-        /// Every byte of it.
+        /// Value of every byte.
         fill: u64 = u64::from(FILL),
-        /// Whether it is one hole.
+        /// Whether the file is a hole, without pages.
         hole: bool,
-        /// Whether it is made of huge pages.
+        /// Whether it has huge pages.
         huge: bool,
-        /// What may not be done with it any more.
+        /// Seals to add to it.
         seals: Vec<Seal>,
     }
 }
@@ -600,7 +600,7 @@ body! {
         save: SlotName,
         /// The memfd; it has to be sealed against shrinking.
         of: SlotName,
-        /// Where in the file.
+        /// Offset in the file.
         offset: u64 = 0,
         /// How many bytes.
         size: u64 = 0x1000,

@@ -1,4 +1,4 @@
-//! The steps of a case, family by family: each reads itself from YAML and turns itself into ops.
+//! The steps of a case by family. Each is read from YAML and compiled to ops.
 
 pub mod accesses;
 pub mod control;

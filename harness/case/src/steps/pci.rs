@@ -1,5 +1,4 @@
-//! PCI devices: what configuration space has, the drivers and groups that the kernel gives them,
-//! how they are reset, what they create, and how they come and go.
+//! PCI devices: capabilities, drivers, default domains, resets, virtual functions, and hotplug.
 
 use wire::{Chain, FileOp, HostAction, Op, PciOp, Returned, Timeout, Value};
 
@@ -22,7 +21,7 @@ words!(Chain);
 body! {
     /// `pci_capability: {on: a, id: PCI_CAP_ID_MSI, save: msi}`
     ///
-    /// ENOENT says that the device does not show it.
+    /// ENOENT means that the device does not have the capability.
     pub struct Capability in "pci_capability" {
         /// The descriptor of the device.
         on: SlotName,
@@ -81,7 +80,7 @@ impl Action for Capability {
 body! {
     /// `driver: {of: group.host-driver, to: host-driver, errno: EBUSY}`
     ///
-    /// The device has its default driver again after the case.
+    /// The default driver of the device is restored after the case.
     pub struct Driver in "driver" {
         /// The device.
         of: Role,
@@ -117,13 +116,13 @@ impl Action for Driver {
 body! {
     /// `group_type: identity` or `group_type: {of: other, to: identity}`
     ///
-    /// Takes every device of the group from its driver, changes the type of the default domain
-    /// and gives the devices back: the kernel allows the change only in between. The type is
-    /// put back after the case.
+    /// Unbinds every device of the group from its driver, changes the type of the default domain,
+    /// and binds the devices again: the kernel allows the change only while no driver is bound. The
+    /// type is restored after the case.
     pub struct GroupType in "group_type", or(GroupType::short, Spec::Text) {
         /// The group.
         of: Which = Which::Group,
-        /// The type, as the file of sysfs has it.
+        /// The type, as sysfs names it.
         to: String,
     }
 }
@@ -161,12 +160,12 @@ impl Action for GroupType {
 body! {
     /// `reset_method: {of: group.0, to: flr}`
     ///
-    /// Between cases the devices have no method: a reset takes a tenth of a second at each open
+    /// Between cases the devices have no reset method, because a reset takes 100 ms at each open
     /// and close.
     pub struct ResetMethod in "reset_method" {
         /// The device.
         of: Role,
-        /// The methods, as the file of sysfs has them.
+        /// The methods, as sysfs names them.
         to: String,
     }
 }
@@ -195,7 +194,7 @@ impl Action for ResetMethod {
 body! {
     /// `virtual_functions: {of: group.0, count: 2, errno: EBUSY}`
     ///
-    /// There are none after the case.
+    /// They are removed after the case.
     pub struct VirtualFunctions in "virtual_functions" {
         /// The physical function.
         of: Role,
@@ -224,20 +223,19 @@ impl Action for VirtualFunctions {
 body! {
     /// `module_parameter: {nointxmask: "Y", of: group.0}`
     ///
-    /// vfio-pci keeps some of its parameters for each device from when the driver was bound: the
-    /// device is bound anew, with another parameter. Both are undone after the case.
+    /// vfio-pci copies some of its parameters when it is bound to a device, so the device is bound
+    /// again with another parameter. Both are undone after the case.
     pub struct ModuleParameterBody in "module_parameter" {
-        /// The parameter of that name.
+        /// Value of the parameter of this name.
         nointxmask: Option<String>,
-        /// The parameter of that name.
+        /// Value of the parameter of this name.
         disable_idle_d3: Option<String>,
         /// The device.
         of: Role,
     }
 }
 
-/// Parameters of vfio-pci that each device keeps from when the driver was bound, and what they
-/// are between cases.
+/// Parameters that vfio-pci copies when it is bound to a device, with their values between cases.
 const NOINTXMASK: (&str, &str) = ("nointxmask", "N");
 const DISABLE_IDLE_D3: (&str, &str) = ("disable_idle_d3", "Y");
 
@@ -299,14 +297,14 @@ fn bind_anew(device: &str, parameter: &str, value: &str, driver: Option<&str>) -
         .collect()
 }
 
-/// The kernel has this long to let a device go, or to find one.
+/// Time within which the kernel has to release a device, or to find one.
 const HOTPLUG_TIMEOUT: Timeout = Timeout(5000);
 
 newtype! {
     /// `unplug: group.0`
     ///
-    /// The guest is asked to let the device go, which it does once nobody uses it. After the case
-    /// the device is back.
+    /// Asks the guest to release the device, which it does once the device has no user. After the
+    /// case the device is plugged in again.
     pub struct Unplug(Role);
 }
 
@@ -327,8 +325,8 @@ impl Action for Unplug {
 
 /// `wait_gone: group.0` or `wait_gone: {node: group.0}`
 ///
-/// Waits until an unplugged device is gone, or until its node is, from which on it only waits for
-/// its user.
+/// Waits until an unplugged device is gone, or only until its node is gone, after which the device
+/// still waits for its user.
 #[derive(Debug, Clone)]
 pub enum WaitGone {
     /// The device.
@@ -340,7 +338,7 @@ pub enum WaitGone {
 body! {
     /// The node of a device.
     pub struct NodeOf in "wait_gone" {
-        /// The device whose node has to be gone.
+        /// The device whose node has to disappear.
         node: Role,
     }
 }
@@ -387,8 +385,7 @@ impl Action for WaitGone {
 newtype! {
     /// `plug: group.0`
     ///
-    /// Waits until an unplugged device is gone, plugs it in again, and gives it the driver that it has
-    /// between cases.
+    /// Waits until an unplugged device is gone, plugs it in again, and binds its default driver.
     pub struct Plug(Role);
 }
 
@@ -422,10 +419,10 @@ fn await_path(below: String, there: bool) -> Op {
 
 fn machine_id(device: &OfferedDevice, role: Role) -> Result<String, String> {
     let id = device.machine_id.clone();
-    id.ok_or_else(|| format!("a device of the machine: {role} is made by the guest"))
+    id.ok_or_else(|| format!("a device of the machine, but {role} is created by the guest"))
 }
 
-/// Plugs a device in, and makes it what it is between cases.
+/// Plugs a device in, and restores its state between cases.
 fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
     let action = HostAction::Plug(machine_id(device, role)?);
     let hotplug = PciOp::WaitHotplug {

@@ -1,4 +1,4 @@
-//! Processes, their rights and limits, and what makes them wait.
+//! Processes: rights, limits, and memory that blocks them.
 
 use wire::{
     Fault as WireFault, LockedVm as Counter, NewFd, ProcessOp, Resource, Returned, Timeout, Value,
@@ -18,16 +18,16 @@ words!(Cap, Resource, Counter, WireFault);
 newtype! {
     /// `fork: child`
     ///
-    /// The copy has the memory and the descriptors that the case has at this point, and waits.
+    /// The child has the memory and the descriptors that the case has at this point, and waits.
     pub struct Fork(SlotName);
     /// `exit: child`
     ///
-    /// When the process is over, its memory is gone.
+    /// When the process has ended, its memory is freed.
     pub struct Exit(SlotName);
     /// `wait_blocked: child`
     ///
-    /// Waits until the process sleeps in the call that it has begun: it waits for a lock, say,
-    /// that a process has which waits for a page.
+    /// Waits until the process sleeps in the call that it has begun: for example, it waits for a
+    /// lock of a process that waits for a page.
     pub struct WaitBlocked(SlotName);
 }
 
@@ -65,7 +65,7 @@ impl Action for Exit {
     }
 }
 
-/// Longest wait for a process to wait.
+/// Timeout for a process to block.
 const BLOCK_TIMEOUT: Timeout = Timeout(5000);
 
 impl Action for WaitBlocked {
@@ -90,9 +90,10 @@ impl Action for WaitBlocked {
 body! {
     /// `uffd_block: {memory: $page, length: 0x1000, save: gate}`
     ///
-    /// Who touches a page of it first, the kernel too, waits until another process resumes it.
+    /// The first access to a page of it, by a process or by the kernel, waits until another process
+    /// resumes it.
     pub struct UffdBlock in "uffd_block" {
-        /// Memory that nobody has touched.
+        /// Memory that has not been accessed yet.
         memory: Value,
         /// How many bytes.
         length: u64 = 0x1000,
@@ -130,7 +131,7 @@ newtype! {
 newtype! {
     /// `uffd_resume: {child: gate}`
     ///
-    /// Lets a process go on that waits for a page of such memory.
+    /// Resumes a process that waits for a page of such memory.
     pub struct UffdResume(Gate);
 }
 
@@ -181,7 +182,7 @@ impl Action for UffdResume {
     }
 }
 
-/// Capabilities that iommufd and vfio ask for, by their numbers in `linux/capability.h`.
+/// Capabilities that iommufd and vfio check, by their numbers in `linux/capability.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cap(u8);
 
@@ -198,11 +199,11 @@ impl Word for Cap {
 body! {
     /// `capability: {drop: CAP_IPC_LOCK}`, `capability: {regain: [CAP_IPC_LOCK, CAP_SYS_ADMIN]}`
     ///
-    /// For the rest of the case, which is a process of its own.
+    /// Applies to the rest of the case, which has its own process.
     pub struct Capability in "capability" if Capability::check {
-        /// Capabilities that the process gives up for a time.
+        /// Capabilities to drop.
         drop: Vec<Cap>,
-        /// Capabilities that it takes back.
+        /// Capabilities to regain.
         regain: Vec<Cap>,
     }
 }
@@ -252,7 +253,7 @@ impl Word for Resource {
 newtype! {
     /// `rlimit: {MEMLOCK: 0x1000}`
     ///
-    /// Soft limits, for the rest of the case.
+    /// Sets soft limits for the rest of the case.
     pub struct Rlimit(PerWord<Resource, u64>);
 }
 

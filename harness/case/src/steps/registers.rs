@@ -1,11 +1,10 @@
-//! Registers of a device, and how wide an access to one may be.
+//! Registers of a device, and the allowed widths of an access.
 //!
-//! Under KVM QEMU passes 8 bytes on as two accesses of 4 (`flatview_write()` goes by what a device
-//! declares valid, which is 4 where it says nothing), and under TCG as one; a processor cuts what
-//! is not aligned. Where a register does something when it is written, the two are not the same. So
-//! one access is of 1, 2 or 4 aligned bytes. What is memory and no register, such as nvme's
-//! controller memory buffer, may be read and written as a run of bytes, where the case says that it
-//! is: `memory: true`.
+//! Under KVM, QEMU passes 8 bytes on as two accesses of 4 (`flatview_write()` uses the width that a
+//! device declares valid, which defaults to 4), and under TCG as one. A processor splits unaligned
+//! accesses. If writing a register has a side effect, the results differ. So one access has 1, 2 or
+//! 4 aligned bytes. Memory that is not a register, such as nvme's controller memory buffer, may be
+//! read and written as a run of bytes if the case says so with `memory: true`.
 
 use wire::{Value, Width};
 
@@ -20,8 +19,8 @@ const LAST_BAR: u64 = 5;
 const VGA: u64 = 8;
 /// Bytes of the widest access to a register.
 const WIDEST: u64 = 4;
-const TWICE: &str = "access two words of 4 bytes, in the order that the device asks for";
-const ALIGNED: &str = "access what is aligned, byte by byte if need be";
+const TWICE: &str = "use two accesses of 4 bytes, in the order that the device requires";
+const ALIGNED: &str = "use aligned accesses, of single bytes if necessary";
 
 /// The index of a region, known before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,11 @@ impl Input for Region {
     fn read(node: &Node) -> Result<Self, Problem> {
         match value::value(node)? {
             Value::Const(index) => Ok(Self(index)),
-            Value::Slot { .. } => Err(Problem::other(node.at, "a region is known before the run")),
+            Value::Slot { .. } => Err(Problem::other(
+                node.at,
+                "a region has to be known before \
+                the run",
+            )),
         }
     }
 
@@ -40,17 +43,17 @@ impl Input for Region {
     }
 }
 
-/// A place in a file.
+/// An offset in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offset {
     /// From the start of the file.
     pub value: Value,
-    /// The region of a device, where one is named.
+    /// The region of a device, if one is given.
     region: Option<u64>,
 }
 
 impl Offset {
-    /// A place in a region, or in a file.
+    /// Returns an offset in a region, or in a file.
     pub fn new(region: Option<Region>, offset: Option<&Value>) -> Self {
         let region = region.map(|region| region.0);
         let base = region.unwrap_or(0) << REGION_SHIFT;
@@ -65,15 +68,15 @@ impl Offset {
         Self { value, region }
     }
 
-    /// The region of a device: the one that is named, or the one in which the offset lies. Before
-    /// the first one ends it may be any file.
+    /// Returns the region of a device: the given one, or the one that contains the offset. An
+    /// offset within the first region may also be in any other file.
     pub fn region(&self) -> Option<u64> {
         let (Value::Const(offset) | Value::Slot { add: offset, .. }) = &self.value;
         let within = offset >> REGION_SHIFT;
         self.region.or((within != 0).then_some(within))
     }
 
-    /// How far it is behind an address that is aligned to a page, as far as that is known.
+    /// Returns the offset from a page-aligned address, if it is known.
     fn known(&self) -> Option<u64> {
         match self.value {
             Value::Const(offset) => Some(offset),
@@ -82,23 +85,23 @@ impl Offset {
     }
 }
 
-/// What a step has to do with registers.
+/// How a step uses registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registers<'a> {
     /// Nothing.
     Untouched,
     /// It maps them under this name.
     Mapped(&'a str),
-    /// It accesses what lies so far behind a name, which may be that of a mapping.
+    /// It accesses this offset behind a name, which may be that of a mapping.
     Reached {
         /// The name.
         name: &'a str,
-        /// How far behind it.
+        /// The offset.
         offset: u64,
-        /// How much at once.
+        /// The width.
         width: Width,
     },
-    /// It copies what lies behind a name, in pieces of its own choice.
+    /// It copies data behind a name, in pieces of any width.
     Copied(&'a str),
 }
 
@@ -116,13 +119,14 @@ impl<'a> Registers<'a> {
     }
 }
 
-/// What is wrong with an access to registers, and what helps.
+/// Returns the error of an access to registers and how to fix it, if it is not a single access
+/// everywhere.
 pub fn wrong_access(offset: u64, width: Width) -> Option<(&'static str, &'static str)> {
     if width == Width::W8 {
-        return Some(("8 bytes of a device are not one access everywhere", TWICE));
+        return Some(("some machines split an access of 8 bytes", TWICE));
     }
     let aligned = offset.is_multiple_of(width.bytes() as u64);
-    (!aligned).then_some(("an access that is not aligned is several", ALIGNED))
+    (!aligned).then_some(("an unaligned access is split", ALIGNED))
 }
 
 fn has_registers(at: &Offset) -> bool {
@@ -130,10 +134,9 @@ fn has_registers(at: &Offset) -> bool {
         .is_some_and(|index| index <= LAST_BAR || index == VGA)
 }
 
-/// Checks that what is read or written as one number is one access.
+/// Checks that a number is read or written in one access.
 ///
-/// # Errors
-/// When it is 8 bytes of a BAR, or not aligned.
+/// # Errors If it has 8 bytes of a BAR, or is not aligned.
 pub fn check_number(place: &Offset, width: Width, at: At) -> Result<(), Problem> {
     if !has_registers(place) {
         return Ok(());
@@ -144,15 +147,14 @@ pub fn check_number(place: &Offset, width: Width, at: At) -> Result<(), Problem>
     }
 }
 
-/// Checks that a run of bytes that is more than one access is memory.
+/// Checks that a run of bytes longer than one access is memory.
 ///
-/// # Errors
-/// When the case does not say so.
+/// # Errors If the case does not say so.
 pub fn check_run(place: &Offset, length: u64, memory: bool, at: At) -> Result<(), Problem> {
     if !has_registers(place) || length <= WIDEST || memory {
         return Ok(());
     }
-    let text = "in how many accesses a device sees more than 4 bytes is not the same everywhere";
-    let help = format!("say `memory: true` where it is no register, or {TWICE}");
+    let text = "how more than 4 bytes are split into accesses depends on the machine";
+    let help = format!("set `memory: true` if this is not a register, or {TWICE}");
     Err(Problem::other(at, text).help(help))
 }

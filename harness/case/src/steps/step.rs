@@ -14,20 +14,19 @@ use crate::{
 pub struct Step {
     /// Where it stands.
     pub at: At,
-    /// What it does, for a reader.
+    /// What it does, in words.
     pub label: String,
-    /// What a kernel that conforms to the plan of 2021 would answer instead.
+    /// How it would end on a kernel that conforms to the plan of 2021.
     pub plan: Option<WantEnd>,
     action: Arc<dyn Action>,
 }
 
-/// What every kind of step can do. Only the first two have no answer that most of them share.
+/// A kind of step. All methods except the first two have defaults.
 pub trait Action: Debug + Send + Sync {
     /// What it does, in a few words: transcripts and failures show it.
     fn label(&self) -> String;
 
-    /// Adds its ops and what is expected of them; an error names the need that the guest does not
-    /// meet.
+    /// Adds its ops and their expectations. The error is a need that the guest does not meet.
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String>;
 
     /// The steps that it is made of.
@@ -35,7 +34,7 @@ pub trait Action: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The steps of which it is made, if each ends as it says itself.
+    /// The steps that it is made of, if each ends as it says.
     fn determined(&self) -> &[Step] {
         &[]
     }
@@ -45,7 +44,7 @@ pub trait Action: Debug + Send + Sync {
         false
     }
 
-    /// What it has to do with registers of a device.
+    /// How it uses registers of a device.
     fn registers(&self) -> Registers<'_> {
         Registers::Untouched
     }
@@ -55,12 +54,12 @@ pub trait Action: Debug + Send + Sync {
         None
     }
 
-    /// Whether it is an ioctl, and nothing around one.
+    /// Whether it is itself an ioctl.
     fn is_ioctl(&self) -> bool {
         false
     }
 
-    /// The errno that each injected failure gives, where that is a single one.
+    /// The errno after each injected failure, if there is only one.
     fn injected(&self) -> Option<i32> {
         None
     }
@@ -80,7 +79,7 @@ pub trait Action: Debug + Send + Sync {
         self.inner().into_iter().any(Step::uses_identity)
     }
 
-    /// Whether it can fail for a reason that lies in the kernel under test.
+    /// Whether it can fail because of the kernel under test.
     fn asserts(&self) -> bool {
         true
     }
@@ -98,7 +97,7 @@ impl Step {
         }
     }
 
-    /// Adds the step's ops and checks; an error names the need that the guest does not meet.
+    /// Adds the step's ops and checks. The error is a need that the guest does not meet.
     pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
         to.begin(index, self.label.clone(), self.at, self.plan.clone());
         self.action.compile(to)
@@ -109,7 +108,7 @@ impl Step {
         self.action.is_one_call()
     }
 
-    /// Itself, and before it the steps of which it is made, if each ends as it says itself.
+    /// Returns the steps that it is made of, if each ends as it says, and then itself.
     pub fn flattened(&self) -> Vec<&Self> {
         let inner = self.action.determined().iter().flat_map(Self::flattened);
         inner.chain([self]).collect()
@@ -121,7 +120,7 @@ impl Step {
         std::iter::once(self).chain(inner).collect()
     }
 
-    /// What it has to do with registers of a device.
+    /// How it uses registers of a device.
     pub fn registers(&self) -> Registers<'_> {
         self.action.registers()
     }
@@ -131,12 +130,12 @@ impl Step {
         self.action.ioctl()
     }
 
-    /// The errno that each injected failure gives, where that is a single one.
+    /// The errno after each injected failure, if there is only one.
     pub fn injected(&self) -> Option<i32> {
         self.action.injected()
     }
 
-    /// An ioctl has to end like this; the other steps say it in their own words.
+    /// Sets how an ioctl has to end. Other steps are not changed.
     pub fn want(&mut self, end: WantEnd) {
         if self.is_ioctl()
             && let Some(ioctl) = self.action.ioctl()
@@ -165,7 +164,7 @@ impl Step {
         self.action.finishes()
     }
 
-    /// Whether it can fail for a reason that lies in the kernel under test.
+    /// Whether it can fail because of the kernel under test.
     pub fn asserts(&self) -> bool {
         self.action.asserts()
     }

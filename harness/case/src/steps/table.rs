@@ -1,5 +1,5 @@
-//! The table of steps: the one place where a step gets its key. Parsing, the schema, the
-//! reference and "did you mean" come from it.
+//! The table of steps, which gives each step its key. The parser, the schema, the reference and
+//! suggestions use it.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::{
     steps::{Action, Step, control, dma, event, file, ioctl::Ioctl, memory, pci, process},
 };
 
-/// What is known of a kind of step.
+/// A kind of step.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// Its key.
     pub key: &'static str,
     /// One line about it.
     pub help: &'static str,
-    /// The family that it belongs to: the name of the file that has it.
+    /// The family that it belongs to: the name of its file.
     pub family: &'static str,
-    /// What may stand in its body.
+    /// Describes its body.
     pub spec: fn() -> Spec,
-    /// What it does, at length, with an example.
+    /// Describes it in full, with an example.
     pub doc: fn() -> &'static str,
     read: fn(&Node) -> Result<Arc<dyn Action>, Problem>,
 }
@@ -58,7 +58,7 @@ fn entry(name: &Name) -> Result<&'static Entry, Problem> {
     found.ok_or_else(|| Problem::unknown_name(name.at, "step", &name.text, step_keys()))
 }
 
-/// The names of ioctls are in capitals, those of the other steps are not.
+/// Whether a key is the name of an ioctl: only these are in capitals.
 fn is_ioctl(key: &str) -> bool {
     let in_capitals = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     key.bytes().all(in_capitals)
@@ -83,7 +83,7 @@ macro_rules! steps {
 steps! {
     "file" {
         "open": file::Open = "Open devices, group nodes or files under names.",
-        "close": file::Close = "Close them.",
+        "close": file::Close = "Close descriptors.",
         "pread": file::Pread = "Read from a device at an offset.",
         "pwrite": file::Pwrite = "Write to a device at an offset.",
         "read": file::Read = "Read events into memory of the process.",
@@ -91,23 +91,25 @@ steps! {
         "read_file": file::ReadFile = "Read a file of sysfs or procfs.",
         "write_file": file::WriteFile = "Write one value to a file of sysfs or procfs.",
         "await_file": file::AwaitFile = "Wait until a file of sysfs or procfs has a certain text.",
-        "random": file::Random = "Read random bytes through the host's own driver: its DMA works.",
+        "random": file::Random = "Read random bytes through a host driver, to show that \
+         its DMA works.",
     }
     "memory" {
         "memory": memory::Memory = "Map memory of the process, page by page, with contents.",
         "mmap": memory::Mmap = "Map a region of a device.",
         "munmap": memory::Munmap = "Unmap memory or a region.",
-        "load": memory::Load = "Load once from memory or a region; a signal is an outcome.",
-        "store": memory::Store = "Store once; a signal is an outcome.",
+        "load": memory::Load = "Load once from memory or a region; a signal can be expected.",
+        "store": memory::Store = "Store once; a signal can be expected.",
         "count_faults": memory::CountFaults = "Load once, and count the page faults that it takes.",
         "peek": memory::Peek = "Look at memory of the process.",
-        "memfd": memory::Memfd = "Create files that are memory.",
+        "memfd": memory::Memfd = "Create memfds.",
         "udmabuf": memory::Udmabuf = "Make a dma-buf of part of a memfd.",
     }
     "event" {
         "eventfd": event::Eventfd = "Create an eventfd.",
         "wait": event::Wait = "Wait until a descriptor is readable.",
-        "events": event::Events = "Wait for an eventfd and take its count; 0 says that no event comes.",
+        "events": event::Events = "Wait for an eventfd and read its count; 0 means that no event \
+         comes.",
         "signal": event::Signal = "Add 1 to an eventfd.",
     }
     "dma" {
@@ -115,34 +117,38 @@ steps! {
         "phys": dma::Phys = "Save the physical address of a page of the process.",
     }
     "pci" {
-        "driver": pci::Driver = "Give a device to a kernel driver, or to none.",
+        "driver": pci::Driver = "Bind a device to a kernel driver, or to none.",
         "group_type": pci::GroupType = "Change the type of a group's default domain.",
         "pci_capability": pci::Capability = "Find a capability in a device's configuration space.",
-        "reset_method": pci::ResetMethod = "Say how the kernel may reset a device; between cases it may not.",
+        "reset_method": pci::ResetMethod = "Set the reset methods of a device; between cases it \
+         has none.",
         "virtual_functions": pci::VirtualFunctions = "Create the virtual functions of a device.",
-        "module_parameter": pci::ModuleParameter = "Bind a device to vfio-pci anew, with a parameter of the module.",
-        "unplug": pci::Unplug = "Ask the guest to let a device go; it is back after the case.",
+        "module_parameter": pci::ModuleParameter = "Bind a device to vfio-pci again, with another \
+         module parameter.",
+        "unplug": pci::Unplug = "Ask the guest to release a device; it is plugged in again after \
+         the case.",
         "wait_gone": pci::WaitGone = "Wait until an unplugged device is gone.",
         "plug": pci::Plug = "Plug an unplugged device in again.",
     }
     "process" {
         "fork": process::Fork = "Fork a process that waits for steps.",
         "exit": process::Exit = "Let a forked process end.",
-        "uffd_block": process::UffdBlock = "Make whoever touches memory first wait there (userfaultfd).",
-        "wait_fault": process::WaitFault = "Wait until a forked process waits at such memory.",
-        "uffd_resume": process::UffdResume = "Let a forked process go on that waits there.",
+        "uffd_block": process::UffdBlock = "Make the first access to memory wait (userfaultfd).",
+        "wait_fault": process::WaitFault = "Wait until a forked process waits for such memory.",
+        "uffd_resume": process::UffdResume = "Resume a forked process that waits for such memory.",
         "wait_blocked": process::WaitBlocked = "Wait until a forked process sleeps in the kernel.",
         "capability": process::Capability = "Drop or regain capabilities for the rest of the case.",
         "rlimit": process::Rlimit = "Set soft limits for the rest of the case.",
-        "locked_vm": process::LockedVm = "Compare what the kernel has counted for the process, in bytes.",
+        "locked_vm": process::LockedVm = "Compare the locked and pinned bytes that the kernel has \
+         counted for the process.",
         "fault": process::Fault = "Break the guest, to test the harness.",
     }
     "control" {
         "in": control::process::In = "Let a forked process execute steps.",
         "start": control::process::Start = "Let a forked process begin a call.",
-        "finish": control::process::Finish = "Wait for what a forked process has begun.",
+        "finish": control::process::Finish = "Wait for a call that a forked process has begun.",
         "repeat": control::repeat::Repeat = "Execute a step many times in a row.",
-        "together": control::together::Together = "Execute steps at once, each in a thread of its own.",
+        "together": control::together::Together = "Execute steps at once, each in its own thread.",
         "fail_nth": control::fail_nth::FailNth = "Execute a step with its 1st, 2nd, ... possible failure injected, until none is left.",
     }
 }

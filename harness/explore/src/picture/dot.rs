@@ -11,7 +11,7 @@ use crate::picture::{
     style::{FONT, background, fill},
 };
 
-/// Writes it down.
+/// Writes the picture as DOT.
 pub fn dot(picture: &Picture) -> String {
     let mut writer = Writer::default();
     writer.line(format_args!("digraph protocol {{"));
@@ -23,7 +23,7 @@ pub fn dot(picture: &Picture) -> String {
         "node [shape=box; style=\"filled,rounded\"; fontname={FONT:?}; margin=\"0.09,0.05\"];"
     ));
     writer.line(format_args!("edge [fontname={FONT:?}; arrowsize=0.7];"));
-    // Graphviz puts what comes last to the top.
+    // Graphviz puts the last cluster at the top.
     for stage in [Stage::GroupPath, Stage::Two, Stage::One] {
         writer.stage(picture, stage);
     }
@@ -175,7 +175,7 @@ fn html(rows: &[Row], align: &str) -> String {
     text + "</TABLE>>"
 }
 
-/// As text of a label in markup.
+/// Escapes text for a label in markup.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -183,7 +183,7 @@ fn escaped(text: &str) -> String {
         .replace("    ", "&nbsp;&nbsp;&nbsp;&nbsp;")
 }
 
-/// As a string of DOT. In a tooltip, `&#10;` ends a line.
+/// Quotes text as a string of DOT. In a tooltip, `&#10;` ends a line.
 fn quoted(text: &str) -> String {
     let text = text
         .replace('&', "&amp;")

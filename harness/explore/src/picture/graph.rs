@@ -42,7 +42,7 @@ pub struct Node {
     pub stage: Stage,
     /// The initial state is one of them.
     pub initial: bool,
-    /// What is refused there, and what changes nothing that can be seen.
+    /// Events that fail there, and events that change nothing in the picture.
     pub stays: Vec<Line>,
 }
 
@@ -71,7 +71,7 @@ pub struct Link<'a> {
     pub back: Option<&'a Arrow>,
 }
 
-/// The worlds of one drawing, which differ only in what no rule looks at.
+/// The worlds of one drawing, which differ only in details that no rule uses.
 #[derive(Debug, Clone)]
 pub struct StateGraph {
     /// Their names.
@@ -84,11 +84,11 @@ pub struct StateGraph {
     pub transitions: usize,
     /// States of each that differ by more than names.
     pub merged: usize,
-    /// What is told apart.
+    /// The properties by which states are distinguished.
     pub view: View,
-    /// The first one has the initial state.
+    /// Nodes; the first has the initial state.
     pub nodes: Vec<Node>,
-    /// In the order in which they were found.
+    /// Arrows, in the order in which they were found.
     pub arrows: Vec<Arrow>,
 }
 
@@ -100,14 +100,14 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Of the model alone: nothing was run.
+    /// Returns the picture of the model, without results.
     pub fn of_model(traversals: &[Traversal]) -> Self {
         Self::new(traversals, |traversal| {
             vec![TransitionResult::NotRun; traversal.graph.edges.len()]
         })
     }
 
-    /// With the results of the walks.
+    /// Returns the picture with the results of the walks.
     pub fn of_walks(traversals: &[Traversal]) -> Self {
         Self::new(traversals, results)
     }
@@ -203,7 +203,8 @@ impl StateGraph {
         &mut self.arrows[at].lines
     }
 
-    /// Every arrow, those between the same nodes together. Their left and right make no circle.
+    /// Returns every arrow, with those between the same nodes combined. From left to right the
+    /// links have no cycle.
     pub fn links(&self) -> Vec<Link<'_>> {
         let depths = self.depths();
         let mut links: BTreeMap<(usize, usize), Link<'_>> = BTreeMap::new();
@@ -226,7 +227,7 @@ impl StateGraph {
         links.into_values().collect()
     }
 
-    /// How many arrows it takes to each node.
+    /// Returns the distance of each node in arrows.
     fn depths(&self) -> Vec<usize> {
         let mut depths = vec![usize::MAX; self.nodes.len()];
         let mut reached = vec![0];
@@ -316,7 +317,7 @@ fn count(lines: &mut Vec<Line>, edge: &Edge, result: TransitionResult, world: &s
     lines[at].counts.add(result, words);
 }
 
-/// The errno of a refusal, in the words of a list; none for what succeeds.
+/// Returns the errno of a failed event as text, or `None` for success.
 pub(super) const fn refusal(answer: Answer) -> Option<&'static str> {
     match answer {
         Answer::Ok => None,

@@ -14,9 +14,9 @@ use crate::picture::{
     style::{INK, PALE_INK, fill},
 };
 
-/// Characters of a row in a node.
+/// Maximum length of a row in a node.
 const WIDTH: usize = 34;
-/// Rows of a tooltip that name transitions which diverged.
+/// Maximum number of diverging transitions that a tooltip lists.
 const NAMED: usize = 8;
 
 /// One row of text.
@@ -107,7 +107,7 @@ impl Node {
         rows
     }
 
-    /// What it is filled with: what DMA of all its groups meets, if it is the same.
+    /// Returns its fill, which shows what DMA of its groups reaches, if that is the same for all.
     pub(super) fn fill(&self) -> &'static str {
         let mut fills = self.appearance.0.iter().map(|it| fill(it.meets));
         let first = fills.next().unwrap_or("#ffffff");
@@ -124,7 +124,7 @@ impl Node {
     }
 }
 
-/// A list of verbs, in as many rows as it takes.
+/// Returns a list of verbs, wrapped into rows.
 fn list(head: &str, verbs: &[&str], result: TransitionResult) -> Vec<Row> {
     let stroke = result.stroke();
     let head = format!("{}{head} ", stroke.mark);
@@ -278,11 +278,12 @@ fn tooltip(lines: &[Line]) -> String {
 }
 
 impl StateGraph {
-    /// Its title, and what the picture does not tell apart.
+    /// Returns its title, and what the picture does not distinguish.
     pub(super) fn rows(&self) -> Vec<Row> {
         let each = if self.worlds.len() > 1 { " each" } else { "" };
         let size = format!(
-            "{} states, {} transitions{each}; {} states up to symmetry, {} drawn; not told apart: {}",
+            "{} states, {} transitions{each}; {} states up to symmetry, {} drawn; not \
+             distinguished: {}",
             self.states,
             self.transitions,
             self.merged,

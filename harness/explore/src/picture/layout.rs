@@ -1,5 +1,4 @@
-//! Where everything goes, without graphviz: worlds one below the other, each laid out from
-//! left to right.
+//! The layout without graphviz: worlds one below the other, each laid out from left to right.
 
 use dagre::{
     EdgeLabel, LayoutOptions, NodeLabel, RankDir,
@@ -9,10 +8,10 @@ use model::view::Stage;
 
 use crate::picture::{graph::StateGraph, labels::Row};
 
-/// Width of a character, as part of its size: on the safe side for the usual fonts.
+/// Width of a character relative to its size, with a margin for the usual fonts.
 const CHARACTER: f64 = 0.57;
 const BOLD_CHARACTER: f64 = 0.63;
-/// Height of a row, as part of its size.
+/// Height of a row relative to its size.
 pub const LEADING: f64 = 1.3;
 /// Between text and border of a node.
 pub const PADDING: f64 = 7.0;
@@ -30,7 +29,7 @@ pub struct Area {
     pub height: f64,
 }
 
-/// Where a link goes.
+/// The path of a link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Way {
     /// From border to border, from left to right.
@@ -39,7 +38,7 @@ pub struct Way {
     pub label: Area,
 }
 
-/// A graph with places for everything in it.
+/// A graph with the positions of everything in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// Of the whole.
@@ -73,7 +72,7 @@ fn name(node: usize) -> String {
     node.to_string()
 }
 
-/// Finds a place for everything.
+/// Lays out a graph.
 pub fn place(states: &StateGraph) -> Placed {
     let mut graph = request(states);
     let options = LayoutOptions {
@@ -100,7 +99,7 @@ pub fn place(states: &StateGraph) -> Placed {
     placed
 }
 
-/// What is to be laid out: sizes, and what is connected.
+/// Builds the graph to lay out: sizes and connections.
 fn request(states: &StateGraph) -> Graph<NodeLabel, EdgeLabel> {
     let mut graph = Graph::with_options(GraphOptions {
         directed: true,
@@ -159,7 +158,7 @@ fn way(graph: &Graph<NodeLabel, EdgeLabel>, from: usize, to: usize) -> Way {
 }
 
 impl Placed {
-    /// Moves everything to where no coordinate is negative, and measures it.
+    /// Moves everything so that no coordinate is negative, and measures it.
     fn fit(&mut self) {
         let areas = || {
             self.nodes

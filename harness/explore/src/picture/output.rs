@@ -1,4 +1,4 @@
-//! Where a picture goes, and who draws it.
+//! Draws a picture and writes it to a file.
 
 use std::{
     ffi::OsStr,
@@ -12,30 +12,32 @@ use tempfile::NamedTempFile;
 
 use crate::picture::{dot::dot, graph::Picture, svg::svg};
 
-/// Why there is no picture.
+/// Why the picture could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// The name does not say what is wanted.
-    #[error("--graph {}: the name has to end in .svg, or in .dot for the text that graphviz reads", .0.display())]
+    /// The file name has an unknown extension.
+    #[error("--graph {}: the file name has to end in .svg, or in .dot for graphviz source",
+             .0.display())]
     Ending(PathBuf),
     /// A folder does not exist, for example.
-    #[error("--graph {}: the file cannot be written: {why}; the folder has to exist and to be writable", .path.display())]
+    #[error("--graph {}: the file cannot be written: {why}; the folder has to exist and be \
+             writable", .path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: io::ErrorKind,
     },
 }
 
-/// How graphviz failed although it is there.
+/// How graphviz failed although it is installed.
 #[derive(Debug, thiserror::Error)]
 enum GraphvizError {
     #[error("running `dot -Tsvg`: {0}")]
     Run(#[from] io::Error),
     #[error("`dot -Tsvg` ended with {0}: {1}")]
     Failed(std::process::ExitStatus, String),
-    #[error("`dot -Tsvg` gave no SVG")]
+    #[error("`dot -Tsvg` did not write SVG")]
     NoSvg,
 }
 
@@ -45,8 +47,8 @@ enum Format {
     Dot,
 }
 
-/// A file that will have the picture: it can be written, which is known before anything is
-/// walked, and what was there before stays until then.
+/// The file for the picture. It is checked to be writable before any walk, and an existing file is
+/// kept until the picture is written.
 #[derive(Debug)]
 pub struct PictureFile {
     path: PathBuf,
@@ -55,7 +57,7 @@ pub struct PictureFile {
 }
 
 impl PictureFile {
-    /// Takes a path whose ending says what is wanted.
+    /// Chooses the format from the extension of the path.
     pub fn new(path: &Path) -> Result<Self, PictureError> {
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
@@ -85,7 +87,7 @@ impl PictureFile {
 
 fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> PictureError {
     let path = path.to_owned();
-    // Its text has the name of the temporary file, which nobody knows.
+    // The text of the error has the name of the temporary file, which means nothing to the user.
     |error| PictureError::Unwritable {
         path,
         why: error.kind(),
@@ -106,7 +108,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// By graphviz where it is installed, by a crate where it is not, or where it fails.
+/// Draws with graphviz, or with a crate if graphviz is not installed or fails.
 fn drawn(picture: &Picture) -> String {
     match graphviz(OsStr::new("dot"), &dot(picture)) {
         Ok(Some(text)) => text,
@@ -118,7 +120,7 @@ fn drawn(picture: &Picture) -> String {
     }
 }
 
-/// What graphviz makes of the text; none where it is not installed.
+/// Runs graphviz. Returns `None` if it is not installed.
 fn graphviz(program: &OsStr, text: &str) -> Result<Option<String>, GraphvizError> {
     let mut input = NamedTempFile::new()?;
     input.write_all(text.as_bytes())?;
@@ -134,9 +136,9 @@ fn graphviz(program: &OsStr, text: &str) -> Result<Option<String>, GraphvizError
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         run => run?,
     };
-    // Hundreds of lines may follow, about the inside of graphviz.
+    // Only the first line: hundreds of lines about graphviz internals may follow.
     let said = String::from_utf8_lossy(&stderr);
-    let said = said.lines().next().unwrap_or("no word").to_owned();
+    let said = said.lines().next().unwrap_or("no error message").to_owned();
     if !status.success() {
         return Err(GraphvizError::Failed(status, said));
     }
@@ -154,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// A program that stands in for graphviz.
+    /// A fake graphviz.
     fn fake(folder: &Path, script: &str) -> PathBuf {
         let path = folder.join("dot");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -165,8 +167,8 @@ mod tests {
     #[rstest]
     #[case::fails("echo syntax error >&2; exit 3", "syntax error")]
     #[case::is_killed("kill -9 $$", "signal: 9")]
-    #[case::says_nothing("exit 0", "no SVG")]
-    #[case::is_cut_short("echo '<svg>'", "no SVG")]
+    #[case::says_nothing("exit 0", "did not write SVG")]
+    #[case::is_cut_short("echo '<svg>'", "did not write SVG")]
     fn a_graphviz_that_fails_is_told(#[case] script: &str, #[case] says: &str) {
         let folder = tempfile::tempdir().unwrap();
         let program = fake(folder.path(), script);

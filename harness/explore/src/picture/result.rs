@@ -2,7 +2,8 @@
 
 use crate::traversal::Traversal;
 
-/// The result of a transition. The last in this order counts for several transitions.
+/// The result of a transition. The result of several transitions is the last of theirs in this
+/// order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TransitionResult {
     /// No guest was booted.
@@ -27,7 +28,7 @@ pub fn results(traversal: &Traversal) -> Vec<TransitionResult> {
     (0..traversal.graph.edges.len()).map(result).collect()
 }
 
-/// How many transitions have which result.
+/// Number of transitions with each result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResultCounts {
     /// Nothing was booted.
@@ -36,7 +37,7 @@ pub struct ResultCounts {
     pub conforms: usize,
     /// They were not reached.
     pub not_covered: usize,
-    /// Those that diverged, in words.
+    /// Descriptions of those that diverged.
     pub diverged: Vec<String>,
 }
 

@@ -1,12 +1,12 @@
-//! Colours (Okabe and Ito, for colour-blind readers) and lines, which differ in print as well.
+//! Colours (Okabe and Ito, for colour-blind readers) and line styles that also differ in print.
 
 use model::view::{Meets, Stage};
 
 use crate::picture::result::TransitionResult;
 
-/// Text that says nothing about a result.
+/// Colour of text that is not a result.
 pub const INK: &str = "#222222";
-/// Text of less weight.
+/// Colour of less important text.
 pub const PALE_INK: &str = "#555555";
 /// The font of every text.
 pub const FONT: &str = "Helvetica,Arial,sans-serif";
@@ -58,7 +58,7 @@ impl TransitionResult {
     }
 }
 
-/// What a node is filled with: what DMA meets.
+/// Fill of a node, which shows what DMA reaches.
 pub const fn fill(meets: Meets) -> &'static str {
     match meets {
         Meets::Default => "#ffffff",

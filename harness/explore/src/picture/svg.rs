@@ -1,4 +1,4 @@
-//! The picture as SVG, where graphviz is not installed.
+//! The picture as SVG, drawn without graphviz.
 
 use std::fmt::{self, Write};
 
@@ -15,7 +15,7 @@ use crate::picture::{
 /// Around boxes.
 const MARGIN: f64 = 14.0;
 
-/// Draws it.
+/// Draws the picture.
 pub fn svg(picture: &Picture) -> String {
     let mut page = Page::default();
     page.title(picture);
@@ -25,7 +25,7 @@ pub fn svg(picture: &Picture) -> String {
     page.whole()
 }
 
-/// Grows downwards.
+/// A page that grows downwards.
 #[derive(Default)]
 struct Page {
     body: String,
@@ -202,7 +202,7 @@ impl Page {
             let heading = Row::new(labels::stage(Stage::GroupPath), "", INK, 12);
             self.rows(&[heading], area.x + 6.0, area.y + 2.0);
         }
-        // Lines first, so that none goes over a text.
+        // Draw lines first, so that none covers text.
         let links = graph.links();
         for (link, way) in links.iter().zip(&placed.links) {
             let ends = (link.back.is_some(), link.ahead.is_some());
@@ -262,7 +262,7 @@ fn dashes(stroke: Stroke) -> String {
     dash.map_or_else(String::new, |it| format!(" stroke-dasharray=\"{it}\""))
 }
 
-/// A smooth way that starts and ends at the ends.
+/// Returns a smooth curve through the points.
 fn curve(points: &[(f64, f64)]) -> String {
     let [first, .., last] = points else {
         return String::new();

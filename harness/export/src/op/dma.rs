@@ -1,4 +1,4 @@
-//! What devices do to memory.
+//! DMA by devices.
 
 use wire::{DmaEngine, DmaOp};
 

@@ -7,7 +7,7 @@ use crate::{
     number::plain,
 };
 
-/// What is read of a file at most: a page.
+/// Maximum number of bytes to read from a file: a page.
 const PAGE: u64 = 4096;
 
 impl Caller<'_> {
@@ -148,7 +148,7 @@ impl Caller<'_> {
                 let bytes: Vec<_> = bytes.iter().map(|byte| plain((*byte).into())).collect();
                 format!("unsigned char {name}[] = {{ {} }};", bytes.join(", "))
             }
-            _ => return Err("bytes with values in between".to_owned()),
+            _ => return Err("bytes that contain values known only at run time".to_owned()),
         };
         Ok(Call {
             declarations: vec![declaration],

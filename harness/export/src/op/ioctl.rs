@@ -42,12 +42,12 @@ impl Caller<'_> {
                 fetch: given.fetch,
             };
         } else if !save.is_empty() {
-            return Err("fields of no struct that are to be kept".to_owned());
+            return Err("fields to save of a call without a struct".to_owned());
         }
         Ok(call)
     }
 
-    /// Statements that keep fields.
+    /// Returns the statements that save fields.
     pub fn saves(
         &self,
         buffer: &Buffer,
@@ -63,7 +63,7 @@ impl Caller<'_> {
             let width = one.width.bytes();
             if one.offset + width > length {
                 return Err(format!(
-                    "`{variable}`, which lies behind the end of the struct"
+                    "`{variable}`, a field to save behind the end of the struct"
                 ));
             }
             let from = buffer.number(one.offset, width).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Memory of the process, and files that are memory.
+//! Memory of the process, and memfds.
 
 use case::{Check, Layout};
 use wire::{Access, MemoryKind, MemoryOp, NewFd, Save, Value};
@@ -94,13 +94,13 @@ impl Caller<'_> {
             });
         }
         if !save.is_empty() {
-            return Err("fields of no struct that are to be kept".to_owned());
+            return Err("fields to save of memory without a struct".to_owned());
         }
         let call = self.bytes("unsigned char", length, |bytes, length| {
             format!("peek({at}, {bytes}, {length})")
         });
         let Data::Bytes { pointer, .. } = &call.data else {
-            return Err("bytes of no length".to_owned());
+            return Err("bytes without a length".to_owned());
         };
         Ok(Call {
             end: End::Signal,

@@ -59,7 +59,7 @@ impl Caller<'_> {
             }
             ProcessOp::Program { .. } => return Err("a program of the guest".to_owned()),
             ProcessOp::Fault { .. } => {
-                return Err("a fault that tests the harness itself".to_owned());
+                return Err("a fault for the tests of the harness".to_owned());
             }
         })
     }

@@ -1,5 +1,5 @@
-//! Files for the first root file system of the emulated host, each at a place of our choice. The
-//! archive is the whole root: nothing has to be mounted or formatted.
+//! Files for the initramfs of the emulated host. It is the whole root file system: nothing has to
+//! be mounted or formatted.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use vm_images::Entry;
 
 use crate::FullError;
 
-/// What goes into an archive.
+/// The contents of an archive.
 #[derive(Debug, Default)]
 pub struct Archive {
     entries: Vec<Entry>,
@@ -19,12 +19,12 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Everything, folders before what is in them.
+    /// Returns all entries, folders before their contents.
     pub fn into_entries(self) -> Vec<Entry> {
         self.entries
     }
 
-    /// Adds a folder and those above it.
+    /// Adds a folder and its parents.
     pub fn folder(&mut self, at: &Path) {
         let mut above: Vec<_> = at.ancestors().collect();
         above.reverse();
@@ -51,7 +51,7 @@ impl Archive {
         }
     }
 
-    /// Adds a copy of a file. What it may be a link to is copied, too.
+    /// Adds a copy of a file; links are followed.
     pub fn file(&mut self, from: &Path, at: &Path, mode: u32) -> Result<(), FullError> {
         if !self.there.contains(at) {
             self.bytes(
@@ -63,7 +63,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds what is below a folder, as far as it is wanted.
+    /// Adds the files below a folder that the filter accepts.
     pub fn below(
         &mut self,
         from: &Path,
@@ -74,7 +74,7 @@ impl Archive {
         for entry in entries {
             let path = entry.map_err(FullError::file("reading", from))?.path();
             let at = at.join(path.file_name().unwrap_or_default());
-            // A link to nothing is nothing.
+            // Skip dangling links.
             let Ok(metadata) = fs::metadata(&path) else {
                 continue;
             };
@@ -87,7 +87,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds what was made elsewhere.
+    /// Adds other entries.
     pub fn extend(&mut self, entries: Vec<Entry>) {
         self.entries.extend(entries);
     }

@@ -37,14 +37,16 @@ use crate::{
     options::KvmOptions,
 };
 
-/// The host says that it is alive every few seconds. Each job has deadlines of its own.
+/// Time without output after which the host is lost. It prints a line every few seconds; each job
+/// has its own deadlines.
 const SILENCE: Duration = Duration::from_secs(60);
-/// So many hosts in a row may be lost before they did any work: the next one would be, too.
+/// Maximum number of hosts in a row that are lost without doing any work.
 const IN_VAIN: usize = 3;
-/// Between two looks for Ctrl-C.
+/// Interval at which Ctrl-C is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs the jobs under TCG here and under KVM there, and compares.
+/// Runs the jobs under TCG on this machine and under KVM on the emulated host, and compares the
+/// results.
 pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let start = Instant::now();
     let jobs = jobs(options)?;
@@ -76,14 +78,14 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let Proof {
         folder, progress, ..
     } = proof;
-    // What comes of it is for standard output, and no bar is drawn over it.
+    // End the progress bar before the report is printed to standard output.
     drop(progress);
     let exit = report(&works, &folder, hosts, start.elapsed())?;
     say!("record: {}", folder.display());
     ended.map(|()| exit)
 }
 
-/// Cases that have no snapshot, because their transcript is another one each time.
+/// Returns the cases without a snapshot, whose transcripts differ in each run.
 fn volatile_cases() -> Result<BTreeSet<String>, FullError> {
     let corpus = load_corpus(&root().join("cases"))?;
     let volatile = corpus.cases.into_iter().filter(|case| !case.snapshot);
@@ -116,7 +118,8 @@ struct Proof {
 }
 
 impl Proof {
-    /// The jobs on platforms that this QEMU has. One that was asked for has to be there.
+    /// Returns the jobs on platforms that this QEMU has. A platform named on the command line must
+    /// be available.
     fn possible(&self, options: &KvmOptions, jobs: Vec<Job>) -> Result<Vec<Job>, FullError> {
         let qemu = Qemu::open(&self.suite.guest.qemu)?;
         let mut possible = Vec::new();
@@ -140,7 +143,7 @@ impl Proof {
         Ok(possible)
     }
 
-    /// Runs the cases of a job under TCG, which says what there is to do under KVM.
+    /// Runs the cases of a job under TCG, which determines the cases to run under KVM.
     fn begin(&self, job: Job, volatile: &BTreeSet<String>) -> Result<Work, FullError> {
         let log = self.folder.join("kvm").join(&job.name);
         fs::create_dir_all(&log).map_err(FullError::file("creating", &log))?;
@@ -209,19 +212,22 @@ impl Proof {
             in_vain = if worked { 0 } else { in_vain + 1 };
             let why = lost.unwrap_or_else(|| "some cases have no verdict".to_owned());
             if in_vain == IN_VAIN {
-                let what = format!("{IN_VAIN} hosts in a row did no work: {why}");
+                let what = format!(
+                    "{IN_VAIN} emulated hosts in a row were lost before any case \
+                                    ended: {why}"
+                );
                 let console = folder.join("console.log");
                 return Err(FullError::Host { what, console });
             }
             if left(works) > 0 {
-                let line = format!("host {hosts}: {why}; what is left is done in another");
+                let line = format!("host {hosts}: {why}; the rest runs in another host");
                 self.progress.line(&line);
             }
         }
         Ok(())
     }
 
-    /// Boots the host once; how it was lost, if it was.
+    /// Boots the host once. Returns how it was lost, if it was.
     fn host_once(&self, works: &mut [Work], folder: &Path) -> Result<Option<String>, FullError> {
         let scratch = tempfile::tempdir_in(folder).map_err(FullError::file("creating", folder))?;
         let commands: Vec<_> = works.iter().filter_map(Work::command).collect();
@@ -245,7 +251,7 @@ impl Proof {
         Ok(lost)
     }
 
-    /// Hears what the host does until its end; why it is of no more use, if it is not that.
+    /// Reads the host's output until it ends. Returns why another host is needed, if so.
     fn listen(&self, works: &mut [Work], process: &Process) -> Result<Option<String>, FullError> {
         let mut shown = Shown::new(&self.progress, "KVM");
         let mut at = None;
@@ -255,7 +261,7 @@ impl Proof {
                 Heard::Line(line) => Line::read(&line),
                 Heard::End if finished => return Ok(None),
                 Heard::End => return Ok(Some("it panicked".to_owned())),
-                Heard::Silence => return Ok(Some("it has stopped".to_owned())),
+                Heard::Silence => return Ok(Some("it stopped responding".to_owned())),
             };
             shown.take(&line);
             match &line {
@@ -273,7 +279,7 @@ impl Proof {
         }
     }
 
-    /// What comes next.
+    /// Returns the next line or event.
     fn hear(&self, process: &Process, silence: Option<Duration>) -> Result<Heard, FullError> {
         let start = Instant::now();
         loop {
@@ -295,7 +301,7 @@ impl Proof {
     }
 }
 
-/// Writes and prints what came of each job.
+/// Writes and prints the result of each job.
 fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result<Exit, FullError> {
     for work in works {
         tell(work);
@@ -317,7 +323,7 @@ fn report(works: &[Work], folder: &Path, hosts: usize, took: Duration) -> Result
     })
 }
 
-/// Prints what came of a job.
+/// Prints the result of a job.
 fn tell(work: &Work) {
     let name = &work.job.name;
     for (what, why) in work.again() {
@@ -332,26 +338,26 @@ fn tell(work: &Work) {
         say!("{difference}");
     }
     say!(
-        "{name}: {} cases under KVM as under TCG, {} of them PASS; {} differ",
+        "{name}: {} cases have the same result under KVM as under TCG, {} of them PASS; {} differ",
         compared.alike,
         compared.passed,
         compared.differences.len()
     );
 }
 
-/// What a process said, within a limit.
+/// What was read from a process, within a time limit.
 enum Heard {
     Line(String),
     End,
     Silence,
 }
 
-/// How much is to be done.
+/// Returns the number of cases and jobs without a result.
 fn left(works: &[Work]) -> usize {
     works.iter().map(Work::left).sum()
 }
 
-/// How much was tried without a verdict.
+/// Returns the number of tries without a verdict.
 fn tries(works: &[Work]) -> usize {
     works.iter().map(Work::tries).sum()
 }

@@ -1,4 +1,4 @@
-//! Two records of the same cases: what differs.
+//! Compares two records of the same cases.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use similar::TextDiff;
 
 use crate::FullError;
 
-/// A case that is not the same in both.
+/// A case whose results differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     id: String,
@@ -33,19 +33,19 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What two runs came to.
+/// Result of a comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// Cases that are the same in both.
+    /// Number of cases with the same result.
     pub alike: usize,
     /// Of these, those that passed.
     pub passed: usize,
-    /// What is not the same.
+    /// Cases whose results differ.
     pub differences: Vec<Difference>,
 }
 
-/// Compares the records of two runs: those under TCG, those under KVM. The transcripts of some cases
-/// are other ones each time, and their verdicts alone count.
+/// Compares the records of a run under TCG with those under KVM. For cases whose transcripts differ
+/// in each run, only the verdicts are compared.
 pub fn compare(
     here: &BTreeMap<String, Record>,
     there: &BTreeMap<String, Record>,
@@ -176,6 +176,6 @@ mod tests {
     fn a_folder_without_a_record_is_told() {
         let empty = tempfile::tempdir().unwrap();
         let error = records(empty.path()).unwrap_err().to_string();
-        assert!(error.contains("records.jsonl is no record"), "{error}");
+        assert!(error.contains("records.jsonl is not the record"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The emulated host: what it boots from, and its QEMU.
+//! The emulated host: its initramfs and its QEMU.
 
 use std::{
     fs::{self, File},
@@ -20,17 +20,18 @@ use crate::{
     kvm::{archive::Archive, libraries},
 };
 
-/// Where the project is in the host. It finds itself: the program lies below it.
+/// Folder of the project in the host. The program is below it, so it finds the project.
 const PROJECT: &str = "/project";
-/// Records of runs, below the project: what the host hands over.
+/// Folder of the records, below the project. The host hands it over.
 const RECORDS: &str = "results/runs";
-/// Firmware of other machines is larger, and no guest of ours wants it.
+/// Maximum size of firmware files. Larger ones are for other machines.
 const LARGEST_FIRMWARE: u64 = 1 << 20;
-/// Room for what the host hands over; the file is as large as what is in it.
+/// Size of the disk for the records. The file is sparse.
 const ROOM: u64 = 1 << 30;
 const MEMORY: &str = "6G";
 const PROCESSORS: &str = "2";
-/// What kept L1 and its clocks calm under emulation; nested paging stays as it is.
+/// Arguments that keep the host and its clocks stable under emulation. Nested paging is not
+/// changed.
 const CMDLINE: &str = "mitigations=off nokaslr no_timer_check nowatchdog panic=-1 \
                        tsc=reliable loglevel=4";
 const INIT: &str = include_str!("init.sh");
@@ -38,32 +39,32 @@ const INIT: &str = include_str!("init.sh");
 /// The name of a job, and the arguments of xtask.
 pub type NamedCommand<'a> = (&'a str, Vec<String>);
 
-/// What the host runs.
+/// The programs and files that the host runs.
 #[derive(Debug)]
 pub struct Suite {
-    /// A program that was built for release.
+    /// The release build of xtask.
     pub xtask: PathBuf,
     /// The agent.
     pub agent: PathBuf,
-    /// What its guests are made of.
+    /// The files of its guests.
     pub guest: GuestFiles,
 }
 
-/// What guests are made of.
+/// The files of guests.
 #[derive(Debug, Clone)]
 pub struct GuestFiles {
     /// The kernel.
     pub kernel: PathBuf,
     /// The folder of its modules, if it has any.
     pub modules: Option<PathBuf>,
-    /// Added to its command line.
+    /// Arguments to add to its command line.
     pub append: String,
-    /// QEMU, which the emulated host runs in as well.
+    /// QEMU, which also emulates the host.
     pub qemu: PathBuf,
 }
 
 impl GuestFiles {
-    /// The files as the emulated host has them.
+    /// Returns the paths in the emulated host.
     fn in_host(&self) -> Self {
         let project = Path::new(PROJECT);
         Self {
@@ -98,7 +99,7 @@ pub struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// Writes what it boots from into a folder.
+    /// Writes the files that it boots from into a folder.
     pub fn new(
         parts: &'a HostParts,
         suite: &'a Suite,
@@ -122,8 +123,8 @@ impl<'a> Host<'a> {
         })
     }
 
-    /// The command that runs it. Its kernel's console goes to a file, what its jobs say to
-    /// standard output.
+    /// Returns the command that runs it. Its kernel's console goes to a file, the output of its
+    /// jobs to standard output.
     pub fn command(&self, console: &Path) -> Command {
         let mut command = Command::new(&self.suite.guest.qemu);
         command
@@ -154,7 +155,7 @@ impl<'a> Host<'a> {
         command
     }
 
-    /// Unpacks what it handed over.
+    /// Unpacks the records that it handed over.
     pub fn records(&self, into: &Path) -> Result<(), FullError> {
         fs::create_dir_all(into).map_err(FullError::file("creating", into))?;
         let shell = Shell::new()?;
@@ -166,7 +167,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// A comma ends a value of QEMU, two are one.
+/// Escapes commas in a value of QEMU by doubling them.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
@@ -207,7 +208,7 @@ fn archive(
     Ok(archive)
 }
 
-/// A path below the project.
+/// Returns a path relative to the project.
 fn below_root(path: &Path) -> PathBuf {
     path.strip_prefix(root()).unwrap_or(path).to_owned()
 }
@@ -220,7 +221,7 @@ fn program(archive: &mut Archive, from: &Path, at: &Path) -> Result<(), FullErro
     Ok(())
 }
 
-/// Where QEMU looks for firmware, it says itself.
+/// Adds the firmware from the folders that QEMU lists.
 fn firmware(archive: &mut Archive, qemu: &Path) -> Result<(), FullError> {
     let shell = Shell::new()?;
     let folders = cmd!(shell, "{qemu} -L help").quiet().read()?;
@@ -231,7 +232,7 @@ fn firmware(archive: &mut Archive, qemu: &Path) -> Result<(), FullError> {
     Ok(())
 }
 
-/// What the host does, as its shell reads it.
+/// Returns the shell script of the host.
 fn script(suite: &Suite, jobs: &[NamedCommand<'_>]) -> String {
     let mut text = String::new();
     for (name, arguments) in jobs {
@@ -242,7 +243,8 @@ fn script(suite: &Suite, jobs: &[NamedCommand<'_>]) -> String {
     text
 }
 
-/// KVM is tried in the first job, and known to work in the others.
+/// Returns the command line of a job. KVM is tried in the first job, and the result is stored for
+/// the others.
 fn command_line(suite: &Suite, name: &str, arguments: &[String]) -> Vec<String> {
     let mut words = vec![format!("{PROJECT}/target/release/xtask")];
     words.extend_from_slice(arguments);
@@ -262,8 +264,8 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The suite as it is, built for release, with the kernel that is to be tested. All of it is copied
-/// into a folder: a build meanwhile changes nothing.
+/// Builds the suite for release, with the kernel under test. Everything is copied into a folder, so
+/// that builds in the meantime have no effect.
 pub fn suite(
     guest: &GuestOptions,
     folder: &Path,
@@ -292,7 +294,7 @@ fn copied(file: &Path, folder: &Path) -> Result<PathBuf, FullError> {
     Ok(to)
 }
 
-/// This program, built for release. Where nothing can be built it is taken as it runs.
+/// Builds this program for release, or uses the running one if cargo is not available.
 fn xtask() -> Result<PathBuf, FullError> {
     let Some(cargo) = runner::agent::cargo() else {
         let own = Path::new("/proc/self/exe");

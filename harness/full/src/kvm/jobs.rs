@@ -1,4 +1,4 @@
-//! Which cases and walks are run.
+//! The cases and walks to run.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::{
     options::{Extent, KvmOptions},
 };
 
-/// Bind, what it blocks, and DMA that lands, in each shape of group.
+/// Bind, what it blocks, and DMA that lands, for each shape of group.
 const BRIEF: &[&str] = &[
     "stage1/bind-blocks",
     "stage2/bind-blocks-siblings",
     "stage1/mapping-holds*",
 ];
-/// One case or a few for each engine and each kind of wait: DMA before, during and after, the
-/// kernel driver's own, interrupts of every kind, registers, an mdev, hot-unplug, the mock.
+/// A few cases for each engine and each kind of wait: DMA before, during and after bind, DMA of a
+/// kernel driver, interrupts of every kind, registers, an mdev, hot-unplug, the mock.
 const SMOKE: &[&str] = &[
     "stage1/bind-blocks",
     "stage2/bind-blocks-siblings",
@@ -37,8 +37,8 @@ const SMOKE: &[&str] = &[
     "mock/dirty-bitmap",
     "fail-nth/ioas-*",
 ];
-/// Of the smoke set, what depends on the IOMMU. Not the kernel driver's DMA: where it never lands, it
-/// is waited for.
+/// The cases of the smoke set that depend on the IOMMU. DMA of a kernel driver is not among them:
+/// on a platform where it never lands, the case would wait for it.
 const SMOKE_ELSEWHERE: &[&str] = &[
     "stage1/bind-blocks",
     "stage2/bind-blocks-siblings",
@@ -60,17 +60,18 @@ const STAGES: &[&str] = &[
     "mdev",
     "race",
 ];
-/// Worlds that --all walks: a group behind a bridge and one of functions, through their own path.
+/// Worlds that --all walks: groups behind a bridge and of functions, through the group's node.
 const WORLDS: &[&str] = &["group path"];
 const WALKS: u64 = 12;
-/// A guest of two processors is lost more often in the emulated host: few walks make a job.
+/// Number of walks in a job. It is small, because a guest with two processors is lost more often in
+/// the emulated host.
 const WALKS_OF_A_JOB: u64 = 2;
 /// Platforms of the smoke set, and of --all.
 const PLATFORMS: &[&str] = &["intel", "intel-scalable", "intel-flts", "virtio", "amd"];
-/// Of --all: the others differ from these in what the IOMMU does, not in what KVM does.
+/// Platforms of --all. The others differ from these in the IOMMU, not in KVM.
 const ALL_PLATFORMS: &[&str] = &["intel", "virtio", "intel-scalable"];
 
-/// What a job runs.
+/// Kinds of job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Cases, which are compared.
@@ -79,10 +80,10 @@ pub enum Kind {
     Walks,
 }
 
-/// One command, which runs in the emulated host and, if it judges cases, here.
+/// One command. It runs in the emulated host and, if it judges cases, also on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Names its record.
+    /// Its name, also that of its record.
     pub name: String,
     /// The platform.
     pub platform: String,
@@ -90,12 +91,12 @@ pub struct Job {
     pub kind: Kind,
     /// Arguments of xtask.
     pub arguments: Vec<String>,
-    /// Which cases, or which walks.
+    /// Filters for cases, or arguments that select walks.
     pub filters: Vec<String>,
 }
 
 impl Job {
-    /// `arguments` are those before the platform; `suffix` tells the jobs of a platform apart.
+    /// `arguments` are those before the platform; `suffix` distinguishes the jobs of a platform.
     fn new(
         platform: &str,
         suffix: &str,
@@ -134,7 +135,7 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// What the options ask for.
+/// Returns the jobs that the options select.
 pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
     let known = names(&root().join("vm-images"));
     if let Some(name) = options.platforms.iter().find(|name| !known.contains(name)) {
@@ -195,7 +196,7 @@ fn on_platform(options: &KvmOptions, platform: &str) -> Vec<Job> {
     jobs
 }
 
-/// Random walks, a few in each job.
+/// Returns jobs with a few random walks each.
 fn random(platform: &str, walks: u64, seed: u64) -> Vec<Job> {
     let firsts = (0..walks).step_by(WALKS_OF_A_JOB as usize);
     let job = |first: u64| {

@@ -1,4 +1,4 @@
-//! Which libraries a program needs: asked of the loader, as this machine has them.
+//! The libraries of this machine that a program needs, according to the loader.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 
 use crate::FullError;
 
-/// Paths of the libraries and of the loader; none for a static program.
+/// Returns the paths of the libraries and of the loader, or none for a static program.
 pub fn of(program: &Path) -> Result<BTreeSet<PathBuf>, FullError> {
     let shell = Shell::new()?;
     let output = cmd!(shell, "ldd {program}")
@@ -20,7 +20,8 @@ pub fn of(program: &Path) -> Result<BTreeSet<PathBuf>, FullError> {
     Ok(paths(&output))
 }
 
-/// Of lines as in `libc.so.6 => /lib/libc.so.6 (0x...)` or, the loader, `/lib64/ld.so (0x...)`.
+/// Returns the paths in lines such as `libc.so.6 => /lib/libc.so.6 (0x...)` or, for the loader,
+/// `/lib64/ld.so (0x...)`.
 fn paths(output: &str) -> BTreeSet<PathBuf> {
     let words = output.lines().flat_map(str::split_whitespace);
     let absolute = words.filter(|word| word.starts_with('/'));

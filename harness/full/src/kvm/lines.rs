@@ -1,5 +1,5 @@
-//! What a run says: the lines of `run-conformance --format json` and, of the emulated host, where
-//! each run begins and ends.
+//! Lines of output: those of `run-conformance --format json`, and those of the emulated host that
+//! mark the start and end of each job.
 
 use runner::record::Record;
 use serde_json::Value;
@@ -13,15 +13,15 @@ pub enum Line {
     Begins(String),
     /// The host has ended a job, with this exit code.
     Ended(String, i32),
-    /// The host has done all it was told.
+    /// The host has executed all jobs.
     Finished,
     /// A run begins.
     Cases {
-        /// How many cases it has.
+        /// Number of cases.
         cases: u64,
-        /// What it runs on.
+        /// Accelerator.
         accel: String,
-        /// Why that is not KVM.
+        /// Why it is not KVM.
         why: Option<String>,
     },
     /// A case begins.
@@ -30,7 +30,7 @@ pub enum Line {
     Judged(Box<Record>),
     /// Another event of a run.
     Other,
-    /// Anything else, for a person.
+    /// Any other text.
     Text(String),
 }
 
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-/// None of what is no event.
+/// Returns `None` if the value is not an event.
 fn of_event(event: &Value) -> Option<Line> {
     let name = event.get("event")?.as_str()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,5 +1,5 @@
-//! The suite on a host with KVM, where there is none: QEMU's TCG emulates a machine with AMD's
-//! SVM, whose kernel has KVM, and the suite runs in that.
+//! Runs the suite with KVM on a machine without KVM: QEMU's TCG emulates a host with AMD's SVM,
+//! whose kernel has KVM, and the suite runs there.
 
 mod archive;
 mod command;

@@ -1,4 +1,4 @@
-//! A program whose lines are read, and which does not outlive this one.
+//! A child program whose output is read line by line, and which does not outlive this one.
 
 use std::{
     fs::File,
@@ -22,20 +22,20 @@ pub struct Process {
     lines: Receiver<String>,
 }
 
-/// What comes next of a program.
+/// The next event of a program.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// A line.
     Line(String),
     /// It has closed its output.
     End,
-    /// It has said nothing in the given time.
+    /// It has not printed anything within the given time.
     Silence,
 }
 
 impl Process {
-    /// Starts a program; what it says, on standard output and error, is copied to `log` and read
-    /// here, line by line.
+    /// Starts a program. Its standard output and error are copied to `log` and read here line by
+    /// line.
     pub fn start(mut command: Command, log: &Path) -> Result<Self, FullError> {
         let failed = |error| FullError::File {
             doing: "writing",
@@ -45,7 +45,7 @@ impl Process {
         let file = File::create(log).map_err(failed)?;
         command
             .stdin(Stdio::null())
-            // Ctrl-C is for this program, which ends the other one.
+            // Only this program receives Ctrl-C, and then ends the other one.
             .process_group(0)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -66,7 +66,7 @@ impl Process {
         Ok(Self { child, lines })
     }
 
-    /// The next line, waiting no longer than this.
+    /// Returns the next line, or what happened within the time limit.
     pub fn next(&self, limit: Duration) -> Next {
         match self.lines.recv_timeout(limit) {
             Ok(line) => Next::Line(line),
@@ -83,7 +83,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail where it has ended, which is the aim.
+        // Both fail if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -96,7 +96,7 @@ fn each_line(output: impl Read, mut log: File, take: &dyn Fn(String) -> bool) {
         .read_until(b'\n', &mut bytes)
         .is_ok_and(|read| read > 0)
     {
-        // The log is for a person; the lines count.
+        // The log is only for people, so an error does not matter.
         let _ = log.write_all(&bytes);
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         bytes.clear();

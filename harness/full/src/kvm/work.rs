@@ -1,9 +1,9 @@
-//! What is to be done in the emulated host, and what of it is done.
+//! The work for the emulated host, and its results so far.
 //!
-//! QEMU's emulation of SVM (10.0) is not sound: where two processors run guests, or two guests run,
-//! the emulated host panics sooner or later, and now and then a guest is reset or stands still. So a
-//! verdict counts as soon as it was heard, what has none is run again, in another host if need be,
-//! and so is a case whose guest was lost with it. Each is named in the report. What fails is not run
+//! QEMU's emulation of SVM (10.0) is not reliable. If two processors run guests, or two guests run,
+//! the emulated host panics sooner or later, and at times a guest is reset or hangs. So a verdict
+//! counts as soon as it is received. Cases without a verdict, and cases whose guest was lost, are
+//! run again, in another host if necessary, and named in the report. Cases that fail are not run
 //! again.
 
 use std::{
@@ -24,49 +24,49 @@ use crate::{
     },
 };
 
-/// A case that never came to a verdict in so many tries has to be looked at.
+/// Maximum number of tries for a case; one without a verdict then counts as a difference.
 const TRIES: usize = 4;
-/// The same of a job that has no verdict before its end, as walks have none.
+/// Maximum number of tries for a job without verdicts before its end, such as walks.
 const JOB_TRIES: usize = 8;
 
-/// How it goes on.
+/// How to continue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Go {
     /// In this host.
     On,
-    /// In another one, for a reason.
+    /// In another host, with the reason.
     Elsewhere(String),
 }
 
-/// A job and what came of it.
+/// A job and its results.
 #[derive(Debug)]
 pub struct Work {
-    /// What is run.
+    /// The job.
     pub job: Job,
-    /// Receives what came of it under KVM as it is heard: records, or what walks say.
+    /// Receives the results under KVM as they arrive: records, or the output of walks.
     log: File,
-    /// Cases whose transcript is another one each time.
+    /// Cases whose transcripts differ in each run.
     volatile: BTreeSet<String>,
-    /// Under TCG.
+    /// Records under TCG.
     here: BTreeMap<String, Record>,
-    /// Under KVM.
+    /// Records under KVM.
     there: BTreeMap<String, Record>,
     /// Cases without a verdict on the kernel, with each try's reason.
     again: BTreeMap<String, Vec<String>>,
-    /// The case that was last begun and not judged.
+    /// The case that has begun but has no verdict yet.
     begun: Option<String>,
-    /// Of walks: how they ended.
+    /// Exit code of walks.
     code: Option<i32>,
-    /// Of walks: whether the last try says that it is on KVM.
+    /// Whether the last try of walks reported that it ran on KVM.
     on_kvm: bool,
     /// Why a try of the whole job did not count.
     lost: Vec<String>,
-    /// What the last try said.
+    /// Output of the last try.
     said: Vec<String>,
 }
 
 impl Work {
-    /// Cases, with their records under TCG.
+    /// Returns a job of cases, with their records under TCG.
     pub fn cases(
         job: Job,
         here: BTreeMap<String, Record>,
@@ -92,7 +92,7 @@ impl Work {
         Self::cases(job, BTreeMap::new(), BTreeSet::new(), log)
     }
 
-    /// Cases that have no verdict yet and are not given up.
+    /// Returns the cases that have no verdict yet and are not given up.
     fn open(&self) -> impl Iterator<Item = &str> {
         let open = self.here.keys().filter(|id| {
             let judged = self.there.contains_key(*id);
@@ -101,7 +101,7 @@ impl Work {
         open.map(String::as_str)
     }
 
-    /// How much is to be done.
+    /// Returns the number of cases or jobs to run.
     pub fn left(&self) -> usize {
         match self.job.kind {
             Kind::Cases => self.open().count(),
@@ -109,13 +109,13 @@ impl Work {
         }
     }
 
-    /// How often something was tried that came to nothing: a host in which that was done was not in
-    /// vain.
+    /// Returns the number of tries without a verdict. A host with such a try counts as one that did
+    /// work.
     pub fn tries(&self) -> usize {
         self.lost.len() + self.again.values().map(Vec::len).sum::<usize>()
     }
 
-    /// The job's name and arguments for what is left; none where nothing is.
+    /// Returns the job's name and its arguments for the remaining work, or `None` if it is done.
     pub fn command(&self) -> Option<(&str, Vec<String>)> {
         if self.left() == 0 {
             return None;
@@ -129,7 +129,7 @@ impl Work {
         Some((&self.job.name, arguments))
     }
 
-    /// Takes a line that the host said while it was at this job.
+    /// Takes a line that the host printed during this job.
     pub fn take(&mut self, line: Line) -> Result<Go, FullError> {
         match line {
             Line::Begins(_) => {
@@ -138,7 +138,7 @@ impl Work {
                 self.said.clear();
             }
             Line::Cases { accel, why, .. } if accel != "kvm" => {
-                let why = why.unwrap_or_else(|| "it does not say why".to_owned());
+                let why = why.unwrap_or_else(|| "it did not print a reason".to_owned());
                 let name = &self.job.name;
                 return Ok(Go::Elsewhere(format!(
                     "`{name}` ran on {accel}, not on KVM: {why}"
@@ -153,7 +153,7 @@ impl Work {
         Ok(Go::On)
     }
 
-    /// Walks say in words what they run on.
+    /// Takes a line of walks, which print their accelerator as text.
     fn says(&mut self, text: String) -> Result<Go, FullError> {
         let accel = text.strip_prefix("accelerator: ");
         self.on_kvm |= accel == Some("kvm");
@@ -171,7 +171,7 @@ impl Work {
     fn keep(&mut self, line: &str) -> Result<(), FullError> {
         let kept = writeln!(self.log, "{line}");
         kept.map_err(|error| FullError::File {
-            doing: "writing what came of",
+            doing: "writing the results of",
             path: self.job.name.clone().into(),
             error,
         })
@@ -179,7 +179,7 @@ impl Work {
 
     fn judged(&mut self, record: Record) -> Result<(), FullError> {
         self.begun = None;
-        // A filter takes what it is a part of, too.
+        // A filter may also select cases that have it as a part of their id.
         if !self.here.contains_key(&record.id) || self.there.contains_key(&record.id) {
             return Ok(());
         }
@@ -196,7 +196,7 @@ impl Work {
         Ok(())
     }
 
-    /// Whether the guest was lost with the case, other than under TCG.
+    /// Whether the guest was lost with the case, unless it was lost in the same way under TCG.
     fn is_lost(&self, record: &Record) -> bool {
         let lost = matches!(
             record.verdict,
@@ -214,7 +214,7 @@ impl Work {
         let said = || self.said.last().cloned().unwrap_or_default();
         match code {
             0 | 1 => {}
-            // A guest that did not come up ends the run: the next one may.
+            // A guest that did not boot ends the run; the next try may succeed.
             4 if self.lost.len() + 1 < JOB_TRIES => {
                 self.lost.push(said());
                 return Ok(Go::On);
@@ -232,10 +232,10 @@ impl Work {
         }
         if !self.on_kvm {
             return Ok(Go::Elsewhere(format!(
-                "`{name}` does not say that it ran on KVM"
+                "`{name}` did not report that it ran on KVM"
             )));
         }
-        // Walks that were lost with a guest of the emulated host are no divergence yet.
+        // Walks that were lost with a guest of the emulated host do not count as a divergence yet.
         if code == 0 || self.diverged() || self.lost.len() + 1 >= JOB_TRIES {
             self.code = Some(code);
         } else {
@@ -250,7 +250,7 @@ impl Work {
         self.said.iter().any(word)
     }
 
-    /// The host was lost: the case at hand was tried.
+    /// Records that the host was lost during the current case or walks.
     pub fn host_lost(&mut self) {
         const WHY: &str = "the emulated host was lost with it";
         if let Some(id) = self.begun.take() {
@@ -263,25 +263,25 @@ impl Work {
         }
     }
 
-    /// What was run more than once, with the reasons.
+    /// Returns what was run more than once, with the reasons.
     pub fn again(&self) -> impl Iterator<Item = (&str, String)> {
         let cases = self.again.iter().map(|(id, why)| (id.as_str(), why));
         let walks = (!self.lost.is_empty()).then_some(("the job", &self.lost));
         cases.chain(walks).map(|(what, why)| (what, why.join("; ")))
     }
 
-    /// How both runs of the cases compare.
+    /// Compares both runs of the cases.
     pub fn compared(&self) -> Compared {
         compare(&self.here, &self.there, &self.volatile)
     }
 
-    /// The line in which walks say what they came to.
+    /// Returns the line with the result of walks.
     pub fn result(&self) -> &str {
         let last = self.said.iter().rev().find(|line| line.contains(" / "));
         last.map_or("no result", String::as_str)
     }
 
-    /// Whether all is as it has to be: nothing differs, and something ran.
+    /// Whether the job succeeded: walks conform, or no case differs and at least one passed.
     pub fn is_proved(&self) -> bool {
         match self.job.kind {
             Kind::Walks => self.code == Some(0),
@@ -292,7 +292,7 @@ impl Work {
         }
     }
 
-    /// For `report.json`.
+    /// Returns the summary for `report.json`.
     pub fn summary(&self) -> Value {
         let again: BTreeMap<_, _> = self.again().collect();
         let heard = !self.there.is_empty() || self.on_kvm;

@@ -1,4 +1,4 @@
-//! From what was asked for to what runs.
+//! Chooses the accelerator from the `--accel` option and the result of a trial.
 
 use std::{fs, path::PathBuf};
 
@@ -18,21 +18,21 @@ use crate::{
 /// `--accel`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum AccelChoice {
-    /// KVM if it runs this kernel, which is tried once; otherwise TCG.
+    /// KVM if a trial shows that it runs this kernel; otherwise TCG.
     #[default]
     Auto,
-    /// KVM, or an error. It is tried again, whatever an earlier trial showed.
+    /// KVM, or an error. The trial is repeated even if an earlier one failed.
     Kvm,
     /// TCG, QEMU's emulation.
     Tcg,
 }
 
-/// What runs.
+/// The accelerator of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// The accelerator.
     pub accel: Accel,
-    /// Where it is not KVM: why, in one line.
+    /// The reason why it is not KVM, in one line.
     pub why_not_kvm: Option<String>,
 }
 
@@ -42,7 +42,7 @@ impl Chosen {
         why_not_kvm: None,
     };
 
-    /// Emulation, for a reason, which is made one line.
+    /// TCG, with the reason joined into one line.
     pub fn tcg(why_not_kvm: impl ToString) -> Self {
         let why = why_not_kvm.to_string();
         let words = why.split(|c: char| c.is_whitespace() || c.is_control());
@@ -57,37 +57,38 @@ impl Chosen {
 /// Why KVM cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoKvm {
-    /// The device is of no use.
+    /// The device cannot be opened.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// It was tried, and the kernel did not come up.
-    #[error("tried with this kernel: {why}; its console is in {}", console.display())]
+    /// The kernel did not boot in the trial.
+    #[error("a trial with this kernel failed: {why}; its console is in {}", console.display())]
     Refused {
-        /// In one line.
+        /// The reason, in one line.
         why: String,
-        /// Of the trial.
+        /// Console of the trial.
         console: PathBuf,
     },
-    /// It was tried less than a day ago.
+    /// A trial failed less than a day ago.
     #[error(
-        "tried with this kernel less than a day ago: {why}; its console is in {}, and `--accel kvm` tries again",
+        "a trial with this kernel failed less than a day ago: {why}; its console is in {}; \
+         `--accel kvm` tries again",
         console.display()
     )]
     Remembered {
-        /// In one line.
+        /// The reason, in one line.
         why: String,
-        /// Of the trial.
+        /// Console of the trial.
         console: PathBuf,
     },
-    /// The QEMU of the trial was killed, by Ctrl-C or by somebody else: that says nothing of KVM.
-    #[error("the trial with this kernel was cut short: its QEMU was killed")]
+    /// The QEMU of the trial was killed, by Ctrl-C or from outside, so the trial has no result.
+    #[error("the trial with this kernel has no result: its QEMU was killed")]
     CutShort,
-    /// There is no place for a trial's console.
-    #[error("no place for the console of a trial of KVM: {0}")]
+    /// The folder for the console of the trial cannot be made.
+    #[error("making the folder for the console of a KVM trial: {0}")]
     NoPlace(String),
 }
 
-/// Chooses the accelerator for a machine, trying KVM if that was not done yet.
+/// Chooses the accelerator for a machine. Tries KVM unless an earlier result still holds.
 pub fn choose(
     choice: AccelChoice,
     qemu: &Qemu,
@@ -111,7 +112,7 @@ pub fn choose(
     }
 }
 
-/// What is known of the accelerator without booting: for a command line that is only printed.
+/// Chooses the accelerator without booting, for a command line that is only printed.
 pub fn guess(
     choice: AccelChoice,
     qemu: &Qemu,
@@ -132,7 +133,8 @@ pub fn guess(
     }
 }
 
-/// One for each kernel, platform, QEMU and host.
+/// Returns where the result of the trial is stored: one place for each kernel, platform, QEMU and
+/// host.
 fn memory(qemu: &Qemu, machine: &Machine<'_>, image: &str) -> Memory {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = |line: &&str| line.starts_with("model name");
@@ -160,7 +162,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// What an earlier trial came to, or else this one.
+    /// Returns the result of an earlier trial, or else makes one.
     fn once(&self) -> Result<(), NoKvm> {
         device::check(DEVICE.as_ref())?;
         match self.memory.recall() {
@@ -174,7 +176,7 @@ impl Trial<'_> {
 
     fn anew(&self) -> Result<(), NoKvm> {
         device::check(DEVICE.as_ref())?;
-        self.progress.stage("trying KVM with this kernel");
+        self.progress.stage("booting this kernel once to try KVM");
         let prepared = self.memory.prepare();
         prepared.map_err(|error| NoKvm::NoPlace(error.to_string()))?;
         let console = self.memory.console();
@@ -185,7 +187,10 @@ impl Trial<'_> {
             Err(Failed::Refused(why)) => TrialResult::refused(why.clone(), console.clone()),
         };
         if let Err(error) = self.memory.keep(&result) {
-            let line = format!("the result of the trial of KVM is not kept: {error}");
+            let line = format!(
+                "storing the result of the KVM trial: {error}; the next run tries \
+                                again"
+            );
             self.progress.line(&line);
         }
         match tried {

@@ -1,30 +1,31 @@
-//! `/dev/kvm`: whether this process may use it, and what to do where it may not.
+//! `/dev/kvm`: checks whether this process may use it, and says what to do if it may not.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use nix::unistd::{Gid, Group};
 
-/// Bits of a mode: the group may read and write.
+/// Mode bits that let the group read and write.
 const GROUP_ACCESS: u32 = 0o060;
 
 /// The device of KVM.
 pub const DEVICE: &str = "/dev/kvm";
 
-/// Why the device of KVM is of no use to this process.
+/// Why this process cannot use the device of KVM.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// There is none.
+    /// The device does not exist.
     #[error(
-        "there is no {DEVICE}: load kvm-intel or kvm-amd, and enable virtualization in the firmware"
+        "{DEVICE} does not exist; load kvm-intel or kvm-amd, and enable virtualization in the \
+         firmware"
     )]
     Missing,
-    /// This user may not open it.
+    /// This user has no permission to open it.
     #[error("no permission to open {DEVICE}; {}", advice(.group.as_deref()))]
     Denied {
-        /// The group that may and can be joined.
+        /// A group that has the permission, other than root's.
         group: Option<String>,
     },
-    /// It does not open for another reason.
+    /// Opening it failed for another reason.
     #[error("opening {DEVICE}: {0}")]
     Other(String),
 }
@@ -32,13 +33,16 @@ pub enum DeviceError {
 fn advice(group: Option<&str>) -> String {
     match group {
         Some(group) => {
-            format!("its group is `{group}`: `sudo usermod -aG {group} $USER`, then log in again")
+            format!(
+                "join its group `{group}` with `sudo usermod -aG {group} $USER`, then log in \
+                     again"
+            )
         }
-        None => format!("no group that can be joined may: `sudo setfacl -m u:$USER:rw {DEVICE}`"),
+        None => format!("no group can be joined for it; run `sudo setfacl -m u:$USER:rw {DEVICE}`"),
     }
 }
 
-/// Opens the device once.
+/// Opens and closes the device.
 pub fn check(path: &Path) -> Result<(), DeviceError> {
     let opened = fs::OpenOptions::new().read(true).write(true).open(path);
     opened.map(drop).map_err(|error| reason(path, &error))
@@ -54,7 +58,7 @@ fn reason(path: &Path, error: &io::Error) -> DeviceError {
     }
 }
 
-/// The group that may read and write it, if it has a name and is not that of root.
+/// Returns the group that may read and write it, if the group has a name and is not root's.
 fn group_of(path: &Path) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
     if metadata.mode() & GROUP_ACCESS != GROUP_ACCESS || metadata.gid() == 0 {

@@ -1,4 +1,4 @@
-//! What a trial of KVM came to, kept in the cache: a success for good, a refusal for a day.
+//! Stores the result of a KVM trial in the cache: a success for good, a failure for a day.
 
 use std::{
     fs, io,
@@ -9,28 +9,28 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A refusal may have had a reason that is gone tomorrow: a busy machine, a module, a setting.
+/// A failure may have a temporary cause: a busy machine, a missing module, a setting.
 const REFUSAL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a trial came to.
+/// Result of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kvm")]
 pub enum TrialResult {
-    /// The kernel came up and was set up.
+    /// The kernel booted and the guest was set up.
     Works,
-    /// It did not.
+    /// The kernel did not boot.
     Refused {
-        /// In one line.
+        /// The reason, in one line.
         why: String,
         /// Console of the trial.
         console: PathBuf,
-        /// When, in seconds since 1970.
+        /// Time of the trial, in seconds since 1970.
         at: u64,
     },
 }
 
 impl TrialResult {
-    /// A refusal now.
+    /// Returns a failure with the current time.
     pub fn refused(why: String, console: PathBuf) -> Self {
         let at = seconds(SystemTime::now());
         Self::Refused { why, console, at }
@@ -39,7 +39,7 @@ impl TrialResult {
     fn holds_at(&self, now: SystemTime) -> bool {
         match self {
             Self::Works => true,
-            // A clock that was set back makes no refusal last longer.
+            // A time in the future, after the clock was set back, does not count.
             Self::Refused { at, .. } => {
                 let age = seconds(now).checked_sub(*at);
                 age.is_some_and(|age| age < REFUSAL_LASTS.as_secs())
@@ -61,7 +61,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For a trial that is told from others by these things.
+    /// Returns the place of the trial that `parts` identify.
     pub fn of(folder: &Path, parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -85,7 +85,7 @@ impl Memory {
         self.folder.join(format!("{}.json", self.name))
     }
 
-    /// What is remembered and still holds.
+    /// Returns the stored result if it still holds.
     pub fn recall(&self) -> Option<TrialResult> {
         self.recall_at(SystemTime::now())
     }
@@ -96,12 +96,12 @@ impl Memory {
         Some(result).filter(|result| result.holds_at(now))
     }
 
-    /// Makes the folder, for the console and the result.
+    /// Makes the folder for the console and the result.
     pub fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(&self.folder)
     }
 
-    /// Remembers a result, whole or not at all.
+    /// Stores a result atomically.
     pub fn keep(&self, result: &TrialResult) -> io::Result<()> {
         let text = serde_json::to_string(result)?;
         let temporary = self

@@ -1,7 +1,7 @@
-//! Which accelerator a run has: KVM where it was seen to run this kernel, else emulation.
+//! Chooses the accelerator of a run: KVM if a trial showed that it runs this kernel, else TCG.
 //!
-//! A machine can have a `/dev/kvm` that opens, makes virtual machines, and then loses every
-//! guest at once. So KVM is tried once with the kernel at hand, and the outcome is kept.
+//! On some hosts `/dev/kvm` opens and creates virtual machines, but every guest dies at once. So
+//! KVM is tried once with the kernel of the run, and the result is stored.
 
 mod choice;
 mod device;

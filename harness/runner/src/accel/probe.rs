@@ -1,4 +1,4 @@
-//! One boot under KVM.
+//! A trial of KVM: one boot.
 
 use std::{path::Path, time::Duration};
 
@@ -9,21 +9,21 @@ use crate::{
     qemu::{Accel, Machine, Qemu},
 };
 
-/// A slow host, such as one that is emulated itself, takes half of that. What has no hope is
-/// given up long before: see [`QUIET`].
+/// Limit for the whole boot. A slow host, such as an emulated one, needs half of it. A kernel that
+/// has stopped is given up earlier: see [`QUIET`].
 const LIMIT: Duration = Duration::from_secs(60);
-/// A kernel that tells all it does and has said nothing for so long is not going to.
+/// A kernel with a verbose console that prints nothing for this long has stopped.
 const QUIET: Duration = Duration::from_secs(20);
 /// Why the machine did not come up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
-    /// In a line.
+    /// The reason, in one line.
     Refused(String),
     /// QEMU was killed.
     Killed,
 }
 
-/// Boots the machine under KVM up to where cases could run.
+/// Boots the machine under KVM until the guest is set up and cases could run.
 pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), Failed> {
     let cmdline = format!("{} {EARLY_CONSOLE}", machine.cmdline);
     let machine = Machine {
@@ -47,7 +47,7 @@ pub fn probe(qemu: &Qemu, machine: &Machine<'_>, console: &Path) -> Result<(), F
     }
 }
 
-/// A QEMU that ends by itself has said why on its last line.
+/// Returns why a guest did not boot. A QEMU that ends by itself prints the reason on its last line.
 fn no_hello(lost: &Lost, tail: &str) -> Failed {
     match lost {
         Lost::QemuEnded(status) if status.contains("SIGKILL") => Failed::Killed,

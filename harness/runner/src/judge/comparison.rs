@@ -1,4 +1,4 @@
-//! Compares one outcome with what was expected of it.
+//! Compares one outcome with the expectation.
 
 use case::{Expect, FieldWant, Want, WantData, WantEnd};
 use wire::{DmaEnd, Observed, Outcome, Value};
@@ -8,16 +8,16 @@ use crate::judge::{
     values::Values,
 };
 
-/// What an op should have shown and what it showed.
+/// What was expected of an op and what was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// In words.
+    /// A description.
     pub expected: String,
-    /// In words.
+    /// A description.
     pub observed: String,
 }
 
-/// Compares one outcome with what was expected of it; an error is the first difference.
+/// Compares one outcome with the expectation. The error is the first difference.
 pub fn compare(expect: &Expect, outcome: &Outcome, values: &Values) -> Result<(), Mismatch> {
     if !ends_as(&expect.end, outcome) {
         return Err(Mismatch {
@@ -41,7 +41,7 @@ pub fn compare(expect: &Expect, outcome: &Outcome, values: &Values) -> Result<()
     check_data(&expect.data, data, values)
 }
 
-/// Whether it ended like this.
+/// Whether the op ended as `want` says.
 pub fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
     match (want, &outcome.observed) {
         (WantEnd::Success, Observed::Ok { .. }) => true,
@@ -58,9 +58,12 @@ pub fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
 fn check_field(want: &FieldWant, data: &[u8], values: &Values) -> Result<(), Mismatch> {
     let name = want.field.name;
     let Some(value) = data.get(want.base..).and_then(|data| want.field.get(data)) else {
-        let observed = format!("the {} bytes of data end before it", data.len());
+        let observed = format!(
+            "the data has only {} bytes and ends before the field",
+            data.len()
+        );
         return Err(Mismatch {
-            expected: format!("a field {name}"),
+            expected: format!("a field `{name}`"),
             observed,
         });
     };
@@ -79,7 +82,7 @@ fn check_want(
     let known = |wanted: &Value| {
         values.value(wanted).ok_or_else(|| Mismatch {
             expected: format!("{what} to be compared with {wanted:?}"),
-            observed: "nothing was saved under that name".to_owned(),
+            observed: "no value was saved under that name".to_owned(),
         })
     };
     let (met, expected) = match want {

@@ -1,9 +1,9 @@
-//! How things ended and should have ended, in words.
+//! Describes how ops ended and how they should have ended.
 
 use case::{Race, WantEnd};
 use wire::{Dma, DmaEnd, Injected, Observed, Outcome};
 
-/// How it should have ended.
+/// Describes how an op should have ended.
 pub fn want_end(want: &WantEnd) -> String {
     match want {
         WantEnd::Success => "success".to_owned(),
@@ -14,7 +14,7 @@ pub fn want_end(want: &WantEnd) -> String {
     }
 }
 
-/// How an op ended, in words.
+/// Describes how an op ended.
 pub fn observed_end(outcome: &Outcome) -> String {
     match &outcome.observed {
         Observed::Ok { .. } => "success".to_owned(),
@@ -57,7 +57,7 @@ fn signal_text(signal: i32) -> String {
     }
 }
 
-/// The ways in which it may end, in words.
+/// Describes the ways in which a race may end.
 pub fn ways(race: &Race) -> String {
     let ways = race
         .ends
@@ -66,18 +66,18 @@ pub fn ways(race: &Race) -> String {
     ways.collect::<Vec<_>>().join("; or ")
 }
 
-/// The ends of ops that were executed at once, in their order.
+/// Joins the ends of ops that were executed at once, in the order of the ops.
 pub fn ends_at_once(ends: impl Iterator<Item = String>) -> String {
     ends.collect::<Vec<_>>().join(" | ")
 }
 
-/// How it ended, in words that are the same in every run: which points of failure there are,
-/// and so with what they end, depends on what the kernel has in its caches.
+/// Describes how the op ended without failures, which is the same in every run. The points of
+/// failure, and so how each execution ends, depend on the kernel's caches.
 fn injected_end(injected: &Injected) -> String {
     format!("at last {}", observed_end(&injected.last))
 }
 
-/// A few bytes in hexadecimal, or text where it is one.
+/// Shows bytes as text if they are printable, or else in hexadecimal.
 pub fn shown_bytes(data: &[u8]) -> String {
     let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     if !data.is_empty() && data.iter().all(printable) {

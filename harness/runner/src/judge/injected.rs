@@ -1,4 +1,4 @@
-//! Judges an op into which failures were injected: each failure has to be one that is allowed,
+//! Judges an op with injected failures. Each execution has to end with success or an allowed errno,
 //! and has to leave the state as the case says.
 
 use case::{Check, Injection};
@@ -10,7 +10,7 @@ use crate::judge::{
     values::Values,
 };
 
-/// What was done, and what was expected of it.
+/// The injection plan and its expectations.
 #[derive(Debug, Clone, Copy)]
 struct Parts<'a> {
     plan: &'a FailNth,
@@ -18,7 +18,7 @@ struct Parts<'a> {
     injection: &'a Injection,
 }
 
-/// Compares every execution with what was expected; an error is the first difference.
+/// Compares every execution with the expectations. The error is the first difference.
 pub fn compare_all(
     op: &Op,
     check: &Check,
@@ -38,15 +38,15 @@ pub fn compare_all(
     };
     if injected.attempts.is_empty() {
         return Err(Mismatch {
-            expected: "a failure to inject".to_owned(),
-            observed: "the call has no point at which one can be injected".to_owned(),
+            expected: "a point at which a failure can be injected".to_owned(),
+            observed: "the call has no such point".to_owned(),
         });
     }
     for attempt in &injected.attempts {
         compare_attempt(&parts, attempt, values).map_err(|mismatch| within(attempt, mismatch))?;
     }
     compare(&check.expect, &injected.last, values).map_err(|mismatch| Mismatch {
-        expected: format!("{}, after every failure", mismatch.expected),
+        expected: format!("{}, after the last failure", mismatch.expected),
         observed: mismatch.observed,
     })
 }
@@ -95,7 +95,7 @@ fn compare_after(
 ) -> Result<(), Mismatch> {
     for ((op, check), outcome) in ops.iter().zip(checks).zip(outcomes) {
         compare(&check.expect, outcome, values).map_err(|mismatch| Mismatch {
-            expected: format!("{} of {} thereafter", mismatch.expected, check.label),
+            expected: format!("{} of {} afterwards", mismatch.expected, check.label),
             observed: mismatch.observed,
         })?;
         values.learn(op, outcome);
@@ -107,7 +107,7 @@ fn within(attempt: &Attempt, mismatch: Mismatch) -> Mismatch {
     Mismatch {
         expected: mismatch.expected,
         observed: format!(
-            "{} ({} failed, the {}. of all that can; the call ended with {})",
+            "{} ({} failed, at point {}; the call ended with {})",
             mismatch.observed,
             what(attempt.failure),
             attempt.nth,

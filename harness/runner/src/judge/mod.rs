@@ -1,7 +1,7 @@
-//! Judges what was seen of a case.
+//! Judges what was observed of a case.
 //!
-//! [`steps`] compares each op's outcome with what was expected of it, once, while the case runs;
-//! [`verdict`] makes one verdict of that, the end of the case, the kernel's log and the snapshot.
+//! [`steps`] compares each op's outcome with its expectation while the case runs. [`verdict`]
+//! combines the result with the end of the case, the kernel log and the snapshot into one verdict.
 
 pub mod comparison;
 pub mod description;

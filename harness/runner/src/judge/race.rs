@@ -1,4 +1,4 @@
-//! Judges ops that were executed at once: together they have to end in a way that is allowed.
+//! Judges ops that were executed at once: their ends together have to be an allowed combination.
 
 use case::{Expect, Race, WantEnd};
 use wire::{Observed, Outcome};
@@ -9,7 +9,7 @@ use crate::judge::{
     values::Values,
 };
 
-/// Compares what was seen with the ways in which the race may end.
+/// Compares the outcomes with the ways in which the race may end.
 pub fn compare_all(race: &Race, outcome: &Outcome, values: &Values) -> Result<(), Mismatch> {
     let outcomes = match &outcome.observed {
         Observed::Together(outcomes) if outcomes.len() == race.checks.len() => outcomes,

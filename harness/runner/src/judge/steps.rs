@@ -1,4 +1,4 @@
-//! Compares the outcome of each op with what was expected of it, in their order, once.
+//! Compares the outcome of each op with its expectation, once and in order.
 
 use case::{Check, Compiled, Parts, Sources};
 use wire::{Observed, Op, Outcome};
@@ -9,28 +9,28 @@ use crate::judge::{
     values::Values,
 };
 
-/// What the steps of a case showed.
+/// Result of the steps of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Steps {
-    /// What was expected.
+    /// Every step is as expected.
     AsExpected,
-    /// What the plan of 2021 demands, where Linux is known to deviate.
+    /// A step is as the plan of 2021 demands where Linux is known to deviate.
     AsPlanned,
-    /// Something else.
+    /// A step failed.
     Failed {
-        /// What was expected and observed, and where.
+        /// What was expected and observed, and the location of the step.
         why: String,
         /// The step, from 0.
         step: usize,
-        /// Whether it was to show that DMA lands.
+        /// Whether the step expected DMA to land.
         landing: bool,
     },
-    /// Nothing about the kernel: the agent could not do its part.
+    /// The agent failed, so there is no result about the kernel.
     Broken(String),
 }
 
 impl Steps {
-    /// Of a case that is over.
+    /// Judges the steps of a case that has ended.
     pub fn of(compiled: &Compiled, outcomes: &[Option<Outcome>], sources: &Sources) -> Self {
         let mut judge = StepJudge::new(compiled, sources);
         for (index, outcome) in outcomes.iter().enumerate() {
@@ -42,7 +42,7 @@ impl Steps {
     }
 }
 
-/// Compares outcomes as they come.
+/// Compares outcomes as they arrive.
 #[derive(Debug)]
 pub struct StepJudge<'a> {
     compiled: &'a Compiled,
@@ -50,12 +50,12 @@ pub struct StepJudge<'a> {
     values: Values,
     /// The op whose outcome comes next.
     next: usize,
-    /// What decides about the steps; later outcomes do not count then.
+    /// The deciding result, if there is one; later outcomes are ignored.
     found: Option<Steps>,
 }
 
 impl<'a> StepJudge<'a> {
-    /// Of a case that begins.
+    /// Returns a judge for a case that begins.
     pub fn new(compiled: &'a Compiled, sources: &'a Sources) -> Self {
         Self {
             compiled,
@@ -86,7 +86,7 @@ impl<'a> StepJudge<'a> {
         matches!(self.found, Some(Steps::Failed { .. }))
     }
 
-    /// What the steps showed.
+    /// Returns the result of the steps.
     pub fn finish(self) -> Steps {
         let unreported = self.unreported();
         self.found.or(unreported).unwrap_or(Steps::AsExpected)
@@ -94,7 +94,7 @@ impl<'a> StepJudge<'a> {
 
     fn unreported(&self) -> Option<Steps> {
         let check = self.compiled.checks.get(self.next)?;
-        let why = format!("{}: no outcome was reported", check.label);
+        let why = format!("{}: the agent reported no outcome", check.label);
         Some(Steps::Broken(why))
     }
 
@@ -130,7 +130,7 @@ fn compare_op(
     }
 }
 
-/// Why the agent could not carry an op out, or a part of it.
+/// Returns why the agent could not execute an op or a part of it.
 fn broken(outcome: &Outcome) -> Option<&str> {
     match &outcome.observed {
         Observed::Broken { why } => Some(why),

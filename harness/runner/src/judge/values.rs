@@ -1,22 +1,22 @@
-//! Values that ops left.
+//! Values that ops saved.
 
 use std::collections::HashMap;
 
 use wire::{Op, Outcome, Value};
 
-/// Values that ops left, told from their outcomes.
+/// Values that ops saved, taken from their outcomes.
 #[derive(Debug, Default)]
 pub struct Values(HashMap<String, u64>);
 
 impl Values {
-    /// Takes over what the op left.
+    /// Adds the values that the op saved.
     pub fn learn(&mut self, op: &Op, outcome: &Outcome) {
         for left in op.leaves(outcome) {
             self.0.insert(left.target.slot().to_owned(), left.value);
         }
     }
 
-    /// The value, if it is known.
+    /// Returns the value, if it is known.
     pub fn value(&self, value: &Value) -> Option<u64> {
         match value {
             Value::Const(number) => Some(*number),

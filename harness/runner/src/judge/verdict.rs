@@ -1,4 +1,4 @@
-//! Judges an observation: one total function from what was seen to a verdict.
+//! Judges an observation: one total function from the observation to a verdict.
 
 use case::{Compiled, Xfail};
 use wire::End;
@@ -10,14 +10,14 @@ use crate::{
     verdict::Verdict,
 };
 
-/// A verdict and why.
+/// A verdict with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// Why, for every verdict but a plain PASS.
+    /// The reason, for every verdict except a plain PASS.
     pub reason: Option<String>,
-    /// Whether a step showed what the plan demands where Linux is known to deviate.
+    /// Whether a step was as the plan demands where Linux is known to deviate.
     pub conforms_to_plan: bool,
     /// The first step that is not as expected, counted from 0.
     pub failed_step: Option<usize>,
@@ -33,21 +33,21 @@ impl Judgement {
         }
     }
 
-    /// A known failure that did not show.
+    /// A case passed although it is known to fail.
     fn stale(reason: &str) -> Self {
         let text = format!("passes, although known to fail: {reason}");
         Self::new(Verdict::Xpass, text)
     }
 
-    /// With what the kernel had complained about before, as the likely cause.
+    /// Adds an earlier complaint of the kernel to the reason, as the likely cause.
     fn after(self, splat: Option<String>) -> Self {
         let Some(splat) = splat else { return self };
         let reason = self.reason.unwrap_or_default();
-        let text = format!("{reason}\nbefore, the kernel complained:\n{splat}");
+        let text = format!("{reason}\nthe kernel complained before:\n{splat}");
         Self::new(self.verdict, text)
     }
 
-    /// With how the guest or the case's process ended thereafter.
+    /// Adds how the guest or the case's process ended afterwards.
     fn ended(self, lost: Option<Self>) -> Self {
         let Some(how) = lost.and_then(|lost| lost.reason) else {
             return self;
@@ -56,7 +56,7 @@ impl Judgement {
         Self::new(self.verdict, format!("{how}\n{splat}"))
     }
 
-    /// At a step.
+    /// Sets the failed step.
     fn at(self, failed_step: Option<usize>) -> Self {
         Self {
             failed_step,
@@ -64,23 +64,23 @@ impl Judgement {
         }
     }
 
-    /// A case whose need is not met.
+    /// The verdict for a case with an unmet need.
     pub fn skip(need: &str) -> Self {
         Self::new(Verdict::Skip, format!("needs {need}"))
     }
 
-    /// Infrastructure failed before the case could run.
+    /// The verdict if the infrastructure failed before the case could run.
     pub fn error(why: &str) -> Self {
         Self::new(Verdict::Error, why)
     }
 }
 
-/// Failures that are known, with their reasons.
+/// Known failures with their reasons.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
-    /// Of the case, on this guest.
+    /// Known failure of the case on this guest.
     pub xfail: Option<&'a Xfail>,
-    /// Of the platform: DMA that should land never does.
+    /// Known failure of the platform: the reason why DMA never lands on it.
     pub dma_never_lands: Option<&'a str>,
 }
 
@@ -91,8 +91,8 @@ fn is_known(splat: &str, xfail: &Xfail) -> bool {
         .is_some_and(|text| splat.contains(text))
 }
 
-/// Judges what was seen. `snapshot` compares the transcript, where it is worth it: only one of a
-/// case that met its expectations is. It gives the difference, if there is one.
+/// Judges what was observed. `snapshot` compares the transcript and returns the difference, if
+/// there is one. It is called only for a case that met its expectations.
 pub fn judge(
     compiled: &Compiled,
     observation: &Observation,
@@ -106,7 +106,8 @@ pub fn judge(
     }
 }
 
-/// What the end of the case and the kernel's log decide, whatever the steps showed.
+/// Returns the verdict that the end of the case and the kernel log decide, independent of the
+/// steps.
 fn judge_guest(
     compiled: &Compiled,
     observation: &Observation,
@@ -117,12 +118,12 @@ fn judge_guest(
     let place = || lost_at(compiled, observation, steps);
     let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
     Some(match (splat, known_splat, lost(observation)) {
-        // An excuse for a complaint excuses no guest that panics or hangs.
+        // A known complaint of the kernel does not excuse a panic or a hang.
         (splat, _, Some(lost)) if lost.verdict != Verdict::Error => lost.after(splat).at(place()),
         (Some(splat), Some(known), _) if is_known(&splat, known) => {
             Judgement::new(Verdict::Xfail, &known.reason)
         }
-        // A process that the kernel ended in an Oops is no failure of the harness.
+        // If the process died in a kernel Oops, the harness is not at fault.
         (Some(splat), _, lost) => {
             let place = lost.is_some().then(place).flatten();
             Judgement::new(Verdict::Splat, splat).ended(lost).at(place)
@@ -147,7 +148,7 @@ fn judge_steps(
     match steps {
         Steps::Broken(why) => Judgement::error(&why),
         Steps::Failed { why, step, landing } => {
-            // What is known of DMA excuses no other failure.
+            // The known DMA failure of the platform excuses only steps that expect DMA to land.
             let excuse = xfail.or(dma_never_lands.filter(|_| landing));
             failed(why, excuse).at(Some(step))
         }
@@ -166,7 +167,7 @@ fn failed(why: String, excuse: Option<&str>) -> Judgement {
     }
 }
 
-/// Every step is as it should be; the guest or the snapshot may not be.
+/// Judges a case whose steps are all as expected; the guest or the snapshot may not be.
 fn passed(
     left_behind: Option<String>,
     excuse: Option<&str>,
@@ -197,7 +198,7 @@ fn lost(observation: &Observation) -> Option<Judgement> {
             ..
         } => (
             Verdict::Hang,
-            format!("the case hangs and was killed\n{stack}"),
+            format!("the case hung and was killed\n{stack}"),
         ),
         CaseEnd::Done {
             end: End::Unkillable { stack },
@@ -211,14 +212,14 @@ fn lost(observation: &Observation) -> Option<Judgement> {
             ..
         } => (
             Verdict::Error,
-            format!("the case's process died of signal {signal}"),
+            format!("the case's process was killed by signal {signal}"),
         ),
         CaseEnd::Done {
             end: End::Exited { code },
             ..
         } => (
             Verdict::Error,
-            format!("the case's process ended with code {code}"),
+            format!("the case's process exited with code {code}"),
         ),
         CaseEnd::Done {
             end: End::Finished | End::Stopped,
@@ -232,8 +233,8 @@ fn lost(observation: &Observation) -> Option<Judgement> {
     Some(Judgement::new(verdict, format!("{reason} ({at})")))
 }
 
-/// The step at which a case was lost: the first that went wrong before, or else the first of
-/// which nobody heard how it ended.
+/// Returns the step at which a case was lost: the first that failed, or else the first without an
+/// outcome.
 fn lost_at(compiled: &Compiled, observation: &Observation, steps: &Steps) -> Option<usize> {
     if let Steps::Failed { step, .. } = steps {
         return Some(*step);
@@ -247,7 +248,7 @@ fn left_behind(observation: &Observation) -> Option<String> {
         return None;
     };
     let text = format!(
-        "the case leaves the guest changed:\n  {}",
+        "the case left the guest changed:\n  {}",
         changes.join("\n  ")
     );
     observation.left_changes().then_some(text)

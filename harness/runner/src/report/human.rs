@@ -1,5 +1,5 @@
-//! For a person: a bar on a terminal, a line for each folder, what is not as expected in full, and a
-//! summary at the end.
+//! Output for people: a progress bar on a terminal, a line for each folder, the details of
+//! unexpected verdicts, and a summary at the end.
 
 use std::{
     collections::BTreeMap,
@@ -16,23 +16,23 @@ use crate::{
     verdict::Verdict,
 };
 
-/// A case that takes longer is named in the summary.
+/// Cases that take longer are listed in the summary.
 const SLOW: Duration = Duration::from_secs(2);
-/// Characters of a clause's text or reason in a line.
+/// Maximum length of a clause's text or reason in a line.
 const WIDTH: usize = 96;
-/// How many slow cases are named.
+/// Maximum number of slow cases to list.
 const SLOWEST: usize = 5;
 
-/// How much a person is told of cases and clauses that are as expected.
+/// Detail of the output for cases and clauses that are as expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// A line for each folder of cases, and only the clauses to which Linux does not conform.
+    /// A line for each folder of cases, and only the clauses that Linux does not conform to.
     Brief,
     /// A line for each case and each clause.
     Verbose,
 }
 
-/// Writes for a person.
+/// Writes output for people.
 #[derive(Debug)]
 pub struct Human<W> {
     to: W,
@@ -51,7 +51,7 @@ struct Folder {
 }
 
 impl<W: Write> Human<W> {
-    /// `place` is where the record is.
+    /// `place` is the folder of the record.
     pub fn new(to: W, place: String, detail: Detail) -> Self {
         Self {
             to,
@@ -62,7 +62,7 @@ impl<W: Write> Human<W> {
         }
     }
 
-    /// With a bar where standard output and standard error are a terminal.
+    /// Adds a progress bar if standard output and standard error are terminals.
     pub fn with_bar(mut self) -> Self {
         let terminal = io::stderr().is_terminal() && io::stdout().is_terminal();
         self.bar = terminal.then(|| ProgressBar::new(0).with_style(style()));
@@ -91,7 +91,8 @@ impl<W: Write> Human<W> {
         self.count(record)
     }
 
-    /// Tells of a folder as soon as all its cases are judged.
+    /// Counts a verdict, and prints the line of its folder as soon as all cases of the folder are
+    /// judged.
     fn count(&mut self, record: &Record) -> io::Result<()> {
         let name = folder_of(&record.id);
         let folder = self.folders.entry(name.to_owned()).or_default();
@@ -147,18 +148,22 @@ impl<W: Write> Sink for Human<W> {
                 took,
                 instead,
             } => match instead {
-                Some(why) if self.detail == Detail::Verbose => {
-                    self.line(&format!("guest {boot} replaces one given up after {why}"))
-                }
+                Some(why) if self.detail == Detail::Verbose => self.line(&format!(
+                    "guest {boot} replaces a guest that was given up after \
+                                        {why}"
+                )),
                 Some(_) => Ok(()),
                 None => self.line(&format!(
-                    "guest {boot} is up after {:.1} s",
+                    "guest {boot} booted in {:.1} s",
                     took.as_secs_f64()
                 )),
             },
             Event::Counters { boot, kept } => match kept {
-                Ok(files) => self.line(&format!("guest {boot} left {files} files of counters")),
-                Err(why) => self.line(&format!("guest {boot} left no counters: {why}")),
+                Ok(files) => self.line(&format!(
+                    "stored {files} files of counters of guest \
+                    {boot}"
+                )),
+                Err(why) => self.line(&format!("stored no counters of guest {boot}: {why}")),
             },
             Event::CaseStarted { id } => {
                 if let Some(bar) = &self.bar {
@@ -238,7 +243,7 @@ fn indent(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The end of a run for a person.
+/// Returns the summary of a run as text.
 pub fn shown(summary: &Summary, detail: Detail) -> String {
     let parts = [
         clauses(summary, detail),
@@ -270,7 +275,7 @@ fn skipped(summary: &Summary, detail: Detail) -> String {
     format!("\nSkipped:\n{}", lines.collect::<String>())
 }
 
-/// How the kernel stands to the clauses of the staged protocol.
+/// Lists the clauses of the staged protocol with their verdicts.
 fn clauses(summary: &Summary, detail: Detail) -> String {
     let of = |verdict| {
         summary
@@ -303,7 +308,7 @@ fn clauses(summary: &Summary, detail: Detail) -> String {
     format!("\nThe staged protocol: {conforming} {noun}, {untested} untested{more}\n{lines}")
 }
 
-/// A clause; its reason stands below it where there is room for all of it.
+/// Shows a clause. With full detail the reason follows on a line of its own.
 fn clause(clause: &ClauseReport, detail: Detail) -> String {
     let cases = clause.cases.len();
     let head = format!(
@@ -327,8 +332,8 @@ fn clause(clause: &ClauseReport, detail: Detail) -> String {
     text
 }
 
-/// The cases that were told in full above, once more in a line each, where a reader of a long log
-/// looks first.
+/// Lists the unexpected cases again, in one line each, at the end of the log where readers look
+/// first.
 fn not_as_expected(summary: &Summary) -> String {
     let cases = summary.cases.iter();
     let cases = cases.filter(|record| !record.verdict.is_expected());
@@ -362,15 +367,18 @@ fn totals(summary: &Summary) -> String {
     }
     if let Some(kept) = &summary.run.counters {
         let (folder, guests) = (kept.folder.display(), kept.guests);
-        text.push_str(&format!("\ncounters of {guests} guests in {folder}"));
+        text.push_str(&format!("\ncounters of {guests} guests: {folder}"));
         if !kept.lost.is_empty() {
-            text.push_str(&format!("; lost with {} guests", kept.lost.len()));
+            text.push_str(&format!(
+                "; {} guests were lost with theirs",
+                kept.lost.len()
+            ));
         }
     }
     text
 }
 
-/// What is known to be wrong, a line each.
+/// Lists the known deviations, in one line each.
 fn deviations(summary: &Summary) -> String {
     let all = &summary.deviations;
     if all.is_empty() {
@@ -409,7 +417,7 @@ fn slowest(summary: &Summary) -> String {
     format!("\nSlow cases:\n{}", lines.concat())
 }
 
-/// Enough of a text for one line.
+/// Shortens a text to one line.
 fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(WIDTH) {

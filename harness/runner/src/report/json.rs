@@ -1,4 +1,4 @@
-//! One JSON object for each event, one a line.
+//! JSON output: one object for each event, one in each line.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::event::{Event, Sink};
 
-/// Writes to anything.
+/// Writes JSON lines.
 #[derive(Debug)]
 pub struct Json<W>(pub W);
 

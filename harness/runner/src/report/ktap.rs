@@ -1,8 +1,8 @@
-//! KTAP as the kernel's documentation specifies it, as `kunit.py parse` reads it.
+//! KTAP output as the kernel's documentation specifies it and as `kunit.py parse` reads it.
 //!
-//! Results have to come in the order of their numbers, so they are written at the end of a
-//! case whatever worker it ran on. An expected failure is `ok ... # XFAIL`, an excuse that is
-//! stale is `not ok`, as that parser counts them.
+//! Results have to appear in the order of their numbers, so each is numbered and written when its
+//! case ends. An expected failure is `ok ... # XFAIL` and an unexpected pass is `not ok`, as that
+//! parser counts them.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Writes to anything.
+/// Writes KTAP.
 #[derive(Debug)]
 pub struct Ktap<W> {
     to: W,
@@ -20,7 +20,7 @@ pub struct Ktap<W> {
 }
 
 impl<W: Write> Ktap<W> {
-    /// Starts with nothing written.
+    /// Returns a writer at the start of its output.
     pub fn new(to: W) -> Self {
         Self { to, number: 0 }
     }
@@ -44,7 +44,8 @@ impl<W: Write> Ktap<W> {
     }
 }
 
-/// A directive takes the rest of its line, so a reason must be one line without a `#`.
+/// Returns a directive. It extends to the end of the line, so the reason must be one line without
+/// `#`.
 fn directive(name: &str, record: &Record) -> String {
     let reason = record.reason.as_deref().unwrap_or_default();
     let line = reason.lines().next().unwrap_or_default().replace('#', "");
@@ -68,7 +69,7 @@ impl<W: Write> Sink for Ktap<W> {
             } => {
                 writeln!(
                     self.to,
-                    "# guest {boot} instead of the one given up after {why}"
+                    "# guest {boot} replaces a guest that was given up after {why}"
                 )
             }
             Event::CaseEnded(record) => self.result(record),

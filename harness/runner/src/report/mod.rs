@@ -1,4 +1,4 @@
-//! Outputs: each a reader of the one event stream.
+//! Outputs. Each reads the same stream of events.
 
 mod human;
 mod json;

@@ -1,4 +1,4 @@
-//! What is wrong with the stored snapshots as a whole.
+//! Checks the stored snapshots as a whole.
 
 use std::{
     collections::BTreeMap,
@@ -19,16 +19,16 @@ use crate::{
     root::{root, snapshots},
 };
 
-/// What is wrong with a file or a section.
+/// A fault of a file or a section.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// A folder cannot be read.
     #[error("reading {}: {error}", path.display())]
     Folder { path: PathBuf, error: io::Error },
-    /// It belongs to no case file.
-    #[error("{}: there is no case file for it; delete it", .0.display())]
+    /// The file belongs to no case file.
+    #[error("{}: it belongs to no case file; delete it", .0.display())]
     Orphan(PathBuf),
-    /// It is unreadable or malformed.
+    /// The file cannot be read or is malformed.
     #[error(transparent)]
     Unreadable(#[from] SnapshotError),
     /// No run is compared with a section.
@@ -40,14 +40,14 @@ pub enum Fault {
         section: Section,
         unused: Unused,
     },
-    /// The file is not as `--bless` writes it.
+    /// The file is not in the form that `--bless` writes.
     #[error("{}:{line}: `--bless` would write `{wanted}` here", path.display())]
     Form {
         /// The file.
         path: PathBuf,
-        /// The first line that would be another one.
+        /// The first line that differs.
         line: usize,
-        /// What it would be.
+        /// The line that `--bless` would write.
         wanted: String,
     },
 }
@@ -55,30 +55,30 @@ pub enum Fault {
 /// Why no run is compared with a section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unused {
-    /// There is no such case.
+    /// The case does not exist.
     #[error("the case file has no case of this name; delete the section")]
     NoCase,
     /// The case says `snapshot: none`.
     #[error("the case has `snapshot: none`; delete the section")]
     NotCompared,
-    /// There is no such platform.
+    /// The platform does not exist.
     #[error(
         "`{0}` is not a platform, a series such as 6.12, or a platform with a series; correct or \
          delete it"
     )]
     NoPlatform(String),
-    /// It names what the general section is for.
+    /// It names the reference, which the general section is for.
     #[error(
-        "the transcripts of {REFERENCE_PLATFORM} and of {REFERENCE_SERIES} are in general \
-         sections; delete this one"
+        "the transcripts of {REFERENCE_PLATFORM} and of {REFERENCE_SERIES} belong in general \
+         sections; delete this section"
     )]
     Reference,
-    /// The same holds without it.
-    #[error("it equals the section that holds without it; delete it")]
+    /// Without it, an equal section would be used.
+    #[error("it equals the section that is used without it; delete it")]
     Redundant,
 }
 
-/// Every fault of the project's snapshots, given all of its cases.
+/// Returns every fault of the project's snapshots, given all cases.
 pub fn faults(cases: &[Case]) -> Vec<Fault> {
     let platforms = platform::names(&root().join("vm-images"));
     faults_below(&snapshots(), cases, &platforms)
@@ -93,7 +93,7 @@ fn faults_below(root: &Path, cases: &[Case], platforms: &[String]) -> Vec<Fault>
     for path in files(root, &mut faults) {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
         let stored = name.strip_suffix(".snap");
-        // What waits for `cargo insta review` has the case file of the stored one.
+        // A file that waits for `cargo insta review` belongs to the case file of the stored one.
         let file = stored.or_else(|| name.strip_suffix(".snap.new"));
         match file.and_then(|file| by_file.get_key_value(file)) {
             None => faults.push(Fault::Orphan(shown(&path))),
@@ -106,7 +106,7 @@ fn faults_below(root: &Path, cases: &[Case], platforms: &[String]) -> Vec<Fault>
     faults
 }
 
-/// Files below a folder, without those that are being written.
+/// Returns the files below a folder, except those that are being written.
 fn files(root: &Path, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(path) = folders.pop() {
@@ -203,7 +203,7 @@ steps:
   - close: iommu
 ";
 
-    /// Faults of one file of snapshots, beside the cases of `a/b.yaml`.
+    /// Returns the faults of one file of snapshots, given the cases of `a/b.yaml`.
     fn told(name: &str, text: &str) -> Vec<String> {
         let place = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
@@ -244,7 +244,7 @@ steps:
         "# a/b/second-row\n1\n\n# a/b/first-row\n1",
         Some("a/b.snap:4: `--bless` would write `# a/b/first-row` here")
     )]
-    #[case::malformed("# a/b/first-row\n#", Some("a/b.snap:5: `#` names no section"))]
+    #[case::malformed("# a/b/first-row\n#", Some("a/b.snap:5: `#` does not name a section"))]
     fn a_section_that_no_run_is_compared_with_is_reported(
         #[case] sections: &str,
         #[case] wanted: Option<&str>,
@@ -263,14 +263,20 @@ steps:
     #[rstest]
     #[case::no_case_file(
         "c.snap",
-        Some("SNAPSHOTS/c.snap: there is no case file for it; delete it")
+        Some("SNAPSHOTS/c.snap: it belongs to no case file; delete it")
     )]
     #[case::no_snapshot(
         "a/b.txt",
-        Some("SNAPSHOTS/a/b.txt: there is no case file for it; delete it")
+        Some("SNAPSHOTS/a/b.txt: it belongs to no case file; delete it")
     )]
     #[case::proposed("a/b.snap.new", None)]
-    #[case::proposed_for_nothing("a/c.snap.new", Some("SNAPSHOTS/a/c.snap.new: there is no case"))]
+    #[case::proposed_for_nothing(
+        "a/c.snap.new",
+        Some(
+            "SNAPSHOTS/a/c.snap.new: it belongs to no \
+                                  case"
+        )
+    )]
     #[case::being_written("a/.b123", None)]
     fn a_file_without_cases_is_reported(#[case] name: &str, #[case] wanted: Option<&str>) {
         let faults = told(&format!("snapshots/{name}"), "");

@@ -1,8 +1,8 @@
-//! What differs between two transcripts.
+//! The difference between two transcripts.
 
 use similar::{ChangeTag, TextDiff};
 
-/// The lines that differ, one field or more of each.
+/// Returns the lines that differ.
 pub fn diff(old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let mut text = String::new();

@@ -11,8 +11,8 @@
 //!  1 open /dev/iommu, group.0: EBUSY
 //! ```
 //!
-//! A section holds the transcript of one case. The general one was made on the reference
-//! platform and series; sections behind `@` hold what differs elsewhere.
+//! A section has the transcript of one case. The general section is from the reference platform and
+//! series; sections with `@` are for platforms and series where the transcript differs.
 
 mod check;
 mod diff;

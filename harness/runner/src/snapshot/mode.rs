@@ -1,28 +1,28 @@
-//! What is done about a transcript that is not as stored.
+//! What to do with a transcript that differs from the stored one.
 
 use std::env;
 
-/// What is done about a transcript that is not as stored.
+/// What to do with a transcript that differs from the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is a failure, and nothing is written.
+    /// The case fails, and nothing is written.
     Check,
-    /// It is a failure, and the new file is written beside the stored one, as `FILE.snap.new`,
-    /// for `cargo insta review`.
+    /// The case fails, and the new file is written beside the stored one, as `FILE.snap.new`, for
+    /// `cargo insta review`.
     Propose,
-    /// It is stored.
+    /// The transcript is stored.
     Bless,
     /// Transcripts are not compared.
     Ignore,
 }
 
-/// `INSTA_UPDATE` has a value that says nothing.
+/// `INSTA_UPDATE` has an unknown value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("INSTA_UPDATE={0}: it is one of auto, new, unseen, no, always and force")]
+#[error("unknown value INSTA_UPDATE={0}; use auto, new, unseen, no, always or force")]
 pub struct BadUpdate(String);
 
 impl Mode {
-    /// What insta would do: `INSTA_UPDATE` decides, and whether a CI runs this.
+    /// Returns the mode that insta would use, given `INSTA_UPDATE` and whether a CI runs this.
     pub fn of_environment() -> Result<Self, BadUpdate> {
         let variable = |name| env::var(name).ok();
         let update = variable("INSTA_UPDATE").unwrap_or_default();
@@ -33,7 +33,8 @@ impl Mode {
     fn of_insta(update: &str, ci: bool) -> Result<Self, BadUpdate> {
         match update {
             "" | "auto" if ci => Ok(Self::Check),
-            // A file has seen and unseen sections: nothing is stored that was not looked at.
+            // `unseen` does not store new snapshots at once, because a file can have both old and
+            // new sections.
             "" | "auto" | "new" | "unseen" => Ok(Self::Propose),
             "no" => Ok(Self::Check),
             "always" | "force" | "1" => Ok(Self::Bless),
@@ -42,7 +43,8 @@ impl Mode {
     }
 }
 
-/// As insta decides it: the variable `CI`, or the one of Azure Pipelines.
+/// Whether a CI runs this, as insta decides it: from the variable `CI`, or the one of Azure
+/// Pipelines.
 fn is_ci(ci: Option<&str>, azure: bool) -> bool {
     ci.map_or(azure, |value| !matches!(value, "false" | "0" | ""))
 }

@@ -8,11 +8,11 @@ use std::{
 
 use super::variant::Variant;
 
-/// Begins the line that names a section. Lines of a transcript that begin with it, or with the
-/// escape, are escaped.
+/// First character of a line that names a section. Lines of a transcript that begin with it or with
+/// the escape character are escaped.
 const MARK: char = '#';
 const ESCAPE: char = '\\';
-/// Encloses insta's metadata.
+/// Line before and after insta's metadata.
 const FENCE: &str = "---";
 
 /// The transcripts of the cases of one file, always in the same order.
@@ -21,12 +21,12 @@ pub struct Sections(BTreeMap<String, Variants>);
 
 type Variants = BTreeMap<Variant, String>;
 
-/// The name of a section: a case, and for what its transcript is.
+/// The name of a section: a case, and the platforms and series that its transcript is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Section {
     /// Id of the case.
     pub case: String,
-    /// For what.
+    /// Platforms and series that it is for.
     pub variant: Variant,
 }
 
@@ -35,45 +35,48 @@ pub struct Section {
 pub enum Change {
     /// It was written.
     Written(Section),
-    /// It was removed: without it the same holds.
+    /// It was removed because an equal section is used without it.
     Removed(Section),
 }
 
-/// What a snapshot file is not.
+/// A syntax error in a snapshot file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {syntax}")]
 pub struct Malformed {
-    /// Counted from 1.
+    /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The error.
     pub syntax: Syntax,
 }
 
-/// What is wrong with a line of a snapshot file.
+/// Kinds of syntax error in a snapshot file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Syntax {
     /// Insta's metadata is missing.
-    #[error("a snapshot begins with a line `---`")]
+    #[error("a snapshot has to begin with a line `---`")]
     NoMetadata,
-    /// Insta's metadata does not end.
-    #[error("the metadata does not end: a second line `---` is missing")]
+    /// The end of insta's metadata is missing.
+    #[error("a second line `---` is missing at the end of the metadata")]
     OpenMetadata,
     /// Text before the first section.
-    #[error("a section begins with a line `# CASE` or `# CASE @VARIANT`, and here is none yet")]
+    #[error(
+        "text before the first section; a section begins with a line `# CASE` or `# CASE \
+             @VARIANT`"
+    )]
     NoSection,
     /// The name of a section is malformed.
     #[error(
-        "`{0}` names no section: it is `# CASE`, or `# CASE @VARIANT` with PLATFORM, SERIES or \
-         PLATFORM-SERIES"
+        "`{0}` does not name a section; write `# CASE`, or `# CASE @VARIANT` with PLATFORM, \
+         SERIES or PLATFORM-SERIES"
     )]
     BadName(String),
-    /// A section is there twice.
+    /// A section appears twice.
     #[error("a second section `{0}`: keep one of them")]
     Twice(Section),
 }
 
 impl Sections {
-    /// Reads a file.
+    /// Parses a file.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let lines: Vec<&str> = text.lines().collect();
         let body = metadata_end(&lines)?;
@@ -108,8 +111,8 @@ impl Sections {
         }
     }
 
-    /// The file as it is written, with the case file as insta's source; `line` is where in it
-    /// what changes is said.
+    /// Renders the file, with the case file as insta's source. `line` is the line of the case file
+    /// that has the case.
     pub fn render(&self, source: &str, line: Option<u32>) -> String {
         let mut text = format!("{FENCE}\nsource: {source}\n");
         if let Some(line) = line {
@@ -130,7 +133,7 @@ impl Sections {
         text
     }
 
-    /// Every section with its transcript, in the order of the file.
+    /// Returns every section with its transcript, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (Section, &str)> {
         self.0.iter().flat_map(|(case, variants)| {
             variants.iter().map(|(variant, transcript)| {
@@ -145,15 +148,15 @@ impl Sections {
         variants.get(&section.variant).map(String::as_str)
     }
 
-    /// What is stored of a case for a run, and in which section.
+    /// Returns the stored transcript of a case for a run, and its section.
     pub fn lookup(&self, case: &str, own: &Variant) -> Option<(Section, &str)> {
         let (variant, transcript) = lookup(self.0.get(case)?, own)?;
         let case = case.to_owned();
         Some((Section { case, variant }, transcript))
     }
 
-    /// Stores what a run saw in its own section, and removes special sections of the case that
-    /// make no difference.
+    /// Stores the transcript of a run in its own section, and removes redundant special sections of
+    /// the case.
     pub fn accept(&mut self, case: &str, own: &Variant, transcript: &str) -> Vec<Change> {
         let section = |variant: &Variant| Section {
             case: case.to_owned(),
@@ -177,7 +180,7 @@ impl Sections {
         written.chain(removed).collect()
     }
 
-    /// Special sections that make no difference: without them the same holds.
+    /// Returns the redundant special sections: those that equal the section used without them.
     pub fn redundant(&self) -> Vec<Section> {
         let mut kept = self.clone();
         kept.0.values_mut().for_each(remove_redundant);
@@ -194,7 +197,7 @@ fn lookup<'a>(variants: &'a Variants, own: &Variant) -> Option<(Variant, &'a str
     found.next()
 }
 
-/// Until none is left: one may make no difference only when another one is gone.
+/// Repeats until none is left: removing one section may make another one redundant.
 fn remove_redundant(variants: &mut Variants) {
     while let Some(redundant) = variants.keys().rev().find(|it| is_redundant(variants, it)) {
         let redundant = redundant.clone();
@@ -213,7 +216,8 @@ fn seen<'a>(variants: &'a Variants, own: &Variant) -> Option<&'a str> {
     lookup(variants, own).map(|(_, transcript)| transcript)
 }
 
-/// Every run that may see something special: any other sees what the reference sees.
+/// Returns every kind of run that may use a special section. All others use the reference's
+/// section.
 fn runs(variants: &Variants) -> impl Iterator<Item = Variant> {
     let platforms: BTreeSet<_> = variants.keys().map(|it| it.platform.clone()).collect();
     let mut series: BTreeSet<_> = variants.keys().map(|it| it.series).collect();
@@ -227,7 +231,7 @@ fn runs(variants: &Variants) -> impl Iterator<Item = Variant> {
     })
 }
 
-/// Number of the first line after insta's metadata.
+/// Returns the number of the first line after insta's metadata.
 fn metadata_end(lines: &[&str]) -> Result<usize, Malformed> {
     let is_fence = |line: &&str| line.trim_end() == FENCE;
     if !lines.first().is_some_and(is_fence) {
@@ -241,8 +245,8 @@ fn metadata_end(lines: &[&str]) -> Result<usize, Malformed> {
     })
 }
 
-/// As a file can hold it, after insta wrote it: without carriage returns at the end of lines,
-/// and without empty lines at the end.
+/// Normalises a transcript as insta does when it writes a file: no carriage returns at the end of
+/// lines, and no empty lines at the end.
 pub fn canonical(transcript: &str) -> String {
     let lines = transcript.split('\n');
     let lines: Vec<_> = lines.map(|line| line.trim_end_matches('\r')).collect();
@@ -259,7 +263,7 @@ impl fmt::Display for Section {
     }
 }
 
-/// Reads the line that begins a section.
+/// Parses the line that begins a section.
 impl FromStr for Section {
     type Err = Syntax;
 
@@ -296,7 +300,7 @@ mod tests {
             .map_or(Variant::GENERAL, |text| text.parse().unwrap())
     }
 
-    /// Sections of one case.
+    /// Returns the sections of one case.
     fn stored(sections: &[(&str, &str)]) -> Sections {
         let each = sections
             .iter()
@@ -381,7 +385,7 @@ mod tests {
     #[case::both("@virtio-6.12", "new", &[("", "g"), ("@6.12", "s"), ("@virtio", "v"), ("@virtio-6.12", "new")])]
     #[case::as_the_platform("@virtio-6.12", "v", &[("", "g"), ("@6.12", "s"), ("@virtio", "v")])]
     #[case::as_the_general("@6.12", "g", &[("", "g"), ("@virtio", "v")])]
-    // Without its section this platform would see another series' transcript at 6.12.
+    // Without its section, this platform would use another series' transcript at 6.12.
     #[case::kept_for_another_run("@virtio", "g", &[("", "g"), ("@6.12", "s"), ("@virtio", "g")])]
     #[case::reference_becomes_the_series("", "s", &[("", "s"), ("@virtio", "v")])]
     fn a_run_writes_its_own_section(
@@ -425,7 +429,7 @@ mod tests {
             .prop_map(|(platform, series)| Variant { platform, series })
     }
 
-    /// Of few values, so that equal ones are drawn.
+    /// Few values, so that equal ones are generated.
     fn of_one_case() -> impl Strategy<Value = Sections> {
         collection::btree_map(variants(), "[ab]", 0..8)
             .prop_map(|variants| Sections(BTreeMap::from([(CASE.to_owned(), variants)])))

@@ -1,4 +1,4 @@
-//! Snapshot files on the disk: read once in a run, and changed by one process at a time.
+//! Snapshot files on disk: read once in a run, and changed by one process at a time.
 
 use std::{
     collections::BTreeMap,
@@ -24,17 +24,17 @@ use crate::root::root;
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// For what this run's transcripts are; a release without a series has none.
+    /// Section of this run's transcripts. The error is a kernel release without a series.
     own: Result<Variant, String>,
     mode: Mode,
-    /// What was read, by case file.
+    /// Files that were read, by case file.
     files: Mutex<BTreeMap<String, Arc<Sections>>>,
 }
 
-/// Which transcript is meant.
+/// Identifies a transcript.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a> {
-    /// Path of the case file below the corpus, without its ending.
+    /// Path of the case file below the corpus, without its extension.
     pub file: &'a str,
     /// Id of the case.
     pub case: &'a str,
@@ -42,44 +42,44 @@ pub struct Key<'a> {
     pub line: u32,
 }
 
-/// What a comparison found.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compared {
-    /// As stored, or not looked at.
+    /// Equal to the stored one, or not compared.
     Same,
-    /// Different or not stored: the difference, in words.
+    /// Different or not stored; a description of the difference.
     Different(String),
-    /// Stored now; what changed.
+    /// Stored; a description of the change.
     Blessed(String),
 }
 
 /// Why a snapshot cannot be compared or stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The disk does not do it.
+    /// A file operation failed.
     #[error("{doing} {}: {error}", path.display())]
     Io {
         /// What was tried.
         doing: &'static str,
-        /// With what.
+        /// The file or folder.
         path: PathBuf,
         /// What happened.
         error: io::Error,
     },
     /// The file is malformed.
     #[error(
-        "{}:{}: {}; mend it, or delete the file and store it anew with `--bless`",
+        "{}:{}: {}; correct it, or delete the file and store it again with `--bless`",
         path.display(), malformed.line, malformed.syntax
     )]
     Malformed {
         path: PathBuf,
-        /// Where and how.
+        /// The error.
         malformed: Malformed,
     },
-    /// It is not known which sections hold.
+    /// The kernel's series is unknown, so the section cannot be chosen.
     #[error(
-        "the kernel's release is `{0}`, which names no series such as 7.3; `--no-snapshots` \
-         compares no transcripts"
+        "the kernel's release is `{0}`, which has no series such as 7.3; use `--no-snapshots` to \
+         run without comparing transcripts"
     )]
     NoSeries(String),
 }
@@ -94,7 +94,7 @@ impl<'a> From<&'a Case> for Key<'a> {
     }
 }
 
-/// What a run saw of one case.
+/// The transcript of one case in a run.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
     key: Key<'a>,
@@ -103,7 +103,7 @@ struct Seen<'a> {
 }
 
 impl Store {
-    /// Snapshots below `root` for a platform and a kernel release.
+    /// Opens the snapshots below `root` for a platform and a kernel release.
     pub fn new(root: &Path, platform: &str, release: &str, mode: Mode) -> Self {
         let series = Series::of_release(release).ok_or_else(|| release.to_owned());
         Self {
@@ -119,7 +119,7 @@ impl Store {
         self.mode
     }
 
-    /// Compares a transcript with the stored one, and does what the mode says.
+    /// Compares a transcript with the stored one, and proposes or stores it if the mode says so.
     pub fn compare(&self, key: Key<'_>, transcript: &str) -> Result<Compared, SnapshotError> {
         if self.mode == Mode::Ignore {
             return Ok(Compared::Same);
@@ -139,7 +139,7 @@ impl Store {
             (Mode::Bless, difference) => self.bless(seen, difference.is_some()),
             (Mode::Check | Mode::Ignore, None) => Ok(Compared::Same),
             (Mode::Check | Mode::Ignore, Some(difference)) => Ok(Compared::Different(
-                difference.text("`cargo xtask run-conformance --bless` accepts it"),
+                difference.text("accept it with `cargo xtask run-conformance --bless`"),
             )),
         }
     }
@@ -158,8 +158,8 @@ impl Store {
         })
     }
 
-    /// Writes the new file beside the stored one. A run that cannot do so says why, but its
-    /// verdict does not depend on it.
+    /// Writes the new file beside the stored one. An error is reported but does not change the
+    /// verdict.
     fn propose(&self, seen: Seen<'_>, difference: Option<Difference>) -> Compared {
         let Some(difference) = difference else {
             if self.is_proposed(seen) {
@@ -168,8 +168,11 @@ impl Store {
             return Compared::Same;
         };
         let how = match self.update(seen) {
-            Ok(_) => "`cargo insta review` or `--bless` accepts it".to_owned(),
-            Err(error) => format!("`--bless` accepts it, and it is not proposed: {error}"),
+            Ok(_) => "accept it with `cargo insta review` or `--bless`".to_owned(),
+            Err(error) => format!(
+                "accept it with `--bless`; it could not be proposed to `cargo \
+                                   insta review`: {error}"
+            ),
         };
         Compared::Different(difference.text(&how))
     }
@@ -186,7 +189,10 @@ impl Store {
         let each = changes.iter().map(|change| match change {
             Change::Written(section) => format!("{path}, section `{section}`"),
             Change::Removed(section) => {
-                format!("{path}, section `{section}`: removed, the one it falls back to is equal")
+                format!(
+                    "{path}, section `{section}`: removed, because it equals the section that \
+                         it falls back to"
+                )
             }
         });
         let each: Vec<_> = each.collect();
@@ -194,9 +200,9 @@ impl Store {
         Ok(Compared::Blessed(format!("{}\n{lines}", each.join("\n"))))
     }
 
-    /// Brings what was seen into the stored file, if this run blesses, and into the proposed
-    /// one, which goes away when it proposes nothing any more. What was stored for this run
-    /// before, and what changed, come back.
+    /// Updates the stored file, if this run blesses, and the proposed one, which is deleted when it
+    /// equals the stored file. Returns the transcript that was stored for this run before, and the
+    /// changes.
     fn update(&self, seen: Seen<'_>) -> Result<(String, Vec<Change>), SnapshotError> {
         let _lock = self.lock()?;
         let Seen {
@@ -205,7 +211,7 @@ impl Store {
             transcript,
         } = seen;
         let path = self.path(key.file);
-        // Another process may have written it meanwhile.
+        // Another process may have changed it in the meantime.
         let mut stored = read(&path)?;
         let before = stored.lookup(key.case, own);
         let before = before.map_or(String::new(), |(_, text)| text.to_owned());
@@ -264,8 +270,8 @@ impl Store {
         self.root.join(format!("{file}.snap"))
     }
 
-    /// One process, or thread, at a time changes files. The lock is the folder's own, so no
-    /// file is left; it is given back when it is dropped.
+    /// Locks the folder, so that only one process or thread changes files. The lock is on the
+    /// folder itself and leaves no file behind; dropping it unlocks.
     fn lock(&self) -> Result<File, SnapshotError> {
         let failed = SnapshotError::io("locking", &self.root);
         fs::create_dir_all(&self.root).map_err(SnapshotError::io("making", &self.root))?;
@@ -281,10 +287,10 @@ impl SnapshotError {
     }
 }
 
-/// A transcript that is not as stored.
+/// A transcript that differs from the stored one.
 struct Difference {
     path: PathBuf,
-    /// With what it was compared.
+    /// The section that it was compared with.
     section: Option<Section>,
     lines: String,
 }
@@ -300,12 +306,12 @@ impl Difference {
     }
 }
 
-/// Below the project, where that is the case.
+/// Returns the path relative to the project, if it is in the project.
 pub(super) fn shown(path: &Path) -> PathBuf {
     path.strip_prefix(root()).unwrap_or(path).to_owned()
 }
 
-/// Where insta looks for what would replace a file.
+/// Path at which insta looks for a proposed replacement of a file.
 fn pending(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -317,7 +323,7 @@ pub(super) fn source(file: &str) -> String {
     format!("cases/{file}.yaml")
 }
 
-/// No file has no sections.
+/// Reads a file. A file that does not exist has no sections.
 fn read(path: &Path) -> Result<Sections, SnapshotError> {
     if path.exists() {
         parse(path, &read_text(path)?)
@@ -335,7 +341,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Sections, SnapshotError> 
     Sections::parse(text).map_err(|malformed| SnapshotError::Malformed { path, malformed })
 }
 
-/// What earlier runs proposed, as long as it was made from the file as it is.
+/// Returns what earlier runs proposed, unless the stored file has changed since.
 fn proposed(path: &Path) -> Option<Sections> {
     let modified = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
     let pending = pending(path);
@@ -346,7 +352,7 @@ fn proposed(path: &Path) -> Option<Sections> {
     Sections::parse(&fs::read_to_string(pending).ok()?).ok()
 }
 
-/// Replaces a file as a whole: no reader sees half of one.
+/// Replaces a file atomically.
 fn write(path: &Path, text: &str) -> Result<(), SnapshotError> {
     let failed = SnapshotError::io("writing", path);
     let replace = || {
@@ -377,7 +383,7 @@ mod tests {
     struct Folder(tempfile::TempDir);
 
     impl Folder {
-        /// As the reference stored it.
+        /// A folder with transcripts that the reference has stored.
         fn with(transcripts: &[(&str, &str)]) -> Self {
             let folder = Self(tempfile::tempdir().unwrap());
             for (row, transcript) in transcripts {
@@ -412,24 +418,24 @@ mod tests {
             self.0.path().join("a/b.snap")
         }
 
-        /// The stored file without its metadata.
+        /// Returns the stored file without its metadata.
         fn stored(&self) -> String {
             body(&self.path())
         }
 
-        /// The file that is proposed in its stead.
+        /// Returns the proposed file.
         fn proposed(&self) -> Option<String> {
             let path = pending(&self.path());
             path.exists().then(|| body(&path))
         }
 
-        /// As if the stored file were of another day than what is proposed.
+        /// Changes the time of the stored file, as if it had changed after the proposal.
         fn stored_at(&self, time: SystemTime) {
             let file = File::options().write(true).open(self.path()).unwrap();
             file.set_modified(time).unwrap();
         }
 
-        /// The text without the name of the folder.
+        /// Returns the text without the name of the folder.
         fn shown(&self, compared: Compared) -> String {
             let (Compared::Different(text) | Compared::Blessed(text)) = compared else {
                 return "same".to_owned();
@@ -449,12 +455,12 @@ mod tests {
         let changed = "1 open: success\n2 GET_INFO: success {flags: 0x3}\n";
         let told = |mode, row| folder.shown(folder.run("intel", "7.3.4", mode, row, changed));
         insta::assert_snapshot!(told(Mode::Check, "x"), @r"
-        the transcript differs from SNAPSHOTS/a/b.snap, section `a/b/x`; `cargo xtask run-conformance --bless` accepts it
+        the transcript differs from SNAPSHOTS/a/b.snap, section `a/b/x`; accept it with `cargo xtask run-conformance --bless`
           -2 GET_INFO: success {flags: 0x1}
           +2 GET_INFO: success {flags: 0x3}
         ");
         insta::assert_snapshot!(told(Mode::Propose, "y"), @r"
-        the transcript has no section in SNAPSHOTS/a/b.snap; `cargo insta review` or `--bless` accepts it
+        the transcript has no section in SNAPSHOTS/a/b.snap; accept it with `cargo insta review` or `--bless`
           +1 open: success
           +2 GET_INFO: success {flags: 0x3}
         ");
@@ -488,7 +494,7 @@ mod tests {
         assert_eq!(run(Mode::Check, "9"), Compared::Same);
         let removed = folder.shown(run(Mode::Bless, "1"));
         assert!(
-            removed.contains("removed, the one it falls back to is equal"),
+            removed.contains("removed, because it equals the section that it falls back to"),
             "{removed}"
         );
         assert_eq!(folder.stored(), "# a/b/x\n1\n\n# a/b/y\n2\n");
@@ -562,7 +568,10 @@ mod tests {
         assert_eq!(run("1"), Compared::Same);
         let text = folder.shown(run("7"));
         assert!(
-            text.contains("it is not proposed: writing SNAPSHOTS/a/b.snap.new"),
+            text.contains(
+                "it could not be proposed to `cargo insta review`: writing \
+                           SNAPSHOTS/a/b.snap.new"
+            ),
             "{text}"
         );
         assert_eq!(folder.stored(), "# a/b/x\n1\n");
@@ -588,7 +597,7 @@ mod tests {
         assert_eq!(
             error.replace(&folder.0.path().display().to_string(), "SNAPSHOTS"),
             "SNAPSHOTS/a/b.snap:5: a second section `a/b/x`: keep one of them; \
-             mend it, or delete the file and store it anew with `--bless`"
+             correct it, or delete the file and store it again with `--bless`"
         );
     }
 
@@ -597,7 +606,7 @@ mod tests {
         let folder = Folder::with(&[]);
         let store = Store::new(folder.0.path(), "intel", "next", Mode::Bless);
         let error = store.compare(Folder::key("a/b/x"), "1").unwrap_err();
-        assert!(error.to_string().contains("`next`, which names no series"));
+        assert!(error.to_string().contains("`next`, which has no series"));
     }
 
     #[test]
@@ -607,7 +616,7 @@ mod tests {
         let rows: Vec<_> = (10..30).map(|row| format!("a/b/{row}")).collect();
         std::thread::scope(|scope| {
             for platform in platforms {
-                // As two workers of one run, and as runs of their own.
+                // Two workers of one run, and separate runs.
                 let store = Arc::new(Store::new(folder.0.path(), platform, "7.3", Mode::Bless));
                 for half in rows.chunks(10) {
                     let store = Arc::clone(&store);

@@ -1,15 +1,15 @@
-//! For which platforms and kernel series a section is.
+//! The platforms and kernel series that a section is for.
 
 use std::{fmt, str::FromStr};
 
 use vm_images::Series;
 
-/// The platform whose transcripts are the general ones.
+/// The platform of the general transcripts.
 pub const REFERENCE_PLATFORM: &str = "intel";
-/// The kernel series whose transcripts are the general ones.
+/// The kernel series of the general transcripts.
 pub const REFERENCE_SERIES: Series = Series { major: 7, minor: 3 };
 
-/// For what a section is: general, or for a platform, a series, or both.
+/// What a section is for: everything (general), or a platform, a series, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variant {
     /// A platform other than the reference.
@@ -19,13 +19,13 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// What holds where nothing special does.
+    /// The general variant, which is used if no special one matches.
     pub const GENERAL: Self = Self {
         platform: None,
         series: None,
     };
 
-    /// What a run on this platform sees. Nothing is special about the reference.
+    /// Returns the variant of a run on this platform and series. That of the reference is general.
     pub fn of(platform: &str, series: Series) -> Self {
         Self {
             platform: (platform != REFERENCE_PLATFORM).then(|| platform.to_owned()),
@@ -33,7 +33,8 @@ impl Variant {
         }
     }
 
-    /// What holds for it, from the special to the general: the first that is stored counts.
+    /// Returns the variants to look up, from the special to the general. The first that is stored
+    /// is used.
     pub fn fallbacks(&self) -> [Self; 4] {
         let platform_only = Self {
             series: None,
@@ -46,14 +47,14 @@ impl Variant {
         [self.clone(), platform_only, series_only, Self::GENERAL]
     }
 
-    /// Whether it names the reference: what holds there is general.
+    /// Whether it names the reference platform or series, whose sections should be general.
     pub fn names_reference(&self) -> bool {
         self.platform.as_deref() == Some(REFERENCE_PLATFORM)
             || self.series == Some(REFERENCE_SERIES)
     }
 }
 
-/// `@PLATFORM`, `@SERIES` or `@PLATFORM-SERIES`; nothing for the general one.
+/// Writes `@PLATFORM`, `@SERIES` or `@PLATFORM-SERIES`, or nothing for the general variant.
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.platform, self.series) {
@@ -65,7 +66,7 @@ impl fmt::Display for Variant {
     }
 }
 
-/// Reads what stands behind the `@`.
+/// Parses the text after the `@`.
 impl FromStr for Variant {
     type Err = NoVariant;
 
@@ -86,11 +87,11 @@ impl FromStr for Variant {
     }
 }
 
-/// The text names no platform and no series.
+/// The text does not name a platform or a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoVariant;
 
-/// Only as it is written: `7.03` would name the same series a second time.
+/// Parses a series in its canonical form only: `7.03` would be a second name of the same series.
 fn series(text: &str) -> Option<Series> {
     let series: Series = text.parse().ok()?;
     (series.to_string() == text).then_some(series)
@@ -128,7 +129,7 @@ mod tests {
     #[case("virtio", Some("virtio"), None)]
     #[case("6.12", None, Some((6, 12)))]
     #[case("intel-flts-6.12", Some("intel-flts"), Some((6, 12)))]
-    // Such a platform is not known, and that is what a check says.
+    // These parse as names of platforms; the check then reports unknown platforms.
     #[case("virtio-6.012", Some("virtio-6.012"), None)]
     #[case("virtio-6", Some("virtio-6"), None)]
     #[case("6.12.1", Some("6.12.1"), None)]

@@ -16,7 +16,7 @@ use crate::{
 pub enum Op {
     /// `ioctl(2)`.
     Ioctl(IoctlOp),
-    /// Memory of the process, and files that are memory.
+    /// Memory of the process, and memfds.
     Memory(MemoryOp),
     /// Files: device nodes, sysfs, procfs.
     File(FileOp),
@@ -24,7 +24,7 @@ pub enum Op {
     Event(EventOp),
     /// PCI devices and their drivers.
     Pci(PciOp),
-    /// What devices do to memory.
+    /// DMA by devices.
     Dma(DmaOp),
     /// Processes, their rights and limits.
     Process(ProcessOp),
@@ -33,7 +33,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// What is executed, in whichever process and however often.
+    /// Returns the innermost op, which `In`, `Repeat` and similar ops execute.
     pub fn innermost(&self) -> &Self {
         match self {
             Self::Control(

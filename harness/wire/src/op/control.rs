@@ -10,65 +10,65 @@ use crate::{
 ops! {
     /// Ops that execute other ops.
     pub enum ControlOp {
-        /// Let a forked process execute an op. The outcome is the op's; what the op saves has
-        /// its name in all processes.
+        /// Let a forked process execute an op. The outcome is the op's. Values that the op saves
+        /// can be used in all processes.
         In {
-            /// Which.
+            /// The process.
             process: String,
-            /// What.
+            /// The op.
             op: Box<Op>,
         },
-        /// Let a forked process begin an op; nobody waits for it.
+        /// Let a forked process begin an op, without waiting for it.
         Start {
-            /// Which.
+            /// The process.
             process: String,
-            /// What.
+            /// The op.
             op: Box<Op>,
         },
         /// Wait for an op that was started. The outcome is the op's.
         Finish {
-            /// Which process.
+            /// The process.
             process: String,
-            /// What was started.
+            /// The op that was started.
             op: Box<Op>,
         },
-        /// Execute an op again and again, until it fails or was executed this often. The
-        /// outcome is that of the last execution.
+        /// Execute an op repeatedly, until it fails or was executed this many times. The outcome is
+        /// that of the last execution.
         Repeat {
             /// How many times.
             times: u64,
-            /// Receives the number of executions before.
+            /// Receives the number of earlier executions.
             counter: Counter,
-            /// What.
+            /// The op.
             op: Box<Op>,
         },
         /// Execute an op until no failure is left to inject into it.
         FailNth {
-            /// What, and what comes in between.
+            /// The op, and the ops in between.
             plan: Box<FailNth>,
         },
-        /// Execute ops at once, each in a thread of its own: they share descriptors and memory,
-        /// and begin together. What an op saves has its name once all have ended.
+        /// Execute ops at once, each in its own thread. They share descriptors and memory, and
+        /// begin together. Saved values can be used once all have ended.
         Together {
-            /// What.
+            /// The op.
             ops: Vec<Op>,
         },
     }
 }
 
-/// Executes `op` with its first possible failure injected, with its second one, and so on,
-/// and at last with none.
+/// Executes `op` with its first possible failure injected, then with its second one, and so on, and
+/// at last without a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailNth {
     /// An op that makes one system call.
     pub op: Op,
-    /// Executed after each time that it failed.
+    /// Executed after each execution that failed.
     pub failed: Vec<Op>,
-    /// The same where it was a copy that failed: the last one comes after all has been done.
+    /// Executed instead if a copy failed: the last copy comes after all work has been done.
     pub failed_copy: Vec<Op>,
-    /// Executed after each time that it succeeded in spite of a failure within.
+    /// Executed after each execution that succeeded in spite of a failure.
     pub survived: Vec<Op>,
-    /// How many failures it may have.
+    /// Maximum number of failures.
     pub limit: u32,
 }
 

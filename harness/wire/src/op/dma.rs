@@ -1,4 +1,4 @@
-//! What devices do to memory.
+//! DMA by devices.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,10 @@ use crate::{
 };
 
 ops! {
-    /// What devices do to memory.
+    /// DMA by devices.
     pub enum DmaOp {
-        /// Let a device write one page by DMA. The device is driven through its sysfs
-        /// resource files, so that the probe depends on nothing that vfio grants.
+        /// Let a device write one page by DMA. The device is driven through its sysfs resource
+        /// files, so that the probe does not depend on vfio.
         Dma {
             /// PCI address.
             device: String,
@@ -19,7 +19,7 @@ ops! {
             engine: DmaEngine,
             /// Where it writes.
             iova: Value,
-            /// Page of this process in which the result is looked for.
+            /// Page of this process that is checked for the result.
             watch: Value,
         },
         /// Physical address of a page of the process.
@@ -34,7 +34,7 @@ ops! {
 
 constants!(DmaEngine);
 
-/// Which device model does the DMA.
+/// Device model that does the DMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DmaEngine {
     /// QEMU `nvme` with a controller memory buffer: Identify into the target page.

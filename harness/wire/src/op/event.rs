@@ -10,15 +10,15 @@ ops! {
             /// Receives the descriptor.
             save: NewFd,
         },
-        /// Wait until a descriptor is readable; `ret` is 1 when it was, 0 at the deadline.
+        /// Wait until a descriptor is readable; `ret` is 1 if it was, or 0 at the deadline.
         Wait {
             /// Which descriptor.
             fd: Fd,
             /// Deadline.
             timeout: Timeout,
         },
-        /// Wait until an eventfd was signalled and take what it counted; `ret` is the count, 0 at
-        /// the deadline.
+        /// Wait until an eventfd is signalled, and read its count; `ret` is the count, or 0 at the
+        /// deadline.
         Events {
             /// Which eventfd.
             fd: Fd,

@@ -24,7 +24,7 @@ ops! {
             /// Which descriptor.
             fd: Fd,
         },
-        /// `read(2)` into memory of the process, as the case gives it: also where there is none.
+        /// `read(2)` to an address that the case gives, which need not be mapped.
         Read {
             /// Which descriptor.
             fd: Fd,
@@ -64,7 +64,7 @@ ops! {
             /// Values only the guest knows.
             patches: Vec<Patch>,
         },
-        /// `pread(2)` or `pwrite(2)` whose buffer is where the plan says.
+        /// `pread(2)` or `pwrite(2)` with a buffer at an address that the plan gives.
         Transfer {
             /// Which descriptor.
             fd: Fd,
@@ -89,8 +89,8 @@ ops! {
             /// What.
             text: String,
         },
-        /// Read a file until its text, without white space at its ends, is this one. The text
-        /// is in the outcome, also when the deadline passed before.
+        /// Read a file until its text, without white space at both ends, is this one. The text is
+        /// in the outcome, even if the deadline has passed.
         AwaitFile {
             /// Which file.
             at: Location,
@@ -99,11 +99,11 @@ ops! {
             /// Deadline.
             timeout: Timeout,
         },
-        /// Wait until a path is there, or gone; ETIMEDOUT at the deadline.
+        /// Wait until a path exists, or no longer exists; ETIMEDOUT at the deadline.
         AwaitPath {
             /// Which path.
             path: String,
-            /// There, or gone.
+            /// Whether it has to exist.
             there: bool,
             /// Deadline.
             timeout: Timeout,

@@ -7,7 +7,7 @@ use crate::{
     operand::{Operand, Use},
 };
 
-/// `ioctl(2)`; the outcome carries the argument buffer after the call.
+/// `ioctl(2)`; the outcome has the argument buffer after the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoctlOp {
     /// On which descriptor.
@@ -37,10 +37,10 @@ impl Operand for IoctlOp {
 /// Third argument of an ioctl.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arg {
-    /// As it is: an integer, no argument, or a bad pointer.
+    /// The value itself: an integer, no argument, or a bad pointer.
     Value(Value),
-    /// Pointer to a buffer whose end is the end of a mapping: a kernel that reads or
-    /// writes further meets EFAULT instead of silence.
+    /// Pointer to a buffer that ends at the end of a mapping, so that a kernel that reads or writes
+    /// further gets EFAULT.
     Buffer {
         /// Initial contents.
         bytes: Vec<u8>,

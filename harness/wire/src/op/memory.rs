@@ -1,4 +1,4 @@
-//! Memory of the process, and files that are memory.
+//! Memory of the process, and memfds.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use crate::{
 };
 
 ops! {
-    /// Memory of the process, and files that are memory.
+    /// Memory of the process, and memfds.
     pub enum MemoryOp {
         /// Map anonymous memory.
         Alloc {
             /// Kind.
             kind: MemoryKind,
-            /// Every byte of it.
+            /// Value of every byte.
             fill: u8,
             /// Receives the address; the length is rounded up to pages.
             save: NewMapping,
@@ -53,8 +53,8 @@ ops! {
             /// What.
             value: Value,
         },
-        /// One load of four bytes; `ret` is how many times the kernel had to fill the page table
-        /// for it. A fault that it cannot fill is an outcome.
+        /// One load of four bytes; `ret` is the number of page faults that the kernel handled for
+        /// it. A signal is an outcome.
         CountFaults {
             /// Address.
             at: Value,
@@ -72,7 +72,7 @@ ops! {
         Memfd {
             /// Bytes.
             size: u64,
-            /// Every byte of it; none leaves the file one hole.
+            /// Value of every byte; `None` leaves the file as a hole.
             fill: Option<u8>,
             /// `F_SEAL_*` bits.
             seals: u32,

@@ -1,5 +1,5 @@
-//! The ops, family by family. The agent, the case language and the exported C program have a
-//! file of the same name for each family.
+//! The ops by family. The agent, the case language and the C export have a file with the same name
+//! for each family.
 
 pub mod any;
 pub mod control;

@@ -10,8 +10,8 @@ use crate::{
 ops! {
     /// PCI devices and their drivers.
     pub enum PciOp {
-        /// Walk the capabilities of a vfio-pci device's configuration space to the first with
-        /// this id; `ret` is its offset, ENOENT is its absence.
+        /// Find the first capability with this id in the configuration space of a vfio-pci device;
+        /// `ret` is its offset, or the errno is ENOENT.
         Capability {
             /// Which device descriptor.
             fd: Fd,
@@ -22,23 +22,23 @@ ops! {
             /// Receives the offset in configuration space.
             save: Returned,
         },
-        /// Take a device from its driver and give it to another one (or to none).
+        /// Unbind a device from its driver, and bind it to another one or to none.
         Driver {
             /// PCI address.
             device: String,
-            /// Driver name; none leaves it driverless.
+            /// Driver name; `None` leaves it driverless.
             driver: Option<String>,
         },
-        /// Something that only the host can do to the machine; the plan waits for it.
+        /// An action on the machine that only the host can perform; the plan waits for it.
         Host {
             /// What.
             action: HostAction,
         },
-        /// Wait until a device that was plugged in is ready, and give it to a driver.
+        /// Wait until a device that was plugged in is ready, and bind it to a driver.
         WaitHotplug {
             /// PCI address.
             device: String,
-            /// Driver name; none leaves it driverless.
+            /// Driver name; `None` leaves it driverless.
             driver: Option<String>,
             /// Deadline.
             timeout: Timeout,
@@ -48,12 +48,12 @@ ops! {
 
 constants!(Chain, HostAction);
 
-/// What the host can do to a device of the machine, which it knows by a name of its own.
+/// An action of the host on a device of the machine, by its name in QEMU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostAction {
-    /// Ask the guest to let go of it. It goes when the guest does.
+    /// Ask the guest to release it. It is removed when the guest does so.
     Unplug(String),
-    /// Wait until it is gone and plug it in again; nothing, if it was never unplugged.
+    /// Wait until it is gone and plug it in again. Does nothing if it was never unplugged.
     Plug(String),
 }
 

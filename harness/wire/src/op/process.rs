@@ -10,26 +10,26 @@ use crate::{
 ops! {
     /// Processes, their rights and limits.
     pub enum ProcessOp {
-        /// `fork(2)`: a process with a copy of everything, which waits for ops.
+        /// `fork(2)`: a copy of the process that waits for ops.
         Fork {
             /// Its name.
             process: String,
         },
-        /// Let a forked process end, and wait for its end; `ret` is its exit status.
+        /// Let a forked process exit, and wait for it; `ret` is its exit status.
         Exit {
             /// Which.
             process: String,
         },
-        /// `userfaultfd(2)`: whoever touches the memory first, the kernel too, waits there.
+        /// `userfaultfd(2)`: the first access to the memory, by a process or by the kernel, waits.
         UffdBlock {
-            /// Start of the memory; nothing of it has been touched.
+            /// Start of the memory, which has not been accessed yet.
             at: Value,
             /// Bytes.
             length: u64,
             /// Receives the descriptor.
             save: NewFd,
         },
-        /// Wait until a forked process waits at such memory.
+        /// Wait until a forked process waits for such memory.
         WaitFault {
             /// Which.
             process: String,
@@ -37,27 +37,27 @@ ops! {
             uffd: Fd,
             /// Deadline.
             timeout: Timeout,
-            /// Receives the address that it touched.
+            /// Receives the address that it accessed.
             save: Returned,
         },
-        /// Let a forked process go on that waits at such memory.
+        /// Resume a forked process that waits for such memory.
         UffdResume {
             /// Which.
             process: String,
             /// The descriptor, in that process.
             uffd: Fd,
-            /// The address that it touched.
+            /// The address that it accessed.
             at: Value,
         },
-        /// Wait until a forked process sleeps in the kernel where only the kernel can wake it.
+        /// Wait until a forked process is in an uninterruptible sleep.
         WaitBlocked {
             /// Which.
             process: String,
             /// Deadline.
             timeout: Timeout,
         },
-        /// Raise or drop one capability in the effective set of the process; the permitted set
-        /// stays, so that it can come back.
+        /// Raise or drop one capability in the effective set of the process. The permitted set
+        /// stays, so that it can be raised again.
         Capability {
             /// `CAP_*`.
             number: u8,
@@ -71,13 +71,13 @@ ops! {
             /// The new limit.
             limit: u64,
         },
-        /// What the kernel has counted for the process, in bytes, as `ret`.
+        /// Read the bytes that the kernel has counted for the process; `ret` is the count.
         LockedVm {
             /// Which count.
             counter: LockedVm,
         },
-        /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 and the
-        /// signal that ended it, and the last MiB of what it said is in the outcome.
+        /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 plus the
+        /// signal that ended it, and the last MiB of its output is in the outcome.
         Program {
             /// Which file.
             path: String,
@@ -96,7 +96,7 @@ ops! {
 
 constants!(Resource, LockedVm, Limit, Fault);
 
-/// How long a program may run, in milliseconds: whoever asks for it knows the machine.
+/// Time limit of a program in milliseconds, which is not lengthened on slower machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit(pub u64);
 
@@ -131,7 +131,7 @@ impl LockedVm {
 /// Deliberate faults, for the tests of the harness itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
-    /// None: the case goes on.
+    /// No fault: the case continues.
     None,
     /// Crash the kernel through sysrq.
     PanicKernel,
@@ -143,8 +143,8 @@ pub enum Fault {
     Warn,
     /// Kill the case's own process, as the kernel does after an Oops.
     Die,
-    /// Send bytes that are no frame.
+    /// Send bytes that are not a frame.
     Garbage,
-    /// Lock a page of the process in memory and leave it so.
+    /// Lock a page of the process in memory and leave it locked.
     LockMemory,
 }

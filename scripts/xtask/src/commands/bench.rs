@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: figures that depend on the machine.
+//! `cargo xtask bench`: times that depend on this machine.
 //!
-//! They are printed, never asserted.
+//! The times are printed; nothing asserts them.
 
 use std::{
     io::{self, Read, Write},
@@ -29,12 +29,12 @@ use xshell::{Shell, cmd};
 
 use crate::suite::{SuiteError, SuiteOptions};
 
-/// How many boots a figure is the median of.
+/// Number of boots; the median is printed.
 const BOOTS: usize = 5;
-/// How many slow cases are named.
+/// Number of slow cases to list.
 const SLOWEST: usize = 10;
 
-/// Why a figure could not be measured.
+/// Why a time could not be measured.
 #[derive(Debug, thiserror::Error)]
 enum BenchError {
     /// No lab.
@@ -46,8 +46,8 @@ enum BenchError {
     /// The kernel's own tests.
     #[error(transparent)]
     Suite(#[from] SuiteError),
-    /// A case that does nothing is not without traces.
-    #[error("measuring the phases of {0}; the other figures tell nothing either")]
+    /// A case without ops left the guest changed.
+    #[error("measuring the phases of {0}; the other times are not reliable either")]
     Idle(String),
     /// A file or socket failed.
     #[error("{0}")]
@@ -71,7 +71,7 @@ pub struct BenchOptions {
     #[arg(long, value_name = "DIR")]
     pub cases: Option<PathBuf>,
 
-    /// Its time is printed beside that of the cases.
+    /// Also print the time of the kernel's own tests.
     #[command(flatten)]
     pub suite: SuiteOptions,
 
@@ -82,8 +82,8 @@ pub struct BenchOptions {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask bench                            times of boot, of a case that does nothing by its
-                                               phases, of the corpus and its slowest cases
+  cargo xtask bench                            time to boot, time of an empty case by phase, and
+                                               time of the corpus with its slowest cases
   cargo xtask bench --suite kselftest ~/linux  also the kernel's own tests of iommufd and vfio";
 
 /// Runs the command, and prints an error to standard error.
@@ -97,7 +97,8 @@ pub fn main(options: &BenchOptions) -> ExitCode {
     }
 }
 
-/// Measures and prints; after an error what was measured before it is printed.
+/// Measures and prints each time as soon as it is known, so that an error does not hide the earlier
+/// ones.
 fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let tree = bench.suite.kselftest()?;
     let folder = scratch()?;
@@ -173,8 +174,9 @@ fn idle(lab: &Lab) -> Result<Idle, BenchError> {
     Ok(idle)
 }
 
-/// From the start of QEMU to the first byte that a shell under busybox's init writes to the
-/// agent's port: the same machine, the same kernel, the least that can run in it.
+/// Boots the same machine and kernel with busybox's init, the smallest user space that can run
+/// there. Measures from the start of QEMU to the first byte that a shell writes to the agent's
+/// port.
 fn busybox_boot(lab: &Lab, initramfs: &Path) -> Result<Duration, BenchError> {
     let start = Instant::now();
     let mut running = lab.start_with(initramfs)?;
@@ -222,7 +224,7 @@ fn busybox(folder: &Path) -> Result<PathBuf, BenchError> {
     Ok(path)
 }
 
-/// Takes the time of the first verdict.
+/// Records the time of the first verdict.
 struct First {
     start: Instant,
     first: std::sync::Arc<std::sync::OnceLock<Duration>>,

@@ -39,15 +39,16 @@ pub struct CoverageOptions {
     #[arg(long, value_name = "FILE")]
     pub lcov: Option<PathBuf>,
 
-    /// Print the coverage of an earlier run (a folder in results/runs) again. Nothing is run.
+    /// Print the coverage of an earlier run (a folder in results/runs) again without running cases.
     #[arg(long, value_name = "RUN", conflicts_with = "diff")]
     pub from: Option<PathBuf>,
 
-    /// Its coverage is printed beside that of the cases.
+    /// Also print the coverage of the kernel's own tests.
     #[command(flatten)]
     pub suite: SuiteOptions,
 
-    /// Print what run B reached and run A did not, and the reverse. Nothing is run.
+    /// Compare the coverage of the runs A and B without running cases: the totals, and the error
+    /// returns that only one of them reached.
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "suite")]
     pub diff: Vec<PathBuf>,
 }
@@ -67,7 +68,7 @@ results/unreachable.yaml lists the error returns that no case can reach, each wi
 The exit codes are those of run-conformance. The exit code is also 1 if an entry of that list
 matches no error return, or one that was reached.";
 
-/// File of a run's folder: the tracefile.
+/// Name of the tracefile in a run's folder.
 const TRACEFILE: &str = "coverage.info";
 
 /// Why there is no coverage.
@@ -86,8 +87,8 @@ enum CoverageError {
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error(
-        "coverage of a ready kernel image cannot be read without the notes of its build; give its \
-         source tree (--linux TREE), or let run-conformance --gcov DIR keep the counters"
+        "coverage of a ready kernel image needs the gcov notes of its build; build its source \
+         tree with --linux TREE, or store the counters alone with run-conformance --gcov DIR"
     )]
     ReadyImage,
 }
@@ -151,7 +152,7 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     Ok(if ran == Exit::Ok { told } else { ran })
 }
 
-/// Reads the counters of a run, and writes its coverage in each form that is asked for.
+/// Reads the counters of a run, and writes its coverage in each requested format.
 fn measure(
     options: &CoverageOptions,
     lcov: &Lcov,
@@ -187,7 +188,7 @@ fn run_suite(
     Ok(coverage)
 }
 
-/// Prints, and keeps what it prints in the run's folder.
+/// Prints the coverage, and stores the same text in the run's folder.
 fn tell(coverage: &Coverage, reasons: &Reasons, folder: &Path) -> Result<Exit, CoverageError> {
     let sorted = reasons.sort(coverage);
     let text = format!("\n{}\n{sorted}", coverage.table());

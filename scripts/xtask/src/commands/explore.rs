@@ -24,11 +24,12 @@ pub struct ExploreOptions {
     #[arg(long)]
     pub list: bool,
 
-    /// Draw the states and transitions, coloured by result. A name in .dot gives graphviz's text.
+    /// Draw the states and transitions, coloured by result. A file name that ends in .dot receives
+    /// graphviz source.
     #[arg(long, value_name = "FILE.svg")]
     pub graph: Option<PathBuf>,
 
-    /// Reading of the proposal that the kernel has to follow.
+    /// Reading of the proposal to compare the kernel with.
     #[arg(long, value_enum, default_value_t = ReadingName::Stage2)]
     pub reading: ReadingName,
 
@@ -41,7 +42,7 @@ pub struct ExploreOptions {
     #[arg(long, requires = "random")]
     pub seed: Option<u64>,
 
-    /// Number of the first random walk: with `--random 1` the only one.
+    /// Number of the first random walk. With `--random 1` only this walk is taken.
     #[arg(long, requires = "random", default_value_t = 0, value_name = "NUMBER")]
     pub walk: u64,
 
@@ -55,7 +56,7 @@ pub struct ExploreOptions {
     pub machine: MachineOptions,
 }
 
-/// A [`Reading`] by the name of the option.
+/// Values of `--reading`; each names a [`Reading`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReadingName {
     /// Stage 1 of the proposal to the letter: bind refuses groups of several devices.
@@ -93,7 +94,7 @@ Exit codes:
   4  the machine could not be built or booted
   130  interrupted";
 
-/// Why the command did not come to a result.
+/// Why the command has no result.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error("unknown world `{name}`; the worlds are:\n{}", listed(known))]
@@ -101,7 +102,7 @@ enum CommandError {
         name: String,
         known: Vec<&'static str>,
     },
-    #[error("random walks go through one world, and the name selects several:\n{}", listed(.0))]
+    #[error("random walks need one world, but the name selects several; give one of:\n{}", listed(.0))]
     SeveralWorlds(Vec<&'static str>),
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
@@ -168,7 +169,7 @@ fn go(options: &ExploreOptions) -> Result<Exit, CommandError> {
 }
 
 impl ExploreOptions {
-    /// The worlds that are named, or all of these.
+    /// Returns the worlds named on the command line, or all of `worlds`.
     fn selected(&self, mut worlds: Vec<World>) -> Result<Vec<World>, CommandError> {
         let has_name = |world: &World, name: &String| world.name.contains(name.as_str());
         let unknown = |name: &&String| !worlds.iter().any(|world| has_name(world, name));
@@ -183,7 +184,8 @@ impl ExploreOptions {
         Ok(worlds)
     }
 
-    /// The world that is named, or the large one. A whole name goes before a part of a name.
+    /// Returns the world named on the command line, or the large one. An exact name takes
+    /// precedence over a part of a name.
     fn one_world(&self) -> Result<World, CommandError> {
         if self.worlds.is_empty() {
             return Ok(World::large());

@@ -59,10 +59,10 @@ Exit codes:
   2  wrong usage, an unknown case, or a mistake in a case file
   4  a case cannot be written as a C program, or a file could not be written";
 
-/// How many names are shown.
+/// Maximum number of ids to list.
 const SHOWN: usize = 12;
 
-/// Why there is no program.
+/// Why no program was written.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     /// The corpus or the file has mistakes.
@@ -74,21 +74,21 @@ enum CommandError {
     /// The case cannot be written as a program.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// The name is that of a file.
-    #[error("no such file: {}", .0.display())]
+    /// The argument is the path of a file that does not exist.
+    #[error("the case file {} does not exist", .0.display())]
     NoFile(PathBuf),
     /// No such id.
     #[error("unknown case `{id}`{}", advice(near))]
     Unknown {
-        /// What was asked for.
+        /// The argument.
         id: String,
         /// Similar ids.
         near: Vec<String>,
     },
-    /// One program is one case.
-    #[error("`{id}` selects {} cases; give one of them:\n{}", ids.len(), listed(ids))]
+    /// The argument selects several cases.
+    #[error("`{id}` selects {} cases; give the id of one:\n{}", ids.len(), listed(ids))]
     Several {
-        /// What was asked for.
+        /// The argument.
         id: String,
         /// The cases that it selects.
         ids: Vec<String>,
@@ -96,9 +96,9 @@ enum CommandError {
     /// Some cases of the corpus cannot be written as programs.
     #[error("{} of {all} cases cannot be written as programs:\n{}", failed.len(), failed.join("\n"))]
     Some {
-        /// Why, for each of them.
+        /// The reason for each of them.
         failed: Vec<String>,
-        /// How many cases there are.
+        /// Number of cases in the corpus.
         all: usize,
     },
     /// A file could not be written.
@@ -186,7 +186,7 @@ fn go(options: &ExportOptions) -> Result<(), CommandError> {
     }
 }
 
-/// The case of that id.
+/// Finds the case with this id.
 fn find<'a>(corpus: &'a Corpus, asked: &str) -> Result<&'a Case, CommandError> {
     let asked = asked.trim_end_matches('/');
     if let Some(case) = corpus.cases.iter().find(|case| case.id == asked) {
@@ -217,7 +217,7 @@ fn only<'a>(cases: &[&'a Case], asked: &str) -> Result<&'a Case, CommandError> {
     }
 }
 
-/// Ids that contain the text, or have a similar spelling.
+/// Returns the ids that contain the text, or else those with a similar spelling.
 fn near(corpus: &Corpus, asked: &str) -> Vec<String> {
     let ids = || corpus.cases.iter().map(|case| &case.id);
     let within: Vec<_> = ids().filter(|id| id.contains(asked)).cloned().collect();

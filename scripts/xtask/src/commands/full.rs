@@ -1,4 +1,4 @@
-//! `cargo xtask full`: proofs that take too long for each change.
+//! `cargo xtask full`: tests that take too long for each change.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,7 +12,7 @@ use runner::options::{GuestOptions, platform_name};
 /// Options of `full`.
 #[derive(Debug, Clone, Args)]
 pub struct FullOptions {
-    /// What to prove. Default: `kvm --all`.
+    /// What to run. Default: `kvm --all`.
     #[command(subcommand)]
     pub part: Option<Part>,
 }
@@ -32,7 +32,7 @@ pub struct KvmArguments {
     #[arg(value_name = "CASE", conflicts_with_all = ["all", "brief"])]
     pub cases: Vec<String>,
 
-    /// Run only bind and DMA on `intel`: what a change has to pass.
+    /// Run only bind and DMA on `intel`, which every change has to pass.
     #[arg(long, conflicts_with = "all")]
     pub brief: bool,
 
@@ -57,7 +57,7 @@ pub struct KvmArguments {
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
 
-    /// QEMU is that of the emulated host, too.
+    /// The kernel and QEMU. The same QEMU emulates the host.
     #[command(flatten)]
     pub guest: GuestOptions,
 }
@@ -77,7 +77,7 @@ Examples:
   cargo xtask full kvm --explore bridge --random 20 --platform intel stage1/bind-blocks
 
 Exit codes:
-  0  KVM ran, and the results differ from those of TCG only where that is known
+  0  KVM ran, and its results differ from those of TCG only in known ways
   1  a verdict or a transcript differs, or a walk diverges
   2  wrong usage, or a mistake in a case file
   4  the emulated host could not be made, or KVM did not run in it

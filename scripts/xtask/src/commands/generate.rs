@@ -1,5 +1,5 @@
-//! Files that are made from the code and the corpus: `cargo xtask schema`, `overview`, and
-//! `reference` without a name.
+//! Generates files from the code and the corpus: `cargo xtask schema`, `overview`, and `reference`
+//! without a name.
 
 use std::{fs, path::Path, process::ExitCode};
 

@@ -14,7 +14,8 @@ use runner::options::MachineOptions;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct MutantsOptions {
-    /// Mutants: an id, or a part of an id, of an area, of a file or of a function. Default: all.
+    /// Mutants to run: an id, or a part of an id, of an area, of a file or of a function. Default:
+    /// all.
     #[arg(value_name = "MUTANT")]
     pub filters: Vec<String>,
 
@@ -22,8 +23,8 @@ pub struct MutantsOptions {
     #[arg(long)]
     pub list: bool,
 
-    /// End the run of a mutant at the first case that kills it. By default it ends after 20 cases
-    /// that kill it.
+    /// Stop each mutant at the first case that kills it. The default is to stop after 20 such
+    /// cases.
     #[arg(long, conflicts_with = "every_killer")]
     pub first_kill: bool,
 
@@ -31,34 +32,35 @@ pub struct MutantsOptions {
     #[arg(long)]
     pub every_killer: bool,
 
-    /// Build one kernel with all mutants, and select one at boot: seconds for each mutant instead
-    /// of a build for each. The code differs a little from that of a true edit.
+    /// Build one kernel with all mutants and select one at boot. This takes seconds for each mutant
+    /// instead of a build, but the code differs slightly from an edited source.
     #[arg(long)]
     pub together: bool,
 
-    /// Go on after a mutant that does not fit the source, or does not build without a warning.
+    /// Continue after a mutant that does not apply to the source or does not build without
+    /// warnings.
     #[arg(long)]
     pub keep_going: bool,
 
-    /// Run only the N cases on each mutant that are likeliest to kill it. Run the mutants that
-    /// survive with all cases next.
+    /// Run only the N cases that are likeliest to kill each mutant. Then run the survivors again
+    /// with all cases.
     #[arg(long, value_name = "N")]
     pub likely: Option<usize>,
 
-    /// Run only these cases, as run-conformance takes them.
+    /// Run only these cases: the same filters as those of run-conformance.
     #[arg(long, value_name = "CASE")]
     pub cases: Vec<String>,
 
-    /// Run the mutants in functions that differ from this revision in the tree of --linux: those
-    /// of the list, and simple ones that are made for them.
+    /// Run the mutants in functions that differ from this revision in the tree given with --linux:
+    /// those in the list, and simple ones that are generated.
     #[arg(long, value_name = "REV", requires = "linux")]
     pub changed: Option<String>,
 
-    /// With --changed: at most N simple mutants for each function.
+    /// With --changed: generate at most N simple mutants for each function.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub per_function: usize,
 
-    /// A tree of --linux is copied, and not changed.
+    /// The machine. The tree given with --linux is copied and stays unchanged.
     #[command(flatten)]
     pub machine: MachineOptions,
 }
@@ -76,16 +78,16 @@ Examples:
   cargo xtask mutants second-ioas --every-killer               all cases that kill one mutant
   cargo xtask mutants --together --first-kill                  all mutants, quickly
   cargo xtask mutants --together --first-kill --likely 50      more quickly; survivors are then run with all cases
-  cargo xtask mutants --changed origin/master --linux ~/linux  whether the corpus guards a patch
+  cargo xtask mutants --changed origin/master --linux ~/linux  test the code of a patch
   nice cargo xtask mutants --jobs 1                            beside other work
 
 Exit codes:
   0  all mutants were killed, or are known to survive
-  1  a mutant survived, or does not fit
+  1  a mutant survived, or does not apply to the source
   2  wrong usage, or a mistake in the list or in a case file
   3  no mutant selected
   4  the machine could not be built or booted
-  130  interrupted; the record has every mutant that was judged before";
+  130  interrupted; the record has every mutant judged before";
 
 /// Runs the command, and prints an error to standard error.
 pub fn main(options: MutantsOptions) -> ExitCode {
@@ -96,7 +98,7 @@ pub fn main(options: MutantsOptions) -> ExitCode {
     let exit = ended.unwrap_or_else(|error| {
         match &error {
             MutantsError::Io(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
-            // Mistakes in the list come rendered, with a heading each.
+            // Mistakes in the list are already formatted, each with its own heading.
             MutantsError::List(ListError::Problems(_)) => eprintln!("{error}"),
             _ => eprintln!("error: {error}"),
         }
@@ -107,7 +109,7 @@ pub fn main(options: MutantsOptions) -> ExitCode {
 
 impl MutantsOptions {
     fn options(self) -> Options {
-        // clap has seen to it that there is a tree.
+        // clap requires --linux with --changed.
         let changed = self.changed.zip(self.machine.guest.linux.clone());
         Options {
             filters: self.filters,

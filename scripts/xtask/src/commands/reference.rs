@@ -24,7 +24,7 @@ pub struct ReferenceOptions {
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask reference                   write cases/REFERENCE.md
-  cargo xtask reference --list            every step with one line, and the ioctls
+  cargo xtask reference --list            every step in one line, and the ioctls
   cargo xtask reference dma               one step
   cargo xtask reference IOMMU_IOAS_MAP    the fields of one ioctl
 

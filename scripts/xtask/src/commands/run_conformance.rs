@@ -48,8 +48,8 @@ Examples:
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
   cargo xtask run-conformance --processors 2 race        two processors, so that threads race
-  cargo xtask run-conformance --accel kvm stage1         KVM, or an error that says why not
-  cargo xtask run-conformance --gcov counters stage2     counters of the kernel code that ran
+  cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
+  cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
 
 Exit codes:
@@ -58,11 +58,11 @@ Exit codes:
   2  wrong usage, or a mistake in a case file
   3  no case selected
   4  the machine could not be built or booted
-  130  interrupted; the record has every case that was judged before
-A reader that goes away (`| head`) ends nothing: the record is whole, and the code is that of the run.
-With --bisect: 0 for 0, 1 for 1, 125 for everything else.";
+  130  interrupted; the record has every case judged before
+A closed pipe (`| head`) does not end the run: the record is complete, and the exit code is the same.
+With --bisect: 0 and 1 stay, 130 becomes 255, which ends the bisection, and all others become 125.";
 
-/// Why a run did not come to a summary.
+/// Why a run ended without a summary.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -99,7 +99,7 @@ pub fn main(options: &RunConformanceOptions) -> ExitCode {
     exit.code(options.run.bisect)
 }
 
-/// Mistakes in case files come rendered, with a heading each.
+/// Formats an error. Mistakes in case files are already formatted, each with its own heading.
 pub fn complaint(error: &RunError) -> String {
     match error {
         RunError::Lab(LabError::Corpus(case::CorpusError::Problems { .. })) => error.to_string(),
@@ -107,8 +107,8 @@ pub fn complaint(error: &RunError) -> String {
     }
 }
 
-/// Runs the cases: the exit code, and the folder of the run if one was made. Counters go to the
-/// folder of --gcov, or else to `counters`.
+/// Runs the cases. Returns the exit code, and the folder of the run if one was created. Counters go
+/// to the folder given with --gcov, or else to `counters`.
 pub fn go(
     options: &RunOptions,
     counters: KeepCounters,
@@ -116,7 +116,7 @@ pub fn go(
     let selection = Selection::new(&options.filters, &options.clause)?;
     let corpus = load_corpus(&options.cases()).map_err(LabError::from)?;
     if options.check {
-        // The stored snapshots are those of the project's own cases.
+        // Only the project's own cases have stored snapshots.
         let own = options.cases.is_none();
         return Ok((check(&corpus, own)?, None));
     }
@@ -133,7 +133,7 @@ pub fn go(
         }
     };
     for (old, new) in selection.renamed(&selected) {
-        eprintln!("note: {old} is called {new} now");
+        eprintln!("note: {old} is now called {new}");
     }
     if options.list {
         list(&selected)?;

@@ -1,4 +1,4 @@
-//! A step that runs out of memory, again and again, one allocation later each time.
+//! Injects failures into a call, one point of failure later in each execution.
 
 use wire::{ControlOp, FailNth as Plan, Op};
 
@@ -14,8 +14,8 @@ use crate::{
 body! {
     /// `fail_nth: {step: {IOMMU_IOAS_ALLOC: {..}}, allowed: [ENOMEM], unchanged: [..], undo: [..]}`
     ///
-    /// What `step` expects holds for each success in spite of a failure, and for the last
-    /// execution, which has no failure left to inject.
+    /// The expectations of `step` apply to each success in spite of a failure, and to the last
+    /// execution, in which no failure is left to inject.
     pub struct FailNth in "fail_nth" if FailNth::check {
         /// The call into which failures are injected.
         step: Box<Step>,
@@ -23,16 +23,16 @@ body! {
         allowed: Vec<Errno> = errnos(&["ENOMEM"]),
         /// The errnos after a failed copy from or to the memory of the caller.
         copies: Vec<Errno> = errnos(&["EFAULT"]),
-        /// The errnos of the hooks of `CONFIG_IOMMUFD_TEST`: what the callers of
-        /// `iommufd_should_fail()` make of it.
+        /// The errnos after a failure in a hook of `CONFIG_IOMMUFD_TEST`, which the callers of
+        /// `iommufd_should_fail()` return.
         hooks: Vec<Errno> = errnos(&["ENOENT", "EINVAL", "ENOMEM", "EFAULT"]),
         /// Steps after each failure.
         unchanged: Vec<Step>,
-        /// Steps after a failed copy, where they are others.
+        /// Steps after a failed copy, if they differ.
         after_copy: Option<Vec<Step>>,
         /// Steps after each success in spite of a failure.
         undo: Vec<Step>,
-        /// More points of failure than the call may have.
+        /// Upper limit of the number of points of failure.
         limit: u32 = 2000,
     }
 }
@@ -51,7 +51,8 @@ impl FailNth {
         if self.step.is_one_call() {
             return Ok(());
         }
-        let text = "failures are injected into one call: an ioctl, `mmap`, `read`, `write`, \
+        let text = "failures can only be injected into one call: an ioctl, `mmap`, `read`, \
+                    `write`, \
                     `write_file`, or an `open` of one thing";
         Err(Problem::other(self.step.at, text))
     }
@@ -72,7 +73,7 @@ impl Action for FailNth {
         let step = std::slice::from_ref(&*self.step);
         let (mut ops, mut checks) = compile_all(step, to)?;
         let (Some(op), Some(check)) = (ops.pop(), checks.pop()) else {
-            return Err(format!("{} to be one call", self.step.label));
+            return Err(format!("`{}` to be one call", self.step.label));
         };
         let plan = Plan {
             op,

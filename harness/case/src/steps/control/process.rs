@@ -14,8 +14,8 @@ use crate::{
 newtype! {
     /// `in: {child: [steps]}`
     ///
-    /// Names that the steps save are good in every process. What they stand for may not be: a
-    /// descriptor or an address belongs to the process that made it and to those it forks later.
+    /// Every process can use the names that the steps save. A descriptor or an address is only
+    /// valid in the process that created it and in those it forks later.
     pub struct In(OfProcess<Vec<Step>>);
 }
 
@@ -48,15 +48,15 @@ impl Action for In {
 
 /// `start: {child: step}`
 ///
-/// The process begins a call that may take its time; `finish: child` waits for it, and what
-/// the step expects is looked at then.
+/// The process begins a call that may block. `finish: child` waits for it and then checks what the
+/// step expects.
 #[derive(Debug, Clone)]
 pub struct Start(OfProcess<Box<Step>>);
 
 impl Input for Start {
     fn read(node: &Node) -> Result<Self, Problem> {
         let of = OfProcess::<Vec<Step>>::read(node)?;
-        let text = "a process begins one ioctl at a time";
+        let text = "`start` needs one ioctl";
         let wrong = || Problem::other(node.at, text);
         let [step] = <[Step; 1]>::try_from(of.of).map_err(|_| wrong())?;
         if !step.is_ioctl() {
@@ -120,16 +120,20 @@ impl Action for Finish {
     }
 }
 
-/// Checks that each call that a process begins is waited for before it begins another one.
+/// Checks that a step waits for each call that a process begins, before the process begins another
+/// one.
 pub fn check_calls(steps: &[Step]) -> Result<(), Problem> {
     let mut begun = BTreeMap::new();
     for step in steps {
         let earlier = match (step.begins(), step.finishes()) {
-            (Some(process), _) => begun.insert(process, step.at).map(|_| "has not finished"),
+            (Some(process), _) => begun.insert(process, step.at).map(|_| {
+                "has not finished its \
+                earlier call"
+            }),
             (_, Some(process)) => begun
                 .remove(process)
                 .is_none()
-                .then_some("has begun nothing"),
+                .then_some("has not begun a call"),
             _ => None,
         };
         if let Some(why) = earlier {

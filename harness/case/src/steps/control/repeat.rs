@@ -11,14 +11,13 @@ use crate::{
 body! {
     /// `repeat: {times: 1000, count: n, step: {VFIO_DEVICE_IOEVENTFD: {on: a, data: $n, fd: $irq}}}`
     ///
-    /// It stops when the step does not succeed; what the step expects is compared with the last
-    /// execution.
+    /// It stops when the step fails. The expectations of the step apply to the last execution.
     pub struct Repeat in "repeat" if Repeat::check {
-        /// How often.
+        /// How many times to execute the step.
         times: u64,
-        /// The name for the number of executions before.
+        /// The name for the number of earlier executions.
         count: SlotName = SlotName("count".to_owned()),
-        /// What.
+        /// The step.
         step: Box<Step>,
     }
 }
@@ -26,10 +25,7 @@ body! {
 impl Repeat {
     fn check(&self, at: At) -> Result<(), Problem> {
         match self.times {
-            0 => Err(Problem::other(
-                at,
-                "a step has to be executed at least once",
-            )),
+            0 => Err(Problem::other(at, "`times` has to be at least 1")),
             _ => Ok(()),
         }
     }

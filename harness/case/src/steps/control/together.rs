@@ -12,12 +12,12 @@ use crate::{
 body! {
     /// `together: {steps: [..], ends: [[none, EPERM], [EPERM, none]]}`
     ///
-    /// Each step is made by a thread of its own, and all begin at once.
+    /// Each step is executed by its own thread, and all begin at once.
     pub struct Together in "together" if Together::check {
         /// The steps; at least two.
         steps: Vec<Step>,
-        /// The ways in which they may end: in each an errno, or `none` for success, for each
-        /// step. Without it every step ends as it says itself.
+        /// The allowed combinations of ends. Each has an errno, or `none` for success, for each
+        /// step. Without this key, every step has to end as it says.
         ends: Option<Ways>,
     }
 }
@@ -44,20 +44,23 @@ impl Together {
     fn check(&self, at: At) -> Result<(), Problem> {
         let steps = self.steps.len();
         if steps < 2 {
-            let text = "at least two steps are needed to be made at once";
+            let text = "`together` needs at least two steps";
             return Err(Problem::other(at, text));
         }
         let Some(Ways { at, ways }) = &self.ends else {
             return Ok(());
         };
         if ways.is_empty() {
-            let text = "this list has no way to end";
+            let text = "`ends` has no combination of ends";
             return Err(Problem::other(*at, text));
         }
         match ways.iter().find(|way| way.len() != steps) {
             None => Ok(()),
             Some(way) => {
-                let text = format!("{steps} steps need {steps} ends, here are {}", way.len());
+                let text = format!(
+                    "{steps} steps need {steps} ends, but this has {}",
+                    way.len()
+                );
                 Err(Problem::other(*at, text))
             }
         }

@@ -17,19 +17,19 @@ use crate::{
 const UNMAPPED: u64 = 0x10;
 /// Byte of a tail that is not zero.
 const GARBAGE: u8 = 0x5a;
-/// Longest struct a case may ask for; beyond it a slip of the pen is more likely.
+/// Maximum size of a struct in a case; a larger one is probably a mistake.
 const MAX_BUFFER: u64 = 0x10_0000;
 
 /// The third argument of an ioctl.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
-    /// As it is.
+    /// The value itself.
     Value(Value),
     /// A pointer to a buffer.
     Buffer {
         /// What it holds.
         bytes: Vec<u8>,
-        /// Values that only the guest knows.
+        /// Values that are only known in the guest.
         patches: Vec<Patch>,
         /// Whether the kernel may not write to it.
         read_only: bool,
@@ -39,7 +39,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// For one guest, with how to read it afterwards.
+    /// Resolves the argument for one guest. Returns with it how to read it after the call.
     pub fn resolve(&self, to: &Builder<'_>) -> Result<(Arg, Layout), String> {
         match self {
             Self::Value(value) => Ok((Arg::Value(value.clone()), Layout::Nothing)),
@@ -64,7 +64,7 @@ impl Argument {
         }
     }
 
-    /// Reads what is left of the step.
+    /// Reads the remaining keys of the step.
     pub fn read(mut fields: Fields<'_>, ioctl: &uapi::Ioctl) -> Result<Self, Problem> {
         let pointer = fields.take("pointer");
         let bad = match pointer.map(|node| (node, node.text())) {
@@ -182,7 +182,7 @@ fn read_buffer(
             _ => buffer.set(field, node)?,
         }
     }
-    // The fields may say what the tail is, and the size covers both.
+    // The fields may determine the type of the tail, and the size covers both.
     if let Some((tail, node)) = tail {
         buffer.read_tail(layout, tail, node)?;
     }
@@ -205,7 +205,7 @@ fn read_buffer(
 struct Buffer {
     bytes: Vec<u8>,
     patches: Vec<Patch>,
-    /// How much of the struct is there, where that is not what its size says.
+    /// How many bytes of the struct are in memory, if not as many as its size says.
     mapped: Option<usize>,
 }
 
@@ -217,7 +217,7 @@ impl Buffer {
         }
     }
 
-    /// Writes as much of a constant as the buffer has room for: a short struct is short.
+    /// Writes as much of a constant as fits into the buffer, because the struct may be short.
     fn put(&mut self, offset: usize, width: Width, value: u64) {
         let bytes = value.to_le_bytes();
         for (to, from) in self
@@ -264,8 +264,8 @@ impl Buffer {
             Tree::Text(text) if text == "long" => right + 8,
             _ => return Err(node.not("a number of bytes, `short` or `long`")),
         };
-        // What the field claims and what is there agree, up to the absurd: a kernel that
-        // believes an absurd claim meets the end of the mapping.
+        // The buffer has the size in the field, up to a limit: a kernel that trusts an absurd size
+        // reaches the end of the mapping.
         let there = size.clamp(4, MAX_BUFFER) as usize;
         self.bytes.resize(self.mapped.unwrap_or(there), trailing);
         self.set_size(layout, size);
@@ -296,7 +296,7 @@ impl Buffer {
         if let (Element::Struct(layout), Tree::Map(entries)) = (element, &item.tree) {
             return self.read_members(layout, entries, offset);
         }
-        // Chosen elements are mostly descriptors and flags of 32 bits.
+        // Elements of variable type are mostly descriptors and flags of 32 bits.
         let width = match element {
             Element::Plain { width, .. } => wire_width(width),
             _ => Width::W4,
@@ -306,7 +306,7 @@ impl Buffer {
         Ok(offset + width.bytes())
     }
 
-    /// A struct in an array, with the array behind it where it has one of its own.
+    /// Reads a struct in an array, followed by its own array if it has one.
     fn read_members(
         &mut self,
         layout: &Struct,

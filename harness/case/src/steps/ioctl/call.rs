@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
     ioctl: &'static uapi::Ioctl,
-    /// The number to call, where it is not the ioctl's own.
+    /// The number of the call, if it is not the ioctl's own.
     request: Option<u32>,
     on: SlotName,
     argument: Argument,
@@ -34,7 +34,7 @@ pub struct Ioctl {
     groups: Vec<GroupWant>,
     saves: Vec<Save>,
     save_return: Option<SlotName>,
-    /// What a kernel that conforms to the plan of 2021 would answer instead.
+    /// How the call would end on a kernel that conforms to the plan of 2021.
     pub plan: Option<WantEnd>,
 }
 
@@ -78,12 +78,13 @@ impl Ioctl {
         })
     }
 
-    /// Which one.
+    /// Returns the ioctl.
     pub fn made(&self) -> &'static uapi::Ioctl {
         self.ioctl
     }
 
-    /// Which part of it, where an index among the flags says so: a feature of a device.
+    /// Returns the part of the ioctl that an index in the flags selects, such as a feature of a
+    /// device.
     pub fn part(&self) -> Option<&'static uapi::Constant> {
         let (ArgKind::Struct(layout), Argument::Buffer { bytes, .. }) =
             (self.ioctl.arg, &self.argument)
@@ -98,12 +99,12 @@ impl Ioctl {
         index.iter().find(|constant| constant.value == number)
     }
 
-    /// How it is expected to end.
+    /// Returns how the call has to end.
     pub fn wanted(&self) -> &WantEnd {
         &self.expect.end
     }
 
-    /// The same ioctl, which has to end like this.
+    /// Returns the same call, but with this expected end.
     pub fn ending(&self, end: WantEnd) -> Self {
         let mut ioctl = self.clone();
         ioctl.expect.end = end;

@@ -1,4 +1,4 @@
-//! Fields of structs: what they have to hold, and what of them is saved.
+//! Fields of structs: expected values, and fields to save.
 
 use uapi::{Field, Struct};
 use wire::{Save, Width};
@@ -48,7 +48,7 @@ impl Saves {
     }
 }
 
-/// What the fields of a struct have to hold.
+/// Expected values of the fields of a struct.
 #[derive(Debug)]
 pub struct FieldWants;
 
@@ -67,7 +67,7 @@ impl FieldWants {
     }
 }
 
-/// Reads what one field has to hold.
+/// Reads the expected value of one field.
 pub fn read_field_want(
     want: &Node,
     field: &'static Field,

@@ -111,19 +111,23 @@ common! {
     /// The keys that every ioctl step may have.
     COMMON {
         "on": Spec::Name, true, "The descriptor.";
-        "errno": Spec::Errno, false, "How the call ends; without it, it succeeds.";
-        "plan": Spec::Errno, false, "How it would end on a kernel that conforms to the plan of 2021.";
-        "returns": Spec::Expected, false, "What a call that succeeds returns.";
-        "save_return": Spec::Name, false, "The name for what it returns.";
+        "errno": Spec::Errno, false, "How the call ends. Default: it succeeds.";
+        "plan": Spec::Errno, false, "How the call would end on a kernel that conforms to the plan \
+         of 2021.";
+        "returns": Spec::Expected, false, "Return value of a successful call.";
+        "save_return": Spec::Name, false, "The name for the return value.";
         "pointer": pointer(), false, "A bad pointer, or `$NAME` of memory, in place of the argument.";
         "request": Spec::Number, false, "Another number for the call.";
     }
-    /// Those that it may have if its argument is a struct.
+    /// The keys that it may have if its argument is a struct.
     OF_STRUCT {
-        "expect": Spec::Fields(Box::new(Spec::Expected)), false, "What fields of the struct hold after the call.";
+        "expect": Spec::Fields(Box::new(Spec::Expected)), false, "Expected values of fields of \
+         the struct after the call.";
         "save": Spec::Fields(Box::new(Spec::Name)), false, "Fields to save after the call, each under a name.";
-        "trailing": Spec::Words(vec!["zeros", "garbage"]), false, "What is behind a struct that is longer than the kernel's.";
-        "mapped": Spec::Number, false, "How many bytes of the struct are there, whatever its size says.";
+        "trailing": Spec::Words(vec!["zeros", "garbage"]), false, "Data behind a struct that is \
+         longer than the kernel's.";
+        "mapped": Spec::Number, false, "How many bytes of the struct are in memory, independent \
+         of its size.";
     }
 }
 

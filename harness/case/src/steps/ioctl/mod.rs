@@ -1,9 +1,9 @@
 //! An ioctl step: the request's name is the key, the struct's field names are the keys of
 //! its body.
 //!
-//! Fields that are not given are zero; `size`/`argsz` is right. Besides the fields there are the
-//! keys of [`keys`], the name of the struct's flexible array, and `value`, `fd` or `string`
-//! for an argument that is not a struct.
+//! Fields that are not given are zero, and `size`/`argsz` is correct. Besides the fields there are
+//! the keys of [`keys`], the name of the struct's flexible array, and `value`, `fd` or `string` for
+//! an argument that is not a struct.
 
 mod argument;
 mod call;

@@ -1,4 +1,4 @@
-//! What fills the flexible array of a struct.
+//! The contents of the flexible array of a struct.
 
 use uapi::{Element, Field, Struct, Tail};
 use wire::Value;
@@ -14,7 +14,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// None where the array is absent, of integers, or opaque.
+    /// Returns `None` if the array is absent, of integers, or opaque.
     pub fn of(layout: &'static Struct, body: &Node) -> Result<Option<Self>, Problem> {
         let Some(tail) = layout.tail else {
             return Ok(None);
@@ -25,7 +25,7 @@ impl Payload {
         })
     }
 
-    /// The field that `data.NAME` means, and where its structure begins.
+    /// Returns the field that `data.NAME` refers to, and the offset of its structure.
     fn field(self, dotted: &str) -> Option<(&'static Field, usize)> {
         let name = dotted.strip_prefix(self.tail.name)?.strip_prefix('.')?;
         let field = self.layout.field(name)?;
@@ -33,7 +33,8 @@ impl Payload {
     }
 }
 
-/// What the flexible array of a call consists of; none where its fields do not tell.
+/// Returns the type of elements in the flexible array of a call, or `None` if its fields do not
+/// determine it.
 pub fn element_of(
     layout: &'static Struct,
     tail: &Tail,
@@ -53,7 +54,7 @@ pub fn element_of(
     Ok(tail.element.chosen(known))
 }
 
-/// The structure that fills the flexible array of a call, where it is one.
+/// Returns the structure in the flexible array of a call, if it has one.
 pub fn payload_of(
     layout: &'static Struct,
     body: &Node,
@@ -62,7 +63,7 @@ pub fn payload_of(
     Ok(payload.map(|payload| (payload.tail, payload.layout)))
 }
 
-/// Whether the field says what the flexible array consists of.
+/// Whether the field determines the type of the flexible array.
 fn decides(tail: &Tail, field: &Field) -> bool {
     matches!(tail.element, Element::Chosen(choices)
         if choices.iter().any(|choice| choice.field == field.name))

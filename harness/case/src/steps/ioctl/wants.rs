@@ -1,4 +1,4 @@
-//! What an ioctl has to leave in its struct, and behind it.
+//! Expected values in the struct of an ioctl, and behind it.
 
 use uapi::{Element, Field, Struct};
 
@@ -13,13 +13,13 @@ use crate::{
     },
 };
 
-/// A field that has to hold the number of a group, which only the guest knows.
+/// A field that has to hold the number of a group, which is only known in the guest.
 pub type GroupWant = (&'static Field, usize, Which);
 
-/// Name under which a case speaks of the capabilities behind an info struct.
+/// Key for the capabilities behind an info struct.
 const CAPABILITIES: &str = "capabilities";
 
-/// What an ioctl has to leave in its struct.
+/// Expected values in the struct of an ioctl.
 #[derive(Default)]
 pub struct Wants {
     /// Fields with values that are known.
