@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use uapi::{Series, Since};
+
 use crate::{node::Node, problem::Problem};
 
 /// Shape of a group, as platform files name it.
@@ -292,6 +294,18 @@ impl<'a> RoleBindings<'a> {
             Some(name) => self.guest.need_feature(name),
             None => Ok(()),
         }
+    }
+
+    /// Checks that the guest's kernel is not older than a part of the uAPI.
+    ///
+    /// # Errors
+    /// With the release that brought it.
+    pub fn need_series(&self, name: &str, since: Since) -> Result<(), String> {
+        let series = Series::of_release(&self.guest.release);
+        if series.is_none_or(|series| series >= since.series()) {
+            return Ok(());
+        }
+        Err(format!("Linux {}: {name}", since.series()))
     }
 
     /// Checks that the guest's kernel has an option.

@@ -12,13 +12,21 @@ use rstest::rstest;
 use wire::{Arg, ControlOp, FileOp, IoctlOp, Op, Value};
 
 fn compile(steps: &str) -> Compiled {
+    compile_on("", steps).unwrap()
+}
+
+fn compile_on(release: &str, steps: &str) -> Result<Compiled, String> {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("summary: x\nsteps:\n{steps}");
     std::fs::write(folder.path().join("case.yaml"), text).unwrap();
     std::fs::write(folder.path().join("clauses.yaml"), "S1.6: a clause\n").unwrap();
     std::fs::write(folder.path().join("preludes.yaml"), "{}\n").unwrap();
     let corpus = Corpus::load(folder.path(), Findings::default(), false).unwrap();
-    corpus.cases[0].compile(&Guest::default()).unwrap()
+    let guest = Guest {
+        release: release.to_owned(),
+        ..Guest::default()
+    };
+    corpus.cases[0].compile(&guest)
 }
 
 fn argument(steps: &str) -> Arg {
@@ -118,4 +126,35 @@ fn a_step_is_repeated_with_a_counter() {
     };
     assert_eq!((*times, counter.0.as_str()), (7, "n"));
     assert!(matches!(**op, Op::Ioctl(_)), "{op:?}");
+}
+
+#[rstest]
+#[case::an_ioctl(
+    "6.12.95",
+    "IOMMU_VIOMMU_ALLOC: {on: a}",
+    Some("6.13: IOMMU_VIOMMU_ALLOC")
+)]
+#[case::an_ioctl_of_its_release("6.13.0-rc1", "IOMMU_VIOMMU_ALLOC: {on: a}", None)]
+#[case::a_feature(
+    "6.18.1",
+    "VFIO_DEVICE_FEATURE: {on: a, flags: [GET, DMA_BUF], data: [{open_flags: 0}]}",
+    Some("6.19: VFIO_DEVICE_FEATURE_DMA_BUF")
+)]
+#[case::a_field(
+    "6.12.95",
+    "VFIO_DEVICE_ATTACH_IOMMUFD_PT: {on: a, pt_id: 1, pasid: 2}",
+    Some("6.15: vfio_device_attach_iommufd_pt.pasid")
+)]
+#[case::a_field_that_is_not_given(
+    "6.12.95",
+    "VFIO_DEVICE_ATTACH_IOMMUFD_PT: {on: a, pt_id: 1}",
+    None
+)]
+fn a_step_needs_the_release_that_brought_it(
+    #[case] release: &str,
+    #[case] step: &str,
+    #[case] needs: Option<&str>,
+) {
+    let need = compile_on(release, &format!("  - {step}")).err();
+    assert_eq!(need, needs.map(|needs| format!("Linux {needs}")));
 }

@@ -16,6 +16,7 @@ mod declare;
 mod constants;
 mod decode;
 mod errno;
+mod history;
 mod iommufd;
 mod lookup;
 mod mock;
@@ -28,6 +29,7 @@ mod vfio_group;
 
 pub use decode::{BytesError, NameError, enum_name, enum_value, flags_text, flags_value};
 pub use errno::{ERRNOS, errno, errno_name};
+pub use history::Since;
 pub use lookup::{
     capability, constant, constant_named, constants, ioctl, ioctls, structs, structure,
 };

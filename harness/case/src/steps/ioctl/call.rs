@@ -99,6 +99,26 @@ impl Ioctl {
         index.iter().find(|constant| constant.value == number)
     }
 
+    /// Checks that the guest's kernel has the ioctl, the part of it that an index selects, and the
+    /// fields that are not 0.
+    fn need_series(&self, to: &Builder<'_>) -> Result<(), String> {
+        to.roles.need_series(self.ioctl.name, self.ioctl.since())?;
+        if let Some(part) = self.part() {
+            to.roles.need_series(part.name, part.since())?;
+        }
+        let (ArgKind::Struct(layout), Argument::Buffer { bytes, .. }) =
+            (self.ioctl.arg, &self.argument)
+        else {
+            return Ok(());
+        };
+        let given = layout.fields.iter();
+        for field in given.filter(|field| field.get(bytes).is_some_and(|value| value != 0)) {
+            let name = format!("{}.{}", layout.name, field.name);
+            to.roles.need_series(&name, layout.since_field(field))?;
+        }
+        Ok(())
+    }
+
     /// Returns how the call has to end.
     pub fn wanted(&self) -> &WantEnd {
         &self.expect.end
@@ -136,6 +156,7 @@ impl Action for Ioctl {
         if self.ioctl.source == uapi::MOCK_H {
             to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
         }
+        self.need_series(to)?;
         let (arg, layout) = self.argument.resolve(to)?;
         let op = IoctlOp {
             fd: self.on.fd(),
