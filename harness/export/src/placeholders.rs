@@ -216,7 +216,7 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
     let shapes = Shape::ALL.map(|(_, shape)| Which::Of(shape));
     // A group is named after its first role.
     for which in [Which::Group, Which::Other].into_iter().chain(shapes) {
-        let name = which.to_string();
+        let name = which.to_string().replace('-', "_");
         let Ok(group) = roles.group(which) else {
             continue;
         };
@@ -245,7 +245,7 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
                 "pci"
             };
             devices.entry(first + at.unwrap_or(0)).or_insert(Device {
-                variable: role.to_string().replace('.', "_"),
+                variable: role.to_string().replace(['.', '-'], "_"),
                 role: role.to_string(),
                 default_driver: device.default_driver.clone(),
                 engine: device.engine.is_some(),
