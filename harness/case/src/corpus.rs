@@ -29,6 +29,8 @@ pub struct Corpus {
     pub findings: Findings,
     /// Former names of cases.
     pub renames: Renames,
+    /// The preludes of all folders.
+    pub preludes: Preludes,
     /// The files they came from.
     pub sources: Sources,
 }
@@ -101,6 +103,7 @@ impl Corpus {
             clauses,
             findings,
             renames,
+            preludes: all_preludes(&folders),
             sources: reader.sources,
         })
     }
@@ -119,6 +122,14 @@ fn stem(root: &Path, path: &Path) -> String {
     let own = below.or_else(|| path.file_name().map(Path::new));
     let own = own.unwrap_or(path).with_extension("");
     own.to_string_lossy().into_owned()
+}
+
+fn all_preludes(folders: &BTreeMap<PathBuf, Folder>) -> Preludes {
+    let mut all = Preludes::default();
+    for folder in folders.values() {
+        all.extend(&folder.preludes);
+    }
+    all
 }
 
 struct Reader {

@@ -33,6 +33,23 @@ impl Preludes {
         Ok(Self(preludes))
     }
 
+    /// Adds the preludes of another folder.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        let others = others.0.iter();
+        self.0
+            .extend(others.map(|(name, steps)| (name.clone(), steps.clone())));
+    }
+
+    /// Returns the name of each prelude with its arguments, or with `None` if it takes any.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&str, Option<BTreeSet<&str>>)> {
+        self.0.iter().map(|(name, steps)| {
+            let mut arguments = BTreeSet::new();
+            arguments_of(steps, &mut arguments);
+            let any = arguments.contains("");
+            (name.as_str(), (!any).then_some(arguments))
+        })
+    }
+
     /// Returns the steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
     ///
     /// # Errors If a prelude does not exist, lacks an argument, or uses itself.

@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use uapi::{Ioctl, Struct};
 
 use crate::{
+    expand::Preludes,
     role::Shape,
     spec::{Key, Presence, Spec},
     steps::{ioctl::keys::keys, table::TABLE},
 };
 
-/// The schema of a case file.
-pub fn schema() -> Value {
+/// Returns the schema of a case file that may use these preludes.
+pub fn schema(preludes: &Preludes) -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Conformance case for iommufd and vfio",
@@ -24,6 +25,7 @@ pub fn schema() -> Value {
         "$defs": {
             "step": { "type": "object", "minProperties": 1, "maxProperties": 1,
                 "additionalProperties": false, "properties": steps() },
+            "use": used(preludes),
             "steps": { "anyOf": [defined("row"), defined("step"),
                 { "type": "array", "items": { "anyOf": [defined("step"), defined("row")] } }] },
             "texts": { "type": ["string", "array"], "items": { "type": "string" } },
@@ -127,10 +129,9 @@ fn shapes() -> Value {
 
 fn steps() -> Value {
     let mut steps = Map::new();
-    steps.insert(
-        "use".to_owned(),
-        json!({ "description": "The steps of a prelude of preludes.yaml." }),
-    );
+    let preludes = json!({ "description": "The steps of preludes.",
+        "anyOf": [defined("use"), { "type": "array", "items": defined("use") }] });
+    steps.insert("use".to_owned(), preludes);
     for entry in TABLE {
         let mut body = anywhere(&(entry.spec)());
         describe(&mut body, entry.help);
@@ -140,6 +141,22 @@ fn steps() -> Value {
         steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));
     }
     Value::Object(steps)
+}
+
+/// Returns the schema of a prelude's name, with or without arguments.
+fn used(preludes: &Preludes) -> Value {
+    let names: Vec<_> = preludes.arguments().map(|(name, _)| name).collect();
+    let bodies = preludes.arguments().map(|(name, arguments)| {
+        let any = arguments.is_none();
+        let known = arguments.into_iter().flatten().chain([".."]);
+        let known: Map<_, _> = known.map(|name| (name.to_owned(), json!({}))).collect();
+        let body = json!({ "type": "object", "properties": known, "additionalProperties": any });
+        (name.to_owned(), or_row(body))
+    });
+    let bodies: Map<_, _> = bodies.collect();
+    json!({ "anyOf": [{ "enum": names }, defined("row"),
+        { "type": "object", "minProperties": 1, "maxProperties": 1,
+            "properties": bodies, "additionalProperties": false }] })
 }
 
 /// Returns the schema of an ioctl's body. `expect` and `save` have the fields of its struct.
@@ -315,8 +332,8 @@ fn structure() -> Value {
 }
 
 /// Returns the text of the schema.
-pub fn schema_text() -> String {
-    let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+pub fn schema_text(preludes: &Preludes) -> String {
+    let mut text = serde_json::to_string_pretty(&schema(preludes)).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use case::{Corpus, Findings, Folder, Node, Tree};
+use rstest::rstest;
 use serde_json::{Map, Value, json};
 
 fn cases() -> PathBuf {
@@ -29,7 +30,7 @@ fn corpus() -> Corpus {
 fn the_stored_schema_is_current() {
     let stored = fs::read_to_string(cases().join("schema.json")).unwrap_or_default();
     assert!(
-        stored == case::schema_text(),
+        stored == case::schema_text(&corpus().preludes),
         "`cargo xtask schema` writes it anew"
     );
 }
@@ -64,7 +65,7 @@ fn the_stored_overview_is_current() {
 
 #[test]
 fn the_corpus_keeps_to_the_schema() {
-    let validator = jsonschema::validator_for(&case::schema()).unwrap();
+    let validator = jsonschema::validator_for(&case::schema(&corpus().preludes)).unwrap();
     let files = yaml_files(&cases());
     assert!(!files.is_empty());
     let mut wrong = Vec::new();
@@ -79,7 +80,7 @@ fn the_corpus_keeps_to_the_schema() {
 
 #[test]
 fn no_step_of_the_corpus_may_have_another_key() {
-    let mut schema = case::schema();
+    let mut schema = case::schema(&corpus().preludes);
     let step = json!({ "$ref": "#/$defs/step", "$defs": schema["$defs"].take() });
     let validator = jsonschema::validator_for(&step).unwrap();
     let keys: HashSet<_> = case::step_keys().collect();
@@ -99,6 +100,20 @@ fn no_step_of_the_corpus_may_have_another_key() {
     }
     assert!(seen > 4000, "{seen} steps");
     assert!(taken.is_empty(), "{}", taken.join("\n"));
+}
+
+#[rstest]
+#[case::a_name(json!({ "use": "bound" }), true)]
+#[case::with_an_argument(json!({ "use": { "close": { "dev": "a" } } }), true)]
+#[case::two(json!({ "use": ["identity", { "close": { "dev": "a" } }] }), true)]
+#[case::of_a_row(json!({ "use": "row.before" }), true)]
+#[case::no_such_prelude(json!({ "use": "nosuch" }), false)]
+#[case::no_such_argument(json!({ "use": { "close": { "device": "a" } } }), false)]
+fn a_prelude_and_its_arguments_are_known(#[case] step: Value, #[case] valid: bool) {
+    let mut schema = case::schema(&corpus().preludes);
+    let schema = json!({ "$ref": "#/$defs/step", "$defs": schema["$defs"].take() });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert_eq!(validator.is_valid(&step), valid, "{step}");
 }
 
 /// The steps that a case is made of, wherever they are; `use` has arguments of any name.
@@ -134,7 +149,7 @@ fn with_another_key(step: &Value) -> Value {
 
 #[test]
 fn every_key_of_the_schema_is_read() {
-    let schema = case::schema();
+    let schema = case::schema(&corpus().preludes);
     let (folder, findings) = (Folder::default(), Findings::default());
     for ioctl in uapi::ioctls() {
         let body = &schema["$defs"]["step"]["properties"][ioctl.name]["properties"];

@@ -9,7 +9,17 @@ use runner::{
 
 /// Writes `cases/schema.json`.
 pub fn schema() -> ExitCode {
-    write(&cases_folder().join("schema.json"), &case::schema_text())
+    let folder = cases_folder();
+    match load_corpus(&folder) {
+        Ok(corpus) => write(
+            &folder.join("schema.json"),
+            &case::schema_text(&corpus.preludes),
+        ),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Writes `cases/REFERENCE.md`.
