@@ -263,7 +263,7 @@ fn skipped(summary: &Summary, detail: Detail) -> String {
         .cases
         .iter()
         .filter(|it| it.verdict == Verdict::Skip);
-    for need in skipped.filter_map(|record| record.reason.as_deref()) {
+    for need in skipped.filter_map(|record| record.reason.as_deref()?.lines().next()) {
         *needs.entry(need).or_default() += 1;
     }
     if needs.is_empty() || detail == Detail::Verbose {
