@@ -124,7 +124,8 @@ impl<'a> Builder<'a> {
 
     /// Waits for the call that a process was told to begin.
     ///
-    /// # Errors If the process was not told to begin a call.
+    /// # Errors
+    /// If the process was not told to begin a call.
     pub fn finish_op(&mut self, process: &str) -> Result<(), String> {
         let started = self.started.remove(process);
         let (op, check) = started.ok_or_else(|| format!("something that {process} has begun"))?;

@@ -52,7 +52,8 @@ impl Preludes {
 
     /// Returns the steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
     ///
-    /// # Errors If a prelude does not exist, lacks an argument, or uses itself.
+    /// # Errors
+    /// If a prelude does not exist, lacks an argument, or uses itself.
     pub fn expand(&self, steps: &[Node]) -> Result<Vec<Node>, Problem> {
         self.expand_at(steps, 0)
     }
@@ -207,7 +208,8 @@ impl Row<'_> {
     /// Returns the node with every reference replaced, or `None` if the whole node is a reference
     /// to a value that the row does not have.
     ///
-    /// # Errors If a spread is malformed, or an item of a list has no value.
+    /// # Errors
+    /// If a spread is malformed, or an item of a list has no value.
     pub fn fill(&self, node: &Node) -> Result<Option<Node>, Problem> {
         let tree = match &node.tree {
             Tree::Text(text) => match self.reference(text) {

@@ -16,7 +16,8 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Starts to read a mapping; `what` names it in error messages.
     ///
-    /// # Errors If the node is not a mapping.
+    /// # Errors
+    /// If the node is not a mapping.
     pub fn of(node: &'a Node, what: impl Into<String>) -> Result<Self, Problem> {
         let left = node
             .entries()?
@@ -80,7 +81,8 @@ impl<'a> Fields<'a> {
 
     /// Ends the reading.
     ///
-    /// # Errors If a key was not read.
+    /// # Errors
+    /// If a key was not read.
     pub fn finish(self) -> Result<(), Problem> {
         match self.left.first() {
             None => Ok(()),

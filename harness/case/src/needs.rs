@@ -53,7 +53,8 @@ impl Needs {
 
     /// Adds the needs of the folder or case that contains these.
     ///
-    /// # Errors The need that is already there.
+    /// # Errors
+    /// The need that is already there.
     pub fn within(mut self, above: &Self) -> Result<Self, String> {
         add(&mut self.features, &above.features)?;
         add(&mut self.config, &above.config)?;

@@ -75,7 +75,8 @@ impl Tree {
 impl Node {
     /// Parses one document.
     ///
-    /// # Errors If the text is not YAML, or a mapping has a key twice.
+    /// # Errors
+    /// If the text is not YAML, or a mapping has a key twice.
     pub fn parse(text: &str, file: usize) -> Result<Self, Problem> {
         let options = serde_yaml::options! {
             strict_booleans: true,

@@ -18,7 +18,8 @@ pub struct Renames(BTreeMap<String, (Name, Name)>);
 impl Renames {
     /// Reads `OLD: NEW` entries.
     ///
-    /// # Errors If a name is not text.
+    /// # Errors
+    /// If a name is not text.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let entries = node.entries()?.iter().map(|(old, new)| {
             let text = new.text()?.to_owned();

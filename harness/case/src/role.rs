@@ -256,7 +256,7 @@ pub struct Guest {
     pub groups: Vec<OfferedGroup>,
     /// Reasons why groups of the platform file are missing.
     pub missing_groups: BTreeMap<String, String>,
-    /// Names of groups by shape that the platform declares at all.
+    /// Types of the groups' default domains, by group number.
     pub default_domain: BTreeMap<u32, String>,
 }
 

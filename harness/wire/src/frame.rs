@@ -41,7 +41,8 @@ pub enum FrameError {
 
 /// Encodes one message as a frame.
 ///
-/// # Errors If the message cannot be serialised or is longer than [`MAX_PAYLOAD`].
+/// # Errors
+/// If the message cannot be serialised or is longer than [`MAX_PAYLOAD`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let payload = serde_json::to_vec(message)?;
     if payload.len() > MAX_PAYLOAD {
@@ -57,7 +58,8 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 
 /// Writes one message as a frame.
 ///
-/// # Errors As for [`encode`], or if the port fails.
+/// # Errors
+/// As for [`encode`], or if the port fails.
 pub fn write_frame<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), FrameError> {
     to.write_all(&encode(message)?)?;
     Ok(to.flush()?)

@@ -79,7 +79,8 @@ const LONGEST: u64 = 0x1000;
 
 /// Returns every row of the contract, given the body of a call that succeeds.
 ///
-/// # Errors If the body does not give a value that a row needs before the run.
+/// # Errors
+/// If the body does not give a value that a row needs before the run.
 pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
     let mut rows = vec![Row::new(
         "as given",

@@ -136,7 +136,8 @@ fn has_registers(at: &Offset) -> bool {
 
 /// Checks that a number is read or written in one access.
 ///
-/// # Errors If it has 8 bytes of a BAR, or is not aligned.
+/// # Errors
+/// If it has 8 bytes of a BAR, or is not aligned.
 pub fn check_number(place: &Offset, width: Width, at: At) -> Result<(), Problem> {
     if !has_registers(place) {
         return Ok(());
@@ -149,7 +150,8 @@ pub fn check_number(place: &Offset, width: Width, at: At) -> Result<(), Problem>
 
 /// Checks that a run of bytes longer than one access is memory.
 ///
-/// # Errors If the case does not say so.
+/// # Errors
+/// If the case does not say so.
 pub fn check_run(place: &Offset, length: u64, memory: bool, at: At) -> Result<(), Problem> {
     if !has_registers(place) || length <= WIDEST || memory {
         return Ok(());
