@@ -87,6 +87,12 @@ impl Needs {
         (self.since, self.until)
     }
 
+    /// Returns whether a kernel of this series, or of an unknown one, is neither too old nor too
+    /// new.
+    pub fn admits(&self, series: Option<Series>) -> bool {
+        within(series, self.since, self.until)
+    }
+
     /// Compares with what a guest offers.
     pub fn check(&self, guest: &Guest) -> Result<(), String> {
         for feature in &self.features {
@@ -126,16 +132,19 @@ impl Condition {
 
     /// Whether it holds for a case about `shape` on this guest.
     pub fn holds(&self, guest: &Guest, shape: Option<Shape>) -> bool {
-        let release = Series::of_release(&guest.release);
-        let within = release.is_none_or(|own| {
-            self.since.is_none_or(|since| own >= since)
-                && self.until.is_none_or(|until| own <= until)
-        });
+        let series = Series::of_release(&guest.release);
+        let within = within(series, self.since, self.until);
         let platform = self.platforms.is_empty() || self.platforms.contains(&guest.platform);
         let shaped =
             self.shapes.is_empty() || shape.is_some_and(|shape| self.shapes.contains(&shape));
         within && platform && shaped
     }
+}
+
+fn within(series: Option<Series>, since: Option<Series>, until: Option<Series>) -> bool {
+    series.is_none_or(|own| {
+        since.is_none_or(|since| own >= since) && until.is_none_or(|until| own <= until)
+    })
 }
 
 /// Adds the needs of the level above. The error is a need that is already there.

@@ -1,8 +1,8 @@
-//! Chooses the platform for a case that is exported as a C program.
+//! The guests that platforms would offer a case, known without booting, and cases as C programs for them.
 
 use std::collections::BTreeSet;
 
-use case::{Case, Clause};
+use case::{Case, Clause, Guest};
 use export::{ExportError, Program};
 
 use crate::{
@@ -34,14 +34,22 @@ impl Platforms {
         platforms.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Returns the guest that each platform would offer a case if everything came out as its file
+    /// says, with the options of the kernel that the case needs.
+    pub fn guests(&self, case: &Case) -> impl Iterator<Item = Guest> {
+        let needed = case.needs.config().iter().map(String::as_str);
+        // Anything else is no option of a kernel. Steps of the mock need its option even if the
+        // case does not name it.
+        let options = needed.filter(|option| option.starts_with("CONFIG_"));
+        let options: BTreeSet<_> = options.chain(["CONFIG_IOMMUFD_TEST"]).collect();
+        let platforms = self.0.iter();
+        platforms.map(move |platform| inventory::imagined(platform, options.iter().copied()))
+    }
+
     /// Writes the program of a case, for the first platform that can run it.
     pub fn program(&self, case: &Case, clauses: &[Clause]) -> Result<Program, ExportError> {
-        let needed = case.needs.config().iter().map(String::as_str);
-        // Steps of the mock need this option even if the case does not name it.
-        let options: BTreeSet<_> = needed.chain(["CONFIG_IOMMUFD_TEST"]).collect();
         let mut first = None;
-        for platform in &self.0 {
-            let offer = inventory::imagined(platform, options.iter().copied());
+        for offer in self.guests(case) {
             match export::program(case, &offer, clauses) {
                 Err(error @ ExportError::Need { .. }) => {
                     first.get_or_insert(error);

@@ -6,11 +6,7 @@ use case::{Case, Guest};
 use uapi::Series;
 use wire::{Op, Use, Value};
 
-use crate::{
-    inventory,
-    options::root,
-    platform::{self, Platform, PlatformError},
-};
+use crate::{platform::PlatformError, program::Platforms};
 
 /// Tells of cases which no platform can run, whose SKIP would hide a mistake, and of names that are
 /// used and that no step has saved before.
@@ -18,27 +14,18 @@ use crate::{
 /// # Errors
 /// When the file of a platform cannot be read.
 pub fn problems(cases: &[Case]) -> Result<Vec<String>, PlatformError> {
-    let folder = root().join("vm-images");
-    let names = platform::names(&folder);
-    let platforms = names.iter().map(|name| Platform::load(&folder, name));
-    let platforms: Vec<_> = platforms.collect::<Result<_, _>>()?;
-    let of_series = cases.iter().filter(|case| is_for_series(case));
+    let platforms = Platforms::load(None)?;
+    // The imagined guests have a kernel of the series that the tables are written for.
+    let series = Series::of_release(uapi::SERIES);
+    let of_series = cases.iter().filter(|case| case.needs.admits(series));
     let problems = of_series.filter_map(|case| problem(case, &platforms));
     Ok(problems.collect())
 }
 
-/// The imagined guests have a kernel of the series that the tables are written for.
-fn is_for_series(case: &Case) -> bool {
-    let (since, until) = case.needs.releases();
-    let series = Series::of_release(uapi::SERIES);
-    since.is_none_or(|since| Some(since) <= series)
-        && until.is_none_or(|until| Some(until) >= series)
-}
-
-fn problem(case: &Case, platforms: &[Platform]) -> Option<String> {
+fn problem(case: &Case, platforms: &Platforms) -> Option<String> {
     let mut needs = BTreeSet::new();
-    for platform in platforms {
-        match case.compile(&imagined(case, platform)) {
+    for guest in imagined(case, platforms) {
+        match case.compile(&guest) {
             Ok(compiled) => {
                 let unsaved = unsaved(&compiled.plan.ops)?;
                 return Some(format!(
@@ -57,16 +44,13 @@ fn problem(case: &Case, platforms: &[Platform]) -> Option<String> {
     ))
 }
 
-/// The guest of a platform, with every option that the case may need.
-fn imagined(case: &Case, platform: &Platform) -> Guest {
-    let needed = case.needs.config().iter().map(String::as_str);
-    let options = needed.filter(|option| option.starts_with("CONFIG_"));
-    let options: BTreeSet<_> = options.chain(["CONFIG_IOMMUFD_TEST"]).collect();
-    let mut guest = inventory::imagined(platform, options);
-    // Which one the kernel chooses does not matter here.
-    let types = guest.groups.iter().filter_map(|group| group.number);
-    guest.default_domain = types.map(|number| (number, "DMA".to_owned())).collect();
-    guest
+fn imagined(case: &Case, platforms: &Platforms) -> impl Iterator<Item = Guest> {
+    platforms.guests(case).map(|mut guest| {
+        // Which type the kernel chooses does not matter here.
+        let numbers = guest.groups.iter().filter_map(|group| group.number);
+        guest.default_domain = numbers.map(|number| (number, "DMA".to_owned())).collect();
+        guest
+    })
 }
 
 /// The first name that an op reads and no op has left, in whichever process.
@@ -159,11 +143,7 @@ mod tests {
     #[test]
     fn the_corpus_makes_every_op() {
         let corpus = crate::lab::load_corpus(&crate::options::cases_folder()).unwrap();
-        let folder = root().join("vm-images");
-        let names = platform::names(&folder).into_iter();
-        let platforms: Vec<_> = names
-            .map(|name| Platform::load(&folder, &name).unwrap())
-            .collect();
+        let platforms = Platforms::load(None).unwrap();
         let mut missing: BTreeSet<_> = [
             wire::MemoryOp::NAMES,
             wire::FileOp::NAMES,
@@ -177,8 +157,8 @@ mod tests {
         .into_iter()
         .collect();
         for case in &corpus.cases {
-            for platform in &platforms {
-                if let Ok(compiled) = case.compile(&imagined(case, platform)) {
+            for guest in imagined(case, &platforms) {
+                if let Ok(compiled) = case.compile(&guest) {
                     let plan = format!("{:?}", compiled.plan);
                     missing.retain(|name| !plan.contains(&format!("({name} {{")));
                 }
