@@ -35,19 +35,17 @@ impl Preludes {
 
     /// Adds the preludes of another folder.
     pub(crate) fn extend(&mut self, others: &Self) {
-        let others = others.0.iter();
-        self.0
-            .extend(others.map(|(name, steps)| (name.clone(), steps.clone())));
+        for (name, steps) in &others.0 {
+            if !self.0.contains_key(name) {
+                self.0.insert(name.clone(), steps.clone());
+            }
+        }
     }
 
     /// Returns the name of each prelude with its arguments, or with `None` if it takes any.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = (&str, Option<BTreeSet<&str>>)> {
-        self.0.iter().map(|(name, steps)| {
-            let mut arguments = BTreeSet::new();
-            arguments_of(steps, &mut arguments);
-            let any = arguments.contains("");
-            (name.as_str(), (!any).then_some(arguments))
-        })
+        let preludes = self.0.iter();
+        preludes.map(|(name, steps)| (name.as_str(), arguments_of(steps)))
     }
 
     /// Returns the steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
@@ -156,34 +154,42 @@ impl Preludes {
 
 /// An argument that the prelude does not have is a mistake: it would be ignored.
 fn check_arguments(given: &[(Name, Node)], prelude: &Node) -> Result<(), Problem> {
-    let mut known = BTreeSet::new();
-    arguments_of(prelude, &mut known);
-    // `..: arg` takes whatever is given.
-    if known.contains("") {
+    if given.is_empty() {
         return Ok(());
     }
-    let unknown = given
-        .iter()
-        .find(|(name, _)| !known.contains(name.text.as_str()));
-    unknown.map_or(Ok(()), |(name, _)| {
-        let known = known.iter().copied();
-        Err(Problem::unknown_name(
-            name.at, "argument", &name.text, known,
-        ))
-    })
+    let Some(known) = arguments_of(prelude) else {
+        return Ok(());
+    };
+    let mut unknown = given.iter().map(|(name, _)| name);
+    match unknown.find(|name| !known.contains(name.text.as_str())) {
+        Some(name) => {
+            let known = known.iter().copied();
+            Err(Problem::unknown_name(
+                name.at, "argument", &name.text, known,
+            ))
+        }
+        None => Ok(()),
+    }
 }
 
-/// The arguments that steps refer to; an empty name where they spread all of them.
-fn arguments_of<'a>(node: &'a Node, names: &mut BTreeSet<&'a str>) {
+/// Returns the arguments that steps refer to, or `None` if `..: arg` takes whatever is given.
+fn arguments_of(steps: &Node) -> Option<BTreeSet<&str>> {
+    let mut texts = Vec::new();
+    texts_within(steps, &mut texts);
+    let any = texts.contains(&"arg");
+    let names = texts
+        .into_iter()
+        .filter_map(|text| text.strip_prefix("arg."));
+    (!any).then(|| names.collect())
+}
+
+fn texts_within<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
     match &node.tree {
-        Tree::Text(text) if text == "arg" => {
-            names.insert("");
-        }
-        Tree::Text(text) => names.extend(text.strip_prefix("arg.")),
-        Tree::List(items) => items.iter().for_each(|item| arguments_of(item, names)),
+        Tree::Text(text) => texts.push(text),
+        Tree::List(items) => items.iter().for_each(|item| texts_within(item, texts)),
         Tree::Map(entries) => entries
             .iter()
-            .for_each(|(_, value)| arguments_of(value, names)),
+            .for_each(|(_, value)| texts_within(value, texts)),
         _ => {}
     }
 }
