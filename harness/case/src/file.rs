@@ -9,7 +9,7 @@ use crate::{
     findings::{Findings, Known},
     folder::Folder,
     input::Input,
-    needs::{Condition, Needs},
+    needs::{Condition, Needs, texts},
     node::{Name, Node, Tree},
     problem::Problem,
     role::{Guest, RoleBindings, Shape},
@@ -72,8 +72,9 @@ pub struct Xfail {
     pub finding: String,
     /// Name and title of the finding.
     pub reason: String,
-    /// If given, only a complaint of the kernel that contains this text is excused.
-    pub splat: Option<String>,
+    /// If given, only a complaint of the kernel that contains one of these texts is excused:
+    /// compilers that inline differently name different functions.
+    pub splat: Option<Vec<String>>,
 }
 
 impl Xfail {
@@ -297,7 +298,7 @@ impl Header {
         findings: &Findings,
     ) -> Result<Self, Problem> {
         let summary = fields.need("summary")?.text()?.to_owned();
-        let proves = read_texts(fields.take("proves"))?;
+        let proves = texts(fields.take("proves"))?;
         let mut deviations = read_deviations(fields.take("differs"), false)?;
         deviations.extend(read_deviations(fields.take("absent"), true)?);
         let needs = read_needs(fields.take("needs"), &folder.needs)?;
@@ -395,14 +396,6 @@ impl Header {
     }
 }
 
-fn read_texts(node: Option<&Node>) -> Result<Vec<String>, Problem> {
-    let items = node.map_or(&[][..], Node::items);
-    items
-        .iter()
-        .map(|item| item.text().map(str::to_owned))
-        .collect()
-}
-
 fn read_deviations(node: Option<&Node>, absent: bool) -> Result<Vec<Deviation>, Problem> {
     let entries = node.map_or(Ok(&[][..]), Node::entries)?;
     entries
@@ -427,7 +420,8 @@ fn read_xfails(node: &Node, findings: &Findings) -> Result<Vec<Xfail>, Problem> 
                 .take("when")
                 .map_or(Ok(Condition::default()), Condition::read)?;
             let finding = findings.read(fields.need("finding")?)?;
-            let splat = fields.text("splat")?.map(str::to_owned);
+            let splat = fields.take("splat").map(|node| texts(Some(node)));
+            let splat = splat.transpose()?;
             fields.finish()?;
             Ok(Xfail {
                 when,

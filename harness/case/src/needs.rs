@@ -158,7 +158,7 @@ fn add(own: &mut Vec<String>, above: &[String]) -> Result<(), String> {
     }
 }
 
-fn texts(node: Option<&Node>) -> Result<Vec<String>, Problem> {
+pub(crate) fn texts(node: Option<&Node>) -> Result<Vec<String>, Problem> {
     let items = node.map_or(&[][..], Node::items);
     items
         .iter()

@@ -76,7 +76,7 @@ fn header() -> Value {
         "needs": { "$ref": "#/$defs/needs" },
         "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
             "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
-            "splat": { "type": "string", "description": "the failure is a complaint of the kernel with this text" } },
+            "splat": { "$ref": "#/$defs/texts", "description": "the failure is a complaint of the kernel with one of these texts" } },
             "required": ["finding"], "additionalProperties": false } },
         "shows": { "type": ["string", "object", "array"],
             "description": "findings that the case shows by passing; {NAME: rows} for some rows of its table",

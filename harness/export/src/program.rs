@@ -538,7 +538,10 @@ impl Parts<'_> {
         for xfail in &case.xfails {
             if xfail.when.holds(self.offer, case.shape) {
                 let how = match &xfail.splat {
-                    Some(splat) => format!("The kernel is known to complain (\"{splat}\")"),
+                    Some(texts) => {
+                        let texts = texts.join("\" or \"");
+                        format!("The kernel is known to complain (\"{texts}\")")
+                    }
                     None => "It is known to fail".to_owned(),
                 };
                 lines.extend([String::new(), format!("{how}: {}", xfail.reason)]);

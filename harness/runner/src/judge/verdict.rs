@@ -87,8 +87,8 @@ pub struct Known<'a> {
 fn is_known(splat: &str, xfail: &Xfail) -> bool {
     xfail
         .splat
-        .as_deref()
-        .is_some_and(|text| splat.contains(text))
+        .as_ref()
+        .is_some_and(|texts| texts.iter().any(|text| splat.contains(text)))
 }
 
 /// Judges what was observed. `snapshot` compares the transcript and returns the difference, if
