@@ -44,17 +44,17 @@ impl Words<'_> {
 struct Part {
     member: String,
     offset: usize,
-    of: Shape,
+    of: Content,
     count: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Shape {
+enum Content {
     Struct(&'static Struct),
     Number { width: usize, signed: bool },
 }
 
-impl Shape {
+impl Content {
     fn size(self) -> usize {
         match self {
             Self::Struct(layout) => layout.size as usize,
@@ -131,7 +131,7 @@ impl Buffer {
             parts: vec![Part {
                 member: String::new(),
                 offset: 0,
-                of: Shape::Struct(layout),
+                of: Content::Struct(layout),
                 count: 1,
             }],
             name,
@@ -176,7 +176,7 @@ impl Buffer {
         let [first, ..] = self.parts.as_slice() else {
             return false;
         };
-        let Shape::Struct(layout) = first.of else {
+        let Content::Struct(layout) = first.of else {
             return false;
         };
         let size = layout.fields.iter().find(|field| field.kind == Kind::Size);
@@ -187,7 +187,7 @@ impl Buffer {
     /// Returns the expression of a field whose struct begins at `base`, if the buffer has it.
     pub fn field(&self, base: usize, field: &Field) -> Option<String> {
         let part = self.parts.iter().find(|part| {
-            let Shape::Struct(layout) = part.of else {
+            let Content::Struct(layout) = part.of else {
                 return false;
             };
             (part.offset..part.end()).contains(&base)
@@ -210,11 +210,11 @@ impl Buffer {
             .find(|part| (part.offset..part.end()).contains(&offset))?;
         let base = offset - (offset - part.offset) % part.of.size();
         match part.of {
-            Shape::Number { width: own, .. } if own == width && base == offset => {
+            Content::Number { width: own, .. } if own == width && base == offset => {
                 Some(self.place(part, base))
             }
-            Shape::Number { .. } => None,
-            Shape::Struct(layout) => {
+            Content::Number { .. } => None,
+            Content::Struct(layout) => {
                 let here = |field: &&Field| {
                     field.offset as usize == offset - base && field.width.bytes() as usize == width
                 };
@@ -233,7 +233,7 @@ impl Buffer {
             1 => self.name.clone(),
             _ => format!("{}.{}", self.name, part.member),
         };
-        if part.count == 1 && matches!(part.of, Shape::Struct(_)) {
+        if part.count == 1 && matches!(part.of, Content::Struct(_)) {
             return member;
         }
         format!("{member}[{}]", (base - part.offset) / part.of.size())
@@ -245,7 +245,7 @@ fn compound(name: &str, parts: &[Part], values: &[String]) -> String {
     let mut filled = String::new();
     for (part, value) in parts.iter().zip(values) {
         let array = match (part.of, part.count) {
-            (Shape::Struct(_), 1) => String::new(),
+            (Content::Struct(_), 1) => String::new(),
             (_, count) => format!("[{count}]"),
         };
         members.push_str(&format!("{} {}{array};\n", part.of.name(), part.member));
@@ -265,7 +265,7 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
     let mut parts = vec![Part {
         member: name.to_owned(),
         offset: 0,
-        of: Shape::Struct(layout),
+        of: Content::Struct(layout),
         count: 1,
     }];
     let mut outer = layout;
@@ -284,20 +284,20 @@ fn parts(layout: &'static Struct, bytes: &[u8], patches: &[Patch], name: &str) -
         let says_nothing = rest.iter().all(|byte| *byte == rest[0])
             && patches.iter().all(|patch| patch.offset < offset);
         let of = match tail.element.chosen(known) {
-            Some(Element::Struct(inner)) => Shape::Struct(inner),
-            Some(Element::Plain { width, signed }) => Shape::Number {
+            Some(Element::Struct(inner)) => Content::Struct(inner),
+            Some(Element::Plain { width, signed }) => Content::Number {
                 width: width.bytes() as usize,
                 signed,
             },
             _ if says_nothing => break,
             // The fields contradict each other, which may be what the case tests.
-            _ => Shape::Number {
+            _ => Content::Number {
                 width: if left.is_multiple_of(4) { 4 } else { 1 },
                 signed: false,
             },
         };
         let inner = match of {
-            Shape::Struct(inner) if inner.tail.is_some() => Some(inner),
+            Content::Struct(inner) if inner.tail.is_some() => Some(inner),
             _ => None,
         };
         if left < of.size() && says_nothing {
@@ -346,8 +346,8 @@ impl Filled<'_> {
             .map(|index| {
                 let base = part.offset + index * part.of.size();
                 match part.of {
-                    Shape::Struct(layout) => self.structure(layout, base),
-                    Shape::Number { width, signed } => Ok(self
+                    Content::Struct(layout) => self.structure(layout, base),
+                    Content::Number { width, signed } => Ok(self
                         .element(base, width, |value| match signed {
                             true => (sign_extended(value, width)).to_string(),
                             false => plain(value),
@@ -357,15 +357,15 @@ impl Filled<'_> {
             })
             .collect::<Result<_, String>>()?;
         Ok(match (part.of, values.as_slice()) {
-            (Shape::Struct(_), [one]) => one.clone(),
-            (Shape::Number { .. }, values) if values.iter().all(|value| value == "0") => {
+            (Content::Struct(_), [one]) => one.clone(),
+            (Content::Number { .. }, values) if values.iter().all(|value| value == "0") => {
                 "{}".to_owned()
             }
-            (Shape::Number { .. }, values) => format!("{{ {} }}", values.join(", ")),
-            (Shape::Struct(_), values) if values.iter().all(|value| value == "{}") => {
+            (Content::Number { .. }, values) => format!("{{ {} }}", values.join(", ")),
+            (Content::Struct(_), values) if values.iter().all(|value| value == "{}") => {
                 "{}".to_owned()
             }
-            (Shape::Struct(_), values) => {
+            (Content::Struct(_), values) => {
                 let lines: String = values.iter().map(|value| format!("{value},\n")).collect();
                 format!("{{\n{}}}", indented(&lines))
             }

@@ -88,7 +88,7 @@ pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
         [MalformedCall::new("", Change::Nothing)],
     )];
     if let Arg::Struct(layout) = ioctl.arg {
-        let shape = Shape::of(ioctl, layout, body)?;
+        let shape = ValidCall::of(ioctl, layout, body)?;
         rows.extend(shape.sizes());
         rows.extend(shape.pointers());
         rows.extend(shape.fields()?);
@@ -162,7 +162,7 @@ fn requests(ioctl: &Ioctl) -> [Row; 2] {
 }
 
 /// A call that succeeds, with the facts from its table and its body.
-struct Shape<'a> {
+struct ValidCall<'a> {
     layout: &'static Struct,
     /// The smallest size.
     least: u64,
@@ -175,7 +175,7 @@ struct Shape<'a> {
     body: &'a Node,
 }
 
-impl<'a> Shape<'a> {
+impl<'a> ValidCall<'a> {
     fn of(ioctl: &Ioctl, layout: &'static Struct, body: &'a Node) -> Result<Self, Problem> {
         let payload = payload_of(layout, body)?;
         let given = layout

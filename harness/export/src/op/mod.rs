@@ -1,5 +1,6 @@
 //! How each family of ops is written in C.
 
+pub(crate) mod control;
 mod dma;
 mod event;
 mod file;

@@ -27,7 +27,10 @@ use runner::{
 use vm_images::{Entry, Terminal};
 use xshell::{Shell, cmd};
 
-use crate::suite::{SuiteError, SuiteOptions};
+use crate::{
+    signal::cancel_on_signal,
+    suite::{SuiteError, SuiteOptions},
+};
 
 /// Number of boots; the median is printed.
 const BOOTS: usize = 5;
@@ -49,6 +52,12 @@ enum BenchError {
     /// A case without ops left the guest changed.
     #[error("measuring the phases of {0}; the other times are not reliable either")]
     Idle(String),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted; the times above are complete")]
+    Interrupted,
+    /// No handler for Ctrl-C.
+    #[error("setting up Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
     /// A file or socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -58,6 +67,7 @@ impl BenchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Suite(error) => error.exit(),
+            Self::Interrupted => Exit::Interrupted,
             _ => Exit::NoMachine,
         }
     }
@@ -101,22 +111,25 @@ pub fn main(options: &BenchOptions) -> ExitCode {
 /// ones.
 fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
     let tree = bench.suite.kselftest()?;
-    let folder = scratch()?;
+    let cancel = cancel_on_signal()?;
+    let folder = tempfile::tempdir()?;
     let mut machine = bench.machine.clone();
-    machine.record.get_or_insert_with(|| folder.clone());
+    machine
+        .record
+        .get_or_insert_with(|| folder.path().to_owned());
     let cases = bench.cases.clone().unwrap_or_else(cases_folder);
     let corpus = load_corpus(&cases).map_err(LabError::from)?;
     let lab = Lab::open(&machine, corpus, Mode::Ignore, &Terminal::new())?;
     let mut out = Output::stdout();
     writeln!(out, "{}", lab.header())?;
-    let agent = median(|| agent_boot(&lab))?;
+    let agent = median(&cancel, || agent_boot(&lab))?;
     writeln!(
         out,
         "boot to handshake        {:>8.2} s",
         agent.as_secs_f64()
     )?;
-    let busybox = busybox(&folder)?;
-    let init = median(|| busybox_boot(&lab, &busybox))?;
+    let busybox = busybox(folder.path())?;
+    let init = median(&cancel, || busybox_boot(&lab, &busybox))?;
     writeln!(
         out,
         "boot to a busybox init   {:>8.2} s",
@@ -128,7 +141,7 @@ fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
         "ratio                    {ratio:>8.2}   (goal: at most 1.50)"
     )?;
     write!(out, "{}", idle(&lab)?)?;
-    let summary = corpus_run(&lab, machine.jobs())?;
+    let summary = corpus_run(&lab, machine.jobs(), &cancel)?;
     report(&mut out, &summary)?;
     write!(out, "{}", lab.with_sums(|sums| sums.clone()))?;
     if let Some(tree) = tree {
@@ -139,23 +152,20 @@ fn bench(bench: &BenchOptions) -> Result<(), BenchError> {
             "kernel's own suites      {took:>8.2} s   (this corpus: {own:.2} s)"
         )?;
     }
-    std::fs::remove_dir_all(folder)?;
     Ok(())
 }
 
-fn scratch() -> io::Result<PathBuf> {
-    let path =
-        std::env::temp_dir().join(format!("iommufd-conformance-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&path)?;
-    Ok(path)
-}
-
 fn median(
+    cancel: &Cancel,
     mut measure: impl FnMut() -> Result<Duration, BenchError>,
 ) -> Result<Duration, BenchError> {
-    let mut times = (0..BOOTS)
-        .map(|_| measure())
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut times = Vec::new();
+    for _ in 0..BOOTS {
+        times.push(measure()?);
+        if cancel.is_cancelled() {
+            return Err(BenchError::Interrupted);
+        }
+    }
     times.sort();
     Ok(times[BOOTS / 2])
 }
@@ -239,14 +249,17 @@ impl Sink for First {
     }
 }
 
-fn corpus_run(lab: &Lab, jobs: usize) -> Result<Summary, BenchError> {
+fn corpus_run(lab: &Lab, jobs: usize, cancel: &Cancel) -> Result<Summary, BenchError> {
     let first = std::sync::Arc::default();
     let sink = First {
         start: Instant::now(),
         first: std::sync::Arc::clone(&first),
     };
     let cases: Vec<_> = lab.corpus.cases.iter().collect();
-    let summary = run(lab, &cases, jobs, &mut [Box::new(sink)], &Cancel::default())?;
+    let summary = run(lab, &cases, jobs, &mut [Box::new(sink)], cancel)?;
+    if summary.run.interrupted {
+        return Err(BenchError::Interrupted);
+    }
     if let Some(first) = first.get() {
         say!("first verdict            {:>8.2} s", first.as_secs_f64());
     }

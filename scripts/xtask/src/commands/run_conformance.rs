@@ -71,6 +71,8 @@ pub enum RunError {
     Lab(#[from] LabError),
     #[error(transparent)]
     Update(#[from] BadUpdate),
+    #[error("KTAP has results only; list the cases with --format human or json")]
+    ListAsKtap,
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
@@ -82,6 +84,7 @@ impl RunError {
         match self {
             Self::Filter(_)
             | Self::Update(_)
+            | Self::ListAsKtap
             | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
             Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
         }
@@ -136,7 +139,7 @@ pub fn go(
         eprintln!("note: {old} is now called {new}");
     }
     if options.list {
-        list(&selected)?;
+        list(&selected, options.format)?;
         return Ok((Exit::Ok, None));
     }
     judge(options, &machine, corpus, &selected)
@@ -180,12 +183,21 @@ fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {
     )
 }
 
-fn list(selected: &[Case]) -> io::Result<()> {
+fn list(selected: &[Case], format: Format) -> Result<(), RunError> {
     let mut out = Output::stdout();
     for case in selected {
-        writeln!(out, "{:<60} {}", case.id, case.summary)?;
+        match format {
+            Format::Human => writeln!(out, "{:<60} {}", case.id, case.summary)?,
+            Format::Json => writeln!(out, "{}", listed(case))?,
+            Format::Ktap => return Err(RunError::ListAsKtap),
+        }
     }
     Ok(())
+}
+
+fn listed(case: &Case) -> serde_json::Value {
+    let clauses: Vec<_> = case.clauses().collect();
+    serde_json::json!({"id": case.id, "summary": case.summary, "clauses": clauses})
 }
 
 fn judge(
