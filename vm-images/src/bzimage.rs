@@ -19,10 +19,9 @@ pub fn release_of(kernel: &Path) -> Result<String, ImageError> {
     let mut head = Vec::new();
     File::open(kernel)
         .and_then(|file| file.take(READ).read_to_end(&mut head))
-        .map_err(|source| ImageError::File {
-            doing: "read",
+        .map_err(|source| ImageError::Given {
+            what: "kernel image",
             path: kernel.to_owned(),
-            hint: "give a kernel image that exists and is readable",
             source,
         })?;
     parse(&head).map_err(|problem| ImageError::NotBzImage {

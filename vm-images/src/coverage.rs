@@ -49,18 +49,21 @@ impl Llvm {
         format!("{name}{}", self.suffix)
     }
 
+    /// Returns the value of make's variable `LLVM`.
+    pub(crate) fn value(&self) -> &str {
+        match self.suffix.as_str() {
+            "" => "1",
+            suffix => suffix,
+        }
+    }
+
     /// Returns the arguments of make for a kernel built by clang, with paths of the tree in its
     /// notes and counters in the measured folders only.
     pub(crate) fn make_arguments(&self, source: &Path) -> [String; 3] {
-        let version = if self.suffix.is_empty() {
-            "1"
-        } else {
-            &self.suffix
-        };
         // The paths in gcov notes are those of debug information.
         let from = source.display();
         [
-            format!("LLVM={version}"),
+            format!("LLVM={}", self.value()),
             format!("KCFLAGS=-fdebug-prefix-map={from}/= -fdebug-compilation-dir=."),
             // make expands this in each folder, so that the makefiles need no change.
             format!(

@@ -20,6 +20,17 @@ pub enum ImageError {
         source: std::io::Error,
     },
 
+    /// A file that the user gave cannot be read.
+    #[error("cannot read the {what} {}: {source}; give one that exists and is readable", path.display())]
+    Given {
+        /// What it should be: "kernel image", ...
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+
     /// A program could not be started.
     #[error("cannot start `{program}`: {source}; if it is not installed, run scripts/bootstrap")]
     NotStarted {
@@ -42,7 +53,7 @@ pub enum ImageError {
 
     /// No version of the LLVM programs is complete.
     #[error(
-        "a coverage kernel needs {} of one version, but no version has all of them in PATH; \
+        "a build by clang needs {} of one version, but no version has all of them in PATH; \
          install what is missing with `scripts/bootstrap --coverage`",
         programs.join(", ")
     )]
@@ -62,6 +73,20 @@ pub enum ImageError {
         tail: String,
         /// What to do.
         hint: String,
+    },
+
+    /// `make` could not configure the kernel or install its headers.
+    #[error(
+        "the kernel cannot be configured (`{command}`, {status}):\n{tail}if a program is missing, \
+         scripts/bootstrap installs it; otherwise correct the tree"
+    )]
+    Kconfig {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// The last lines it printed.
+        tail: String,
     },
 
     /// `make` failed.
@@ -158,9 +183,9 @@ pub enum ImageError {
 
     /// Options which `make olddefconfig` changed.
     #[error(
-        "{} of the options that the cases need are not in the configuration of Linux \
-         {release}:\n{}add a `# since` or `# until` line in vm-images/kernels to an option that this \
-         series does not have; otherwise add the missing dependency of the option",
+        "{} of the options in the fragments are not in the configuration of Linux {release}:\n\
+         {}add the missing dependencies of an option to its fragment; for an option that this \
+         series does not have, a line `# since SERIES` or `# until SERIES` before it",
         mismatches.len(), list(mismatches)
     )]
     ConfigNotApplied {
@@ -168,6 +193,24 @@ pub enum ImageError {
         release: String,
         /// The options.
         mismatches: Vec<Mismatch>,
+    },
+
+    /// There is no such flavour.
+    #[error("no flavour `{name}`; there are {}", known.join(", "))]
+    NoFlavour {
+        /// The name given.
+        name: String,
+        /// All flavours.
+        known: Vec<String>,
+    },
+
+    /// The file of a flavour cannot be read.
+    #[error("{}: {problem}; correct the file", path.display())]
+    BadFlavour {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
 
     /// The folder is not a kernel tree.
@@ -221,11 +264,60 @@ pub enum ImageError {
     },
 }
 
+/// Who has to act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The kernel under test: it cannot be configured, built or booted.
+    Kernel,
+    /// The user: a file or an option that was given is wrong.
+    Usage,
+    /// The host: a program, disk space or a network is missing.
+    Host,
+}
+
+impl ImageError {
+    /// Returns who has to act.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::BuildFailed { .. } | Self::Kconfig { .. } => Blame::Kernel,
+            // Its own options stick in every kernel of a series that has them.
+            Self::ConfigNotApplied { mismatches, .. } => {
+                match mismatches.iter().any(|it| it.of_user) {
+                    true => Blame::Usage,
+                    false => Blame::Kernel,
+                }
+            }
+            Self::Given { .. }
+            | Self::NoFlavour { .. }
+            | Self::BadFlavour { .. }
+            | Self::FragmentSyntax { .. }
+            | Self::BadSeries(_)
+            | Self::NotATree { .. }
+            | Self::TreeBuiltInPlace { .. }
+            | Self::NotBzImage { .. }
+            | Self::NoModules { .. } => Blame::Usage,
+            Self::File { .. }
+            | Self::NotStarted { .. }
+            | Self::ToolsMissing { .. }
+            | Self::NoLlvm { .. }
+            | Self::StepFailed { .. }
+            | Self::NoArchive { .. }
+            | Self::NoSeries { .. }
+            | Self::NoPackage { .. }
+            | Self::NoArchiveInPackage { .. } => Blame::Host,
+        }
+    }
+}
+
 /// An option that has another value than the fragments want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// Name, with `CONFIG_`.
     pub name: String,
+    /// The fragment with the option.
+    pub file: String,
+    /// Whether the user gave that fragment.
+    pub of_user: bool,
     /// Value in the fragment.
     pub wanted: String,
     /// Value in the configuration; `n` for unset.
@@ -236,8 +328,8 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: wanted {}, is {}",
-            self.name, self.wanted, self.actual
+            "{}: wanted {}, is {} ({})",
+            self.name, self.wanted, self.actual, self.file
         )
     }
 }

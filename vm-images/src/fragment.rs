@@ -3,24 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::{ImageError, Mismatch};
-use crate::image::Flavour;
+use crate::flavour::Fragment;
 use uapi::Series;
-
-/// The fragment of every image.
-const BASE: (&str, &str) = ("base.config", include_str!("../kernels/base.config"));
-/// The additional fragment of a coverage kernel.
-const COVERAGE: (&str, &str) = (
-    "coverage.config",
-    include_str!("../kernels/coverage.config"),
-);
-
-/// Returns the fragments of a flavour, as names and texts. Later ones override earlier ones.
-fn fragments(flavour: Flavour) -> &'static [(&'static str, &'static str)] {
-    match flavour {
-        Flavour::Plain => &[BASE],
-        Flavour::Coverage => &[BASE, COVERAGE],
-    }
-}
 
 /// An option of a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +13,10 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     /// `y`, a number, a quoted text, or `n` for unset.
     pub(crate) value: String,
+    /// Name of its fragment, for messages.
+    file: String,
+    /// Whether the user gave that fragment.
+    of_user: bool,
     since: Option<Series>,
     until: Option<Series>,
 }
@@ -50,37 +38,49 @@ impl Setting {
     }
 }
 
-/// Returns the options of all fragments that apply to a series.
-pub(crate) fn settings_for(series: Series, flavour: Flavour) -> Result<Vec<Setting>, ImageError> {
-    let mut all = Vec::new();
-    for (file, text) in fragments(flavour) {
-        all.extend(parse(file, text)?);
+/// Returns the options of fragments that apply to a series. Each stands there once, with the value
+/// of the last fragment that has it.
+pub(crate) fn settings_for<'a>(
+    series: Series,
+    fragments: impl IntoIterator<Item = &'a Fragment>,
+) -> Result<Vec<Setting>, ImageError> {
+    let mut all: Vec<Setting> = Vec::new();
+    for fragment in fragments {
+        let settings = parse(fragment)?;
+        for setting in settings.into_iter().filter(|it| it.applies(series)) {
+            match all.iter_mut().find(|had| had.name == setting.name) {
+                Some(had) => *had = setting,
+                None => all.push(setting),
+            }
+        }
     }
-    all.retain(|setting| setting.applies(series));
     Ok(all)
 }
 
 /// Returns the options of one fragment.
-fn parse(file: &str, text: &str) -> Result<Vec<Setting>, ImageError> {
+fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
     let mut settings = Vec::new();
     let (mut since, mut until) = (None, None);
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in fragment.text.lines().enumerate() {
         let line = line.trim();
         if let Some(series) = directive(line, "since")? {
             since = Some(series);
         } else if let Some(series) = directive(line, "until")? {
             until = Some(series);
-        } else if !line.is_empty() && !line.starts_with('#') {
-            let (name, value) = split(line).ok_or_else(|| ImageError::FragmentSyntax {
-                file: file.to_owned(),
-                line: index + 1,
-                text: line.to_owned(),
-            })?;
+        } else if let Some((name, value)) = option(line) {
             settings.push(Setting {
                 name: name.to_owned(),
                 value: value.to_owned(),
+                file: fragment.name.clone(),
+                of_user: fragment.of_user,
                 since: since.take(),
                 until: until.take(),
+            });
+        } else if !line.is_empty() && !line.starts_with('#') {
+            return Err(ImageError::FragmentSyntax {
+                file: fragment.name.clone(),
+                line: index + 1,
+                text: line.to_owned(),
             });
         }
     }
@@ -111,7 +111,7 @@ pub(crate) fn merge(config: &str, settings: &[Setting]) -> String {
     let wanted: BTreeMap<&str, &Setting> = settings.iter().map(|s| (s.name.as_str(), s)).collect();
     let mut merged = String::with_capacity(config.len());
     for line in config.lines() {
-        if !option_of(line).is_some_and(|name| wanted.contains_key(name)) {
+        if !option(line).is_some_and(|(name, _)| wanted.contains_key(name)) {
             merged.push_str(line);
             merged.push('\n');
         }
@@ -123,12 +123,14 @@ pub(crate) fn merge(config: &str, settings: &[Setting]) -> String {
     merged
 }
 
-/// Returns the option that a line of a .config sets.
-fn option_of(line: &str) -> Option<&str> {
-    let unset = line
-        .strip_prefix("# ")
-        .and_then(|l| l.strip_suffix(" is not set"));
-    unset.or_else(|| split(line).map(|(name, _)| name))
+/// Returns the option that a line of a .config or a fragment sets, and its value.
+fn option(line: &str) -> Option<(&str, &str)> {
+    let unset = line.strip_prefix("# CONFIG_").and_then(|rest| {
+        rest.strip_suffix(" is not set")?;
+        let line = line.strip_prefix("# ")?;
+        Some((line.strip_suffix(" is not set")?, "n"))
+    });
+    unset.or_else(|| split(line))
 }
 
 /// Returns the settings that the .config does not have.
@@ -138,6 +140,8 @@ pub(crate) fn mismatches(config: &str, settings: &[Setting]) -> Vec<Mismatch> {
         let is = actual.get(setting.name.as_str()).copied().unwrap_or("n");
         (is != setting.value).then(|| Mismatch {
             name: setting.name.clone(),
+            file: setting.file.clone(),
+            of_user: setting.of_user,
             wanted: setting.value.clone(),
             actual: is.to_owned(),
         })
@@ -161,24 +165,30 @@ mod tests {
     };
     const NEW: Series = Series { major: 7, minor: 3 };
 
+    fn fragment(name: &str, text: &str) -> Fragment {
+        Fragment {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            of_user: false,
+        }
+    }
+
     fn settings(text: &str, series: Series) -> Vec<Setting> {
-        let mut all = parse("test", text).unwrap();
+        let mut all = parse(&fragment("test", text)).unwrap();
         all.retain(|s| s.applies(series));
         all
     }
 
     #[test]
     fn own_fragments_are_well_formed() {
-        for (series, flavour) in [
-            (OLD, Flavour::Plain),
-            (NEW, Flavour::Plain),
-            (NEW, Flavour::Coverage),
-        ] {
-            let all = settings_for(series, flavour).unwrap();
-            assert!(
-                all.iter()
-                    .any(|s| s.name == "CONFIG_IOMMUFD_TEST" && s.value == "y")
-            );
+        let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in crate::Flavour::names(own) {
+            let flavour = crate::Flavour::load(own, &name).unwrap();
+            for series in [OLD, NEW] {
+                let all = settings_for(series, &flavour.fragments).unwrap();
+                let iommufd = |it: &Setting| it.name == "CONFIG_IOMMUFD" && it.value == "y";
+                assert!(all.iter().any(iommufd), "{name}");
+            }
         }
     }
 
@@ -201,7 +211,7 @@ mod tests {
     #[case("CONFIG_A=")]
     #[case("CONFIG A=y")]
     fn rejects(#[case] line: &str) {
-        let error = parse("f.config", &format!("# head\n{line}\n")).unwrap_err();
+        let error = parse(&fragment("f.config", &format!("# head\n{line}\n"))).unwrap_err();
         assert!(
             error.to_string().starts_with("f.config, line 2:"),
             "{error}"
@@ -210,7 +220,7 @@ mod tests {
 
     #[test]
     fn rejects_a_bad_series() {
-        assert!(parse("f", "# since six\nCONFIG_A=y\n").is_err());
+        assert!(parse(&fragment("f", "# since six\nCONFIG_A=y\n")).is_err());
     }
 
     #[test]
@@ -238,9 +248,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "CONFIG_C: wanted n, is y",
-                "CONFIG_D: wanted 4, is 2",
-                "CONFIG_E: wanted y, is n"
+                "CONFIG_C: wanted n, is y (test)",
+                "CONFIG_D: wanted 4, is 2 (test)",
+                "CONFIG_E: wanted y, is n (test)"
             ]
         );
     }

@@ -23,18 +23,10 @@ pub enum Source {
     },
 }
 
-/// Purpose of a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Flavour {
-    /// Plain testing.
-    #[default]
-    Plain,
-    /// Coverage: it has gcov counters for the code under test.
-    Coverage,
-}
-
 /// Folder beside a coverage kernel, for the notes and the source that its counters need.
 pub(crate) const COVERAGE: &str = "coverage";
+/// Folder beside a kernel for what else its flavour keeps of the build.
+pub(crate) const KEPT: &str = "build";
 
 /// A kernel to boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +48,8 @@ pub struct Image {
     /// For a coverage kernel: the notes (`.gcno`) and the source of the counted code, at their
     /// paths in the tree.
     pub coverage: Option<PathBuf>,
+    /// The folder with what else the flavour keeps of the build, such as vmlinux.
+    pub kept: Option<PathBuf>,
 }
 
 impl Image {
@@ -72,6 +66,7 @@ impl Image {
             key: key.to_owned(),
             source: there("source"),
             coverage: there(COVERAGE),
+            kept: there(KEPT),
         })
     }
 }

@@ -6,19 +6,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::build::Compiler;
 use crate::cache::{copy, make_dir, read, write};
 use crate::coverage::{self, Llvm};
 use crate::error::ImageError;
 use crate::fragment::{Setting, merge, mismatches};
-use crate::image::Flavour;
+use crate::image::KEPT;
 use crate::process::{self, check, command, output, run, shown};
 use crate::progress::Progress;
 use crate::x86;
 
-/// Programs that a build calls by name.
-const TOOLS: &[&str] = &[
-    "make", "gcc", "ld", "flex", "bison", "bc", "perl", "gzip", "tar", "xz",
-];
+/// Programs that every build calls by name.
+const TOOLS: &[&str] = &["make", "flex", "bison", "bc", "perl", "gzip", "tar", "xz"];
+/// Programs that a build by the GNU tools calls as well.
+const GNU_TOOLS: &[&str] = &["gcc", "ld"];
 
 /// Variables of the user for other builds, which must not affect this one.
 const FOREIGN: &[&str] = &[
@@ -28,6 +29,7 @@ const FOREIGN: &[&str] = &[
     "O",
     "ARCH",
     "CROSS_COMPILE",
+    "CC",
     "LLVM",
     "KBUILD_OUTPUT",
     "KBUILD_EXTMOD",
@@ -46,41 +48,78 @@ const USUAL_STEPS: u64 = 1800;
 /// Maximum number of error lines to show.
 const EXCERPT: usize = 20;
 
-/// Checks that the programs that every build needs are installed.
-pub(crate) fn check_tools() -> Result<(), ImageError> {
-    let missing = process::missing(TOOLS);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(ImageError::ToolsMissing {
-        programs: missing.into_iter().map(str::to_owned).collect(),
-    })
-}
-
 /// The compiler and its tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Toolchain {
-    /// gcc and binutils.
-    Gnu,
-    /// clang, for kernels with gcov counters.
+    /// gcc, or the program given, and the GNU tools.
+    Gnu { cc: Option<String> },
+    /// clang and the LLVM tools, by the value of make's variable `LLVM`.
+    Llvm(String),
+    /// clang, with gcov counters for the code under test.
     Counting(Llvm),
 }
 
 impl Toolchain {
-    /// Returns the toolchain for kernels of the flavour.
-    pub(crate) fn of(flavour: Flavour) -> Result<Self, ImageError> {
-        Ok(match flavour {
-            Flavour::Plain => Self::Gnu,
-            Flavour::Coverage => Self::Counting(Llvm::find()?),
+    /// Returns the tools for a compiler. A kernel with counters is always built by clang.
+    pub(crate) fn of(compiler: &Compiler, gcov: bool) -> Result<Self, ImageError> {
+        Ok(match compiler {
+            _ if gcov => Self::Counting(Llvm::find()?),
+            Compiler::Gcc => Self::Gnu { cc: None },
+            Compiler::Cc(program) => Self::Gnu {
+                cc: Some(program.clone()),
+            },
+            Compiler::Llvm(Some(value)) => Self::Llvm(value.clone()),
+            Compiler::Llvm(None) => Self::Llvm(Llvm::find()?.value().to_owned()),
         })
     }
 
-    /// The names and versions of compiler and linker.
-    pub(crate) fn versions(&self) -> Result<String, ImageError> {
-        match self {
-            Self::Gnu => versions(&["gcc", "ld"].map(str::to_owned)),
-            Self::Counting(llvm) => versions(&["clang", "ld.lld"].map(|tool| llvm.program(tool))),
+    /// Checks that the programs that a build calls are installed.
+    pub(crate) fn check(&self) -> Result<(), ImageError> {
+        let own = match self {
+            Self::Gnu { .. } => GNU_TOOLS.iter().map(|name| (*name).to_owned()).collect(),
+            Self::Llvm(_) | Self::Counting(_) => Vec::new(),
+        };
+        let all = TOOLS.iter().map(|name| (*name).to_owned());
+        let all: Vec<String> = all.chain(own).chain(self.compilers()).collect();
+        let missing = process::missing(&all);
+        if missing.is_empty() {
+            return Ok(());
         }
+        let mut programs: Vec<_> = missing.into_iter().map(str::to_owned).collect();
+        programs.dedup();
+        Err(ImageError::ToolsMissing { programs })
+    }
+
+    /// Returns the compiler and the linker.
+    fn compilers(&self) -> Vec<String> {
+        match self {
+            Self::Gnu { cc } => vec![cc.clone().unwrap_or_else(|| "gcc".to_owned()), "ld".into()],
+            Self::Llvm(value) => ["clang", "ld.lld"].map(|it| llvm_program(value, it)).into(),
+            Self::Counting(llvm) => ["clang", "ld.lld"].map(|it| llvm.program(it)).into(),
+        }
+    }
+
+    /// Returns the first line that each of the programs prints about its version.
+    pub(crate) fn versions(&self) -> Result<String, ImageError> {
+        versions(&self.compilers())
+    }
+
+    /// Returns the arguments of make.
+    fn make_arguments(&self, source: &Path) -> Vec<String> {
+        match self {
+            Self::Gnu { cc } => cc.iter().map(|cc| format!("CC={cc}")).collect(),
+            Self::Llvm(value) => vec![format!("LLVM={value}")],
+            Self::Counting(llvm) => llvm.make_arguments(source).into(),
+        }
+    }
+}
+
+/// Returns a program of LLVM as kbuild finds it: by a folder, by a suffix, or in PATH.
+fn llvm_program(value: &str, program: &str) -> String {
+    match value {
+        folder if folder.ends_with('/') => format!("{folder}{program}"),
+        suffix if suffix.starts_with('-') => format!("{program}{suffix}"),
+        _ => program.to_owned(),
     }
 }
 
@@ -137,7 +176,7 @@ impl Kbuild {
     /// Creates a minimal configuration with the settings, and checks that it has them.
     pub(crate) fn configure(&self, settings: &[Setting]) -> Result<(), ImageError> {
         make_dir(&self.objects)?;
-        check(self.make().arg("tinyconfig"), KCONFIG_HINT)?;
+        self.step(&["tinyconfig"])?;
         let merged = merge(&read(&self.config())?, settings);
         write(&self.config(), merged)?;
         self.refresh(settings)
@@ -145,7 +184,7 @@ impl Kbuild {
 
     /// Lets Kconfig complete the existing .config, and checks that it has the settings.
     pub(crate) fn refresh(&self, settings: &[Setting]) -> Result<(), ImageError> {
-        check(self.make().arg("olddefconfig"), KCONFIG_HINT)?;
+        self.step(&["olddefconfig"])?;
         let found = mismatches(&read(&self.config())?, settings);
         if found.is_empty() {
             return Ok(());
@@ -187,23 +226,48 @@ impl Kbuild {
     /// Writes the uAPI headers to the folder.
     pub(crate) fn headers(&self, to: &Path) -> Result<(), ImageError> {
         // `headers_install` needs rsync, and does the same as the copy below.
-        check(
-            self.make().arg(format!("-j{}", jobs())).arg("headers"),
-            KCONFIG_HINT,
-        )?;
+        self.step(&[&format!("-j{}", jobs()), "headers"])?;
         copy_headers(&self.objects.join("usr/include"), to)
     }
 
     /// Copies the additional files of the flavour to an image.
-    pub(crate) fn keep_extras(&self, image: &Path) -> Result<(), ImageError> {
+    pub(crate) fn keep_extras(&self, keep: &[PathBuf], image: &Path) -> Result<(), ImageError> {
+        for name in keep {
+            self.keep(name, &image.join(KEPT))?;
+        }
         match self.toolchain {
-            Toolchain::Gnu => Ok(()),
+            Toolchain::Gnu { .. } | Toolchain::Llvm(_) => Ok(()),
             Toolchain::Counting(_) => coverage::keep(&self.source, &self.objects, image),
         }
     }
 
-    /// Returns make for this tree, with fixed values for everything that could make two builds
-    /// differ.
+    /// Copies a file or folder of the build to its place below `to`. Links are followed: scripts
+    /// are links to the source.
+    fn keep(&self, name: &Path, to: &Path) -> Result<(), ImageError> {
+        let (from, target) = (self.objects.join(name), to.join(name));
+        target.parent().map_or(Ok(()), make_dir)?;
+        let mut copy = command("cp");
+        copy.args(["--recursive", "--dereference", "--"]);
+        check(copy.arg(from).arg(target), KCONFIG_HINT)
+    }
+
+    /// Runs make to its end. A failure is one of the kernel's makefiles or configuration.
+    fn step(&self, arguments: &[&str]) -> Result<(), ImageError> {
+        check(self.make().args(arguments), "").map_err(|error| match error {
+            ImageError::StepFailed {
+                command,
+                status,
+                tail,
+                ..
+            } => ImageError::Kconfig {
+                command,
+                status,
+                tail,
+            },
+            other => other,
+        })
+    }
+
     fn make(&self) -> Command {
         let mut make = command("make");
         for name in FOREIGN {
@@ -216,9 +280,7 @@ impl Kbuild {
             self.local_version
                 .map(|text| format!("LOCALVERSION={text}")),
         );
-        if let Toolchain::Counting(llvm) = &self.toolchain {
-            make.args(llvm.make_arguments(&self.source));
-        }
+        make.args(self.toolchain.make_arguments(&self.source));
         make.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 UTC")
             .env("KBUILD_BUILD_USER", "user")
             .env("KBUILD_BUILD_HOST", "host")
@@ -331,6 +393,21 @@ mod tests {
     use super::*;
     use crate::progress::Silent;
     use rstest::rstest;
+
+    #[rstest]
+    #[case("1", "clang")]
+    #[case("-19", "clang-19")]
+    #[case("/opt/llvm/bin/", "/opt/llvm/bin/clang")]
+    fn finds_clang_as_kbuild_does(#[case] value: &str, #[case] want: &str) {
+        assert_eq!(llvm_program(value, "clang"), want);
+    }
+
+    #[test]
+    fn a_compiler_that_is_not_there_is_named() {
+        let toolchain = Toolchain::of(&Compiler::Cc("gcc-none".to_owned()), false).unwrap();
+        let error = toolchain.check().unwrap_err().to_string();
+        assert!(error.contains("gcc-none"), "{error}");
+    }
 
     #[rstest]
     #[case("  CC      kernel/fork.o", true)]

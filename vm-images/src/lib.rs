@@ -2,10 +2,12 @@
 //! once and cached, and the initramfs that they boot.
 
 mod apt;
+mod build;
 mod bzimage;
 mod cache;
 mod coverage;
 mod error;
+mod flavour;
 mod fragment;
 mod host;
 mod image;
@@ -20,12 +22,14 @@ mod tree;
 mod work_tree;
 pub mod x86;
 
+pub use build::{Build, Compiler};
 pub use bzimage::release_of;
 pub use cache::cache_dir;
 pub use coverage::{Llvm, MEASURED};
-pub use error::{ImageError, Mismatch};
+pub use error::{Blame, ImageError, Mismatch};
+pub use flavour::{COVERAGE, DEFAULT, Flavour, KernelCheck, Traits};
 pub use host::{HostParts, host_parts};
-pub use image::{Flavour, Image, Source};
+pub use image::{Image, Source};
 pub use initramfs::{Entry, initramfs};
 pub use modules::{MODULES_DIR, pack_modules};
 pub use obtain::{built, obtain};

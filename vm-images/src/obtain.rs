@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use crate::build::Build;
 use crate::bzimage::release_of;
 use crate::cache::{Cache, cache_dir, key_of};
 use crate::error::ImageError;
-use crate::image::{Flavour, Image, Source};
+use crate::image::{Image, Source};
 use crate::progress::Progress;
 use crate::{release, tree};
 
@@ -15,26 +16,26 @@ use crate::{release, tree};
 /// mistake for an image.
 pub fn obtain(
     source: &Source,
-    flavour: Flavour,
+    build: &Build,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     match source {
         Source::Image { kernel, modules } => ready(kernel, modules.as_deref()),
         Source::Release(series) => {
-            release::obtain(&Cache::open(&cache_dir())?, *series, flavour, progress)
+            release::obtain(&Cache::open(&cache_dir())?, *series, build, progress)
         }
-        Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, flavour, progress),
+        Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, build, progress),
     }
 }
 
 /// Returns the image of a source if it is available without building or fetching anything: for a
 /// release the newest in the cache, for a tree the last build.
-pub fn built(source: &Source, flavour: Flavour) -> Result<Option<Image>, ImageError> {
+pub fn built(source: &Source, build: &Build) -> Result<Option<Image>, ImageError> {
     let cache = Cache::look(&cache_dir());
     match source {
         Source::Image { kernel, modules } => ready(kernel, modules.as_deref()).map(Some),
-        Source::Release(series) => Ok(release::built(&cache, *series, flavour)),
-        Source::Tree(path) => tree::built(&cache, path, flavour),
+        Source::Release(series) => Ok(release::built(&cache, *series, build)),
+        Source::Tree(path) => tree::built(&cache, path, build),
     }
 }
 
@@ -55,6 +56,7 @@ fn ready(kernel: &Path, modules: Option<&Path>) -> Result<Image, ImageError> {
         key: key_of(kernel)?,
         source: None,
         coverage: None,
+        kept: None,
     })
 }
 
@@ -62,6 +64,10 @@ fn ready(kernel: &Path, modules: Option<&Path>) -> Result<Image, ImageError> {
 mod tests {
     use super::*;
     use crate::progress::Silent;
+
+    fn plain() -> Build {
+        Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap()
+    }
 
     fn kernel() -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -81,7 +87,7 @@ mod tests {
             kernel: file.path().to_owned(),
             modules: Some(modules.path().to_owned()),
         };
-        let image = obtain(&source, Flavour::Plain, &Silent).unwrap();
+        let image = obtain(&source, &plain(), &Silent).unwrap();
         assert_eq!(image.release, "6.19.0");
         assert_eq!(image.modules.as_deref(), Some(modules.path()));
         assert_eq!(image.key.len(), 64);
@@ -90,7 +96,10 @@ mod tests {
     #[test]
     fn says_what_cannot_be_read() {
         let error = ready(Path::new("/nonexistent"), None).unwrap_err();
-        assert!(error.to_string().contains("cannot read"), "{error}");
+        assert!(
+            error.to_string().contains("cannot read the kernel image"),
+            "{error}"
+        );
     }
 
     #[test]

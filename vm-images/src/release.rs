@@ -1,14 +1,15 @@
 //! Images of a released series, from the distribution's source package.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::apt::{Package, download, find};
+use crate::build::Build;
 use crate::cache::{Cache, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::{Flavour, Image};
-use crate::kbuild::{self, Kbuild, Toolchain};
+use crate::image::Image;
+use crate::kbuild::{self, Kbuild};
 use crate::process::{check, command};
 use crate::progress::Progress;
 use crate::x86;
@@ -18,12 +19,12 @@ use uapi::Series;
 /// again.
 const RECIPE: &str = "1";
 
-/// Returns the folder of finished images in the cache. Each flavour has its own, so that they do
-/// not displace each other.
-fn kind(flavour: Flavour) -> &'static str {
-    match flavour {
-        Flavour::Plain => "images",
-        Flavour::Coverage => "coverage-images",
+/// Returns the folder of finished images in the cache. Each kind of build has its own, so that they
+/// do not displace each other.
+fn kind(build: &Build) -> String {
+    match build.kind().as_str() {
+        "" => "images".to_owned(),
+        name => format!("{name}-images"),
     }
 }
 
@@ -67,23 +68,23 @@ const UNUSED: &[&str] = &[
 pub(crate) fn obtain(
     cache: &Cache,
     wanted: Option<Series>,
-    flavour: Flavour,
+    build: &Build,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
-    kbuild::check_tools()?;
     let package = find(cache, wanted, progress)?;
-    let settings = fragment::settings_for(package.series, flavour)?;
-    let toolchain = Toolchain::of(flavour)?;
+    let settings = build.settings(package.series)?;
+    let toolchain = build.toolchain()?;
+    toolchain.check()?;
     let (kind, key) = (
-        kind(flavour),
+        kind(build),
         key(&package, &settings, &toolchain.versions()?),
     );
-    if let Some(image) = cache.image(kind, &key) {
+    if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
     }
     let lock = cache.lock("build", progress)?;
     // Another run may have built it while this one waited.
-    if let Some(image) = cache.image(kind, &key) {
+    if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
     }
     let temp = cache.temp(&lock)?;
@@ -92,16 +93,17 @@ pub(crate) fn obtain(
     unpack(&archive, &package, temp.path(), &source, progress)?;
     let objects = temp.path().join("objects");
     let kbuild = Kbuild::plain(source.clone(), objects, toolchain);
-    let made = build(
+    let made = compile(
         cache,
         &kbuild,
         &package.deb.name,
         &settings,
+        &build.flavour.traits.keep,
         temp.path(),
         progress,
     )?;
     keep_source(&source, &made.join("source"))?;
-    let image = cache.publish(&made, kind, &key)?;
+    let image = cache.publish(&made, &kind, &key)?;
     // It is large and can be fetched again.
     let _ = fs::remove_file(archive);
     progress.stage("removing the objects");
@@ -110,12 +112,12 @@ pub(crate) fn obtain(
 }
 
 /// Returns the newest image of the series, or of all, in the cache.
-pub(crate) fn built(cache: &Cache, wanted: Option<Series>, flavour: Flavour) -> Option<Image> {
+pub(crate) fn built(cache: &Cache, wanted: Option<Series>, build: &Build) -> Option<Image> {
     let fits = |image: &Image| {
         let series = Series::of_release(&image.release);
         wanted.is_none() || series == wanted
     };
-    let images = cache.images(kind(flavour)).into_iter().filter(fits);
+    let images = cache.images(&kind(build)).into_iter().filter(fits);
     images.max_by_key(|image| Series::of_release(&image.release))
 }
 
@@ -189,29 +191,30 @@ fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 /// Compiles the kernel, and returns the folder with the results.
-fn build(
+fn compile(
     cache: &Cache,
-    build: &Kbuild,
+    kbuild: &Kbuild,
     package: &str,
     settings: &[Setting],
+    keep: &[PathBuf],
     temp: &Path,
     progress: &dyn Progress,
-) -> Result<std::path::PathBuf, ImageError> {
+) -> Result<PathBuf, ImageError> {
     progress.stage(&format!("configuring {package}"));
-    build.configure(settings)?;
-    let release = build.release()?;
+    kbuild.configure(settings)?;
+    let release = kbuild.release()?;
     progress.stage(&format!("compiling Linux {release}"));
     // Outside of the temporary folder, so that it can be read after a failure.
     let log = cache.folder("logs")?.join(format!("{package}.log"));
     let total = kbuild::expected(cache.recall("steps"));
-    cache.remember("steps", build.compile(&log, Some(total), progress)?);
+    cache.remember("steps", kbuild.compile(&log, Some(total), progress)?);
     progress.stage("installing the headers");
     let made = temp.join("image");
-    build.headers(&made.join("include"))?;
-    copy(&build.kernel(), &made.join(x86::IMAGE))?;
-    copy(&build.config(), &made.join("config"))?;
+    kbuild.headers(&made.join("include"))?;
+    copy(&kbuild.kernel(), &made.join(x86::IMAGE))?;
+    copy(&kbuild.config(), &made.join("config"))?;
     write(&made.join("release"), &release)?;
-    build.keep_extras(&made)?;
+    kbuild.keep_extras(keep, &made)?;
     Ok(made)
 }
 
@@ -260,8 +263,8 @@ mod tests {
 
     #[test]
     fn the_key_changes_with_what_goes_in() {
-        let settings =
-            fragment::settings_for(Series { major: 7, minor: 3 }, Flavour::Plain).unwrap();
+        let plain = Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap();
+        let settings = plain.settings(Series { major: 7, minor: 3 }).unwrap();
         let first = key(&package("7.3.4-1"), &settings, "gcc 12");
         assert_eq!(first, key(&package("7.3.4-1"), &settings, "gcc 12"));
         assert_ne!(first, key(&package("7.3.5-1"), &settings, "gcc 12"));

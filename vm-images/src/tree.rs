@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::build::Build;
 use crate::cache::{Cache, copy, hash, key_of, make_dir, read, remove_dir, write};
 use crate::coverage;
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::{COVERAGE, Flavour, Image};
-use crate::kbuild::{self, Kbuild, Toolchain};
+use crate::image::{COVERAGE, Image};
+use crate::kbuild::{self, Kbuild};
 use crate::progress::Progress;
 use crate::x86;
 use uapi::Series;
@@ -21,37 +22,37 @@ const IN_PLACE: &[&str] = &[".config", "include/config", x86::GENERATED];
 pub(crate) fn obtain(
     cache: &Cache,
     path: &Path,
-    flavour: Flavour,
+    build: &Build,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     let tree = resolve(path)?;
     let series = series_of(&tree)?;
     check_clean(&tree)?;
-    kbuild::check_tools()?;
-    let toolchain = Toolchain::of(flavour)?;
-    let place = place(&tree, flavour);
+    let toolchain = build.toolchain()?;
+    toolchain.check()?;
+    let place = place(&tree, build);
     let folder = cache.folder(&place)?;
     let _lock = cache.lock(&place, progress)?;
-    let build = Kbuild::checkout(tree.clone(), folder.join("objects"), toolchain);
+    let kbuild = Kbuild::checkout(tree.clone(), folder.join("objects"), toolchain);
     progress.stage(&format!("configuring {}", tree.display()));
-    configure(&build, &folder, &fragment::settings_for(series, flavour)?)?;
-    let release = build.release()?;
+    configure(&kbuild, &folder, &build.settings(series)?)?;
+    let release = kbuild.release()?;
     progress.stage(&format!("compiling Linux {release}"));
-    let fresh = !build.kernel().exists();
+    let fresh = !kbuild.kernel().exists();
     let total = fresh.then(|| kbuild::expected(cache.recall("steps")));
-    build.compile(&folder.join("build.log"), total, progress)?;
-    collect(cache, &build, &tree, &place, &release)
+    kbuild.compile(&folder.join("build.log"), total, progress)?;
+    collect(cache, &kbuild, build, &tree, &place, &release)
 }
 
 /// Returns the last build of a tree.
 pub(crate) fn built(
     cache: &Cache,
     path: &Path,
-    flavour: Flavour,
+    build: &Build,
 ) -> Result<Option<Image>, ImageError> {
     let tree = resolve(path)?;
     series_of(&tree)?;
-    let mut images = cache.images(&format!("{}/images", place(&tree, flavour)));
+    let mut images = cache.images(&format!("{}/images", place(&tree, build)));
     Ok(images.pop())
 }
 
@@ -62,14 +63,12 @@ fn resolve(path: &Path) -> Result<PathBuf, ImageError> {
     })
 }
 
-/// Returns the folder for the objects of a tree, a separate one for each flavour.
-fn place(tree: &Path, flavour: Flavour) -> String {
+/// Returns the folder for the objects of a tree, a separate one for each kind of build.
+fn place(tree: &Path, build: &Build) -> String {
     let hash = hash([tree.as_os_str().as_bytes()]);
-    let ending = match flavour {
-        Flavour::Plain => "",
-        Flavour::Coverage => "-coverage",
-    };
-    format!("trees/{}{ending}", &hash[..16])
+    let kind = build.kind();
+    let joint = if kind.is_empty() { "" } else { "-" };
+    format!("trees/{}{joint}{kind}", &hash[..16])
 }
 
 /// Returns the series in the top makefile.
@@ -134,7 +133,8 @@ pub(crate) fn configure(
 /// Copies the image, so that the next build does not change it during a run.
 fn collect(
     cache: &Cache,
-    build: &Kbuild,
+    kbuild: &Kbuild,
+    build: &Build,
     tree: &Path,
     place: &str,
     release: &str,
@@ -142,11 +142,11 @@ fn collect(
     let made = cache.folder(place)?.join("made");
     remove_dir(&made)?;
     make_dir(&made)?;
-    copy(&build.kernel(), &made.join(x86::IMAGE))?;
-    copy(&build.config(), &made.join("config"))?;
-    build.headers(&made.join("include"))?;
+    copy(&kbuild.kernel(), &made.join(x86::IMAGE))?;
+    copy(&kbuild.config(), &made.join("config"))?;
+    kbuild.headers(&made.join("include"))?;
     write(&made.join("release"), release)?;
-    build.keep_extras(&made)?;
+    kbuild.keep_extras(&build.flavour.traits.keep, &made)?;
     let key = image_key(&made)?;
     let kind = format!("{place}/images");
     let mut image = match cache.image(&kind, &key) {
@@ -202,7 +202,8 @@ mod tests {
     fn a_missing_tree_is_named() {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::open(root.path()).unwrap();
-        let error = obtain(&cache, &root.path().join("none"), Flavour::Plain, &Silent)
+        let plain = Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap();
+        let error = obtain(&cache, &root.path().join("none"), &plain, &Silent)
             .unwrap_err()
             .to_string();
         assert!(error.contains("none is not a Linux source tree"), "{error}");

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::apt::{download, find};
+use crate::build::Build;
 use crate::cache::{Cache, Lock, cache_dir, copy, hash, make_dir, remove_dir, write};
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
-use crate::image::Flavour;
-use crate::kbuild::{self, Kbuild, Toolchain};
+use crate::kbuild::{self, Kbuild};
 use crate::process::{command, output};
 use crate::progress::Progress;
 use crate::{release, tree};
@@ -37,11 +37,15 @@ pub struct Compiled {
 
 impl KernelWorkTree {
     /// Opens the tree of a series as packaged by the distribution; `None` is the newest.
-    pub fn of_release(series: Option<Series>, progress: &dyn Progress) -> Result<Self, ImageError> {
+    pub fn of_release(
+        series: Option<Series>,
+        build: &Build,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
         let cache = Cache::open(&cache_dir())?;
         let package = find(&cache, series, progress)?;
         let place = format!("work_tree/{}", package.series);
-        let work_tree = Self::open(cache, &place, package.series, progress)?;
+        let work_tree = Self::open(cache, &place, package.series, build, progress)?;
         let stamp = work_tree.folder.join("unpacked");
         if fs::read_to_string(&stamp).is_ok_and(|had| had == package.deb.version) {
             return Ok(work_tree);
@@ -57,7 +61,11 @@ impl KernelWorkTree {
     }
 
     /// Opens a copy of a developer's checkout, including uncommitted changes.
-    pub fn of_tree(path: &Path, progress: &dyn Progress) -> Result<Self, ImageError> {
+    pub fn of_tree(
+        path: &Path,
+        build: &Build,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
         let checkout = fs::canonicalize(path).map_err(|_| ImageError::NotATree {
             path: path.to_owned(),
             problem: "it does not exist",
@@ -66,7 +74,7 @@ impl KernelWorkTree {
         let cache = Cache::open(&cache_dir())?;
         let name = hash([checkout.as_os_str().as_encoded_bytes()]);
         let place = format!("work_tree/tree-{}", &name[..16]);
-        let work_tree = Self::open(cache, &place, series, progress)?;
+        let work_tree = Self::open(cache, &place, series, build, progress)?;
         progress.stage(&format!("copying {}", checkout.display()));
         sync(&checkout, &work_tree.source())?;
         Ok(work_tree)
@@ -76,18 +84,16 @@ impl KernelWorkTree {
         cache: Cache,
         place: &str,
         series: Series,
+        build: &Build,
         progress: &dyn Progress,
     ) -> Result<Self, ImageError> {
-        kbuild::check_tools()?;
+        let toolchain = build.toolchain()?;
+        toolchain.check()?;
         let folder = cache.folder(place)?;
         let lock = cache.lock(place, progress)?;
         Ok(Self {
-            build: Kbuild::plain(
-                folder.join("source"),
-                folder.join("objects"),
-                Toolchain::Gnu,
-            ),
-            settings: fragment::settings_for(series, Flavour::Plain)?,
+            build: Kbuild::plain(folder.join("source"), folder.join("objects"), toolchain),
+            settings: build.settings(series)?,
             folder,
             cache,
             _lock: lock,

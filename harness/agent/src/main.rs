@@ -5,6 +5,7 @@
 
 mod binary;
 mod case;
+mod checks;
 mod config;
 mod counters;
 mod dma_engine;

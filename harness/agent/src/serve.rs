@@ -12,7 +12,7 @@ use wire::{End, FrameError, Phases, Plan, Reply, Request, read_frame, write_fram
 
 use crate::{
     case::{self, Child, Host, STOPPED, Told},
-    counters, facts, guest, kmsg,
+    checks, counters, facts, guest, kmsg,
     stopwatch::Stopwatch,
     survey::Survey,
 };
@@ -57,6 +57,10 @@ impl Agent {
         match read_frame(&mut self.port)? {
             Request::PowerOff => return Ok(false),
             Request::Counters => counters::send(&mut self.port)?,
+            Request::Checks(checks) => {
+                let states = checks.into_iter().map(checks::state).collect();
+                write_frame(&mut self.port, &Reply::Checks(states))?;
+            }
             Request::Facts => {
                 let facts = facts::collect(&mut self.survey);
                 write_frame(&mut self.port, &Reply::Facts(facts))?;

@@ -29,10 +29,11 @@ pub enum ExploreError {
 
 impl ExploreError {
     /// Returns the exit code of the command.
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Lab(LabError::Platform(_)) | Self::Picture(_) => Exit::Usage,
-            _ => Exit::NoMachine,
+            Self::Lab(error) => error.exit(),
+            Self::Picture(_) => Exit::Usage,
+            _ => Exit::Host,
         }
     }
 }

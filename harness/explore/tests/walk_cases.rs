@@ -11,10 +11,10 @@ use explore::{Observability, RandomWalks, Script, Traversal, walk_cases, write};
 use model::{Reading, World};
 use runner::{
     lab::{load_case_file, load_corpus},
-    options::cases_folder,
+    options::{cases_folder, default_build},
     program::Platforms,
 };
-use vm_images::{Flavour, Silent, Source};
+use vm_images::{Silent, Source};
 
 #[test]
 fn every_walk_of_every_world_is_a_valid_case() {
@@ -74,7 +74,8 @@ fn a_walk_is_a_program() {
     let path = folder.path().join("walk.c");
     fs::write(&path, program.unwrap().text).unwrap();
 
-    let image = vm_images::obtain(&Source::Release(None), Flavour::Plain, &Silent).unwrap();
+    let image =
+        vm_images::obtain(&Source::Release(None), &default_build().unwrap(), &Silent).unwrap();
     let mut gcc = Command::new("gcc");
     gcc.args(["-Wall", "-Wextra", "-Werror", "-c", "-o", "/dev/null"]);
     gcc.arg("-isystem").arg(image.headers.unwrap());

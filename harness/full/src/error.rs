@@ -95,13 +95,18 @@ impl FullError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Platform(_) | Self::Corpus(_) => Exit::Usage,
-            Self::Tcg { status, .. } if status.code() == Some(Exit::Usage as i32) => Exit::Usage,
-            Self::Tcg { status, .. } if status.code() == Some(Exit::Nothing as i32) => {
+            Self::Image(error) => error.blame().into(),
+            Self::Tcg { status, .. } if status.code() == Some(i32::from(Exit::Usage.number())) => {
+                Exit::Usage
+            }
+            Self::Tcg { status, .. }
+                if status.code() == Some(i32::from(Exit::Nothing.number())) =>
+            {
                 Exit::Nothing
             }
             Self::Nothing(_) => Exit::Nothing,
             Self::Interrupted => Exit::Interrupted,
-            _ => Exit::NoMachine,
+            _ => Exit::Host,
         }
     }
 }

@@ -98,8 +98,9 @@ impl MutantsError {
             | Self::Diff(_)
             | Self::ReadyImage
             | Self::Warning(_) => Exit::Usage,
-            Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
-            _ => Exit::NoMachine,
+            Self::Lab(error) => error.exit(),
+            Self::Image(error) => error.blame().into(),
+            _ => Exit::Host,
         }
     }
 }
@@ -178,9 +179,10 @@ fn untouched(revision: &str) -> Exit {
 
 fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
     let progress = Terminal::new();
+    let build = options.machine.guest.build()?;
     let work_tree = match options.machine.guest.source() {
-        Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &progress)?,
-        Source::Release(series) => KernelWorkTree::of_release(series, &progress)?,
+        Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &build, &progress)?,
+        Source::Release(series) => KernelWorkTree::of_release(series, &build, &progress)?,
         Source::Image { .. } => return Err(MutantsError::ReadyImage),
     };
     Ok(MutantBuilder::open(work_tree, &progress)?)
@@ -277,6 +279,7 @@ impl<'a> Session<'a> {
         let guest = GuestOptions {
             kernel: Some(builder.plain().to_owned()),
             append: options.machine.guest.append.clone(),
+            flavour: options.machine.guest.flavour.clone(),
             qemu: options.machine.guest.qemu.clone(),
             ..GuestOptions::default()
         };

@@ -8,8 +8,10 @@ use std::{
 };
 
 use case::Compiled;
+use vm_images::{Blame, Traits};
 use wire::{
-    End, Facts, FileOp, FrameError, Observed, Op, Outcome, Phases, Reply, Request, World, frame,
+    CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, Phases, Reply,
+    Request, World, frame,
 };
 
 use crate::{
@@ -23,6 +25,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// Time within which a live agent answers a ping.
 const PING: Duration = Duration::from_secs(10);
+/// Time for the kernel's own checks, of which kmemleak scans the whole memory twice.
+const CHECKS: Duration = Duration::from_secs(60);
 /// A guest that sends nothing for this long is pinged.
 const QUIET: Duration = Duration::from_secs(4);
 /// Boot time in ms of the machine that deadlines are written for, a typical one under TCG.
@@ -46,11 +50,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Long enough for a debug kernel under TCG. A guest that dies is noticed at once.
-    pub const STANDARD: Self = Self {
-        total: Duration::from_secs(120),
-        quiet: None,
-    };
+    /// Limits for guests with a kernel of this flavour. A guest that dies is noticed at once.
+    pub fn of(flavour: &Traits) -> Self {
+        Self {
+            total: Duration::from_secs(flavour.boot_seconds),
+            quiet: None,
+        }
+    }
 }
 
 /// A guest that has said hello and is set up.
@@ -100,6 +106,18 @@ pub enum BootError {
     Setup(String),
 }
 
+impl BootError {
+    /// Returns who is to blame. A machine that ends by itself has met a triple fault; QEMU's own
+    /// failures have another exit status.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Qemu(_) | Self::Stale { .. } => Blame::Host,
+            Self::NoHello { lost, .. } => lost.blame(),
+            Self::Setup(_) => Blame::Kernel,
+        }
+    }
+}
+
 /// How a guest was lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
@@ -130,6 +148,14 @@ pub enum Lost {
 }
 
 impl Lost {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::QemuEnded(status) if status != "exit status: 0" => Blame::Host,
+            Self::Stopped(_) => Blame::Host,
+            _ => Blame::Kernel,
+        }
+    }
+
     /// Whether QEMU was killed by a signal, most likely its own `abort()`.
     pub fn is_crash(&self) -> bool {
         matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
@@ -308,7 +334,11 @@ impl Guest {
     /// Returns the agent's answer to the last request. Skips answers to earlier pings, which an
     /// agent that was busy sends late.
     fn answer(&mut self) -> Result<Reply, Lost> {
-        let deadline = Instant::now() + PING;
+        self.answer_within(PING)
+    }
+
+    fn answer_within(&mut self, time: Duration) -> Result<Reply, Lost> {
+        let deadline = Instant::now() + time;
         loop {
             match self.receive(deadline)? {
                 Some(Reply::Pong { .. }) => {}
@@ -461,6 +491,18 @@ impl Guest {
                 }
                 other => return Err(CountersError::Answer(format!("{other:?}"))),
             }
+        }
+    }
+
+    /// Asks whether checks of the kernel are still on, and what they found.
+    pub fn checks(&mut self, checks: &[KernelCheck]) -> Result<Vec<CheckState>, Lost> {
+        self.send(&Request::Checks(checks.to_vec()))?;
+        let slower = u32::try_from(slowness(self.boot)).unwrap_or(1);
+        match self.answer_within(CHECKS * slower)? {
+            Reply::Checks(states) => Ok(states),
+            other => Err(Lost::Broken(format!(
+                "asked for the kernel's checks, the agent answered with {other:?}"
+            ))),
         }
     }
 

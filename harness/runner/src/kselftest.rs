@@ -83,7 +83,9 @@ impl KselftestError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotATree { .. } => Exit::Usage,
-            _ => Exit::NoMachine,
+            Self::Lab(error) => error.exit(),
+            Self::Boot(error) => error.blame().into(),
+            _ => Exit::Host,
         }
     }
 }

@@ -12,12 +12,13 @@ use std::{
 };
 
 use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources};
-use vm_images::{Flavour, Image, ImageError, Progress, Silent, Source};
+use vm_images::{Build, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
     accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
     counters::{Counters, Kept},
+    exit::Exit,
     guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
     options::{MachineOptions, root},
@@ -66,6 +67,23 @@ pub enum LabError {
     Record(#[from] io::Error),
 }
 
+impl LabError {
+    /// Returns the exit code of a command that needs the lab.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Corpus(_) | Self::Platform(_) => Exit::Usage,
+            Self::Image(error) => error.blame().into(),
+            Self::Boot(error) => error.blame().into(),
+            Self::Agent(_)
+            | Self::Qemu(_)
+            | Self::Kvm(_)
+            | Self::Counters { .. }
+            | Self::Folder(_)
+            | Self::Record(_) => Exit::Host,
+        }
+    }
+}
+
 /// A lab that can boot guests and run cases in them.
 #[derive(Debug)]
 pub struct Lab {
@@ -73,6 +91,8 @@ pub struct Lab {
     pub corpus: Corpus,
     /// The kernel.
     pub image: Image,
+    /// How it was built.
+    pub build: Build,
     /// The platform.
     pub platform: Platform,
     /// The folder of this run.
@@ -99,19 +119,24 @@ impl Lab {
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
         let qemu = Qemu::open(&options.guest.qemu)?;
-        let image = vm_images::obtain(&options.guest.source(), options.flavour(), progress)?;
+        let build = options.build()?;
+        let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
         progress.stage("building the agent's initramfs");
         let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
+        let traits = &build.flavour.traits;
+        let cmdline = cmdline(&build, &options.guest.append);
         let mut machine = Machine {
             platform: &platform,
             accel: Accel::Tcg,
             kernel: &image.kernel,
             initramfs: &initramfs,
-            cmdline: &options.guest.append,
+            memory: traits.memory,
+            cmdline: &cmdline,
         };
         let chosen = accel::choose(options.accel, &qemu, &machine, &image.key, progress)?;
         machine.accel = chosen.accel;
         let argv = qemu.argv(&machine)?;
+        let processors = options.processors.unwrap_or(traits.processors);
         let started = timestamp();
         let runs = root().join("results").join("runs");
         let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
@@ -134,8 +159,9 @@ impl Lab {
             boots: AtomicUsize::new(0),
             sums: Mutex::default(),
             counters,
+            build,
         };
-        Ok(lab.with_processors(options.processors()))
+        Ok(lab.with_processors(processors))
     }
 
     /// Returns the same lab with another kernel, without building, reading or probing the rest
@@ -155,7 +181,7 @@ impl Lab {
         argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
         let started = timestamp();
         let run_dir = RunDir::create(folder, Some(folder), &started)?;
-        let image = vm_images::obtain(&source, Flavour::Plain, &Silent)?;
+        let image = vm_images::obtain(&source, &self.build, &Silent)?;
         let snapshots = store(&self.platform, &image, self.snapshots.mode());
         Ok(Self {
             corpus: self.corpus.clone(),
@@ -170,6 +196,7 @@ impl Lab {
             boots: AtomicUsize::new(0),
             sums: Mutex::default(),
             counters: None,
+            build: self.build.clone(),
         })
     }
 
@@ -209,9 +236,9 @@ impl Lab {
     pub fn header(&self) -> String {
         let facts = self.facts(1);
         format!(
-            "platform {}: Linux {}, {}\naccelerator: {}",
+            "platform {}: {}, {}\naccelerator: {}",
             facts.platform,
-            facts.kernel,
+            facts.linux(),
             facts.qemu,
             facts.accelerator()
         )
@@ -223,6 +250,7 @@ impl Lab {
             started: self.started.clone(),
             platform: self.platform.name.clone(),
             kernel: self.image.release.clone(),
+            build: self.build.described(),
             image: self.image.key.clone(),
             qemu: self.qemu.version.clone(),
             accel: self.chosen.accel.to_string(),
@@ -264,7 +292,8 @@ impl Lab {
     fn boot_once(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, Limits::STANDARD)?;
+        let limits = Limits::of(&self.build.flavour.traits);
+        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
         Ok((number, guest))
     }
 
@@ -414,6 +443,13 @@ pub fn load_case_file(root: &Path, file: &Path) -> Result<Corpus, CorpusError> {
     let colour = io::stderr().is_terminal();
     let findings = Findings::load(&crate::root::findings(), colour)?;
     Corpus::load_file(root, file, findings, colour)
+}
+
+/// Returns what is added to the kernel's command line.
+pub(crate) fn cmdline(build: &Build, append: &str) -> String {
+    let mut words = build.flavour.traits.cmdline.clone();
+    words.extend((!append.is_empty()).then(|| append.to_owned()));
+    words.join(" ")
 }
 
 fn store(platform: &Platform, image: &Image, mode: Mode) -> Store {

@@ -5,6 +5,8 @@
 
 pub mod accel;
 pub mod agent;
+pub mod build_failure;
+pub mod checks;
 pub mod counters;
 pub mod event;
 pub mod exit;

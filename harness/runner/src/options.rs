@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, RangedU64ValueParser},
 };
-use vm_images::{Flavour, Series, Source};
+use vm_images::{Build, COVERAGE, Compiler, DEFAULT, Flavour, ImageError, Series, Source};
 
 pub use crate::root::root;
 use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
@@ -30,6 +30,29 @@ pub struct GuestOptions {
     /// Modules of the kernel image.
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub modules: Option<PathBuf>,
+
+    /// What the kernel is built with and its guests need: a file in vm-images/kernels.
+    #[arg(long, value_name = "FLAVOUR", default_value = DEFAULT, value_parser = flavour_name())]
+    pub flavour: String,
+
+    /// Fragment of kernel configuration to merge on top of the flavour's. May be repeated.
+    #[arg(long = "fragment", value_name = "FILE", conflicts_with = "kernel")]
+    pub fragments: Vec<PathBuf>,
+
+    /// Build the kernel by clang and the LLVM tools, as `make LLVM=VALUE`: `1`, a suffix such as
+    /// `-19`, or a folder that ends in a slash. Without a value, the newest version in PATH.
+    #[arg(
+        long,
+        value_name = "VALUE",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with_all = ["cc", "kernel"]
+    )]
+    pub llvm: Option<Option<String>>,
+
+    /// Build the kernel by this compiler and the GNU tools, as `make CC=PROGRAM`.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "kernel")]
+    pub cc: Option<String>,
 
     /// Arguments to add to the kernel's command line.
     #[arg(
@@ -61,7 +84,7 @@ pub struct MachineOptions {
     pub jobs: Option<usize>,
 
     /// Processors of each guest. The threads of a case run in parallel only with two or more.
-    /// Default: 1; 2 for random walks.
+    /// Default: 1, or what the flavour says; 2 for random walks.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub processors: Option<u32>,
 
@@ -90,6 +113,10 @@ impl Default for GuestOptions {
             linux: None,
             kernel: None,
             modules: None,
+            flavour: DEFAULT.to_owned(),
+            fragments: Vec::new(),
+            llvm: None,
+            cc: None,
             append: String::new(),
             qemu: PathBuf::from(QEMU),
         }
@@ -124,12 +151,42 @@ impl GuestOptions {
     }
 }
 
+impl GuestOptions {
+    /// Returns how the kernel is built.
+    pub fn build(&self) -> Result<Build, ImageError> {
+        self.build_of(&self.flavour)
+    }
+
+    fn build_of(&self, flavour: &str) -> Result<Build, ImageError> {
+        let compiler = match (&self.llvm, &self.cc) {
+            (Some(value), _) => Compiler::Llvm(value.clone()),
+            (None, Some(program)) => Compiler::Cc(program.clone()),
+            (None, None) => Compiler::Gcc,
+        };
+        let flavour = Flavour::load(&vm_images(), flavour)?;
+        Build::new(flavour, &self.fragments, compiler)
+    }
+}
+
+/// The folder of platforms and flavours.
+fn vm_images() -> PathBuf {
+    root().join("vm-images")
+}
+
+/// Returns how the kernel is built unless an option says otherwise.
+pub fn default_build() -> Result<Build, ImageError> {
+    GuestOptions::default().build()
+}
+
 impl MachineOptions {
-    /// Returns the flavour of the kernel: with gcov counters only if they are stored.
-    pub fn flavour(&self) -> Flavour {
+    /// Returns how the kernel is built. If its counters are stored, the default flavour is the one
+    /// that has them.
+    pub fn build(&self) -> Result<Build, ImageError> {
         match self.counters {
-            KeepCounters::No => Flavour::Plain,
-            KeepCounters::InRecord | KeepCounters::In(_) => Flavour::Coverage,
+            KeepCounters::InRecord | KeepCounters::In(_) if self.guest.flavour == DEFAULT => {
+                self.guest.build_of(COVERAGE)
+            }
+            _ => self.guest.build(),
         }
     }
 
@@ -138,17 +195,17 @@ impl MachineOptions {
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
         self.jobs.unwrap_or_else(processors)
     }
-
-    /// Returns the number of processors of each guest.
-    pub fn processors(&self) -> u32 {
-        self.processors.unwrap_or(1)
-    }
 }
 
 /// Parses the name of a platform. Every command rejects an unknown name, even one that boots no
 /// guest, such as `--list`.
 pub fn platform_name() -> PossibleValuesParser {
-    PossibleValuesParser::new(platform::names(&root().join("vm-images")))
+    PossibleValuesParser::new(platform::names(&vm_images()))
+}
+
+/// Parses the name of a flavour.
+fn flavour_name() -> PossibleValuesParser {
+    PossibleValuesParser::new(Flavour::names(&vm_images()))
 }
 
 /// The folder with the cases.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     accel, agent,
-    lab::LabError,
+    lab::{LabError, cmdline},
     options::{MachineOptions, root},
     platform::Platform,
     qemu::{Accel, Machine, Qemu},
@@ -20,19 +20,24 @@ const INITRAMFS: &str = "INITRAMFS";
 pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
     let qemu = Qemu::open(&options.guest.qemu)?;
-    let image = vm_images::built(&options.guest.source(), options.flavour())?;
+    let build = options.build()?;
+    let image = vm_images::built(&options.guest.source(), &build)?;
     let kernel = image.as_ref().map_or(Path::new(KERNEL), |it| &it.kernel);
     let initramfs = agent::newest().unwrap_or_else(|| PathBuf::from(INITRAMFS));
+    let cmdline = cmdline(&build, &options.guest.append);
     let mut machine = Machine {
         platform: &platform,
         accel: Accel::Tcg,
         kernel,
         initramfs: &initramfs,
-        cmdline: &options.guest.append,
+        memory: build.flavour.traits.memory,
+        cmdline: &cmdline,
     };
     let key = image.as_ref().map_or("", |it| it.key.as_str());
     machine.accel = accel::guess(options.accel, &qemu, &machine, key)?.accel;
     let mut argv = qemu.argv(&machine)?;
-    argv.set("-smp", |_| options.processors().to_string());
+    let processors = options.processors;
+    let processors = processors.unwrap_or(build.flavour.traits.processors);
+    argv.set("-smp", |_| processors.to_string());
     Ok(qemu.shown(&argv))
 }

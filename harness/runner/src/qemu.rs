@@ -106,6 +106,8 @@ pub struct Machine<'a> {
     pub kernel: &'a Path,
     /// The initramfs with the agent.
     pub initramfs: &'a Path,
+    /// Memory in MiB.
+    pub memory: u32,
     /// Added to the kernel's command line.
     pub cmdline: &'a str,
 }
@@ -131,8 +133,6 @@ impl Argv {
     }
 }
 
-/// Memory of a guest in MiB.
-const MEMORY_MIB: u32 = 512;
 /// Kernel command line of every guest. The kernel does not wait for entropy or a console, and a
 /// panic ends QEMU. An idle vfio device stays powered, which saves 10 ms for each open. The DMA
 /// probe may map the resources of a device that is bound to a driver. The timer check is off: on a
@@ -289,9 +289,9 @@ impl Qemu {
             machine.cmdline
         );
         let fixed = format!(
-            "-nodefaults -no-user-config -display none -no-reboot -m {MEMORY_MIB} -smp 1 \
+            "-nodefaults -no-user-config -display none -no-reboot -m {} -smp 1 \
              -accel {} -cpu {cpu} -machine {kind}",
-            machine.accel
+            machine.memory, machine.accel
         );
         let mut args: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
         let port = format!("virtserialport,chardev=port,name={}", wire::PORT);

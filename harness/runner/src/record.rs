@@ -46,6 +46,50 @@ pub struct Record {
     pub transcript: String,
 }
 
+/// Id of the record of a kernel that cannot be built.
+pub const BUILD: &str = "build";
+/// Id of the record of a kernel that does not boot.
+pub const BOOT: &str = "boot";
+
+impl Record {
+    /// Returns the failure of a whole kernel, which no case could be run on.
+    pub fn of_kernel(id: &str, platform: &str, reason: String) -> Self {
+        let rule = match id {
+            BUILD => "The kernel under test can be built",
+            _ => "A guest with the kernel under test boots",
+        };
+        Self {
+            reason: Some(reason),
+            verdict: Verdict::Fail,
+            ..Self::of_machine(id, platform, rule)
+        }
+    }
+
+    /// Returns a PASS that is not about a case but about a whole machine.
+    pub fn of_machine(id: &str, platform: &str, rule: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            former_ids: Vec::new(),
+            platform: platform.to_owned(),
+            verdict: Verdict::Pass,
+            summary: rule.to_owned(),
+            clauses: Vec::new(),
+            ms: 0,
+            reason: None,
+            findings: Vec::new(),
+            conforms_to_plan: false,
+            failed_step: None,
+            kmsg: Vec::new(),
+            transcript: String::new(),
+        }
+    }
+
+    /// Whether it is about the kernel as a whole, not a case.
+    pub fn is_of_kernel(&self) -> bool {
+        self.id == BUILD || self.id == BOOT
+    }
+}
+
 /// Facts of a run: `run` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFacts {
@@ -58,6 +102,9 @@ pub struct RunFacts {
     pub image: String,
     /// QEMU's version line.
     pub qemu: String,
+    /// What its build differs in from the default, such as `debug, LLVM=-19`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
     /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
     /// The reason why it is not KVM, in one line.
@@ -75,6 +122,14 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
+    /// The kernel and its build, such as `Linux 7.3.4 (debug)`.
+    pub fn linux(&self) -> String {
+        match self.build.as_str() {
+            "" => format!("Linux {}", self.kernel),
+            build => format!("Linux {} ({build})", self.kernel),
+        }
+    }
+
     /// The accelerator, and why it is not KVM.
     pub fn accelerator(&self) -> String {
         match &self.why_not_kvm {

@@ -11,13 +11,16 @@ use std::{
 };
 
 use case::Case;
+use vm_images::Blame;
+use wire::CheckState;
 
 use crate::{
+    checks::{self, Checks},
     event::{Event, Sink},
     guest::{BootError, Guest},
     judge::Judgement,
     lab::{Lab, LabError, Ran, folders},
-    record::{Record, RunFacts},
+    record::{BOOT, Record, RunFacts},
     summary::Summary,
 };
 
@@ -59,6 +62,9 @@ pub fn run(
     let (to, from) = channel();
     let mut records = Vec::new();
     let mut outcome = Ok(());
+    let mut unbootable = false;
+    let alive = &lab.build.flavour.traits.alive;
+    let mut checks = Checks::new(alive);
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(cases.len()) {
             let worker = Worker {
@@ -82,6 +88,17 @@ pub fn run(
                         cancel.cancel();
                     }
                 }
+                Message::Checks(boot, states) => checks.add(boot, &states),
+                // Guests that boot at the same time fail alike.
+                Message::NoGuest(_) if unbootable => {}
+                Message::NoGuest(error) if error.blame() == Blame::Kernel => {
+                    unbootable = true;
+                    let reason = error.to_string();
+                    let record = Record::of_kernel(BOOT, &lab.platform.name, reason);
+                    let event = Event::CaseEnded(Box::new(record));
+                    outcome = keep(lab, sinks, &event, &mut records);
+                    cancel.cancel();
+                }
                 Message::NoGuest(error) => {
                     outcome = Err(LabError::Boot(error));
                     cancel.cancel();
@@ -89,7 +106,11 @@ pub fn run(
             }
         }
     });
-    facts.interrupted = cancel.is_cancelled();
+    for record in checks.records(&lab.platform.name) {
+        let event = Event::CaseEnded(Box::new(record));
+        outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));
+    }
+    facts.interrupted = cancel.is_cancelled() && !unbootable;
     facts.ms = start.elapsed().as_millis() as u64;
     let summary = Summary::new(facts, records, &lab.corpus);
     let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
@@ -132,6 +153,8 @@ fn tell(sinks: &mut [Box<dyn Sink>], event: &Event) -> Result<(), LabError> {
 
 enum Message {
     Event(Event),
+    /// The state of the kernel's checks at the end of this guest.
+    Checks(usize, Vec<CheckState>),
     NoGuest(BootError),
 }
 
@@ -156,6 +179,7 @@ impl<'a> Worker<'a> {
         }
         if let Some(mut guest) = self.guest.take() {
             self.fetch_counters(&mut guest);
+            self.ask_checks(&mut guest);
             guest.1.end();
         }
     }
@@ -210,6 +234,17 @@ impl<'a> Worker<'a> {
         why
     }
 
+    /// Asks a guest that is not spoiled for the state of the kernel's checks.
+    fn ask_checks(&self, (boot, guest): &mut (usize, Guest)) {
+        let asked = checks::asked(&self.lab.build.flavour.traits.alive);
+        if asked.is_empty() || self.cancel.is_cancelled() {
+            return;
+        }
+        let states = guest.checks(&asked);
+        let states = states.unwrap_or_else(|lost| checks::lost(&asked, &lost));
+        let _ = self.events.send(Message::Checks(*boot, states));
+    }
+
     fn fetch_counters(&self, (boot, guest): &mut (usize, Guest)) {
         if self.cancel.is_cancelled() {
             return;
@@ -223,15 +258,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Records an ERROR for a case without a guest. If no case ever had a guest, the whole run
-    /// fails.
+    /// Ends the run, because a guest did not boot. If that is not the kernel's fault, its case is
+    /// an ERROR.
     fn no_guest(&self, case: &Case, error: BootError) {
         if self.cancel.is_cancelled() {
             return;
         }
-        let judgement = Judgement::error(&error.to_string());
-        let record = self.lab.record(case, judgement, Duration::ZERO);
-        self.tell(Event::CaseEnded(Box::new(record)));
+        if error.blame() != Blame::Kernel {
+            let judgement = Judgement::error(&error.to_string());
+            let record = self.lab.record(case, judgement, Duration::ZERO);
+            self.tell(Event::CaseEnded(Box::new(record)));
+        }
         let _ = self.events.send(Message::NoGuest(error));
     }
 

@@ -6,6 +6,7 @@ use case::{Case, Clause, Corpus, Deviation, Findings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    exit::Exit,
     record::{Record, RunFacts},
     verdict::Verdict,
 };
@@ -104,6 +105,17 @@ impl Summary {
             clauses,
             deviations,
             totals,
+        }
+    }
+
+    /// Returns how the command that made the run ends.
+    pub fn exit(&self) -> Exit {
+        let of_kernel = |record: &Record| record.is_of_kernel() && !record.verdict.is_expected();
+        match (self.run.interrupted, self.as_expected()) {
+            (true, _) => Exit::Interrupted,
+            (false, true) => Exit::Ok,
+            (false, false) if self.cases.iter().any(of_kernel) => Exit::Kernel,
+            (false, false) => Exit::Failed,
         }
     }
 

@@ -24,11 +24,11 @@ use runner::{
     guest::Guest,
     judge::{Judgement, Known, Steps, judge},
     lab::{Lab, load_case_file, load_corpus},
-    options::cases_folder,
+    options::{cases_folder, default_build},
     program::Platforms,
     verdict::Verdict,
 };
-use vm_images::{Entry, Flavour, Image, Silent, Source};
+use vm_images::{Entry, Image, Silent, Source};
 use wire::{Limit, Observed, Op, PciOp, Plan, ProcessOp};
 
 /// Cases of different kinds; what each is here for.
@@ -69,7 +69,7 @@ const SAMPLE: [&str; 30] = [
 const WRONG: &str = "wrong_exported.yaml";
 
 fn image() -> Image {
-    vm_images::obtain(&Source::Release(None), Flavour::Plain, &Silent).unwrap()
+    vm_images::obtain(&Source::Release(None), &default_build().unwrap(), &Silent).unwrap()
 }
 
 /// Compiles a program as strictly as it is promised to be compilable.

@@ -42,7 +42,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
 fn image() -> vm_images::Image {
     vm_images::obtain(
         &vm_images::Source::Release(None),
-        vm_images::Flavour::Plain,
+        &runner::options::default_build().unwrap(),
         &vm_images::Terminal::new(),
     )
     .unwrap()

@@ -61,6 +61,7 @@ fn argv(iommu: (&str, &str), without: &str, platform: &str) -> Result<Argv, Qemu
         accel: Accel::Tcg,
         kernel: Path::new("bzImage"),
         initramfs: Path::new("initramfs"),
+        memory: 512,
         cmdline: "",
     })
 }

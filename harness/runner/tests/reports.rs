@@ -82,6 +82,7 @@ fn facts() -> RunFacts {
         started: "2026-01-31T12-00-00Z".to_owned(),
         platform: "intel".to_owned(),
         kernel: "7.3.4".to_owned(),
+        build: String::new(),
         image: "0123".to_owned(),
         qemu: "QEMU emulator version 10.0.2".to_owned(),
         accel: "tcg".to_owned(),
@@ -279,7 +280,7 @@ fn the_report_has_its_documented_shape(model: Model) {
 fn kunit_py_reads_the_ktap(model: Model) {
     let image = vm_images::obtain(
         &vm_images::Source::Release(None),
-        vm_images::Flavour::Plain,
+        &runner::options::default_build().unwrap(),
         &vm_images::Silent,
     )
     .unwrap();

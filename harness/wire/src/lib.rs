@@ -17,7 +17,7 @@ pub mod value;
 
 pub use facts::{Device, FEATURES, Facts, Group, World};
 pub use frame::{FrameError, read_frame, write_frame};
-pub use message::{End, Phases, Reply, Request};
+pub use message::{CheckState, End, KernelCheck, Phases, Reply, Request};
 pub use op::{
     Op,
     control::{ControlOp, FailNth},

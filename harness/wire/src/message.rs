@@ -18,6 +18,9 @@ pub enum Request {
     Facts,
     /// Send the kernel's gcov counters.
     Counters,
+    /// Say whether these checks of the kernel are still on, and what they found. kmemleak needs
+    /// seconds for that.
+    Checks(Vec<KernelCheck>),
     /// Answered at once, even while a case runs. Distinguishes a hung case from a hung kernel.
     Ping {
         /// Repeated in the answer.
@@ -87,6 +90,8 @@ pub enum Reply {
         /// Files that could not be read, with the reason.
         unread: Vec<String>,
     },
+    /// Answer to [`Request::Checks`], in its order.
+    Checks(Vec<CheckState>),
     /// Answer to [`Request::Ping`].
     Pong {
         /// From the request.
@@ -97,6 +102,26 @@ pub enum Reply {
         /// What was tried and what happened.
         why: String,
     },
+}
+
+/// A check of the kernel that the kernel can switch off by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum KernelCheck {
+    /// lockdep: off after its first report, or when its tables are full.
+    Lockdep,
+    /// kmemleak: off when it has no memory for a record. It is asked for leaks, too.
+    Kmemleak,
+    /// debugobjects: off when it has no memory for a record.
+    DebugObjects,
+}
+
+/// State of a check at the end of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// The check.
+    pub check: KernelCheck,
+    /// Why it is off, or what it found.
+    pub trouble: Option<String>,
 }
 
 /// Times of the phases of one case in the guest, in microseconds.

@@ -10,7 +10,7 @@ pub fn cancel_on_signal() -> Result<Arc<Cancel>, ctrlc::Error> {
     let on_signal = Arc::clone(&cancel);
     ctrlc::set_handler(move || {
         if on_signal.is_cancelled() {
-            std::process::exit(i32::from(Exit::Interrupted as u8));
+            std::process::exit(i32::from(Exit::Interrupted.number()));
         }
         on_signal.cancel();
     })?;

@@ -25,7 +25,7 @@ fn ends(command: &str, arguments: &[&str], code: i32, says: &str) {
 #[rstest]
 #[case::help(&["--help"], 0, "")]
 #[case::list(&["--list", "stage1"], 0, "")]
-#[case::no_run(&["--diff", "/nonexistent", "/nonexistent"], 4, "/nonexistent")]
+#[case::no_run(&["--diff", "/nonexistent", "/nonexistent"], 70, "/nonexistent")]
 #[case::no_saved_run(&["--diff", "/etc/passwd", "/etc/passwd"], 2, "is not the coverage of a run")]
 #[case::no_suite(&["--suite", "x", "/"], 2, "unknown suite `x`")]
 #[case::ready_image(&["--kernel", "/etc/passwd"], 2, "run-conformance --gcov DIR")]
@@ -42,14 +42,18 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::list_of_bad_platform(&["--list", "--platform", "intle"], 2, "a similar value exists: 'intel'")]
 #[case::nothing_listed(&["--list", "secnd-ioas-refused"], 3, "did you mean `second-ioas-refused`?")]
 #[case::no_jobs(&["--jobs", "0"], 2, "0 is not in 1..=1024")]
-#[case::other_program(&["--qemu", "/bin/true"], 4, "`/bin/true --version` ended with exit status: 0 and printed")]
-#[case::no_folder(&["--record", "/proc/x"], 4, "creating /proc/x for the record of the run: No such file")]
+#[case::other_program(&["--qemu", "/bin/true"], 70, "`/bin/true --version` ended with exit status: 0 and printed")]
+#[case::no_folder(&["--record", "/proc/x"], 70, "creating /proc/x for the record of the run: No such file")]
 #[case::bad_cases(&["--cases", "/nonexistent"], 2, "/nonexistent")]
 #[case::nothing_selected(&["nothing-is-called-so"], 3, "no case is selected")]
-#[case::no_qemu(&["--qemu", "/nonexistent"], 4, "another binary with --qemu PATH")]
-#[case::no_kernel(&["--kernel", "/nonexistent"], 4, "/nonexistent")]
-#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
-#[case::no_tree(&["--linux", "/"], 4, "is not a Linux source tree")]
+#[case::no_qemu(&["--qemu", "/nonexistent"], 70, "another binary with --qemu PATH")]
+#[case::no_kernel(&["--kernel", "/nonexistent"], 2, "cannot read the kernel image /nonexistent")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 2, "is not an x86 bzImage")]
+#[case::no_tree(&["--linux", "/"], 2, "is not a Linux source tree")]
+#[case::no_flavour(&["--flavour", "debgu"], 2, "a similar value exists: 'debug'")]
+#[case::no_fragment(&["--fragment", "/nonexistent"], 2, "cannot read the fragment of kernel configuration /nonexistent")]
+#[case::built_already(&["--kernel", "x", "--llvm"], 2, "cannot be used with")]
+#[case::no_compiler(&["--cc", "gcc-none"], 70, "gcc-none")]
 #[case::no_such_accelerator(&["--accel", "hvf"], 2, "possible values: auto, kvm, tcg")]
 #[case::bisect_cannot_tell(&["--bisect", "--kernel", "/etc/passwd"], 125, "is not an x86 bzImage")]
 #[case::bisect_good(&["--bisect", "--list"], 0, "")]
@@ -63,7 +67,7 @@ fn a_code_has_its_reason(#[case] arguments: &[&str], #[case] code: i32, #[case] 
 #[case::nothing_selected(&["nothing-is-called-so"], 3, "no mutant is selected")]
 #[case::usage(&["--first-kill", "--every-killer"], 2, "cannot be used with")]
 #[case::changed_in_what(&["--changed", "HEAD"], 2, "--linux")]
-#[case::no_tree(&["--linux", "/"], 4, "is not a Linux source tree")]
+#[case::no_tree(&["--linux", "/"], 2, "is not a Linux source tree")]
 #[case::ready_image(&["--kernel", "x"], 2, "which a ready image does not have")]
 fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("mutants", arguments, code, says);
@@ -79,8 +83,8 @@ fn mutants_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] sa
 #[case::no_file(&["/nonexistent/walk.yaml"], 2, "the case file /nonexistent/walk.yaml does not exist")]
 #[case::no_yaml(&["/etc/passwd"], 2, "/etc/passwd")]
 #[case::bad_platform(&["--platform", "x", "stage2"], 2, "possible values: amd, intel,")]
-#[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 4, "another one with --platform")]
-#[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 4, "/nonexistent/x.c")]
+#[case::wrong_platform(&["--platform", "virtio", "stage2/second-ioas-refused/bridge"], 70, "another one with --platform")]
+#[case::not_written(&["stage2/second-ioas-refused/bridge", "-o", "/nonexistent/x.c"], 70, "/nonexistent/x.c")]
 fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("export-c", arguments, code, says);
 }
@@ -90,8 +94,8 @@ fn programs_have_theirs(#[case] arguments: &[&str], #[case] code: i32, #[case] s
 #[case::no_such_part(&["hvf"], 2, "hvf")]
 #[case::bad_platform(&["kvm", "--platform", "x"], 2, "possible values: amd, intel,")]
 #[case::two_sets(&["kvm", "--all", "--brief"], 2, "cannot be used with")]
-#[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 4, "another binary with --qemu PATH")]
-#[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
+#[case::no_qemu(&["kvm", "--qemu", "/nonexistent"], 70, "another binary with --qemu PATH")]
+#[case::no_image(&["kvm", "--kernel", "/etc/passwd"], 2, "is not an x86 bzImage")]
 fn full_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("full", arguments, code, says);
 }
@@ -122,7 +126,7 @@ fn the_reference_has_its_reasons(
 #[case::two_kernels(&["--release", "6.12", "--kernel", "x"], 2, "cannot be used with")]
 #[case::no_jobs(&["--jobs", "0"], 2, "0 is not in 1..")]
 #[case::bad_platform(&["--platform", "x"], 2, "possible values: amd, intel,")]
-#[case::no_image(&["--kernel", "/etc/passwd"], 4, "is not an x86 bzImage")]
+#[case::no_image(&["--kernel", "/etc/passwd"], 2, "is not an x86 bzImage")]
 fn explore_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     ends("explore", arguments, code, says);
 }
@@ -144,4 +148,43 @@ fn a_command_line_is_printed_and_nothing_else_done() {
         assert!(text.contains(said), "{text}");
     }
     assert!(!cache.exists());
+}
+
+/// A record, and the exit code of a failed kernel.
+fn fails_as_a_kernel(arguments: &[&str], id: &str, says: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().to_str().unwrap();
+    let all = [&["--accel", "tcg", "--record", record], arguments].concat();
+    let output = run("run-conformance", &all);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}{errors}");
+    let failed = format!("ms  {id}\n");
+    assert!(text.contains(&failed) && text.contains(says), "{text}");
+    for file in ["report.json", "records.jsonl", "report.ktap"] {
+        let written = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(
+            written.contains(id) && written.contains(says),
+            "{file}: {written}"
+        );
+    }
+    let bisect = run("run-conformance", &[&["--bisect"], &all[..]].concat());
+    assert_eq!(bisect.status.code(), Some(125));
+}
+
+#[test]
+fn a_kernel_that_does_not_build_is_a_failure_of_that_kernel() {
+    let tree = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(tree.path().join("arch/x86")).unwrap();
+    std::fs::write(tree.path().join("arch/x86/Kconfig"), "").unwrap();
+    let makefile = "VERSION = 7\nPATCHLEVEL = 3\ntinyconfig:\n\t@echo broken by a patch; exit 1\n";
+    std::fs::write(tree.path().join("Makefile"), makefile).unwrap();
+    let tree = tree.path().to_str().unwrap();
+    fails_as_a_kernel(&["--linux", tree], "build", "broken by a patch");
+}
+
+#[test]
+fn a_kernel_that_does_not_boot_is_a_failure_of_that_kernel() {
+    let arguments = ["--append", "rdinit=/nonexistent", "--jobs", "2", "stage1"];
+    fails_as_a_kernel(&arguments, "boot", "kernel panic");
 }

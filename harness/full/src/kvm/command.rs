@@ -130,6 +130,8 @@ impl Proof {
                 accel: Accel::Kvm,
                 kernel: &self.suite.guest.kernel,
                 initramfs: Path::new(""),
+                // Only the platform decides whether it is possible.
+                memory: 512,
                 cmdline: "",
             });
             match argv {

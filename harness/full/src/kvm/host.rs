@@ -272,7 +272,7 @@ pub fn suite(
     progress: &dyn Progress,
 ) -> Result<Suite, FullError> {
     let qemu = Qemu::open(&guest.qemu)?.found()?;
-    let image = vm_images::obtain(&guest.source(), vm_images::Flavour::Plain, progress)?;
+    let image = vm_images::obtain(&guest.source(), &guest.build()?, progress)?;
     progress.stage("building the suite for release");
     let xtask = xtask()?;
     runner::agent::initramfs(None, Vec::new())?;

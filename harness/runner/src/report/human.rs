@@ -129,9 +129,9 @@ impl<W: Write> Human<W> {
             folder.cases = *cases;
         }
         self.line(&format!(
-            "{cases} cases on platform {}: Linux {}, {}, {} at a time\naccelerator: {}",
+            "{cases} cases on platform {}: {}, {}, {} at a time\naccelerator: {}",
             facts.platform,
-            facts.kernel,
+            facts.linux(),
             facts.qemu,
             facts.jobs,
             facts.accelerator()
@@ -277,6 +277,9 @@ fn skipped(summary: &Summary, detail: Detail) -> String {
 
 /// Lists the clauses of the staged protocol with their verdicts.
 fn clauses(summary: &Summary, detail: Detail) -> String {
+    if summary.clauses.is_empty() {
+        return String::new();
+    }
     let of = |verdict| {
         summary
             .clauses

@@ -58,8 +58,8 @@ impl<W: Write> Sink for Ktap<W> {
             Event::Started { facts, folders } => {
                 let cases: usize = folders.values().sum();
                 writeln!(self.to, "KTAP version 1\n1..{cases}")?;
-                let (kernel, platform, qemu) = (&facts.kernel, &facts.platform, &facts.qemu);
-                writeln!(self.to, "# Linux {kernel}, platform {platform}, {qemu}")?;
+                let (linux, platform, qemu) = (facts.linux(), &facts.platform, &facts.qemu);
+                writeln!(self.to, "# {linux}, platform {platform}, {qemu}")?;
                 writeln!(self.to, "# accelerator: {}", facts.accelerator())
             }
             Event::GuestUp {

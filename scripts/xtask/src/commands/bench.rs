@@ -67,8 +67,9 @@ impl BenchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Suite(error) => error.exit(),
+            Self::Lab(error) => error.exit(),
             Self::Interrupted => Exit::Interrupted,
-            _ => Exit::NoMachine,
+            _ => Exit::Host,
         }
     }
 }

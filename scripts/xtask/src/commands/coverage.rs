@@ -101,7 +101,7 @@ impl CoverageError {
             Self::Reasons(_) | Self::Saved(SavedError::Malformed { .. }) | Self::ReadyImage => {
                 Exit::Usage
             }
-            Self::Lcov(_) | Self::Saved(SavedError::Io { .. }) | Self::Io { .. } => Exit::NoMachine,
+            Self::Lcov(_) | Self::Saved(SavedError::Io { .. }) | Self::Io { .. } => Exit::Host,
         }
     }
 }

@@ -91,7 +91,7 @@ Exit codes:
   1  a transition diverges or is not covered
   2  wrong usage
   3  unknown world
-  4  the machine could not be built or booted
+  70  this host lacks something or failed
   130  interrupted";
 
 /// Why the command has no result.
@@ -122,7 +122,7 @@ impl CommandError {
         match self {
             Self::UnknownWorld { .. } => Exit::Nothing,
             Self::SeveralWorlds(_) | Self::Picture(_) => Exit::Usage,
-            Self::Signal(_) => Exit::NoMachine,
+            Self::Signal(_) => Exit::Host,
             Self::Explore(error) => error.exit(),
         }
     }

@@ -57,7 +57,7 @@ The head of a program says how to build it and which arguments it takes.
 Exit codes:
   0  exported
   2  wrong usage, an unknown case, or a mistake in a case file
-  4  a case cannot be written as a C program, or a file could not be written";
+  70  a case cannot be written as a C program, or a file could not be written";
 
 /// Maximum number of ids to list.
 const SHOWN: usize = 12;
@@ -113,7 +113,7 @@ enum CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Export(_) | Self::Some { .. } | Self::Write { .. } => Exit::NoMachine,
+            Self::Export(_) | Self::Some { .. } | Self::Write { .. } => Exit::Host,
             _ => Exit::Usage,
         }
     }

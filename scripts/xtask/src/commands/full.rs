@@ -80,7 +80,7 @@ Exit codes:
   0  KVM ran, and its results differ from those of TCG only in known ways
   1  a verdict or a transcript differs, or a walk diverges
   2  wrong usage, or a mistake in a case file
-  4  the emulated host could not be made, or KVM did not run in it
+  70  the emulated host could not be made, or KVM did not run in it
   130  interrupted";
 
 /// Runs the command, and prints an error to standard error.

@@ -86,7 +86,7 @@ Exit codes:
   1  a mutant survived, or does not apply to the source
   2  wrong usage, or a mistake in the list or in a case file
   3  no mutant selected
-  4  the machine could not be built or booted
+  70  this host lacks something or failed
   130  interrupted; the record has every mutant judged before";
 
 /// Runs the command, and prints an error to standard error.

@@ -32,7 +32,7 @@ Exit codes:
   0  shown or written
   1  the file could not be written
   3  unknown step
-  4  standard output could not be written";
+  70  standard output could not be written";
 
 /// Runs the command, and prints an error to standard error.
 pub fn main(options: &ReferenceOptions) -> ExitCode {
@@ -56,7 +56,7 @@ fn print(text: Result<String, UnknownStep>) -> Exit {
         Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("error: writing to standard output: {error}");
-            Exit::NoMachine
+            Exit::Host
         }
     }
 }

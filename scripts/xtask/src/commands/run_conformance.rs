@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use case::{Case, Corpus};
 use clap::Args;
 use runner::{
+    build_failure::BuildFailure,
     counters::KeepCounters,
     event::Sink,
     exit::Exit,
@@ -54,13 +55,14 @@ Examples:
 
 Exit codes:
   0  every verdict as expected (PASS, SKIP, XFAIL)
-  1  a case failed
+  1  a case failed, or the kernel did not build or boot (the record then has `build` or `boot`)
   2  wrong usage, or a mistake in a case file
   3  no case selected
-  4  the machine could not be built or booted
+  70  this host lacks something or failed: QEMU, a program, disk space, a network
   130  interrupted; the record has every case judged before
 A closed pipe (`| head`) does not end the run: the record is complete, and the exit code is the same.
-With --bisect: 0 and 1 stay, 130 becomes 255, which ends the bisection, and all others become 125.";
+With --bisect: 0 and 1 stay, but a kernel that does not build or boot is 125, as all others are;
+130 becomes 255, which ends the bisection.";
 
 /// Why a run ended without a summary.
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +84,9 @@ pub enum RunError {
 impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Filter(_)
-            | Self::Update(_)
-            | Self::ListAsKtap
-            | Self::Lab(LabError::Corpus(_) | LabError::Platform(_)) => Exit::Usage,
-            Self::Output(_) | Self::Signal(_) | Self::Lab(_) => Exit::NoMachine,
+            Self::Filter(_) | Self::Update(_) | Self::ListAsKtap => Exit::Usage,
+            Self::Lab(error) => error.exit(),
+            Self::Output(_) | Self::Signal(_) => Exit::Host,
         }
     }
 }
@@ -214,20 +214,29 @@ fn judge(
     if cancel.is_cancelled() {
         return Ok((Exit::Interrupted, None));
     }
-    let lab = opened?;
-    let mut sinks = sinks(options, &lab)?;
+    let lab = match opened {
+        Err(error) if error.exit() == Exit::Kernel => return not_built(options, machine, &error),
+        opened => opened?,
+    };
+    let mut sinks = sinks(options, &lab.path())?;
     let cases: Vec<_> = selected.iter().collect();
     let summary = run(&lab, &cases, machine.jobs(), &mut sinks, &cancel)?;
-    let exit = match (summary.run.interrupted, summary.as_expected()) {
-        (true, _) => Exit::Interrupted,
-        (false, true) => Exit::Ok,
-        (false, false) => Exit::Failed,
-    };
-    Ok((exit, Some(lab.path())))
+    Ok((summary.exit(), Some(lab.path())))
 }
 
-fn sinks(options: &RunOptions, lab: &Lab) -> io::Result<Vec<Box<dyn Sink>>> {
-    let path = lab.path();
+/// Records a kernel that cannot be built as a failure of that kernel.
+fn not_built(
+    options: &RunOptions,
+    machine: &MachineOptions,
+    error: &LabError,
+) -> Result<(Exit, Option<PathBuf>), RunError> {
+    let failure = BuildFailure::new(machine, &error.to_string())?;
+    let path = failure.path();
+    let summary = failure.tell(&mut sinks(options, &path)?)?;
+    Ok((summary.exit(), Some(path)))
+}
+
+fn sinks(options: &RunOptions, path: &Path) -> io::Result<Vec<Box<dyn Sink>>> {
     let ktap = std::fs::File::create(path.join("report.ktap"))?;
     let out = Output::stdout();
     let output: Box<dyn Sink> = match options.format {
