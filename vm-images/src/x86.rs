@@ -25,8 +25,12 @@ pub(crate) const OTHERS: [&str; 2] = [
 /// The distribution's kernel for the emulated host.
 pub(crate) const HOST_KERNEL: &str = "linux-image-cloud-amd64";
 
-/// The target that the agent is compiled for.
-pub const RUST_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The target that the agent is compiled for where Rust has its library. It is static by itself.
+pub const RUST_TARGET_MUSL: &str = "x86_64-unknown-linux-musl";
+/// The same where Rust is Alpine's own package.
+pub const RUST_TARGET_ALPINE: &str = "x86_64-alpine-linux-musl";
+/// The target that the agent is compiled for otherwise, against glibc's static library.
+pub const RUST_TARGET_GNU: &str = "x86_64-unknown-linux-gnu";
 /// The QEMU that emulates it.
 pub const QEMU: &str = "qemu-system-x86_64";
 /// Selects the serial console, on a kernel's command line.

@@ -12,7 +12,7 @@ use nix::{
 };
 
 /// `_IOW('u', 0x42, struct udmabuf_create)`.
-const UDMABUF_CREATE: libc::c_ulong = 0x4018_7542;
+const UDMABUF_CREATE: u32 = 0x4018_7542;
 
 #[repr(C)]
 struct UdmabufCreate {
@@ -64,7 +64,13 @@ pub fn udmabuf(memfd: RawFd, offset: u64, size: u64) -> io::Result<OwnedFd> {
         size,
     };
     // SAFETY: the structure is what the request takes; the result is a new descriptor.
-    let fd = unsafe { libc::ioctl(device.as_raw_fd(), UDMABUF_CREATE, &raw const create) };
+    let fd = unsafe {
+        libc::ioctl(
+            device.as_raw_fd(),
+            UDMABUF_CREATE as libc::Ioctl,
+            &raw const create,
+        )
+    };
     // SAFETY: see above.
     Ok(unsafe { OwnedFd::from_raw_fd(Errno::result(fd)?) })
 }

@@ -17,9 +17,9 @@ use nix::{
 
 // linux/userfaultfd.h
 const UFFD_API: u64 = 0xaa;
-const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
-const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
-const UFFDIO_ZEROPAGE: libc::c_ulong = 0xc020_aa04;
+const UFFDIO_API: u32 = 0xc018_aa3f;
+const UFFDIO_REGISTER: u32 = 0xc020_aa00;
+const UFFDIO_ZEROPAGE: u32 = 0xc020_aa04;
 const MODE_MISSING: u64 = 1;
 const EVENT_PAGEFAULT: u8 = 0x12;
 const PAGE: u64 = 4096;
@@ -96,9 +96,15 @@ pub fn resume(fd: &OwnedFd, at: u64) -> io::Result<()> {
     ioctl(fd, UFFDIO_ZEROPAGE, &mut range)
 }
 
-fn ioctl<T>(fd: &OwnedFd, request: libc::c_ulong, argument: &mut T) -> io::Result<()> {
+fn ioctl<T>(fd: &OwnedFd, request: u32, argument: &mut T) -> io::Result<()> {
     // SAFETY: the argument is the structure that the request takes.
-    let done = unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) };
+    let done = unsafe {
+        libc::ioctl(
+            fd.as_raw_fd(),
+            request as libc::Ioctl,
+            std::ptr::from_mut(argument),
+        )
+    };
     Errno::result(done)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use vm_images::Entry;
 use xshell::{Shell, cmd};
 
-use crate::options::root;
+use crate::{agent_target::AgentTarget, options::root};
 
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum AgentError {
     /// Cargo failed.
     #[error("building the static agent: {0}")]
     Build(#[from] xshell::Error),
+    /// Neither C library can be linked statically.
+    #[error(
+        "the agent is linked statically, but Rust has no library for {} and the compiler no libc.a; \
+         install the static C library with ./scripts/bootstrap (glibc-static on Fedora and RHEL, \
+         glibc-devel-static on openSUSE), or add the target with `rustup target add`",
+        vm_images::x86::RUST_TARGET_MUSL
+    )]
+    NoStaticLibc,
     /// A file failed.
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: io::Error },
@@ -31,10 +39,6 @@ pub enum AgentError {
     #[error(transparent)]
     Modules(#[from] vm_images::ImageError),
 }
-
-/// Target of the agent. The C library is linked statically, so that the initramfs needs no
-/// libraries.
-const TARGET: &str = vm_images::x86::RUST_TARGET;
 
 /// Builds the agent (milliseconds if nothing changed) and packs it with the modules and other
 /// entries.
@@ -64,9 +68,16 @@ pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<Path
     Ok(path)
 }
 
-/// Path of the agent's program.
+/// Path of the agent's program, as [`initramfs`] built it last.
 pub fn program() -> PathBuf {
-    folder().join(TARGET).join("agent").join("agent")
+    // Without cargo, as in the emulated host, it is the one that is there.
+    let built = || AgentTarget::ALL.into_iter().find(|it| of(*it).exists());
+    let target = cargo().map(|_| AgentTarget::of_this_rust());
+    of(target.or_else(built).unwrap_or_default())
+}
+
+fn of(target: AgentTarget) -> PathBuf {
+    folder().join(target.triple()).join("agent").join("agent")
 }
 
 /// The agent has its own target folder, because cargo locks the other one while it runs tests.
@@ -88,30 +99,36 @@ pub fn newest() -> Option<PathBuf> {
 /// Builds the agent, or uses the one built before if cargo is not available. The handshake checks
 /// that it matches this runner.
 fn build() -> Result<PathBuf, AgentError> {
-    let program = program();
     let Some(cargo) = cargo() else {
+        let program = program();
         let there = program.exists();
         return there
             .then_some(program.clone())
             .ok_or(AgentError::NotBuilt(program));
     };
+    let target = AgentTarget::of_this_rust();
+    let triple = target.triple();
     let shell = Shell::new()?;
     shell.change_dir(root());
-    cmd!(
+    let built = cmd!(
         shell,
-        "{cargo} build --quiet --profile agent --package agent --target {TARGET}"
+        "{cargo} build --quiet --profile agent --package agent --target {triple}"
     )
     .args(["--target-dir".as_ref(), folder().as_os_str()])
-    // Link at a fixed address: relocations would dirty pages, which the process of each case would
-    // then have to copy.
+    // The C library is linked statically, so that the initramfs needs no libraries. Link at a fixed
+    // address: relocations would dirty pages, which the process of each case would then have to
+    // copy.
     .env(
         "RUSTFLAGS",
         "-C target-feature=+crt-static -C relocation-model=static",
     )
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
     .quiet()
-    .run()?;
-    Ok(program)
+    .run();
+    match built {
+        Err(_) if target.lacks_library() => Err(AgentError::NoStaticLibc),
+        built => Ok(built.map(|()| of(target))?),
+    }
 }
 
 /// Returns the cargo that runs this program or is in PATH, unless the project's source is missing.

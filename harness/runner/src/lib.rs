@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod agent;
+mod agent_target;
 pub mod build_failure;
 pub mod checks;
 pub mod counters;

@@ -44,9 +44,10 @@ impl Executor {
     }
 }
 
+/// The number has 32 bits in the kernel; its type differs between C libraries.
 fn raw_ioctl(fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
     // SAFETY: the plan decides what the argument points to; memory the kernel writes is a
     // mapping of the plan's own or an edge buffer.
-    let ret = unsafe { libc::ioctl(fd, libc::c_ulong::from(request), arg) };
+    let ret = unsafe { libc::ioctl(fd, request as libc::Ioctl, arg) };
     Errno::result(ret).map(|ret| ret as u64)
 }
