@@ -57,6 +57,11 @@ impl Cache {
         Self { root }
     }
 
+    /// Returns the path of a folder of the cache, which may not exist.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Returns a folder of the cache, which is created if it is missing.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, ImageError> {
         let path = self.root.join(name);

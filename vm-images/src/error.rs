@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
+use crate::download::{BadAddress, DownloadError};
+
 /// Why an image could not be obtained. Each message says what was tried, what happened and what to
 /// do.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +122,8 @@ pub enum ImageError {
     /// No suite has the series.
     #[error(
         "no package with the source of Linux {} in the suites {}: {}; give one of these series \
-         with --release, a source tree with --linux, or a kernel image with --kernel{}",
+         with --release, a release tarball with --source, a source tree with --linux, or a kernel \
+         image with --kernel{}",
         wanted.as_deref().unwrap_or("(any series)"),
         suites.join(", "),
         if offered.is_empty() { "they have none".to_owned() }
@@ -165,6 +168,63 @@ pub enum ImageError {
     NoArchiveInPackage {
         /// The package.
         package: String,
+    },
+
+    /// The series is one of Debian's packages, and the machine has no apt.
+    #[error(
+        "the source of Linux {wanted} is fetched with apt, which this machine does not have; give \
+         a release tarball of kernel.org with --source FILE or URL, a source tree with --linux, or \
+         a kernel image with --kernel"
+    )]
+    NoApt {
+        /// The series asked for.
+        wanted: String,
+    },
+
+    /// The tarball could not be fetched.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+
+    /// An address that is not one.
+    #[error(transparent)]
+    BadAddress(#[from] BadAddress),
+
+    /// The name of a tarball does not say what it holds.
+    #[error(
+        "the name of the tarball `{name}` does not say which Linux it holds; name it like \
+         linux-7.3.4.tar.xz"
+    )]
+    NoSeriesInName {
+        /// The name.
+        name: String,
+    },
+
+    /// The name of a tarball says something else than its makefile.
+    #[error("the tarball {name} holds Linux {found}; give it a name that says so")]
+    OtherSeries {
+        /// Its name.
+        name: String,
+        /// The series in its makefile.
+        found: String,
+    },
+
+    /// The archive holds something else.
+    #[error(
+        "{} is not a tarball of Linux ({problem}); give one as kernel.org publishes it",
+        path.display()
+    )]
+    NotATarball {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// A folder where a tarball was expected.
+    #[error("{} is a folder, not a tarball; give a source tree with --linux", path.display())]
+    FolderAsTarball {
+        /// The folder.
+        path: PathBuf,
     },
 
     /// A line of a fragment that is not an option.
@@ -295,7 +355,13 @@ impl ImageError {
             | Self::NotATree { .. }
             | Self::TreeBuiltInPlace { .. }
             | Self::NotBzImage { .. }
-            | Self::NoModules { .. } => Blame::Usage,
+            | Self::NoModules { .. }
+            | Self::BadAddress(_)
+            | Self::Download(DownloadError::NotFound { .. })
+            | Self::NoSeriesInName { .. }
+            | Self::OtherSeries { .. }
+            | Self::NotATarball { .. }
+            | Self::FolderAsTarball { .. } => Blame::Usage,
             Self::File { .. }
             | Self::NotStarted { .. }
             | Self::ToolsMissing { .. }
@@ -304,6 +370,8 @@ impl ImageError {
             | Self::NoArchive { .. }
             | Self::NoSeries { .. }
             | Self::NoPackage { .. }
+            | Self::NoApt { .. }
+            | Self::Download(_)
             | Self::NoArchiveInPackage { .. } => Blame::Host,
         }
     }
@@ -343,7 +411,7 @@ fn list(mismatches: &[Mismatch]) -> String {
 }
 
 /// Returns the failure to fetch the package lists, if there was one.
-fn after(update: &str) -> String {
+pub(crate) fn after(update: &str) -> String {
     if update.is_empty() {
         String::new()
     } else {

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use uapi::Series;
 
+use crate::tarball::TarballPlace;
 use crate::x86;
 
 /// Where to obtain a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The distribution's source package of a series; `None` is the newest that apt can find.
+    /// The distribution's source package of a series; `None` is the newest that apt can find. Where
+    /// apt has none of the reference release, the kernel's own tarball of that takes its place.
     Release(Option<Series>),
+    /// A release tarball.
+    Tarball(TarballPlace),
     /// A developer's tree. It is built incrementally in a folder of the cache; the tree itself is
     /// not changed.
     Tree(PathBuf),

@@ -7,8 +7,9 @@ use crate::bzimage::release_of;
 use crate::cache::{Cache, cache_dir, key_of};
 use crate::error::ImageError;
 use crate::image::{Image, Source};
+use crate::packed::Packed;
 use crate::progress::Progress;
-use crate::{release, tree};
+use crate::{release, tarball, tree};
 
 /// Returns the image of a source, from the cache or newly built.
 ///
@@ -22,7 +23,14 @@ pub fn obtain(
     match source {
         Source::Image { kernel, modules } => ready(kernel, modules.as_deref()),
         Source::Release(series) => {
-            release::obtain(&Cache::open(&cache_dir())?, *series, build, progress)
+            let cache = Cache::open(&cache_dir())?;
+            let packed = Packed::of_release(&cache, *series, progress)?;
+            release::obtain(&cache, &packed, build, progress)
+        }
+        Source::Tarball(place) => {
+            let cache = Cache::open(&cache_dir())?;
+            let packed = Packed::of_tarball(&cache, place, progress)?;
+            release::obtain(&cache, &packed, build, progress)
         }
         Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, build, progress),
     }
@@ -35,6 +43,10 @@ pub fn built(source: &Source, build: &Build) -> Result<Option<Image>, ImageError
     match source {
         Source::Image { kernel, modules } => ready(kernel, modules.as_deref()).map(Some),
         Source::Release(series) => Ok(release::built(&cache, *series, build)),
+        Source::Tarball(place) => match tarball::kept(&cache, place)? {
+            Some(tarball) => release::built_of(&cache, &Packed::Tarball(tarball), build),
+            None => Ok(None),
+        },
         Source::Tree(path) => tree::built(&cache, path, build),
     }
 }

@@ -1,16 +1,15 @@
-//! Images of a released series, from the distribution's source package.
+//! Images of a released kernel, from the distribution's source package or a release tarball.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::apt::{Package, download, find};
 use crate::build::Build;
 use crate::cache::{Cache, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
 use crate::image::Image;
 use crate::kbuild::{self, Kbuild};
-use crate::process::{check, command};
+use crate::packed::Packed;
 use crate::progress::Progress;
 use crate::x86;
 use uapi::Series;
@@ -49,36 +48,17 @@ const KEPT: &[&str] = &[
     "tools/testing/selftests/kselftest",
 ];
 
-/// Parts of the source that no guest kernel needs, as tar patterns. Leaving them out halves the
-/// disk space and the time. Makefiles and Kconfig files are kept, because every build reads them.
-const UNUSED: &[&str] = &[
-    "*/Documentation/devicetree/*",
-    "*/drivers/gpu/drm/*/*.[ch]",
-    "*/drivers/iio/*.[ch]",
-    "*/drivers/infiniband/*.[ch]",
-    "*/drivers/media/*.[ch]",
-    "*/drivers/net/ethernet/*.[ch]",
-    "*/drivers/net/wireless/*.[ch]",
-    "*/drivers/scsi/*.[ch]",
-    "*/drivers/staging/*.[ch]",
-    "*/sound/*.[ch]",
-];
-
-/// Returns the image of the series, or of the newest one.
+/// Returns the image of a source, from the cache or newly built.
 pub(crate) fn obtain(
     cache: &Cache,
-    wanted: Option<Series>,
+    packed: &Packed,
     build: &Build,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
-    let package = find(cache, wanted, progress)?;
-    let settings = build.settings(package.series)?;
+    let settings = build.settings(packed.series())?;
     let toolchain = build.toolchain()?;
     toolchain.check()?;
-    let (kind, key) = (
-        kind(build),
-        key(&package, &settings, &toolchain.versions()?),
-    );
+    let (kind, key) = (kind(build), key(packed, &settings, &toolchain.versions()?));
     if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
     }
@@ -89,14 +69,13 @@ pub(crate) fn obtain(
     }
     let temp = cache.temp(&lock)?;
     let source = temp.path().join("source");
-    let archive = download(cache, &package.deb, progress)?;
-    unpack(&archive, &package, temp.path(), &source, progress)?;
+    let surplus = packed.unpack(cache, temp.path(), &source, progress)?;
     let objects = temp.path().join("objects");
     let kbuild = Kbuild::plain(source.clone(), objects, toolchain);
     let made = compile(
         cache,
         &kbuild,
-        &package.deb.name,
+        packed.name(),
         &settings,
         &build.flavour.traits.keep,
         temp.path(),
@@ -104,11 +83,24 @@ pub(crate) fn obtain(
     )?;
     keep_source(&source, &made.join("source"))?;
     let image = cache.publish(&made, &kind, &key)?;
-    // It is large and can be fetched again.
-    let _ = fs::remove_file(archive);
+    if let Some(archive) = surplus {
+        // It is large and can be fetched again.
+        let _ = fs::remove_file(archive);
+    }
     progress.stage("removing the objects");
     drop(temp);
     Ok(image)
+}
+
+/// Returns the image of a source, if it is in the cache.
+pub(crate) fn built_of(
+    cache: &Cache,
+    packed: &Packed,
+    build: &Build,
+) -> Result<Option<Image>, ImageError> {
+    let settings = build.settings(packed.series())?;
+    let key = key(packed, &settings, &build.toolchain()?.versions()?);
+    Ok(cache.image(&kind(build), &key))
 }
 
 /// Returns the newest image of the series, or of all, in the cache.
@@ -122,72 +114,18 @@ pub(crate) fn built(cache: &Cache, wanted: Option<Series>, build: &Build) -> Opt
 }
 
 /// Returns the key, which depends on everything that goes into the image.
-fn key(package: &Package, settings: &[Setting], toolchain: &str) -> String {
+fn key(packed: &Packed, settings: &[Setting], toolchain: &str) -> String {
     let settings = fragment::text(settings);
     hash(
         [
             RECIPE,
-            &package.deb.name,
-            &package.deb.version,
+            packed.name(),
+            packed.version(),
             &settings,
             toolchain,
         ]
         .map(str::as_bytes),
     )
-}
-
-/// Unpacks the source archive in the package.
-pub(crate) fn unpack(
-    archive: &Path,
-    package: &Package,
-    temp: &Path,
-    source: &Path,
-    progress: &dyn Progress,
-) -> Result<(), ImageError> {
-    progress.stage(&format!("unpacking {}", package.deb.name));
-    let outer = temp.join("package");
-    let hint = "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free\n";
-    check(command("dpkg-deb").arg("-x").arg(archive).arg(&outer), hint)?;
-    let inner =
-        find_archive(&outer.join("usr/src")).ok_or_else(|| ImageError::NoArchiveInPackage {
-            package: package.deb.name.clone(),
-        })?;
-    make_dir(source)?;
-    let mut tar = command("tar");
-    // Newer versions of xz can unpack on all cores.
-    tar.env("XZ_DEFAULTS", "--threads=0");
-    tar.arg("--wildcards").args(
-        UNUSED
-            .iter()
-            .chain(&x86::OTHERS)
-            .map(|pattern| format!("--exclude={pattern}")),
-    );
-    tar.arg("-xf")
-        .arg(inner)
-        .arg("-C")
-        .arg(source)
-        .arg("--strip-components=1");
-    check(&mut tar, hint)
-}
-
-/// Returns the `linux-source-*.tar.*` in the folder or below it.
-fn find_archive(folder: &Path) -> Option<std::path::PathBuf> {
-    let paths: Vec<_> = fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    let is_archive = |path: &&std::path::PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.is_file() && name.starts_with("linux-source-") && name.contains(".tar.")
-    };
-    let deeper = || {
-        paths
-            .iter()
-            .filter(|path| path.is_dir())
-            .find_map(|path| find_archive(path))
-    };
-    paths.iter().find(is_archive).cloned().or_else(deeper)
 }
 
 /// Compiles the kernel, and returns the folder with the results.
@@ -249,16 +187,17 @@ fn move_part(from: &Path, to: &Path) -> Result<(), ImageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apt::Package;
 
-    fn package(version: &str) -> Package {
-        Package {
+    fn package(version: &str) -> Packed {
+        Packed::Package(Package {
             deb: crate::apt::Deb {
                 name: "linux-source-7.3".into(),
                 version: version.into(),
                 folder: "apt".into(),
             },
             series: Series { major: 7, minor: 3 },
-        }
+        })
     }
 
     #[test]
@@ -270,20 +209,6 @@ mod tests {
         assert_ne!(first, key(&package("7.3.5-1"), &settings, "gcc 12"));
         assert_ne!(first, key(&package("7.3.4-1"), &settings[1..], "gcc 12"));
         assert_ne!(first, key(&package("7.3.4-1"), &settings, "gcc 13"));
-    }
-
-    #[test]
-    fn finds_the_archive_in_either_place() {
-        let root = tempfile::tempdir().unwrap();
-        assert_eq!(find_archive(root.path()), None);
-        let deep = root.path().join("linux-source-6.8.0");
-        fs::create_dir(&deep).unwrap();
-        let deep = deep.join("linux-source-6.8.0.tar.bz2");
-        fs::write(&deep, "").unwrap();
-        assert_eq!(find_archive(root.path()), Some(deep));
-        let flat = root.path().join("linux-source-7.3.tar.xz");
-        fs::write(&flat, "").unwrap();
-        assert_eq!(find_archive(root.path()), Some(flat));
     }
 
     #[test]

@@ -6,15 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::apt::{download, find};
 use crate::build::Build;
 use crate::cache::{Cache, Lock, cache_dir, copy, hash, make_dir, remove_dir, write};
 use crate::error::ImageError;
 use crate::fragment::{self, Setting};
 use crate::kbuild::{self, Kbuild};
+use crate::packed::Packed;
 use crate::process::{command, output};
 use crate::progress::Progress;
-use crate::{release, tree};
+use crate::tarball::TarballPlace;
+use crate::tree;
 use uapi::Series;
 
 /// The tree, locked for this process.
@@ -36,27 +37,48 @@ pub struct Compiled {
 }
 
 impl KernelWorkTree {
-    /// Opens the tree of a series as packaged by the distribution; `None` is the newest.
+    /// Opens the tree of a released series; `None` is the newest.
     pub fn of_release(
         series: Option<Series>,
         build: &Build,
         progress: &dyn Progress,
     ) -> Result<Self, ImageError> {
         let cache = Cache::open(&cache_dir())?;
-        let package = find(&cache, series, progress)?;
-        let place = format!("work_tree/{}", package.series);
-        let work_tree = Self::open(cache, &place, package.series, build, progress)?;
+        let packed = Packed::of_release(&cache, series, progress)?;
+        Self::of_packed(cache, &packed, build, progress)
+    }
+
+    /// Opens the tree of a release tarball.
+    pub fn of_tarball(
+        place: &TarballPlace,
+        build: &Build,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
+        let cache = Cache::open(&cache_dir())?;
+        let packed = Packed::of_tarball(&cache, place, progress)?;
+        Self::of_packed(cache, &packed, build, progress)
+    }
+
+    fn of_packed(
+        cache: Cache,
+        packed: &Packed,
+        build: &Build,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
+        let place = format!("work_tree/{}", packed.series());
+        let work_tree = Self::open(cache, &place, packed.series(), build, progress)?;
         let stamp = work_tree.folder.join("unpacked");
-        if fs::read_to_string(&stamp).is_ok_and(|had| had == package.deb.version) {
+        if fs::read_to_string(&stamp).is_ok_and(|had| had == packed.version()) {
             return Ok(work_tree);
         }
-        remove_dir(&work_tree.source())?;
-        remove_dir(&work_tree.folder.join("package"))?;
-        let archive = download(&work_tree.cache, &package.deb, progress)?;
+        // What an interrupted run leaves is not taken for a whole tree.
+        let _ = fs::remove_file(&stamp);
         let source = work_tree.source();
-        release::unpack(&archive, &package, &work_tree.folder, &source, progress)?;
+        remove_dir(&source)?;
         remove_dir(&work_tree.folder.join("package"))?;
-        write(&stamp, &package.deb.version)?;
+        packed.unpack(&work_tree.cache, &work_tree.folder, &source, progress)?;
+        remove_dir(&work_tree.folder.join("package"))?;
+        write(&stamp, packed.version())?;
         Ok(work_tree)
     }
 

@@ -18,10 +18,7 @@ pub(crate) const GENERATED: &str = "arch/x86/include/generated";
 pub(crate) const KEPT: [&str; 2] = ["arch/x86/include", "tools/arch/x86"];
 /// The parts of the source that are for other architectures, as tar patterns. Their Kconfig files
 /// stay: drivers and crypto read them in some series.
-pub(crate) const OTHERS: [&str; 2] = [
-    "linux-source-*/arch/[!x]*/*.[chS]",
-    "linux-source-*/arch/[!x]*/*.dts*",
-];
+pub(crate) const OTHERS: [&str; 2] = ["linux-*/arch/[!x]*/*.[chS]", "linux-*/arch/[!x]*/*.dts*"];
 /// The distribution's kernel for the emulated host.
 pub(crate) const HOST_KERNEL: &str = "linux-image-cloud-amd64";
 

@@ -69,7 +69,7 @@ pub enum MutantsError {
     /// The kernel is a ready image.
     #[error(
         "mutants change the kernel's source, which a ready image does not have; give its source \
-         tree with --linux TREE, or a series with --release SERIES"
+         tree with --linux TREE, a tarball with --source FILE, or a series with --release SERIES"
     )]
     ReadyImage,
     /// The kernel with all mutants has a compiler warning.
@@ -183,6 +183,7 @@ fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
     let work_tree = match options.machine.guest.source() {
         Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &build, &progress)?,
         Source::Release(series) => KernelWorkTree::of_release(series, &build, &progress)?,
+        Source::Tarball(place) => KernelWorkTree::of_tarball(&place, &build, &progress)?,
         Source::Image { .. } => return Err(MutantsError::ReadyImage),
     };
     Ok(MutantBuilder::open(work_tree, &progress)?)

@@ -6,7 +6,9 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, RangedU64ValueParser},
 };
-use vm_images::{Build, COVERAGE, Compiler, DEFAULT, Flavour, ImageError, Series, Source};
+use vm_images::{
+    Build, COVERAGE, Compiler, DEFAULT, Flavour, ImageError, Series, Source, TarballPlace,
+};
 
 pub use crate::root::root;
 use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
@@ -15,9 +17,15 @@ use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFE
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct GuestOptions {
-    /// Kernel series whose source the distribution packages, such as 6.12. Default: the newest.
+    /// Kernel series whose source the distribution packages, such as 6.12. Default: the newest, or
+    /// the tarball of the reference release from kernel.org where the packages have none of it.
     #[arg(long, value_name = "SERIES", group = "image")]
     pub release: Option<Series>,
+
+    /// Release tarball of the kernel to build, such as linux-7.3.4.tar.xz. An address is fetched
+    /// once, and checked by the list of checksums beside it or by URL#sha256=HEX.
+    #[arg(long = "source", value_name = "FILE|URL", group = "image")]
+    pub tarball: Option<TarballPlace>,
 
     /// Kernel source tree to build. The tree is not changed.
     #[arg(long, value_name = "TREE", group = "image")]
@@ -110,6 +118,7 @@ impl Default for GuestOptions {
     fn default() -> Self {
         Self {
             release: None,
+            tarball: None,
             linux: None,
             kernel: None,
             modules: None,
@@ -140,13 +149,14 @@ impl Default for MachineOptions {
 impl GuestOptions {
     /// Returns where to obtain the kernel.
     pub fn source(&self) -> Source {
-        match (&self.linux, &self.kernel) {
-            (Some(tree), _) => Source::Tree(tree.clone()),
-            (None, Some(kernel)) => Source::Image {
+        match (&self.linux, &self.kernel, &self.tarball) {
+            (Some(tree), _, _) => Source::Tree(tree.clone()),
+            (_, Some(kernel), _) => Source::Image {
                 kernel: kernel.clone(),
                 modules: self.modules.clone(),
             },
-            (None, None) => Source::Release(self.release),
+            (_, _, Some(place)) => Source::Tarball(place.clone()),
+            (None, None, None) => Source::Release(self.release),
         }
     }
 }

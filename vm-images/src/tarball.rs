@@ -1,0 +1,199 @@
+//! Release tarballs of the kernel, as files or on a server.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::cache::Cache;
+use crate::download::{self, Address, BadAddress, Checksum, Fetched};
+use crate::error::ImageError;
+use crate::progress::Progress;
+use uapi::Series;
+
+/// The release of [`uapi::SERIES`] that the suite was written against.
+const REFERENCE: &str = "7.3.4";
+/// The folder of the cache for what was fetched.
+const FOLDER: &str = "download";
+
+/// Where a release tarball is: a file, or its address on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TarballPlace {
+    /// A file of this machine.
+    File(PathBuf),
+    /// A file on a server, which is fetched once.
+    Url(Address),
+}
+
+impl TarballPlace {
+    /// The reference release, where the kernel's developers publish it.
+    pub(crate) fn reference() -> Result<Self, ImageError> {
+        let series = reference_series()?;
+        let folder = format!(
+            "https://cdn.kernel.org/pub/linux/kernel/v{}.x",
+            series.major
+        );
+        Ok(format!("{folder}/linux-{REFERENCE}.tar.xz").parse()?)
+    }
+}
+
+/// The series of the reference release.
+pub(crate) fn reference_series() -> Result<Series, ImageError> {
+    Ok(uapi::SERIES.parse()?)
+}
+
+impl FromStr for TarballPlace {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        match text.contains("://") {
+            true => Ok(Self::Url(text.parse()?)),
+            false => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+/// A tarball that is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tarball {
+    pub(crate) path: PathBuf,
+    /// Its name without the endings, such as linux-7.3.4.
+    pub(crate) name: String,
+    pub(crate) checksum: Checksum,
+    pub(crate) series: Series,
+}
+
+/// Returns the tarball, and fetches it if it is not there.
+pub(crate) fn find(
+    cache: &Cache,
+    place: &TarballPlace,
+    progress: &dyn Progress,
+) -> Result<Tarball, ImageError> {
+    match place {
+        TarballPlace::File(path) => of_file(path),
+        TarballPlace::Url(from) => {
+            // Before minutes of fetching.
+            series_in(from.name())?;
+            let _lock = cache.lock(FOLDER, progress)?;
+            let variables = |name: &str| std::env::var(name).ok();
+            let fetched = download::fetch(&cache.folder(FOLDER)?, from, &variables, progress)?;
+            of_fetched(from.name(), fetched)
+        }
+    }
+}
+
+/// Returns the tarball if nothing has to be fetched for it.
+pub(crate) fn kept(cache: &Cache, place: &TarballPlace) -> Result<Option<Tarball>, ImageError> {
+    match place {
+        TarballPlace::File(path) => of_file(path).map(Some),
+        TarballPlace::Url(from) => {
+            let fetched = download::fetched(&cache.path(FOLDER), from);
+            fetched.map(|it| of_fetched(from.name(), it)).transpose()
+        }
+    }
+}
+
+fn of_file(path: &Path) -> Result<Tarball, ImageError> {
+    if path.is_dir() {
+        return Err(ImageError::FolderAsTarball {
+            path: path.to_owned(),
+        });
+    }
+    let failed = |source| ImageError::Given {
+        what: "tarball",
+        path: path.to_owned(),
+        source,
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Tarball {
+        series: series_in(&name)?,
+        // A local file is the user's own, and there is nothing to compare it with; its content
+        // decides about the image.
+        checksum: Checksum::of_file(path).map_err(failed)?,
+        name: stem(&name),
+        path: path.to_owned(),
+    })
+}
+
+fn of_fetched(name: &str, fetched: Fetched) -> Result<Tarball, ImageError> {
+    Ok(Tarball {
+        series: series_in(name)?,
+        checksum: fetched.checksum,
+        name: stem(name),
+        path: fetched.path,
+    })
+}
+
+/// Returns the name without `.tar.xz` and the like.
+fn stem(name: &str) -> String {
+    let stem = name.split(".tar").next().unwrap_or(name);
+    stem.trim_end_matches(".tgz").to_owned()
+}
+
+/// Returns the series in the name of a tarball, such as linux-7.3.4.tar.xz or v7.4-rc1.tar.gz. It
+/// has to be known before the image, because options of the configuration depend on it.
+fn series_in(name: &str) -> Result<Series, ImageError> {
+    let numbers = name
+        .split(|c: char| !c.is_ascii_digit() && c != '.')
+        .filter(|word| word.split('.').nth(1).is_some_and(|it| !it.is_empty()));
+    numbers
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        .find_map(Series::of_release)
+        .ok_or_else(|| ImageError::NoSeriesInName {
+            name: name.to_owned(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[test]
+    fn the_reference_release_is_of_the_series_of_the_tables() {
+        let place = TarballPlace::reference().unwrap();
+        let want = "https://cdn.kernel.org/pub/linux/kernel/v7.x/linux-7.3.4.tar.xz";
+        assert_eq!(place, want.parse().unwrap());
+        assert_eq!(Series::of_release(REFERENCE), reference_series().ok());
+    }
+
+    #[rstest]
+    #[case("linux-7.3.4.tar.xz", Some("7.3"), "linux-7.3.4")]
+    #[case("linux-7.3.tar.zst", Some("7.3"), "linux-7.3")]
+    #[case("linux-source-6.12.tar.bz2", Some("6.12"), "linux-source-6.12")]
+    #[case("v7.4-rc1.tar.gz", Some("7.4"), "v7.4-rc1")]
+    #[case("x86_64-linux-7.4-rc1.tgz", Some("7.4"), "x86_64-linux-7.4-rc1")]
+    #[case("linux-next.tar.gz", None, "linux-next")]
+    #[case("linux-7.tar.gz", None, "linux-7")]
+    fn a_name_says_the_series(#[case] name: &str, #[case] want: Option<&str>, #[case] short: &str) {
+        let series = series_in(name).ok().map(|series| series.to_string());
+        assert_eq!(series.as_deref(), want);
+        assert_eq!(stem(name), short);
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_panics(name in "\\PC*") {
+            let _ = (series_in(&name), stem(&name));
+        }
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_content() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("linux-7.3.4.tar.xz");
+        std::fs::write(&path, "a").unwrap();
+        let first = of_file(&path).unwrap();
+        std::fs::write(&path, "b").unwrap();
+        assert_ne!(of_file(&path).unwrap().checksum, first.checksum);
+    }
+
+    #[rstest]
+    #[case("none/linux-7.3.tar.xz", "cannot read")]
+    #[case("", "--linux")]
+    #[case("none/linux.tar.xz", "linux-7.3.4.tar.xz")]
+    fn what_is_no_tarball_is_named(#[case] path: &str, #[case] says: &str) {
+        let root = tempfile::tempdir().unwrap();
+        let error = of_file(&root.path().join(path)).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
