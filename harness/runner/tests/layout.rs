@@ -8,11 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use uapi::{IOMMUFD_H, MOCK_H, PCI_REGS_H, VFIO_H};
+use uapi::{IOMMUFD_H, MOCK_H, PCI_REGS_H, Series, VFIO_H};
+
+#[path = "common/header.rs"]
+mod header;
+
+use header::{Header, read};
 
 /// Names of the headers that the tables leave out on purpose. `*` stands for any ending.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -63,22 +66,11 @@ fn mock_header() -> Option<PathBuf> {
 /// another series: an enumerator that a header lacks cannot be skipped from within C.
 fn headers() -> Option<BTreeMap<&'static str, PathBuf>> {
     let dir = headers_dir();
-    let version = read(&dir.join("linux/version.h"));
-    let part = |name: &str| {
-        version
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("#define {name} ")))
-            .map(|value| value.trim().to_owned())
-            .unwrap_or_default()
-    };
-    let series = format!(
-        "{}.{}",
-        part("LINUX_VERSION_MAJOR"),
-        part("LINUX_VERSION_PATCHLEVEL")
-    );
-    if series != uapi::SERIES {
+    let release = header::release(&dir);
+    let series = Series::of_release(&release).map(|series| series.to_string());
+    if series.as_deref() != Some(uapi::SERIES) {
         eprintln!(
-            "not compared: the tables are for Linux {} and {} is of {series}",
+            "not compared: the tables are for Linux {} and {} is of {release}",
             uapi::SERIES,
             dir.display()
         );
@@ -96,18 +88,11 @@ fn headers() -> Option<BTreeMap<&'static str, PathBuf>> {
     Some(headers)
 }
 
-fn read(path: &Path) -> String {
-    match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => panic!("reading {}: {error}", path.display()),
-    }
-}
-
 #[test]
 fn the_compiler_agrees() {
     let Some(headers) = headers() else { return };
     let (program, expected) = program(&headers);
-    let printed = compile_and_run(&headers, &program);
+    let printed = header::compile_and_run("layout", &headers_dir(), &program);
 
     let mut differences = Vec::new();
     for (what, ours) in &expected {
@@ -129,16 +114,13 @@ fn the_compiler_agrees() {
 
 /// The C program, and what we expect it to print.
 fn program(headers: &BTreeMap<&str, PathBuf>) -> (String, BTreeMap<String, u64>) {
-    let mut source = String::from("#include <stddef.h>\n#include <stdio.h>\n");
+    let mut source = String::from(header::PRINT);
     source.push_str("#include <asm/errno.h>\n");
     for path in headers.values() {
         let _ = writeln!(source, "#include \"{}\"", path.display());
     }
     source.push_str(
-        "#define P(what, value) printf(\"%s %llx\\n\", what, (unsigned long long)(value))\n\
-         #define NUMBER(n) ((n) < 0 && sizeof(n) == 4 ? (unsigned int)(n) : (n))\n\
-         #define MEMBER(s, f) (((struct s *)0)->f)\n\
-         #define SIGNED(s, f) ((__typeof__(MEMBER(s, f)))-1 < 0)\n\
+        "#define SIGNED(s, f) ((__typeof__(MEMBER(s, f)))-1 < 0)\n\
          int main(void)\n{\n",
     );
     let mut expected = BTreeMap::new();
@@ -225,40 +207,6 @@ fn program(headers: &BTreeMap<&str, PathBuf>) -> (String, BTreeMap<String, u64>)
     (source, expected)
 }
 
-fn compile_and_run(headers: &BTreeMap<&str, PathBuf>, program: &str) -> BTreeMap<String, u64> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("layout");
-    let source = dir.join("layout.c");
-    let binary = dir.join("layout");
-    fs::create_dir_all(&dir).unwrap();
-    fs::write(&source, program).unwrap();
-
-    let compiled = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
-        .args(["-w", "-I"])
-        .arg(headers_dir())
-        .arg("-o")
-        .arg(&binary)
-        .arg(&source)
-        .output()
-        .unwrap_or_else(|error| panic!("starting the C compiler: {error}; install cc or set CC"));
-    assert!(
-        compiled.status.success(),
-        "compiling {} against {headers:?}; a name the headers lack does not belong into the \
-         tables:\n{}",
-        source.display(),
-        String::from_utf8_lossy(&compiled.stderr)
-    );
-    let run = Command::new(&binary).output().unwrap();
-    assert!(run.status.success(), "running {}", binary.display());
-    String::from_utf8(run.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let (what, value) = line.rsplit_once(' ').unwrap();
-            (what.to_owned(), u64::from_str_radix(value, 16).unwrap())
-        })
-        .collect()
-}
-
 #[test]
 fn nothing_is_missing() {
     let Some(headers) = headers() else { return };
@@ -278,7 +226,7 @@ fn nothing_is_missing() {
     };
 
     for (header, path) in &headers {
-        let found = scan(&read(path));
+        let found = Header::scan(&read(path));
         let ours: BTreeSet<&str> = uapi::ioctls()
             .iter()
             .filter(|ioctl| ioctl.source == *header)
@@ -300,7 +248,7 @@ fn nothing_is_missing() {
                 complaints.push(format!("{header}: the scan overlooks {name}"));
             }
         }
-        for (name, members) in &found.structs {
+        for (name, members) in &found.structs() {
             let Some(of) = uapi::structure(name).filter(|of| of.source == *header) else {
                 if !left_out(name) {
                     complaints.push(format!("{header}: struct {name} is not in the tables"));
@@ -310,7 +258,7 @@ fn nothing_is_missing() {
             let ours: BTreeSet<&str> = of
                 .fields
                 .iter()
-                .flat_map(|field| field.name.split('.'))
+                .map(|field| field.name)
                 .chain(of.tail.map(|tail| tail.name))
                 .collect();
             for member in members {
@@ -320,7 +268,7 @@ fn nothing_is_missing() {
             }
         }
         for of in uapi::structs().iter().filter(|of| of.source == *header) {
-            if !found.structs.contains_key(of.name) {
+            if !found.has_struct(of.name) {
                 complaints.push(format!("{header}: the scan overlooks struct {}", of.name));
             }
         }
@@ -328,7 +276,7 @@ fn nothing_is_missing() {
 
     let dir = headers_dir();
     for header in ["asm-generic/errno-base.h", "asm-generic/errno.h"] {
-        for name in scan(&read(&dir.join(header))).numbers {
+        for name in Header::scan(&read(&dir.join(header))).numbers {
             if uapi::errno(&name).is_none() && !name.starts_with('_') {
                 complaints.push(format!("{header}: {name} is not in the tables"));
             }
@@ -347,120 +295,4 @@ fn nothing_is_missing() {
         complaints.len(),
         complaints.join("\n")
     );
-}
-
-/// What a header declares.
-#[derive(Default)]
-struct Found {
-    /// Enumerators and macros without arguments.
-    numbers: BTreeSet<String>,
-    /// Structures with the names of their members, nested ones included.
-    structs: BTreeMap<String, BTreeSet<String>>,
-}
-
-fn scan(header: &str) -> Found {
-    let mut found = Found::default();
-    let mut code = String::new();
-    for line in without_comments(header).replace("\\\n", " ").lines() {
-        let Some(directive) = line.trim_start().strip_prefix('#') else {
-            code.push_str(line);
-            code.push('\n');
-            continue;
-        };
-        if let Some(macro_) = directive.trim_start().strip_prefix("define") {
-            let macro_ = macro_.trim_start();
-            let name = identifier(macro_);
-            if !name.is_empty() && !macro_[name.len()..].starts_with('(') {
-                found.numbers.insert(name.to_owned());
-            }
-        }
-    }
-
-    let mut rest = code.as_str();
-    while let Some(open) = rest.find('{') {
-        let head = rest[..open].rsplit(';').next().unwrap_or_default();
-        let words: Vec<&str> = head.split_whitespace().collect();
-        let end = closing(&rest[open..]);
-        let body = &rest[open + 1..open + end];
-        match words.as_slice() {
-            ["enum", ..] => {
-                for entry in body.split(',') {
-                    let name = identifier(entry.trim_start());
-                    if !name.is_empty() {
-                        found.numbers.insert(name.to_owned());
-                    }
-                }
-            }
-            ["struct", name, ..] => {
-                found.structs.insert((*name).to_owned(), members(body));
-            }
-            _ => {}
-        }
-        rest = &rest[open + end + 1..];
-    }
-    found
-}
-
-fn without_comments(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find("/*") {
-        out.push_str(&rest[..start]);
-        out.push(' ');
-        let comment = &rest[start..];
-        rest = match comment.find("*/") {
-            Some(end) => &comment[end + 2..],
-            None => "",
-        };
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The position of the brace that closes the one at the start.
-fn closing(text: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
-    panic!("a brace stays open: {}", text.lines().next().unwrap_or(""));
-}
-
-/// The declared names: the last identifier in front of each semicolon, array bounds and
-/// attributes put aside.
-fn members(body: &str) -> BTreeSet<String> {
-    let mut plain = String::new();
-    let mut depth = 0;
-    for c in body.replace("__counted_by", " ").chars() {
-        match c {
-            '[' | '(' => depth += 1,
-            ']' | ')' => depth -= 1,
-            _ if depth == 0 => plain.push(c),
-            _ => {}
-        }
-    }
-    plain
-        .split_inclusive(['{', '}', ';'])
-        .filter_map(|part| part.strip_suffix(';'))
-        .flat_map(|part| part.split(','))
-        .filter_map(|part| {
-            part.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .rfind(|word| !word.is_empty())
-        })
-        .map(str::to_owned)
-        .collect()
-}
-
-fn identifier(text: &str) -> &str {
-    let end = text
-        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .unwrap_or(text.len());
-    &text[..end]
 }

@@ -1,11 +1,15 @@
 //! The release that brought each part of the uAPI.
 //!
 //! Releases are those of mainline: a stable series or a distribution may have more. What the table
-//! does not name came with its header: the headers of 6.1 have all else of vfio, but no iommufd.
+//! does not name came with its header: the headers of 6.0 have all else of vfio, and none before
+//! those of 6.2 has iommufd.
+
+use std::iter;
 
 use crate::series::Series;
 use crate::types::{Constant, Field, Ioctl, Struct};
-use crate::{IOMMUFD_H, MOCK_H};
+use crate::{IOMMUFD_H, MOCK_H, constants, ioctls, structs};
+use Evidence::{Commit, Headers};
 
 /// When a part of the uAPI came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,55 @@ impl Since {
     }
 }
 
+/// How it is known when a part of the uAPI came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// From the headers of releases: `tests/history.tsv` has what they declare.
+    Headers,
+    /// From this commit and the release that it went into, between two headers.
+    Commit(&'static str),
+}
+
+/// A part of the uAPI, with the release that brought it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The name of an ioctl, structure or constant, or `STRUCT.FIELD`.
+    pub name: String,
+    /// The header that declares it.
+    pub source: &'static str,
+    /// When it came.
+    pub since: Since,
+    /// How this is known.
+    pub evidence: Evidence,
+}
+
+/// Every part of the uAPI, in the order of the tables.
+pub fn history() -> impl Iterator<Item = Part> {
+    let ioctls = ioctls().iter().map(|ioctl| (ioctl.name, ioctl.source));
+    let constants = constants().map(|constant| (constant.name, constant.source));
+    let named = |(name, source): (&str, _)| part(name.to_owned(), source, of_header(source));
+    let parts = ioctls.chain(constants).map(named);
+    parts.chain(structs().iter().flat_map(move |of| {
+        let whole = named((of.name, of.source));
+        let default = (whole.since, whole.evidence);
+        let fields = of.fields.iter().map(move |field| {
+            let name = format!("{}.{}", of.name, field.name);
+            part(name, of.source, default)
+        });
+        iter::once(whole).chain(fields)
+    }))
+}
+
+fn part(name: String, source: &'static str, default: (Since, Evidence)) -> Part {
+    let (since, evidence) = of(&name).unwrap_or(default);
+    Part {
+        name,
+        source,
+        since,
+        evidence,
+    }
+}
+
 const fn exactly(major: u32, minor: u32) -> Since {
     Since::Exactly(Series { major, minor })
 }
@@ -34,42 +87,47 @@ const fn by(major: u32, minor: u32) -> Since {
 }
 
 /// By its header, where no line names it.
-fn of_header(source: &str) -> Since {
+fn of_header(source: &str) -> (Since, Evidence) {
     match source {
-        IOMMUFD_H | MOCK_H => exactly(6, 2),
-        _ => by(6, 1),
+        IOMMUFD_H => (exactly(6, 2), Headers),
+        MOCK_H => (exactly(6, 2), Commit("57f0988706fe")),
+        _ => (by(6, 1), Headers),
     }
 }
 
-fn of(name: &str) -> Option<Since> {
-    let line = HISTORY.iter().find(|(_, names)| names.contains(&name));
-    line.map(|(since, _)| *since)
+fn of(name: &str) -> Option<(Since, Evidence)> {
+    let line = HISTORY.iter().find(|(.., names)| names.contains(&name));
+    line.map(|(since, evidence, _)| (*since, *evidence))
+}
+
+fn since(name: &str, source: &str) -> Since {
+    of(name).unwrap_or_else(|| of_header(source)).0
 }
 
 impl Ioctl {
     /// When it came.
     pub fn since(&self) -> Since {
-        of(self.name).unwrap_or_else(|| of_header(self.source))
+        since(self.name, self.source)
     }
 }
 
 impl Constant {
     /// When it came.
     pub fn since(&self) -> Since {
-        of(self.name).unwrap_or_else(|| of_header(self.source))
+        since(self.name, self.source)
     }
 }
 
 impl Struct {
     /// When it came.
     pub fn since(&self) -> Since {
-        of(self.name).unwrap_or_else(|| of_header(self.source))
+        since(self.name, self.source)
     }
 
     /// When a field of it came.
     pub fn since_field(&self, field: &Field) -> Since {
         let name = format!("{}.{}", self.name, field.name);
-        of(&name).unwrap_or_else(|| self.since())
+        of(&name).map_or_else(|| self.since(), |(since, _)| since)
     }
 
     /// Its size in bytes in a series, without a flexible tail; 0 where the series does not have it.
@@ -84,10 +142,28 @@ impl Struct {
 }
 
 /// Names of ioctls, structures, constants, and fields as `STRUCT.FIELD`.
-static HISTORY: &[(Since, &[&str])] = &[
+static HISTORY: &[(Since, Evidence, &[&str])] = &[
+    // Headers of 6.0 and 6.1.
+    (
+        exactly(6, 1),
+        Headers,
+        &[
+            "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY",
+            "VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP",
+            "VFIO_DEVICE_FEATURE_LOW_POWER_EXIT",
+            "VFIO_DEVICE_FEATURE_DMA_LOGGING_START",
+            "VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP",
+            "VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT",
+            "vfio_device_low_power_entry_with_wakeup",
+            "vfio_device_feature_dma_logging_range",
+            "vfio_device_feature_dma_logging_control",
+            "vfio_device_feature_dma_logging_report",
+        ],
+    ),
     // Headers of 6.1 and 6.2.
     (
         exactly(6, 2),
+        Headers,
         &[
             "VFIO_MIG_GET_PRECOPY_INFO",
             "vfio_precopy_info",
@@ -101,6 +177,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.4 and 6.5.
     (
         exactly(6, 5),
+        Headers,
         &[
             "vfio_device_info_cap_pci_atomic_comp",
             "VFIO_DEVICE_FLAGS_CDX",
@@ -113,6 +190,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.5 and 6.6.
     (
         exactly(6, 6),
+        Headers,
         &[
             "IOMMU_HWPT_ALLOC",
             "IOMMU_GET_HW_INFO",
@@ -141,6 +219,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.6 and 6.7.
     (
         exactly(6, 7),
+        Headers,
         &[
             "IOMMU_HWPT_SET_DIRTY_TRACKING",
             "IOMMU_HWPT_GET_DIRTY_BITMAP",
@@ -175,6 +254,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.7 and 6.8.
     (
         exactly(6, 8),
+        Headers,
         &[
             "IOMMU_HWPT_INVALIDATE",
             "iommu_hwpt_vtd_s1_invalidate",
@@ -188,6 +268,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.10 and 6.11.
     (
         exactly(6, 11),
+        Headers,
         &[
             "IOMMU_FAULT_QUEUE_ALLOC",
             "iommu_hwpt_alloc.fault_id",
@@ -210,6 +291,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.12.
     (
         by(6, 12),
+        Headers,
         &[
             "iommu_test_hw_info",
             "iommu_hwpt_selftest",
@@ -256,6 +338,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.12 and 6.13.4.
     (
         exactly(6, 13),
+        Headers,
         &[
             "IOMMU_IOAS_MAP_FILE",
             "IOMMU_VIOMMU_ALLOC",
@@ -281,20 +364,23 @@ static HISTORY: &[(Since, &[&str])] = &[
             "__VFIO_RESERVED_TYPE1_NESTING_IOMMU",
         ],
     ),
-    // Commit e721f619e3ec.
-    (exactly(6, 14), &["iommu_hwpt_pgfault.__reserved"]),
-    // Commit 803f97298e7d.
+    (
+        exactly(6, 14),
+        Commit("e721f619e3ec"),
+        &["iommu_hwpt_pgfault.__reserved"],
+    ),
     (
         exactly(6, 15),
+        Commit("803f97298e7d"),
         &[
             "iommu_hw_info.out_max_pasid_log2",
             "IOMMU_HW_CAP_PCI_PASID_EXEC",
             "IOMMU_HW_CAP_PCI_PASID_PRIV",
         ],
     ),
-    // Commit ad744ed5dd8b.
     (
         exactly(6, 15),
+        Commit("ad744ed5dd8b"),
         &[
             "vfio_device_attach_iommufd_pt.pasid",
             "vfio_device_detach_iommufd_pt.pasid",
@@ -302,9 +388,9 @@ static HISTORY: &[(Since, &[&str])] = &[
             "VFIO_DEVICE_DETACH_PASID",
         ],
     ),
-    // Commit e36ba5ab808e.
     (
         exactly(6, 15),
+        Commit("e36ba5ab808e"),
         &[
             "IOMMU_VEVENTQ_ALLOC",
             "iommufd_vevent_header",
@@ -317,20 +403,21 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 6.16.
     (
         by(6, 16),
+        Headers,
         &["iommu_vevent_arm_smmuv3", "IOMMU_VEVENTQ_TYPE_ARM_SMMUV3"],
     ),
-    // Commit 1976cdf61ce9.
     (
         exactly(6, 17),
+        Commit("1976cdf61ce9"),
         &[
             "iommu_viommu_alloc.data_len",
             "iommu_viommu_alloc.__reserved",
             "iommu_viommu_alloc.data_uptr",
         ],
     ),
-    // Commit 2238ddc2b056.
     (
         exactly(6, 17),
+        Commit("2238ddc2b056"),
         &[
             "IOMMU_HW_QUEUE_ALLOC",
             "iommu_hw_queue_alloc",
@@ -338,17 +425,17 @@ static HISTORY: &[(Since, &[&str])] = &[
             "IOMMU_HW_QUEUE_TYPE_DEFAULT",
         ],
     ),
-    // Commit 32b2d3a57e26.
     (
         exactly(6, 17),
+        Commit("32b2d3a57e26"),
         &[
             "iommu_vevent_tegra241_cmdqv",
             "IOMMU_VEVENTQ_TYPE_TEGRA241_CMDQV",
         ],
     ),
-    // Commit 4dc0d12474f9.
     (
         exactly(6, 17),
+        Commit("4dc0d12474f9"),
         &[
             "iommu_hw_info_tegra241_cmdqv",
             "iommu_viommu_tegra241_cmdqv",
@@ -357,35 +444,35 @@ static HISTORY: &[(Since, &[&str])] = &[
             "IOMMU_HW_QUEUE_TYPE_TEGRA241_CMDQV",
         ],
     ),
-    // Commit 86624ba3b522.
     (
         exactly(6, 17),
+        Commit("86624ba3b522"),
         &[
             "vfio_device_bind_iommufd.token_uuid_ptr",
             "VFIO_DEVICE_BIND_FLAG_TOKEN",
         ],
     ),
-    // Commit a9f10bab2e50.
     (
         exactly(6, 17),
+        Commit("a9f10bab2e50"),
         &[
             "iommu_hw_info.in_data_type",
             "IOMMU_HW_INFO_TYPE_DEFAULT",
             "IOMMU_HW_INFO_FLAG_INPUT_TYPE",
         ],
     ),
-    // Commit 5d74781ebc86.
     (
         exactly(6, 19),
+        Commit("5d74781ebc86"),
         &[
             "vfio_region_dma_range",
             "vfio_device_feature_dma_buf",
             "VFIO_DEVICE_FEATURE_DMA_BUF",
         ],
     ),
-    // Commit d2041f1f11dd.
     (
         exactly(6, 19),
+        Commit("d2041f1f11dd"),
         &[
             "iommu_test_cmd.dmabuf_get.length",
             "iommu_test_cmd.dmabuf_get.open_flags",
@@ -395,9 +482,9 @@ static HISTORY: &[(Since, &[&str])] = &[
             "IOMMU_TEST_OP_DMABUF_REVOKE",
         ],
     ),
-    // Commit e93d5945ed5b.
     (
         exactly(6, 19),
+        Commit("e93d5945ed5b"),
         &[
             "iommu_hwpt_selftest.pagetable_type",
             "MOCK_IOMMUPT_DEFAULT",
@@ -406,11 +493,14 @@ static HISTORY: &[(Since, &[&str])] = &[
             "MOCK_HUGE_PAGE_SIZE",
         ],
     ),
-    // Commit a11661a58c06.
-    (exactly(7, 1), &["IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED"]),
-    // Commit d7140b5dde45.
     (
         exactly(7, 1),
+        Commit("a11661a58c06"),
+        &["IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED"],
+    ),
+    (
+        exactly(7, 1),
+        Commit("d7140b5dde45"),
         &[
             "VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2",
             "VFIO_PRECOPY_INFO_REINIT",
@@ -419,6 +509,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 7.2.
     (
         by(7, 2),
+        Headers,
         &[
             "iommu_hwpt_amd_guest",
             "iommu_hw_info_amd",
@@ -460,6 +551,7 @@ static HISTORY: &[(Since, &[&str])] = &[
     // Headers of 7.2.12 and 7.3-rc7.
     (
         exactly(7, 3),
+        Headers,
         &[
             "IOMMU_IOAS_NOIOMMU_GET_PA",
             "iommu_ioas_noiommu_get_pa",
@@ -479,11 +571,11 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{constants, ioctls, structs, structure};
+    use crate::structure;
 
     #[test]
     fn every_name_is_known_and_named_once() {
-        let fields = structs().iter().flat_map(|of| {
+        let fields = structs().iter().flat_map(move |of| {
             let fields = of.fields.iter();
             fields.map(|field| format!("{}.{}", of.name, field.name))
         });
@@ -492,7 +584,7 @@ mod tests {
         let names = names.chain(constants().map(|constant| constant.name));
         let known: BTreeSet<_> = names.map(str::to_owned).chain(fields).collect();
         let mut seen = BTreeSet::new();
-        for name in HISTORY.iter().flat_map(|(_, names)| names.iter()) {
+        for name in HISTORY.iter().flat_map(|(.., names)| names.iter()) {
             assert!(known.contains(*name), "{name} is in no table");
             assert!(seen.insert(name), "{name} stands there twice");
         }

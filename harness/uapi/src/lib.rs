@@ -29,7 +29,7 @@ mod vfio_group;
 
 pub use decode::{BytesError, NameError, enum_name, enum_value, flags_text, flags_value};
 pub use errno::{ERRNOS, errno, errno_name};
-pub use history::Since;
+pub use history::{Evidence, Part, Since, history};
 pub use lookup::{
     capability, constant, constant_named, constants, ioctl, ioctls, structs, structure,
 };
