@@ -24,6 +24,7 @@ fn compile_on(release: &str, steps: &str) -> Result<Compiled, String> {
     let corpus = Corpus::load(folder.path(), Findings::default(), false).unwrap();
     let guest = Guest {
         release: release.to_owned(),
+        config: [("CONFIG_IOMMUFD_TEST".to_owned(), "y".to_owned())].into(),
         ..Guest::default()
     };
     corpus.cases[0].compile(&guest)
@@ -148,6 +149,43 @@ fn a_step_is_repeated_with_a_counter() {
 #[case::a_field_that_is_not_given(
     "6.12.95",
     "VFIO_DEVICE_ATTACH_IOMMUFD_PT: {on: a, pt_id: 1}",
+    None
+)]
+#[case::a_flag(
+    "6.12.95",
+    "IOMMU_HWPT_ALLOC: {on: a, flags: [PASID]}",
+    Some("6.13: IOMMU_HWPT_ALLOC_PASID")
+)]
+#[case::a_flag_by_its_number(
+    "6.12.95",
+    "IOMMU_HWPT_ALLOC: {on: a, flags: 8}",
+    Some("6.13: IOMMU_HWPT_ALLOC_PASID")
+)]
+#[case::a_bit_without_a_name("6.12.95", "IOMMU_HWPT_ALLOC: {on: a, flags: 16}", None)]
+#[case::a_value(
+    "6.12.95",
+    "IOMMU_HWPT_ALLOC: {on: a, data_type: AMD_GUEST}",
+    Some("7.2: IOMMU_HWPT_DATA_AMD_GUEST")
+)]
+#[case::an_op_of_the_mock(
+    "6.12.95",
+    "IOMMU_TEST_CMD: {on: a, op: PASID_ATTACH}",
+    Some("7.2: IOMMU_TEST_OP_PASID_ATTACH")
+)]
+#[case::an_older_op_of_the_mock("6.12.95", "IOMMU_TEST_CMD: {on: a, op: TRIGGER_IOPF}", None)]
+#[case::a_field_in_memory(
+    "6.18",
+    "memory: {d: {put: [{struct: iommu_hwpt_selftest, pagetable_type: HUGE}]}}\n  - close: a",
+    Some("6.19: iommu_hwpt_selftest.pagetable_type")
+)]
+#[case::an_expected_bit(
+    "6.12.95",
+    "IOMMU_GET_HW_INFO: {on: a, expect: {out_capabilities: {has: [PCI_PASID_EXEC]}}}",
+    Some("6.15: IOMMU_HW_CAP_PCI_PASID_EXEC")
+)]
+#[case::a_bit_that_is_not_expected(
+    "6.12.95",
+    "IOMMU_GET_HW_INFO: {on: a, expect: {out_capabilities: {lacks: [PCI_PASID_EXEC]}}}",
     None
 )]
 fn a_step_needs_the_release_that_brought_it(

@@ -7,7 +7,7 @@
 use std::iter;
 
 use crate::series::Series;
-use crate::types::{Constant, Field, Ioctl, Struct};
+use crate::types::{Constant, Field, Ioctl, Kind, Struct};
 use crate::{IOMMUFD_H, MOCK_H, constants, ioctls, structs};
 use Evidence::{Commit, Headers};
 
@@ -115,6 +115,34 @@ impl Constant {
     /// When it came.
     pub fn since(&self) -> Since {
         since(self.name, self.source)
+    }
+}
+
+impl Field {
+    /// The named numbers that a value of the field uses: the flags that are set, or the number
+    /// itself. Of several names for one number it is the oldest.
+    pub fn named_in(&self, value: u64) -> Vec<&'static Constant> {
+        let flags = |set: &'static [Constant]| {
+            let bits = set.iter().filter(move |flag| flag.value & value != 0);
+            bits.collect::<Vec<_>>()
+        };
+        let number = |set: &'static [Constant], value| {
+            let same = set.iter().filter(|constant| constant.value == value);
+            same.min_by_key(|constant| constant.since().series())
+        };
+        match self.kind {
+            Kind::Flags(set) => flags(set),
+            Kind::Enum(set) => number(set, value).into_iter().collect(),
+            Kind::IndexAndFlags {
+                mask,
+                index,
+                flags: set,
+            } => {
+                let index = number(index, value & mask);
+                flags(set).into_iter().chain(index).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

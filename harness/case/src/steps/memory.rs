@@ -11,7 +11,10 @@ use crate::{
     spec::{Key, Presence, Spec},
     steps::{
         Action,
-        ioctl::fields::{FieldWants, Saves, read_struct, width_of},
+        ioctl::{
+            fields::{FieldWants, Saves, read_struct, width_of},
+            since::{need_expected, need_field},
+        },
         registers::{Offset, Region, Registers},
     },
     value::{self, show},
@@ -74,8 +77,8 @@ impl Word for MemoryKind {
 /// `{struct: iommu_iova_range, start: 0, last: 0xfff}`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Put {
-    size: u64,
-    values: Vec<(u64, Width, Value)>,
+    layout: &'static uapi::Struct,
+    values: Vec<(&'static uapi::Field, Value)>,
 }
 
 impl Input for Put {
@@ -91,10 +94,9 @@ impl Input for Put {
                 Problem::unknown_key(key.at, &key.text, layout.name, known)
             })?;
             let value = value::field_value(node, field)?;
-            values.push((u64::from(field.offset), width_of(field), value));
+            values.push((field, value));
         }
-        let size = layout.size.into();
-        Ok(Self { size, values })
+        Ok(Self { layout, values })
     }
 
     fn spec() -> Spec {
@@ -117,7 +119,7 @@ impl Action for Memory {
                 fill: area.fill(),
                 save: mapping(name, area.size),
             });
-            area.compile_puts(name, to);
+            area.compile_puts(name, to)?;
         }
         Ok(())
     }
@@ -128,22 +130,26 @@ impl Action for Memory {
 }
 
 impl Area {
-    fn compile_puts(&self, name: &SlotName, to: &mut Builder<'_>) {
+    fn compile_puts(&self, name: &SlotName, to: &mut Builder<'_>) -> Result<(), String> {
         let mut base = 0;
         for put in &self.put {
-            for (offset, width, value) in &put.values {
+            for (field, value) in &put.values {
+                if let Value::Const(number) = value {
+                    need_field(to.roles, put.layout, field, *number)?;
+                }
                 let at = Value::Slot {
                     name: name.0.clone(),
-                    add: base + offset,
+                    add: base + u64::from(field.offset),
                 };
                 to.prepare(MemoryOp::Store {
                     at,
-                    width: *width,
+                    width: width_of(field),
                     value: value.clone(),
                 });
             }
-            base += put.size;
+            base += u64::from(put.layout.size);
         }
+        Ok(())
     }
 }
 
@@ -502,6 +508,7 @@ impl Action for Peek {
                 (bytes.length, Vec::new(), Layout::Nothing)
             }
             Self::Struct(of) => {
+                need_expected(to.roles, of.layout, &of.expect)?;
                 expect.fields.clone_from(&of.expect);
                 (
                     of.layout.size.into(),

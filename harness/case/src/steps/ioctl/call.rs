@@ -16,6 +16,7 @@ use crate::{
             argument::Argument,
             fields::Saves,
             payload::Payload,
+            since::{need_expected, need_struct},
             wants::{GroupWant, Wants},
         },
     },
@@ -99,24 +100,22 @@ impl Ioctl {
         index.iter().find(|constant| constant.value == number)
     }
 
-    /// Checks that the guest's kernel has the ioctl, the part of it that an index selects, and the
-    /// fields that are not 0.
+    /// Checks that the guest's kernel has the ioctl and what its struct uses, before and after the
+    /// call.
     fn need_series(&self, to: &Builder<'_>) -> Result<(), String> {
-        to.roles.need_series(self.ioctl.name, self.ioctl.since())?;
+        let roles = to.roles;
+        roles.need_series(self.ioctl.name, self.ioctl.since())?;
+        // A feature first: its name says more than those of its fields.
         if let Some(part) = self.part() {
-            to.roles.need_series(part.name, part.since())?;
+            roles.need_series(part.name, part.since())?;
         }
-        let (ArgKind::Struct(layout), Argument::Buffer { bytes, .. }) =
-            (self.ioctl.arg, &self.argument)
-        else {
+        let Some(layout) = self.ioctl.layout() else {
             return Ok(());
         };
-        let given = layout.fields.iter();
-        for field in given.filter(|field| field.get(bytes).is_some_and(|value| value != 0)) {
-            let name = format!("{}.{}", layout.name, field.name);
-            to.roles.need_series(&name, layout.since_field(field))?;
+        if let Argument::Buffer { bytes, .. } = &self.argument {
+            need_struct(roles, layout, bytes)?;
         }
-        Ok(())
+        need_expected(roles, layout, &self.expect.fields)
     }
 
     /// Returns how the call has to end.

@@ -10,6 +10,7 @@ mod call;
 pub mod fields;
 pub mod keys;
 pub mod payload;
+pub mod since;
 mod wants;
 
 pub use call::Ioctl;
