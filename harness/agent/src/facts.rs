@@ -1,12 +1,14 @@
 //! Facts of the guest for the handshake.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Read,
+    os::fd::AsRawFd,
     path::Path,
 };
 
+use nix::errno::Errno;
 use wire::{Device, Facts, Group};
 
 use crate::{survey::Survey, sysfs};
@@ -30,6 +32,7 @@ pub fn collect(survey: &mut Survey) -> Facts {
         config,
         devices: devices(),
         groups: groups(),
+        known_ioctls: known_ioctls(),
         world: survey.world(Vec::new()),
         uptime_ms: uptime_ms(),
     }
@@ -39,6 +42,22 @@ fn uptime_ms() -> u64 {
     let text = sysfs::read("/proc/uptime");
     let seconds = text.split(' ').next().and_then(|s| s.parse::<f64>().ok());
     (seconds.unwrap_or(0.0) * 1000.0) as u64
+}
+
+/// Asks an iommufd for each ioctl with a struct of 0 bytes: it is too short for one that is known,
+/// which comes before any other check, and one that is not known is no ioctl at all.
+fn known_ioctls() -> Option<BTreeSet<u32>> {
+    let iommufd = File::options().read(true).write(true).open("/dev/iommu");
+    let iommufd = iommufd.ok()?;
+    let requests = wire::PROBED.map(|nr| u32::from_be_bytes([0, 0, b';', nr]));
+    let known = requests.filter(|request| {
+        let size = 0_u32;
+        // SAFETY: the kernel reads at most the four bytes of `size`, which say that there is
+        // nothing behind them.
+        let end = unsafe { libc::ioctl(iommufd.as_raw_fd(), (*request).into(), &raw const size) };
+        end == -1 && Errno::last() != Errno::ENOTTY
+    });
+    Some(known.collect())
 }
 
 /// Returns `/proc/config.gz` as names and values; empty if the kernel does not have it.

@@ -1,8 +1,11 @@
 //! The roles of devices in a case, and the devices that a guest offers for them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use uapi::{Series, Since};
+use uapi::{FdKind, Ioctl, Series, Since};
 
 use crate::{node::Node, problem::Problem};
 
@@ -258,6 +261,8 @@ pub struct Guest {
     pub missing_groups: BTreeMap<String, String>,
     /// Types of the groups' default domains, by group number.
     pub default_domain: BTreeMap<u32, String>,
+    /// Numbers of the ioctls that its iommufd knows, if it was asked.
+    pub known_ioctls: Option<BTreeSet<u32>>,
 }
 
 impl Guest {
@@ -269,6 +274,12 @@ impl Guest {
             None => Err(format!("feature {name}: the agent does not know it")),
         }
     }
+
+    /// Whether it has said that it knows an ioctl. Only its iommufd was asked.
+    fn knows(&self, on: FdKind, request: u32) -> bool {
+        let known = self.known_ioctls.as_ref();
+        on == FdKind::Iommu && known.is_some_and(|known| known.contains(&request))
+    }
 }
 
 /// A case's roles, bound to devices of one guest.
@@ -276,6 +287,8 @@ impl Guest {
 pub struct RoleBindings<'a> {
     guest: &'a Guest,
     group: Option<&'a OfferedGroup>,
+    /// The series of the guest's kernel, or a later one that an ioctl of it came from.
+    series: Option<Series>,
 }
 
 impl<'a> RoleBindings<'a> {
@@ -285,7 +298,12 @@ impl<'a> RoleBindings<'a> {
             None => None,
             Some(shape) => Some(of_shape(guest, shape)?),
         };
-        Ok(Self { guest, group })
+        let series = Series::of_release(&guest.release);
+        Ok(Self {
+            guest,
+            group,
+            series,
+        })
     }
 
     /// Checks that the guest has a feature.
@@ -296,13 +314,29 @@ impl<'a> RoleBindings<'a> {
         }
     }
 
+    /// Checks that the guest's kernel has an ioctl: by its release, or because it says so. Returns
+    /// the same bindings, but with what came with the ioctl: a kernel that has it although it is
+    /// older has all of it.
+    ///
+    /// # Errors
+    /// With the release that brought it.
+    pub fn need_ioctl(&self, ioctl: &Ioctl) -> Result<Self, String> {
+        let since = ioctl.since();
+        if self.guest.knows(ioctl.on, ioctl.request) {
+            // Of a kernel of an unknown series nothing is known to be missing.
+            let series = self.series.map(|series| series.max(since.series()));
+            return Ok(Self { series, ..*self });
+        }
+        self.need_series(ioctl.name, since)?;
+        Ok(self.clone())
+    }
+
     /// Checks that the guest's kernel is not older than a part of the uAPI.
     ///
     /// # Errors
     /// With the release that brought it.
     pub fn need_series(&self, name: &str, since: Since) -> Result<(), String> {
-        let series = Series::of_release(&self.guest.release);
-        if series.is_none_or(|series| series >= since.series()) {
+        if self.series.is_none_or(|series| series >= since.series()) {
             return Ok(());
         }
         Err(format!("Linux {}: {name}", since.series()))

@@ -16,6 +16,11 @@ fn compile(steps: &str) -> Compiled {
 }
 
 fn compile_on(release: &str, steps: &str) -> Result<Compiled, String> {
+    compile_for(release, None, steps)
+}
+
+fn compile_for(release: &str, known: Option<&[&str]>, steps: &str) -> Result<Compiled, String> {
+    let request = |name: &&str| uapi::ioctl(name).unwrap().request;
     let folder = tempfile::tempdir().unwrap();
     let text = format!("summary: x\nsteps:\n{steps}");
     std::fs::write(folder.path().join("case.yaml"), text).unwrap();
@@ -25,6 +30,7 @@ fn compile_on(release: &str, steps: &str) -> Result<Compiled, String> {
     let guest = Guest {
         release: release.to_owned(),
         config: [("CONFIG_IOMMUFD_TEST".to_owned(), "y".to_owned())].into(),
+        known_ioctls: known.map(|known| known.iter().map(request).collect()),
         ..Guest::default()
     };
     corpus.cases[0].compile(&guest)
@@ -195,4 +201,25 @@ fn a_step_needs_the_release_that_brought_it(
 ) {
     let need = compile_on(release, &format!("  - {step}")).err();
     assert_eq!(need, needs.map(|needs| format!("Linux {needs}")));
+}
+
+#[test]
+fn a_backport_is_judged_with_all_that_came_with_it() {
+    let call = "  - IOMMU_VIOMMU_ALLOC: {on: a, dev_id: 1, type: SELFTEST}";
+    let known: &[_] = &["IOMMU_VIOMMU_ALLOC"];
+    let need = compile_for("7.1", Some(known), call).err();
+    assert_eq!(
+        need.as_deref(),
+        Some("Linux 7.2: IOMMU_VIOMMU_TYPE_SELFTEST")
+    );
+    let call = "  - IOMMU_VIOMMU_ALLOC: {on: a, dev_id: 1}";
+    compile_for("6.12.95", Some(known), call).unwrap();
+    // What it lacks although its release has it fails in the guest.
+    compile_for("7.3.4", Some(&[]), call).unwrap();
+    let call = "  - IOMMU_VIOMMU_ALLOC: {on: a, data_len: 8}";
+    let need = compile_for("6.12.95", Some(known), call).err();
+    assert_eq!(
+        need.as_deref(),
+        Some("Linux 6.17: iommu_viommu_alloc.data_len")
+    );
 }

@@ -31,6 +31,7 @@ pub fn offered(
         config: facts.config.clone(),
         features: facts.features.clone(),
         default_domain: facts.world.group_types.clone(),
+        known_ioctls: facts.known_ioctls.clone(),
         ..case::Guest::default()
     };
     guest.missing_groups.clone_from(&platform.without);

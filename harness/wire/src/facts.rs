@@ -1,6 +1,9 @@
 //! Facts about the guest, as the agent sees them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +27,16 @@ pub struct Facts {
     pub groups: Vec<Group>,
     /// Features of the guest, by name: `Ok`, or the reason why one is missing.
     pub features: BTreeMap<String, Result<(), String>>,
+    /// Numbers of the ioctls that `/dev/iommu` knows among [`PROBED`]; `None` without the file.
+    pub known_ioctls: Option<BTreeSet<u32>>,
     /// State that the guest must have again after each case.
     pub world: World,
     /// Milliseconds from the start of the kernel to the handshake.
     pub uptime_ms: u64,
 }
+
+/// Numbers of iommufd's ioctls (`_IOC_NR`): those in use, and room for later ones.
+pub const PROBED: RangeInclusive<u8> = 0x80..=0xbf;
 
 /// Features by name: the path that shows each, and the reason if it is missing.
 pub const FEATURES: &[(&str, &str, &str)] = &[

@@ -103,8 +103,7 @@ impl Ioctl {
     /// Checks that the guest's kernel has the ioctl and what its struct uses, before and after the
     /// call.
     fn need_series(&self, to: &Builder<'_>) -> Result<(), String> {
-        let roles = to.roles;
-        roles.need_series(self.ioctl.name, self.ioctl.since())?;
+        let roles = to.roles.need_ioctl(self.ioctl)?;
         // A feature first: its name says more than those of its fields.
         if let Some(part) = self.part() {
             roles.need_series(part.name, part.since())?;
@@ -113,9 +112,9 @@ impl Ioctl {
             return Ok(());
         };
         if let Argument::Buffer { bytes, .. } = &self.argument {
-            need_struct(roles, layout, bytes)?;
+            need_struct(&roles, layout, bytes)?;
         }
-        need_expected(roles, layout, &self.expect.fields)
+        need_expected(&roles, layout, &self.expect.fields)
     }
 
     /// Returns how the call has to end.
