@@ -148,3 +148,41 @@ fn every_ioctl_has_a_contract() {
         "an ioctl has a contract or stands on the list"
     );
 }
+
+/// The calls with what a kernel of this release does not know, and how they end.
+#[rstest]
+#[case::flag("IOMMU_HWPT_ALLOC", "flags unknown bits", "6.12", &["flags 0x8, which is IOMMU_HWPT_ALLOC_PASID of Linux 6.13: EOPNOTSUPP"])]
+#[case::field("IOMMU_HWPT_ALLOC", "size long garbage", "6.10", &[
+    "fault_id 1, which is iommu_hwpt_alloc.fault_id of Linux 6.11: E2BIG",
+    "__reserved2 1, which is iommu_hwpt_alloc.__reserved2 of Linux 6.11: E2BIG",
+])]
+#[case::nothing("IOMMU_HWPT_ALLOC", "size long garbage", "6.11", &[])]
+fn an_older_kernel_gets_what_it_does_not_know(
+    #[case] ioctl: &str,
+    #[case] row: &str,
+    #[case] release: &str,
+    #[case] calls: &[&str],
+) {
+    let corpus = load(&format!(
+        "summary: x\ncontract: {{call: {{{ioctl}: {{on: iommu, pt_id: 1}}}}}}\nsteps: []"
+    ));
+    let row = format!("case/{}", row.replace(' ', "-"));
+    let case = corpus.cases.iter().find(|case| case.id == row).unwrap();
+    let release = release.to_owned();
+    let guest = case::Guest {
+        release,
+        ..case::Guest::default()
+    };
+    let compiled = case.compile(&guest).unwrap();
+    let newer = compiled
+        .checks
+        .iter()
+        .filter(|check| check.label.contains(" of Linux "));
+    let shown: Vec<_> = newer
+        .map(|check| {
+            let what = check.label.split_once(": ").unwrap().1;
+            format!("{what}: {}", end(&check.expect.end))
+        })
+        .collect();
+    assert_eq!(shown, calls);
+}

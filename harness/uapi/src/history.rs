@@ -158,6 +158,15 @@ impl Struct {
         of(&name).map_or_else(|| self.since(), |(since, _)| since)
     }
 
+    /// Whether a field lies behind the end of the structure as it was before the field came.
+    pub fn grew_by(&self, field: &Field) -> bool {
+        let since = self.since_field(field).series();
+        let older = self.fields.iter();
+        let older = older.filter(|field| self.since_field(field).series() < since);
+        let end = older.map(Field::end).max();
+        since > self.since().series() && end.is_some_and(|end| field.offset >= end)
+    }
+
     /// Its size in bytes in a series, without a flexible tail; 0 where the series does not have it.
     pub fn size_in(&self, series: Series) -> u32 {
         let known = self.fields.iter();

@@ -126,18 +126,28 @@ impl Contract {
     fn case(&self, row: &Row, preludes: &Preludes) -> Result<ContractCase, Problem> {
         let exception = row.names().find_map(|name| self.exception(name));
         let mut steps = read_all(&self.setup(row.setup), preludes)?;
+        let mut unknown = Vec::new();
         for malformed in &row.calls {
             let own = self.exception(&malformed.what).or(exception);
             let own = own.map(|(_, exception)| exception);
             let end = self.end(row, own);
-            steps.push(self.malformed(row, malformed, &end)?);
-            if end == self.end || own.is_some_and(|exception| exception.done) {
+            let done = end == self.end || own.is_some_and(|exception| exception.done);
+            let step = self.malformed(row, malformed, &end)?;
+            match &malformed.unknown {
+                None => steps.push(step),
+                // Only some kernels get this call, and none of them would need the undoing.
+                Some(part) if !done => unknown.push(step.where_unknown(part)),
+                Some(_) => continue,
+            }
+            if done {
                 steps.extend(read_all(&self.undo, preludes)?);
             }
         }
         if row.defect != Defect::None || !self.undo.is_empty() {
             steps.push(self.plain()?);
         }
+        // Last, so that the other steps have the same numbers on every kernel.
+        steps.extend(unknown);
         Ok(ContractCase {
             name: Name {
                 at: exception.map_or(self.name.at, |(name, _)| name.at),
@@ -203,6 +213,14 @@ impl Contract {
         let what = match malformed.what.as_str() {
             "" => row.name.clone(),
             what => what.to_owned(),
+        };
+        let what = match &malformed.unknown {
+            None => what,
+            Some(part) => format!(
+                "{what}, which is {} of Linux {}",
+                part.name,
+                part.since.series()
+            ),
         };
         self.call(body, end, &what)
     }

@@ -2,13 +2,16 @@
 
 use std::iter;
 
-use uapi::{Arg, Dir, Element, Field, Ioctl, Kind, Object, Struct, Tail};
+use uapi::{Arg, Constant, Dir, Element, Field, Ioctl, Kind, Object, Series, Since, Struct, Tail};
 
 use crate::{
     contract::errno_rules::Defect,
     node::{Node, Tree},
     problem::Problem,
-    steps::ioctl::payload::{element_of, payload_of},
+    steps::ioctl::{
+        Newer,
+        payload::{element_of, payload_of},
+    },
     value,
 };
 
@@ -47,6 +50,9 @@ pub struct MalformedCall {
     pub what: String,
     /// How it differs from the call as given.
     pub change: Change,
+    /// The part of the uAPI that makes it malformed on a kernel that does not know it. No other
+    /// kernel gets the call.
+    pub unknown: Option<Newer>,
 }
 
 /// How a call differs from the one that succeeds.
@@ -127,8 +133,19 @@ impl Row {
 
 impl MalformedCall {
     fn new(what: impl Into<String>, change: Change) -> Self {
-        let what = what.into();
-        Self { what, change }
+        Self {
+            what: what.into(),
+            change,
+            unknown: None,
+        }
+    }
+
+    fn where_unknown(self, name: impl Into<String>, since: Since) -> Self {
+        let name = name.into();
+        Self {
+            unknown: Some(Newer { name, since }),
+            ..self
+        }
     }
 
     fn keys<const N: usize>(what: impl Into<String>, keys: [(&'static str, Tree); N]) -> Self {
@@ -163,6 +180,7 @@ fn requests(ioctl: &Ioctl) -> [Row; 2] {
 
 /// A call that succeeds, with the facts from its table and its body.
 struct ValidCall<'a> {
+    ioctl: &'static Ioctl,
     layout: &'static Struct,
     /// The smallest size.
     least: u64,
@@ -176,7 +194,7 @@ struct ValidCall<'a> {
 }
 
 impl<'a> ValidCall<'a> {
-    fn of(ioctl: &Ioctl, layout: &'static Struct, body: &'a Node) -> Result<Self, Problem> {
+    fn of(ioctl: &'static Ioctl, layout: &'static Struct, body: &'a Node) -> Result<Self, Problem> {
         let payload = payload_of(layout, body)?;
         let given = layout
             .tail
@@ -192,6 +210,7 @@ impl<'a> ValidCall<'a> {
             None => layout.size.into(),
         };
         Ok(Self {
+            ioctl,
             layout,
             least: ioctl.min_size.unwrap_or(layout.size).into(),
             whole: claimed
@@ -232,7 +251,11 @@ impl<'a> ValidCall<'a> {
                 ("trailing", Tree::Text(trailing.to_owned())),
             ];
             let call = MalformedCall::keys(format!("{key} {size}, {trailing} behind"), keys);
-            rows.push(Row::new(name, defect, [call]));
+            let mut row = Row::new(name, defect, [call]);
+            if defect == Defect::GarbageBehind {
+                row.calls.extend(self.newer_fields());
+            }
+            rows.push(row);
         }
         let call = self.claim(key, FAR, self.whole);
         rows.push(Row::new(
@@ -241,6 +264,19 @@ impl<'a> ValidCall<'a> {
             [call],
         ));
         rows
+    }
+
+    /// Returns a call for each field that lies behind the struct of an older kernel.
+    fn newer_fields(&self) -> impl Iterator<Item = MalformedCall> {
+        let given = |field: &Field| key(self.body, field.name).is_some();
+        let fields = self.layout.fields.iter();
+        let newer = fields.filter(move |field| self.layout.grew_by(field) && !given(field));
+        newer.map(|field| {
+            let call =
+                MalformedCall::keys(format!("{} 1", field.name), [(field.name, Tree::Int(1))]);
+            let name = format!("{}.{}", self.layout.name, field.name);
+            call.where_unknown(name, self.layout.since_field(field))
+        })
     }
 
     /// Returns the row for a size that is too small although the whole struct is in memory.
@@ -307,6 +343,7 @@ impl<'a> ValidCall<'a> {
                 field,
                 given: key(self.body, field.name),
                 opaque: self.opaque(),
+                since: self.ioctl.since().series(),
             };
             rows.extend(place.named_rows()?);
         }
@@ -320,6 +357,7 @@ impl<'a> ValidCall<'a> {
                 field,
                 given: first.and_then(|item| key(item, field.name)),
                 opaque: None,
+                since: self.ioctl.since().series(),
             };
             rows.extend(place.named_rows()?);
         }
@@ -350,6 +388,8 @@ struct Place<'a> {
     given: Option<&'a Node>,
     /// Name of the flexible array of the call, and zeros for it.
     opaque: Option<(&'static str, Tree)>,
+    /// When the ioctl came.
+    since: Series,
 }
 
 impl Place<'_> {
@@ -369,19 +409,20 @@ impl Place<'_> {
         let all = self.field.width.max();
         Ok(match self.field.kind {
             Kind::Flags(known) => {
-                let known = known.iter().fold(0, |bits, flag| bits | flag.value);
-                vec![self.unknown_bits(known)?]
+                vec![self.unknown_bits(0, known)?]
             }
             Kind::IndexAndFlags { mask, index, flags } => {
-                let known = flags.iter().fold(mask, |bits, flag| bits | flag.value);
                 let rest = self.number()? & !mask;
                 let free = free_value(index).filter(|free| free & !mask == 0);
                 let values = free.into_iter().chain([mask]).map(|index| rest | index);
-                vec![self.unknown_bits(known)?, self.unknown_index(values)]
+                let row = self.unknown_index(values, self.newer(index, rest));
+                vec![self.unknown_bits(mask, flags)?, row]
             }
             Kind::Enum(known) => {
                 let values = free_value(known).into_iter().chain([all]);
-                vec![self.row("unknown", Defect::UnknownValue, values)]
+                let mut row = self.row("unknown", Defect::UnknownValue, values);
+                row.calls.extend(self.newer(known, 0));
+                vec![row]
             }
             Kind::Reserved => vec![self.reserved()],
             Kind::Id(kinds) => self.ids(kinds),
@@ -431,8 +472,9 @@ impl Place<'_> {
 
     /// Returns the row for an unknown index. Its data is replaced by as many zeros, because its
     /// meaning is unknown.
-    fn unknown_index(&self, values: impl Iterator<Item = u64>) -> Row {
+    fn unknown_index(&self, values: impl Iterator<Item = u64>, newer: Vec<MalformedCall>) -> Row {
         let mut row = self.row("unknown index", Defect::UnknownIndex, values);
+        row.calls.extend(newer);
         if let Some((key, zeros)) = &self.opaque {
             for call in &mut row.calls {
                 if let Change::Keys(keys) = &mut call.change {
@@ -443,12 +485,32 @@ impl Place<'_> {
         row
     }
 
-    fn unknown_bits(&self, known: u64) -> Result<Row, Problem> {
+    /// Returns the row for bits that have no name, or whose name is newer than the kernel.
+    fn unknown_bits(&self, mask: u64, flags: &[Constant]) -> Result<Row, Problem> {
         let given = self.number()?;
+        let known = flags.iter().fold(mask, |bits, flag| bits | flag.value);
         let bits = (0..u64::from(8 * self.field.width.bytes())).map(|bit| 1 << bit);
         let unknown = bits.filter(|bit| bit & known == 0);
         let values: Vec<_> = unknown.map(|bit| given | bit).collect();
-        Ok(self.row("unknown bits", Defect::UnknownValue, values))
+        let mut row = self.row("unknown bits", Defect::UnknownValue, values);
+        row.calls.extend(self.newer(flags, given));
+        Ok(row)
+    }
+
+    /// Returns a call for each name that is newer than the ioctl and not in the call as given, with
+    /// the rest of its value. Of several names for one number it is the oldest.
+    fn newer(&self, named: &[Constant], rest: u64) -> Vec<MalformedCall> {
+        let given = self.number().unwrap_or_default();
+        let oldest = |constant: &Constant| self.field.named_in(constant.value).contains(&constant);
+        let newer = named.iter().filter(|constant| {
+            let added = constant.value & !given != 0;
+            added && constant.since().series() > self.since && oldest(constant)
+        });
+        let calls = newer.map(|constant| {
+            let call = self.call(rest | constant.value);
+            call.where_unknown(constant.name, constant.since())
+        });
+        calls.collect()
     }
 
     /// Returns the row for a reserved field: each element in turn, with its lowest and its highest

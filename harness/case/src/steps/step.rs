@@ -6,7 +6,10 @@ use crate::{
     At,
     build::Builder,
     expect::WantEnd,
-    steps::{ioctl::Ioctl, registers::Registers},
+    steps::{
+        ioctl::{Ioctl, Newer},
+        registers::Registers,
+    },
 };
 
 /// One step of a case.
@@ -142,6 +145,17 @@ impl Step {
         {
             self.action = Arc::new(ioctl.ending(end));
         }
+    }
+
+    /// Makes an ioctl only where the kernel does not know this part of the uAPI. Other steps are
+    /// not changed.
+    pub fn where_unknown(mut self, part: &Newer) -> Self {
+        if self.is_ioctl()
+            && let Some(ioctl) = self.action.ioctl()
+        {
+            self.action = Arc::new(ioctl.where_unknown(part.clone()));
+        }
+        self
     }
 
     /// Whether it makes a default domain an identity domain.

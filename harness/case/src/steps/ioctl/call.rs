@@ -1,6 +1,6 @@
 //! One ioctl.
 
-use uapi::{Arg as ArgKind, Field, Kind};
+use uapi::{Arg as ArgKind, Field, Kind, Since};
 use wire::{IoctlOp, Returned, Save, Value};
 
 use crate::{
@@ -37,6 +37,18 @@ pub struct Ioctl {
     save_return: Option<SlotName>,
     /// How the call would end on a kernel that conforms to the plan of 2021.
     pub plan: Option<WantEnd>,
+    /// Part of the uAPI that it uses although the kernel does not know it: one that does is not
+    /// called.
+    pub unknown: Option<Newer>,
+}
+
+/// A part of the uAPI that came after the ioctl or struct that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// Its name.
+    pub name: String,
+    /// When it came.
+    pub since: Since,
 }
 
 impl Ioctl {
@@ -76,6 +88,7 @@ impl Ioctl {
             saves,
             save_return,
             plan,
+            unknown: None,
         })
     }
 
@@ -122,6 +135,15 @@ impl Ioctl {
         &self.expect.end
     }
 
+    /// Returns the same call, but made only where the kernel does not know this part of the uAPI.
+    pub fn where_unknown(&self, part: Newer) -> Self {
+        let unknown = Some(part);
+        Self {
+            unknown,
+            ..self.clone()
+        }
+    }
+
     /// Returns the same call, but with this expected end.
     pub fn ending(&self, end: WantEnd) -> Self {
         let mut ioctl = self.clone();
@@ -154,7 +176,11 @@ impl Action for Ioctl {
         if self.ioctl.source == uapi::MOCK_H {
             to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
         }
-        self.need_series(to)?;
+        match &self.unknown {
+            Some(part) if to.roles.need_series(&part.name, part.since).is_ok() => return Ok(()),
+            Some(_) => {}
+            None => self.need_series(to)?,
+        }
         let (arg, layout) = self.argument.resolve(to)?;
         let op = IoctlOp {
             fd: self.on.fd(),
@@ -172,7 +198,10 @@ impl Action for Ioctl {
                 want: Want::Is(Value::Const(number.into())),
             });
         }
-        to.push(op, expect, layout);
+        match &self.unknown {
+            Some(_) => to.push_for_older(op, expect, layout),
+            None => to.push(op, expect, layout),
+        }
         Ok(())
     }
 

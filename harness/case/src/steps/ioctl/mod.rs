@@ -13,4 +13,4 @@ pub mod payload;
 pub mod since;
 mod wants;
 
-pub use call::Ioctl;
+pub use call::{Ioctl, Newer};
