@@ -331,6 +331,11 @@ impl<'a> RoleBindings<'a> {
         Ok(self.clone())
     }
 
+    /// Whether the guest has said that it knows the ioctl of this number.
+    pub fn knows_request(&self, on: FdKind, request: u32) -> bool {
+        self.guest.knows(on, request)
+    }
+
     /// Checks that the guest's kernel is not older than a part of the uAPI.
     ///
     /// # Errors

@@ -223,3 +223,22 @@ fn a_backport_is_judged_with_all_that_came_with_it() {
         Some("Linux 6.17: iommu_viommu_alloc.data_len")
     );
 }
+
+#[rstest]
+#[case::of_now("7.3.4", None, &["ioctl 0x3b96 on a"])]
+#[case::of_a_year_ago(
+    "6.18",
+    None,
+    &["IOMMU_IOAS_NOIOMMU_GET_PA of Linux 7.3 on a", "ioctl 0x3b96 on a"]
+)]
+#[case::with_a_backport("6.18", Some(&["IOMMU_IOAS_NOIOMMU_GET_PA"][..]), &["ioctl 0x3b96 on a"])]
+fn a_kernel_is_asked_for_what_it_does_not_know(
+    #[case] release: &str,
+    #[case] known: Option<&[&str]>,
+    #[case] calls: &[&str],
+) {
+    let step = "  - unknown_ioctls: {on: a, of: iommu, errno: ENOTTY}";
+    let compiled = compile_for(release, known, step).unwrap();
+    let labels: Vec<_> = compiled.checks.iter().map(|check| &check.label).collect();
+    assert_eq!(labels, calls);
+}

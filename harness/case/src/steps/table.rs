@@ -8,7 +8,11 @@ use crate::{
     node::{Name, Node},
     problem::Problem,
     spec::Spec,
-    steps::{Action, Step, control, dma, event, file, ioctl::Ioctl, memory, pci, process},
+    steps::{
+        Action, Step, control, dma, event, file,
+        ioctl::{Ioctl, unknown::UnknownIoctls},
+        memory, pci, process,
+    },
 };
 
 /// A kind of step.
@@ -150,5 +154,9 @@ steps! {
         "repeat": control::repeat::Repeat = "Execute a step many times in a row.",
         "together": control::together::Together = "Execute steps at once, each in its own thread.",
         "fail_nth": control::fail_nth::FailNth = "Execute a step with its 1st, 2nd, ... possible failure injected, until none is left.",
+    }
+    "ioctl" {
+        "unknown_ioctls": UnknownIoctls = "Call each ioctl that the kernel does not know: those \
+         that are newer, and one that no kernel has.",
     }
 }

@@ -11,6 +11,7 @@ pub mod fields;
 pub mod keys;
 pub mod payload;
 pub mod since;
+pub mod unknown;
 mod wants;
 
 pub use call::{Ioctl, Newer};
