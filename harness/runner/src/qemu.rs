@@ -209,10 +209,9 @@ impl Qemu {
             .ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let options = text.lines().filter_map(|line| line.trim().split_once('='));
-        output
-            .status
-            .success()
-            .then(|| options.map(|(name, _)| name.to_owned()).collect())
+        // For an unknown device QEMU prints an error and nothing else, and ends with success.
+        let known = output.status.success() && !text.trim().is_empty();
+        known.then(|| options.map(|(name, _)| name.to_owned()).collect())
     }
 
     /// Returns `device,option=value,...` with option names that this binary knows. The error is the
