@@ -289,7 +289,9 @@ impl Apt {
             return Ok(String::new());
         }
         progress.stage("fetching the lists of packages");
-        match check(self.command("apt-get").args(["-q", "update"]), "") {
+        // By itself, apt ends with success where the network fails.
+        let all = ["-q", "-o", "APT::Update::Error-Mode=any", "update"];
+        match check(self.command("apt-get").args(all), "") {
             Ok(()) => write(&self.stamp(), "").map(|()| String::new()),
             Err(ImageError::StepFailed { tail, .. }) => {
                 let lines = tail
