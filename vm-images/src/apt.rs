@@ -29,6 +29,9 @@ const NETWORK: &[&str] = &[
     "Acquire::Retries",
 ];
 
+/// The list of installed packages of a private apt, which is empty.
+const STATUS: &str = "status";
+
 /// Hint for errors in apt's own files.
 const BROKEN: &str = "remove the cache folder and run again\n";
 
@@ -40,12 +43,13 @@ pub(crate) struct Package {
 }
 
 /// The machine's distribution.
-struct Machine {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Machine {
     /// Such as "debian".
-    id: String,
-    codename: String,
+    pub(crate) id: String,
+    pub(crate) codename: String,
     /// Address of the main archive.
-    site: String,
+    pub(crate) site: String,
 }
 
 /// Returns the package of the series, or of the newest one.
@@ -54,7 +58,7 @@ pub(crate) fn find(
     wanted: Option<Series>,
     progress: &dyn Progress,
 ) -> Result<Package, ImageError> {
-    let machine = machine()?;
+    let machine = Machine::this("give a kernel tree or a ready image instead")?;
     let _lock = cache.lock("apt", progress)?;
     let (mut suites, mut offered, mut trouble) = (Vec::new(), Vec::new(), String::new());
     for (name, group) in ["apt", "apt-more"].into_iter().zip(suite_groups(&machine)) {
@@ -85,7 +89,7 @@ pub(crate) fn named(
     suite: Suite,
     progress: &dyn Progress,
 ) -> Result<Deb, ImageError> {
-    let machine = machine()?;
+    let machine = Machine::this("run on a machine that has one")?;
     let _lock = cache.lock("apt", progress)?;
     let (folder, suites) = match suite {
         Suite::Release => ("apt-release", vec![machine.codename.clone()]),
@@ -140,27 +144,43 @@ pub(crate) fn download(
 ) -> Result<PathBuf, ImageError> {
     progress.stage(&format!("downloading {} {}", package.name, package.version));
     let folder = cache.folder("download")?;
-    let mut apt = command("apt-get");
-    apt.env("APT_CONFIG", package.folder.join("apt.conf"))
-        .current_dir(&folder)
+    let wanted = format!("{}={}", package.name, package.version);
+    download_all(&package.folder, &[wanted], &folder, progress)?;
+    newest_deb(&folder, &package.name).ok_or_else(|| ImageError::File {
+        doing: "find the downloaded package in",
+        path: folder,
+        hint: "remove the cache folder and run again",
+        source: std::io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// Fetches packages, each `NAME=VERSION`, with a private apt into a folder.
+pub(crate) fn download_all(
+    apt: &Path,
+    wanted: &[String],
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<(), ImageError> {
+    let mut get = command("apt-get");
+    get.env("APT_CONFIG", apt.join("apt.conf"))
+        .current_dir(folder)
         .args(["-q", "-o", "APT::Status-Fd=1", "download"])
-        .arg(format!("{}={}", package.name, package.version));
-    let finished = run(&mut apt, &mut |line| {
+        .args(wanted);
+    let finished = run(&mut get, &mut |line| {
         if let Some(percent) = percent(line) {
             progress.steps(percent, Some(100));
         }
         Ok(())
     })?;
-    let file = newest_deb(&folder, &package.name);
-    match file {
-        Some(file) if finished.status.success() => Ok(file),
-        _ => Err(ImageError::StepFailed {
-            command: shown(&apt),
-            status: finished.status.to_string(),
-            tail: finished.tail,
-            hint: "check the network and the proxy settings of apt, and run again\n".to_owned(),
-        }),
+    if finished.status.success() {
+        return Ok(());
     }
+    Err(ImageError::StepFailed {
+        command: shown(&get),
+        status: finished.status.to_string(),
+        tail: finished.tail,
+        hint: "check the network and the proxy settings of apt, and run again\n".to_owned(),
+    })
 }
 
 /// Returns the percentage in a line such as "dlstatus:1:44.06:Retrieving file 1 of 1".
@@ -204,16 +224,18 @@ fn choose(names: &[(Series, String)], wanted: Option<Series>) -> Option<(Series,
     best.map(|(series, name)| (*series, name.as_str()))
 }
 
-fn machine() -> Result<Machine, ImageError> {
-    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let (id, codename) = (os_value(&text, "ID"), os_value(&text, "VERSION_CODENAME"));
-    // It prints the URIs even if the lists were never fetched.
-    let mut apt = command("apt-get");
-    let hint = "without apt, give a kernel tree or a ready image instead\n";
-    let uris = output(apt.args(["update", "--print-uris"]), hint)?;
-    match main_site(&uris, &codename) {
-        Some(site) => Ok(Machine { id, codename, site }),
-        None => Err(ImageError::NoArchive { codename }),
+impl Machine {
+    /// Reads the configuration of this machine. `instead` says what to do without an archive.
+    pub(crate) fn this(instead: &'static str) -> Result<Self, ImageError> {
+        let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let (id, codename) = (os_value(&text, "ID"), os_value(&text, "VERSION_CODENAME"));
+        // It prints the URIs even if the lists were never fetched.
+        let mut apt = command("apt-get");
+        let uris = output(apt.args(["update", "--print-uris"]), instead)?;
+        match main_site(&uris, &codename) {
+            Some(site) => Ok(Self { id, codename, site }),
+            None => Err(ImageError::NoArchive { codename, instead }),
+        }
     }
 }
 
@@ -252,12 +274,16 @@ fn release_uri(line: &str) -> Option<(&str, &str)> {
 }
 
 /// A private apt in a folder of the cache.
-struct Apt {
+pub(crate) struct Apt {
     folder: PathBuf,
 }
 
 impl Apt {
-    fn open(folder: PathBuf, machine: &Machine, suites: &[String]) -> Result<Self, ImageError> {
+    pub(crate) fn open(
+        folder: PathBuf,
+        machine: &Machine,
+        suites: &[String],
+    ) -> Result<Self, ImageError> {
         for name in ["parts", "lists/partial", "cache/archives/partial"] {
             make_dir(&folder.join(name))?;
         }
@@ -274,13 +300,15 @@ impl Apt {
             &apt.folder.join("apt.conf"),
             configuration(&apt.folder, &theirs),
         )?;
+        // What the machine has installed does not count.
+        write(&apt.folder.join(STATUS), "")?;
         write(&path, sources)?;
         Ok(apt)
     }
 
     /// Fetches the lists if they are old. A failure is returned as text and is not an error: not
     /// every mirror has every suite, and old lists are better than none.
-    fn update(&self, progress: &dyn Progress) -> Result<String, ImageError> {
+    pub(crate) fn update(&self, progress: &dyn Progress) -> Result<String, ImageError> {
         let age = fs::metadata(self.stamp())
             .and_then(|m| m.modified())
             .ok()
@@ -303,6 +331,16 @@ impl Apt {
         }
     }
 
+    /// Makes the next [`Self::update`] fetch the lists, however old they are.
+    pub(crate) fn forget_update(&self) {
+        // Without it, the lists count as fresh for a day.
+        let _ = fs::remove_file(self.stamp());
+    }
+
+    pub(crate) fn into_folder(self) -> PathBuf {
+        self.folder
+    }
+
     /// Returns the packages with the source of a series.
     fn names(&self) -> Result<Vec<(Series, String)>, ImageError> {
         let mut search = self.command("apt-cache");
@@ -321,7 +359,7 @@ impl Apt {
     }
 
     /// Returns the newest version of a package, or `None` if there is no such package.
-    fn version(&self, name: &str) -> Result<Option<String>, ImageError> {
+    pub(crate) fn version(&self, name: &str) -> Result<Option<String>, ImageError> {
         let mut madison = self.command("apt-cache");
         let text = output(madison.args(["madison", name]), BROKEN)?;
         // "NAME | VERSION | ORIGIN", newest first.
@@ -341,7 +379,7 @@ impl Apt {
         self.folder.join("fetched")
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = command(program);
         command.env("APT_CONFIG", self.folder.join("apt.conf"));
         command
@@ -394,6 +432,7 @@ fn configuration(folder: &Path, theirs: &str) -> String {
         ("Dir::Etc::Parts", "parts"),
         ("Dir::Etc::Main", "none"),
         ("Dir::State", "state"),
+        ("Dir::State::status", STATUS),
         ("Dir::State::Lists", "lists"),
         ("Dir::Cache", "cache"),
         ("Dir::Log", "log"),

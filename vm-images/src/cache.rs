@@ -172,8 +172,8 @@ impl Cache {
     }
 }
 
-/// Removes all images except the last used ones.
-fn prune(folder: &Path) {
+/// Removes all folders except the last used ones.
+pub(crate) fn prune(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };

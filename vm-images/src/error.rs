@@ -112,11 +112,13 @@ pub enum ImageError {
     /// apt's configuration has no archive for this machine's release.
     #[error(
         "no package archive found for the release `{codename}` in this machine's apt \
-         configuration; add its main archive, or give a kernel tree or a ready image instead"
+         configuration; add its main archive, or {instead}"
     )]
     NoArchive {
         /// The release's code name.
         codename: String,
+        /// What to do without an archive.
+        instead: &'static str,
     },
 
     /// No suite has the series.

@@ -19,6 +19,8 @@ pub(crate) const KEPT: [&str; 2] = ["arch/x86/include", "tools/arch/x86"];
 /// The parts of the source that are for other architectures, as tar patterns. Their Kconfig files
 /// stay: drivers and crypto read them in some series.
 pub(crate) const OTHERS: [&str; 2] = ["linux-*/arch/[!x]*/*.[chS]", "linux-*/arch/[!x]*/*.dts*"];
+/// The distribution's package of [`QEMU`].
+pub(crate) const QEMU_PACKAGE: &str = "qemu-system-x86";
 /// The distribution's kernel for the emulated host.
 pub(crate) const HOST_KERNEL: &str = "linux-image-cloud-amd64";
 
@@ -30,6 +32,8 @@ pub const RUST_TARGET_ALPINE: &str = "x86_64-alpine-linux-musl";
 pub const RUST_TARGET_GNU: &str = "x86_64-unknown-linux-gnu";
 /// The QEMU that emulates it.
 pub const QEMU: &str = "qemu-system-x86_64";
+/// Where a distribution has it that does not put it into PATH (RHEL).
+pub const QEMU_ELSEWHERE: &str = "/usr/libexec/qemu-kvm";
 /// Selects the serial console, on a kernel's command line.
 pub const CONSOLE: &str = "console=ttyS0";
 /// Makes the kernel print all messages on that console, from its start.
