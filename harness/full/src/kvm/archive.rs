@@ -63,11 +63,26 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds the files below a folder that the filter accepts.
+    /// Adds the files below a folder that the filter accepts. None can be executed.
     pub fn below(
         &mut self,
         from: &Path,
         at: &Path,
+        wanted: &dyn Fn(&fs::Metadata) -> bool,
+    ) -> Result<(), FullError> {
+        self.tree(from, at, 0o644, wanted)
+    }
+
+    /// Adds all files below a folder, as programs.
+    pub fn programs_below(&mut self, from: &Path, at: &Path) -> Result<(), FullError> {
+        self.tree(from, at, 0o755, &|_| true)
+    }
+
+    fn tree(
+        &mut self,
+        from: &Path,
+        at: &Path,
+        mode: u32,
         wanted: &dyn Fn(&fs::Metadata) -> bool,
     ) -> Result<(), FullError> {
         let entries = fs::read_dir(from).map_err(FullError::file("reading", from))?;
@@ -79,9 +94,9 @@ impl Archive {
                 continue;
             };
             if metadata.is_dir() {
-                self.below(&path, &at, wanted)?;
+                self.tree(&path, &at, mode, wanted)?;
             } else if wanted(&metadata) {
-                self.file(&path, &at, 0o644)?;
+                self.file(&path, &at, mode)?;
             }
         }
         Ok(())

@@ -28,6 +28,8 @@ const RECORDS: &str = "results/runs";
 const LARGEST_FIRMWARE: u64 = 1 << 20;
 /// Size of the disk for the records. The file is sparse.
 const ROOM: u64 = 1 << 30;
+/// The folders of a packaged QEMU with programs and libraries.
+const PACKAGED: [&str; 3] = ["usr/bin", "usr/lib", "lib"];
 const MEMORY: &str = "6G";
 const PROCESSORS: &str = "2";
 /// Arguments that keep the host and its clocks stable under emulation. Nested paging is not
@@ -186,7 +188,7 @@ fn archive(
         &suite.xtask,
         &project.join("target/release/xtask"),
     )?;
-    program(&mut archive, &suite.guest.qemu, &suite.guest.qemu)?;
+    qemu(&mut archive, &suite.guest.qemu)?;
     firmware(&mut archive, &suite.guest.qemu)?;
     archive.file(&suite.guest.kernel, &project.join("kernel"), 0o644)?;
     if let Some(modules) = &suite.guest.modules {
@@ -217,6 +219,19 @@ fn program(archive: &mut Archive, from: &Path, at: &Path) -> Result<(), FullErro
     archive.file(from, at, 0o755)?;
     for library in libraries::of(from)? {
         archive.file(&library, &library, 0o755)?;
+    }
+    Ok(())
+}
+
+/// Adds QEMU with its libraries. A packaged one brings its own, and its program is a script.
+fn qemu(archive: &mut Archive, at: &Path) -> Result<(), FullError> {
+    let Some(folder) = vm_images::folder_of_packaged(at) else {
+        return program(archive, at, at);
+    };
+    archive.file(at, at, 0o755)?;
+    let parts = PACKAGED.iter().map(|part| folder.join(part));
+    for part in parts.filter(|part| part.is_dir()) {
+        archive.programs_below(&part, &part)?;
     }
     Ok(())
 }
