@@ -25,6 +25,7 @@ use crate::{
     phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
+    qemu_choice::{self, Distribution},
     record::{NoFolder, Record, RunDir, RunFacts, timestamp},
     report::folder_of,
     snapshot::{Compared, Mode, Store},
@@ -118,7 +119,13 @@ impl Lab {
         progress: &dyn Progress,
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-        let qemu = Qemu::open(&options.guest.qemu)?;
+        let given = options.guest.qemu.as_deref();
+        let qemu = qemu_choice::choose(
+            given,
+            std::slice::from_ref(&platform),
+            &Distribution,
+            progress,
+        )?;
         let build = options.build()?;
         let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
         progress.stage("building the agent's initramfs");

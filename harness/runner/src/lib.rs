@@ -25,6 +25,7 @@ pub mod platform;
 pub mod preview;
 pub mod program;
 pub mod qemu;
+pub mod qemu_choice;
 pub mod record;
 pub mod report;
 pub mod root;

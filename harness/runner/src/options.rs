@@ -71,13 +71,11 @@ pub struct GuestOptions {
     )]
     pub append: String,
 
-    /// QEMU binary.
-    #[arg(long, value_name = "PATH", default_value = QEMU)]
-    pub qemu: PathBuf,
+    /// QEMU binary. Default: the machine's, or a newer one of the distribution, unpacked into the
+    /// cache, if the platform needs what the machine's lacks.
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
 }
-
-/// The default QEMU binary.
-const QEMU: &str = vm_images::x86::QEMU;
 
 /// A platform, its guests, and the folder for the record of the run.
 #[derive(Debug, Clone, Args)]
@@ -127,7 +125,7 @@ impl Default for GuestOptions {
             llvm: None,
             cc: None,
             append: String::new(),
-            qemu: PathBuf::from(QEMU),
+            qemu: None,
         }
     }
 }

@@ -3,12 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use vm_images::Silent;
+
 use crate::{
     accel, agent,
     lab::{LabError, cmdline},
     options::{MachineOptions, root},
     platform::Platform,
-    qemu::{Accel, Machine, Qemu},
+    qemu::{Accel, Machine},
+    qemu_choice::{self, AtHand},
 };
 
 /// Placeholder for a kernel that is not built yet.
@@ -19,7 +22,8 @@ const INITRAMFS: &str = "INITRAMFS";
 /// Returns the command line. If KVM was never tried, it is assumed to work if its device opens.
 pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-    let qemu = Qemu::open(&options.guest.qemu)?;
+    let given = options.guest.qemu.as_deref();
+    let qemu = qemu_choice::choose(given, std::slice::from_ref(&platform), &AtHand, &Silent)?;
     let build = options.build()?;
     let image = vm_images::built(&options.guest.source(), &build)?;
     let kernel = image.as_ref().map_or(Path::new(KERNEL), |it| &it.kernel);

@@ -26,6 +26,7 @@ use vm_images::x86::{CONSOLE, KVM_PROCESSOR, TCG_PROCESSOR};
 
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
+use crate::qemu_choice::NoQemu;
 
 /// A QEMU binary and its features.
 #[derive(Debug)]
@@ -74,6 +75,9 @@ pub enum QemuError {
         /// The platform.
         platform: String,
     },
+    /// None that can be had fits the platform.
+    #[error(transparent)]
+    None(#[from] NoQemu),
     /// Starting the machine failed.
     #[error("starting QEMU: {0}")]
     Start(#[from] io::Error),
@@ -177,6 +181,11 @@ impl Qemu {
         })
     }
 
+    /// The binary, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns the path of the binary. A name without a slash is looked up in PATH.
     pub fn found(&self) -> Result<PathBuf, QemuError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -238,7 +247,7 @@ impl Qemu {
     pub fn argv(&self, machine: &Machine<'_>) -> Result<Argv, QemuError> {
         let platform = machine.platform;
         let iommu = self
-            .device(&platform.iommu.device, &platform.iommu.options, "")
+            .iommu(platform)
             .map_err(|what| self.lacks(what, platform))?;
         let mut args = self.base(machine);
         args.extend(["-device".to_owned(), iommu]);
@@ -263,7 +272,17 @@ impl Qemu {
         })
     }
 
-    fn lacks(&self, what: String, platform: &Platform) -> QemuError {
+    /// Returns the device or option that this binary lacks and without which the platform does not
+    /// exist. What costs only some groups is not among it.
+    pub fn missing(&self, platform: &Platform) -> Option<String> {
+        self.iommu(platform).err()
+    }
+
+    fn iommu(&self, platform: &Platform) -> Result<String, String> {
+        self.device(&platform.iommu.device, &platform.iommu.options, "")
+    }
+
+    pub(crate) fn lacks(&self, what: String, platform: &Platform) -> QemuError {
         let (version, platform) = (self.version.clone(), platform.name.clone());
         QemuError::Lacks {
             version,

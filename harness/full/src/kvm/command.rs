@@ -17,9 +17,11 @@ use runner::{
     lab::load_corpus,
     options::root,
     platform::Platform,
-    qemu::{Accel, Machine, Qemu},
+    qemu::{Accel, Machine, Qemu, QemuError},
+    qemu_choice::{self, Distribution},
     record::timestamp,
     say,
+    snapshot::REFERENCE_PLATFORM,
 };
 use serde_json::json;
 use vm_images::{HostParts, Progress, Terminal};
@@ -54,7 +56,8 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let progress = Terminal::new();
     let folder = folder(options)?;
     let copies = tempfile::tempdir_in(&folder).map_err(FullError::file("creating", &folder))?;
-    let suite = host::suite(&options.guest, copies.path(), &progress)?;
+    let qemu = qemu(options, &jobs, &progress)?;
+    let suite = host::suite(&options.guest, &qemu, copies.path(), &progress)?;
     let parts = vm_images::host_parts(&progress)?;
     let proof = Proof {
         folder,
@@ -83,6 +86,24 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let exit = report(&works, &folder, hosts, start.elapsed())?;
     say!("record: {}", folder.display());
     ended.map(|()| exit)
+}
+
+/// Returns a QEMU that has the platforms of all jobs. If there is none, and no platform is named on
+/// the command line, one that has the reference platform: the others are left out then.
+fn qemu(options: &KvmOptions, jobs: &[Job], progress: &dyn Progress) -> Result<Qemu, FullError> {
+    let names: BTreeSet<_> = jobs.iter().map(|job| job.platform.as_str()).collect();
+    let load = |name: &&str| Platform::load(&root().join("vm-images"), name);
+    let platforms: Vec<_> = names.iter().map(load).collect::<Result<_, _>>()?;
+    let given = options.guest.qemu.as_deref();
+    let all = qemu_choice::choose(given, &platforms, &Distribution, progress);
+    match all {
+        Err(QemuError::Lacks { .. } | QemuError::None(_)) if options.platforms.is_empty() => {
+            let reference = [load(&REFERENCE_PLATFORM)?];
+            let supply = &Distribution;
+            Ok(qemu_choice::choose(given, &reference, supply, progress)?)
+        }
+        all => Ok(all?),
+    }
 }
 
 /// Returns the cases without a snapshot, whose transcripts differ in each run.

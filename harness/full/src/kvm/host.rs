@@ -283,10 +283,11 @@ fn quoted(word: &str) -> String {
 /// that builds in the meantime have no effect.
 pub fn suite(
     guest: &GuestOptions,
+    qemu: &Qemu,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Suite, FullError> {
-    let qemu = Qemu::open(&guest.qemu)?.found()?;
+    let qemu = qemu.found()?;
     let image = vm_images::obtain(&guest.source(), &guest.build()?, progress)?;
     progress.stage("building the suite for release");
     let xtask = xtask()?;

@@ -66,8 +66,9 @@ const EXAMPLES: &str = "\
 QEMU emulates a machine with AMD's SVM as the host, which runs a distribution's kernel with KVM. Each
 set of cases runs under TCG on this machine, and then under KVM on the emulated host. Every verdict
 and every transcript has to be the same. The emulation is not sound: a case that loses its guest or
-its host is run again, up to four times, and named in the report. Platforms that this QEMU does not
-have (`amd` before QEMU 11.1) are left out.
+its host is run again, up to four times, and named in the report. If the machine's QEMU lacks one of
+the platforms, a newer one of the distribution runs everything; without one, or with --qemu, such
+platforms are left out.
 
 Examples:
   cargo xtask full kvm                             the smoke set: each platform, each engine, races; minutes
