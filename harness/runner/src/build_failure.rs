@@ -43,6 +43,7 @@ impl BuildFailure {
                 jobs: options.jobs(),
                 interrupted: false,
                 ms: 0,
+                lacking: Vec::new(),
                 counters: None,
             },
             record,

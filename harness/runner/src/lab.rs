@@ -239,15 +239,16 @@ impl Lab {
         self.chosen.accel
     }
 
-    /// Returns the header of a command's output: kernel, platform, QEMU and accelerator.
+    /// Returns the header of a command's output: kernel, platform, QEMU, accelerator and what is
+    /// left out.
     pub fn header(&self) -> String {
         let facts = self.facts(1);
         format!(
-            "platform {}: {}, {}\naccelerator: {}",
+            "platform {}: {}, {}\n{}",
             facts.platform,
             facts.linux(),
             facts.qemu,
-            facts.accelerator()
+            facts.head().join("\n")
         )
     }
 
@@ -260,6 +261,7 @@ impl Lab {
             build: self.build.described(),
             image: self.image.key.clone(),
             qemu: self.qemu.version.clone(),
+            lacking: self.argv.left_out(),
             accel: self.chosen.accel.to_string(),
             why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,

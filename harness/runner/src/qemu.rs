@@ -135,6 +135,19 @@ impl Argv {
             *value = change(value);
         }
     }
+
+    /// Returns a line for each thing that this QEMU lacks, with the groups that it costs.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut groups = BTreeMap::<_, Vec<_>>::new();
+        for (group, why) in &self.lacking {
+            groups.entry(why).or_default().push(group.as_str());
+        }
+        let line = |(why, groups): (&String, Vec<&str>)| match groups.as_slice() {
+            [group] => format!("group {group} is left out: {why}"),
+            _ => format!("groups {} are left out: {why}", groups.join(", ")),
+        };
+        groups.into_iter().map(line).collect()
+    }
 }
 
 /// Kernel command line of every guest. The kernel does not wait for entropy or a console, and a

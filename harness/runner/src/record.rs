@@ -105,6 +105,9 @@ pub struct RunFacts {
     /// What its build differs in from the default, such as `debug, LLVM=-19`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub build: String,
+    /// What this QEMU lacks of the platform, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
     /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
     /// The reason why it is not KVM, in one line.
@@ -128,6 +131,16 @@ impl RunFacts {
             "" => format!("Linux {}", self.kernel),
             build => format!("Linux {} ({build})", self.kernel),
         }
+    }
+
+    /// What the head of each output says below its first line: the accelerator, and what this QEMU
+    /// lacks.
+    pub fn head(&self) -> Vec<String> {
+        let accelerator = format!("accelerator: {}", self.accelerator());
+        [accelerator]
+            .into_iter()
+            .chain(self.lacking.clone())
+            .collect()
     }
 
     /// The accelerator, and why it is not KVM.

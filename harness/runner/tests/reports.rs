@@ -85,6 +85,7 @@ fn facts() -> RunFacts {
         build: String::new(),
         image: "0123".to_owned(),
         qemu: "QEMU emulator version 10.0.2".to_owned(),
+        lacking: vec!["group sriov is left out: it has no device `igb`".to_owned()],
         accel: "tcg".to_owned(),
         why_not_kvm: Some("there is no /dev/kvm".to_owned()),
         jobs: 2,

@@ -129,12 +129,12 @@ impl<W: Write> Human<W> {
             folder.cases = *cases;
         }
         self.line(&format!(
-            "{cases} cases on platform {}: {}, {}, {} at a time\naccelerator: {}",
+            "{cases} cases on platform {}: {}, {}, {} at a time\n{}",
             facts.platform,
             facts.linux(),
             facts.qemu,
             facts.jobs,
-            facts.accelerator()
+            facts.head().join("\n")
         ))
     }
 }

@@ -60,7 +60,10 @@ impl<W: Write> Sink for Ktap<W> {
                 writeln!(self.to, "KTAP version 1\n1..{cases}")?;
                 let (linux, platform, qemu) = (facts.linux(), &facts.platform, &facts.qemu);
                 writeln!(self.to, "# {linux}, platform {platform}, {qemu}")?;
-                writeln!(self.to, "# accelerator: {}", facts.accelerator())
+                for line in facts.head() {
+                    writeln!(self.to, "# {line}")?;
+                }
+                Ok(())
             }
             Event::GuestUp {
                 boot,
