@@ -68,6 +68,8 @@ pub struct Deviation {
 pub struct Xfail {
     /// Where it applies.
     pub when: Condition,
+    /// The rows that it applies to; all, if none is given.
+    rows: Vec<Name>,
     /// The finding that it shows.
     pub finding: String,
     /// Name and title of the finding.
@@ -80,11 +82,18 @@ pub struct Xfail {
 impl Xfail {
     /// Returns a known failure that applies wherever the case runs.
     fn always(finding: Known) -> Self {
+        Self::new(finding.name, finding.reason, None)
+    }
+
+    /// Returns a known failure that applies wherever the case runs, of one of these complaints of
+    /// the kernel if they are given.
+    pub fn new(finding: String, reason: String, splat: Option<Vec<String>>) -> Self {
         Self {
             when: Condition::default(),
-            finding: finding.name,
-            reason: finding.reason,
-            splat: None,
+            rows: Vec::new(),
+            finding,
+            reason,
+            splat,
         }
     }
 }
@@ -265,18 +274,23 @@ impl Shown {
         let (name, rows) = item.single()?;
         let tree = Tree::Text(name.text.clone());
         let finding = findings.read(&Node { at: name.at, tree })?;
-        let rows = rows.items().iter().map(|row| {
-            let text = row.text()?.to_owned();
-            Ok(Name { at: row.at, text })
-        });
-        let rows = rows.collect::<Result<_, _>>()?;
+        let rows = read_rows(rows)?;
         Ok(Self { finding, rows })
     }
+}
 
-    fn is_of(&self, row: Option<&Name>) -> bool {
-        self.rows.is_empty()
-            || row.is_some_and(|row| self.rows.iter().any(|it| it.text == row.text))
-    }
+/// Reads the names of rows.
+fn read_rows(node: &Node) -> Result<Vec<Name>, Problem> {
+    let name = |row: &Node| {
+        let text = row.text()?.to_owned();
+        Ok(Name { at: row.at, text })
+    };
+    node.items().iter().map(name).collect()
+}
+
+/// Whether a row is one of these; without any, each is.
+fn is_one_of(rows: &[Name], row: Option<&Name>) -> bool {
+    rows.is_empty() || row.is_some_and(|row| rows.iter().any(|it| it.text == row.text))
 }
 
 /// Reads the needs of a case or row, and adds those of its folder or case.
@@ -333,10 +347,11 @@ impl Header {
         })
     }
 
-    /// Checks that each row that `shows` names exists.
+    /// Checks that each row that `shows` and `xfail` name exists.
     fn check_rows<'a>(&self, rows: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
-        let named = self.shows.iter().flat_map(|shown| &shown.rows);
-        for row in named {
+        let shown = self.shows.iter().flat_map(|shown| &shown.rows);
+        let failing = self.xfails.iter().flat_map(|xfail| &xfail.rows);
+        for row in shown.chain(failing) {
             if !rows.clone().any(|known| known == row.text) {
                 return Err(Problem::unknown_name(row.at, "row", &row.text, rows));
             }
@@ -375,7 +390,10 @@ impl Header {
         shape: Option<Shape>,
         steps: Vec<Step>,
     ) -> Case {
-        let shows = self.shows.iter().filter(|shown| shown.is_of(row));
+        let shows = self.shows.iter();
+        let shows = shows.filter(|shown| is_one_of(&shown.rows, row));
+        let xfails = self.xfails.iter();
+        let xfails = xfails.filter(|xfail| is_one_of(&xfail.rows, row));
         Case {
             id,
             file: self.file.clone(),
@@ -386,7 +404,7 @@ impl Header {
             deviations: self.deviations.clone(),
             needs: self.needs.clone(),
             shape,
-            xfails: self.xfails.clone(),
+            xfails: xfails.cloned().collect(),
             shows: shows.map(|shown| shown.finding.name.clone()).collect(),
             snapshot: self.snapshot,
             fail_fast: self.fail_fast,
@@ -419,15 +437,15 @@ fn read_xfails(node: &Node, findings: &Findings) -> Result<Vec<Xfail>, Problem> 
             let when = fields
                 .take("when")
                 .map_or(Ok(Condition::default()), Condition::read)?;
+            let rows = fields.take("rows").map_or(Ok(Vec::new()), read_rows)?;
             let finding = findings.read(fields.need("finding")?)?;
             let splat = fields.take("splat").map(|node| texts(Some(node)));
             let splat = splat.transpose()?;
             fields.finish()?;
             Ok(Xfail {
                 when,
-                finding: finding.name,
-                reason: finding.reason,
-                splat,
+                rows,
+                ..Xfail::new(finding.name, finding.reason, splat)
             })
         })
         .collect()

@@ -20,11 +20,13 @@ pub struct Needs {
     until: Option<Series>,
 }
 
-/// A condition on platform, shape and release.
+/// A condition on platform, shape, configuration and release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
     platforms: Vec<String>,
     shapes: Vec<Shape>,
+    /// Options that the kernel has to have, all of them.
+    config: Vec<String>,
     since: Option<Series>,
     until: Option<Series>,
 }
@@ -123,6 +125,7 @@ impl Condition {
         let condition = Self {
             platforms: texts(fields.take("platforms"))?,
             shapes: shapes.iter().map(Shape::read).collect::<Result<_, _>>()?,
+            config: texts(fields.take("config"))?,
             since: fields.take("since").map(read_series).transpose()?,
             until: fields.take("until").map(read_series).transpose()?,
         };
@@ -137,7 +140,9 @@ impl Condition {
         let platform = self.platforms.is_empty() || self.platforms.contains(&guest.platform);
         let shaped =
             self.shapes.is_empty() || shape.is_some_and(|shape| self.shapes.contains(&shape));
-        within && platform && shaped
+        let mut options = self.config.iter();
+        let configured = options.all(|option| guest.config.contains_key(option));
+        within && platform && shaped && configured
     }
 }
 

@@ -56,6 +56,7 @@ pub fn schema(preludes: &Preludes) -> Value {
                 "since": { "type": "string" }, "until": { "type": "string" } } },
             "condition": { "type": "object", "additionalProperties": false, "properties": {
                 "platforms": { "$ref": "#/$defs/texts" }, "shapes": shapes(),
+                "config": { "$ref": "#/$defs/texts", "description": "options that the kernel has" },
                 "since": { "type": "string" }, "until": { "type": "string" } } },
         }
     })
@@ -76,6 +77,7 @@ fn header() -> Value {
         "needs": { "$ref": "#/$defs/needs" },
         "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
             "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
+            "rows": { "$ref": "#/$defs/texts", "description": "rows of the table that it applies to; default: all" },
             "splat": { "$ref": "#/$defs/texts", "description": "the failure is a complaint of the kernel with one of these texts" } },
             "required": ["finding"], "additionalProperties": false } },
         "shows": { "type": ["string", "object", "array"],

@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use case::{
-    At, Check, Compiled, Condition, Expect, Injection, Layout, Parts, Race, Sources, WantEnd, Xfail,
-};
+use case::{At, Check, Compiled, Expect, Injection, Layout, Parts, Race, Sources, WantEnd, Xfail};
 use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
@@ -192,12 +190,8 @@ fn a_known_complaint_may_kill_its_process_and_still_costs_the_guest() {
 }
 
 fn xfail(splat: Option<&[&str]>) -> Xfail {
-    Xfail {
-        when: Condition::default(),
-        finding: "known".to_owned(),
-        reason: "known".to_owned(),
-        splat: splat.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect()),
-    }
+    let splat = splat.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+    Xfail::new("known".to_owned(), "known".to_owned(), splat)
 }
 
 #[rstest]
