@@ -15,6 +15,7 @@ use crate::{
 pub struct Needs {
     features: Vec<String>,
     config: Vec<String>,
+    unset: Vec<String>,
     platforms: Vec<String>,
     since: Option<Series>,
     until: Option<Series>,
@@ -31,6 +32,9 @@ pub struct Condition {
     until: Option<Series>,
 }
 
+/// Ends the name of an option that must not be set.
+const UNSET: &str = "=n";
+
 /// Reads a kernel series from a case file.
 pub(crate) fn read_series(node: &Node) -> Result<Series, Problem> {
     let text = node.text()?;
@@ -42,9 +46,13 @@ impl Needs {
     /// Reads `needs:`.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "needs")?;
+        let (unset, config) = texts(fields.take("config"))?
+            .into_iter()
+            .partition(|option| option.ends_with(UNSET));
         let needs = Self {
             features: texts(fields.take("features"))?,
-            config: texts(fields.take("config"))?,
+            config,
+            unset,
             platforms: texts(fields.take("platforms"))?,
             since: fields.take("since").map(read_series).transpose()?,
             until: fields.take("until").map(read_series).transpose()?,
@@ -60,6 +68,7 @@ impl Needs {
     pub fn within(mut self, above: &Self) -> Result<Self, String> {
         add(&mut self.features, &above.features)?;
         add(&mut self.config, &above.config)?;
+        add(&mut self.unset, &above.unset)?;
         if self.since.is_some() && self.since <= above.since {
             return Err("since".to_owned());
         }
@@ -74,7 +83,7 @@ impl Needs {
         Ok(self)
     }
 
-    /// Options of the kernel's configuration.
+    /// Options that the kernel's configuration has to set.
     pub fn config(&self) -> &[String] {
         &self.config
     }
@@ -103,6 +112,13 @@ impl Needs {
         for option in &self.config {
             if !guest.config.contains_key(option) {
                 return Err(format!("{option}=y in the kernel's configuration"));
+            }
+        }
+        for option in &self.unset {
+            // An empty configuration is one that nobody knows.
+            let name = option.trim_end_matches(UNSET);
+            if guest.config.is_empty() || guest.config.contains_key(name) {
+                return Err(format!("{option} in the kernel's configuration"));
             }
         }
         if !self.platforms.is_empty() && !self.platforms.contains(&guest.platform) {
@@ -169,4 +185,29 @@ pub(crate) fn texts(node: Option<&Node>) -> Result<Vec<String>, Problem> {
         .iter()
         .map(|item| item.text().map(str::to_owned))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_may_have_to_be_unset() {
+        let needs = Needs {
+            unset: vec!["CONFIG_A=n".to_owned()],
+            ..Needs::default()
+        };
+        let with = |options: &[&str]| Guest {
+            config: options
+                .iter()
+                .map(|name| ((*name).to_owned(), "y".to_owned()))
+                .collect(),
+            ..Guest::default()
+        };
+        assert_eq!(needs.check(&with(&["CONFIG_B"])), Ok(()));
+        for guest in [with(&["CONFIG_A", "CONFIG_B"]), with(&[])] {
+            let why = needs.check(&guest).unwrap_err();
+            assert_eq!(why, "CONFIG_A=n in the kernel's configuration");
+        }
+    }
 }
