@@ -1,37 +1,41 @@
 //! The header of an x86 bzImage.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
-use crate::error::ImageError;
+use std::ops::Range;
 
 const MAGIC_AT: usize = 0x202;
 const MAGIC: &[u8] = b"HdrS";
 const VERSION_AT: usize = 0x20e;
 /// The offset of the version string in the boot protocol is relative to this.
 const VERSION_BASE: usize = 0x200;
-/// Size of the header and the set-up code with the string: at most 64 sectors.
-const READ: u64 = 64 * 512;
-
-/// Returns the kernel release in the header of a bzImage, such as `7.3.4`.
-pub fn release_of(kernel: &Path) -> Result<String, ImageError> {
-    let mut head = Vec::new();
-    File::open(kernel)
-        .and_then(|file| file.take(READ).read_to_end(&mut head))
-        .map_err(|source| ImageError::Given {
-            what: "kernel image",
-            path: kernel.to_owned(),
-            source,
-        })?;
-    parse(&head).map_err(|problem| ImageError::NotBzImage {
-        path: kernel.to_owned(),
-        problem,
-    })
+/// Number of 512-byte sectors of the set-up code, behind the first; 0 stands for 4.
+const SECTORS_AT: usize = 0x1f1;
+/// Version of the boot protocol.
+const PROTOCOL_AT: usize = 0x206;
+/// The first protocol whose header says where the packed kernel is.
+const HAS_PAYLOAD: u16 = 0x0208;
+const PAYLOAD_AT: usize = 0x248;
+const PAYLOAD_LENGTH_AT: usize = 0x24c;
+/// Returns where the packed kernel is in a bzImage, or `None` for one that does not say so.
+pub(crate) fn payload(head: &[u8]) -> Option<Range<usize>> {
+    let number = |at: usize| {
+        let bytes = head.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let protocol = head.get(PROTOCOL_AT..PROTOCOL_AT + 2)?.try_into().ok()?;
+    if u16::from_le_bytes(protocol) < HAS_PAYLOAD {
+        return None;
+    }
+    let sectors = match head.get(SECTORS_AT)? {
+        0 => 4,
+        count => usize::from(*count),
+    };
+    let start = ((sectors + 1) * 512).checked_add(number(PAYLOAD_AT)?)?;
+    let end = start.checked_add(number(PAYLOAD_LENGTH_AT)?)?;
+    (start < end).then_some(start..end)
 }
 
-/// Returns the release in the first bytes of a bzImage.
-fn parse(head: &[u8]) -> Result<String, &'static str> {
+/// Returns the kernel release in the header of a bzImage, such as `7.3.4`.
+pub(crate) fn parse(head: &[u8]) -> Result<String, &'static str> {
     if head.get(MAGIC_AT..MAGIC_AT + MAGIC.len()) != Some(MAGIC) {
         return Err("the boot header's magic HdrS is not at 0x202");
     }
@@ -85,18 +89,30 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_text_is_no_kernel() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hello").unwrap();
-        let error = release_of(file.path()).unwrap_err().to_string();
-        assert!(error.contains("is not an x86 bzImage"), "{error}");
+    #[rstest]
+    #[case(0x020f, 1, 0x40, 100, Some(0x440..0x4a4))]
+    #[case(0x020f, 0, 0, 1, Some(0xa00..0xa01))]
+    #[case(0x0207, 1, 0x40, 100, None)]
+    #[case(0x020f, 1, 0x40, 0, None)]
+    fn the_header_says_where_the_kernel_is(
+        #[case] protocol: u16,
+        #[case] sectors: u8,
+        #[case] offset: u32,
+        #[case] length: u32,
+        #[case] want: Option<Range<usize>>,
+    ) {
+        let mut bytes = image(0x200, b"7.3.4\0");
+        bytes[PROTOCOL_AT..PROTOCOL_AT + 2].copy_from_slice(&protocol.to_le_bytes());
+        bytes[SECTORS_AT] = sectors;
+        bytes[PAYLOAD_AT..PAYLOAD_AT + 4].copy_from_slice(&offset.to_le_bytes());
+        bytes[PAYLOAD_LENGTH_AT..PAYLOAD_LENGTH_AT + 4].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(payload(&bytes), want);
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {
-            let _ = parse(&bytes);
+            let _ = (parse(&bytes), payload(&bytes));
         }
 
         #[test]

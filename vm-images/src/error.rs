@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use crate::download::{BadAddress, DownloadError};
+use crate::ready::ReadyError;
 
 /// Why an image could not be obtained. Each message says what was tried, what happened and what to
 /// do.
@@ -301,9 +302,14 @@ pub enum ImageError {
         found: &'static str,
     },
 
-    /// The file is not a bzImage.
+    /// A kernel that somebody else built cannot be used.
+    #[error(transparent)]
+    Ready(#[from] ReadyError),
+
+    /// The file is not a kernel.
     #[error(
-        "{} is not an x86 bzImage: {problem}; give the file that a build creates at {}",
+        "{} is not an x86 bzImage or vmlinux: {problem}; give the file that a build creates at {}, \
+         or a distribution's vmlinuz",
         path.display(),
         crate::x86::BUILT_IMAGE
     )]
@@ -314,14 +320,14 @@ pub enum ImageError {
         problem: &'static str,
     },
 
-    /// The folder is not a folder of modules.
+    /// No modules.
     #[error(
-        "{} is not a folder of kernel modules; give the folder with the modules of this kernel \
+        "{} has no kernel modules; give the folder or the tarball with the modules of this kernel \
          (lib/modules/RELEASE)",
         path.display()
     )]
     NoModules {
-        /// The folder.
+        /// The folder or tarball.
         path: PathBuf,
     },
 }
@@ -349,7 +355,8 @@ impl ImageError {
                     false => Blame::Kernel,
                 }
             }
-            Self::Given { .. }
+            Self::Ready(_)
+            | Self::Given { .. }
             | Self::NoFlavour { .. }
             | Self::BadFlavour { .. }
             | Self::FragmentSyntax { .. }

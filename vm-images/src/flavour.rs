@@ -111,7 +111,7 @@ impl Flavour {
             problem: error.to_string(),
         })?;
         let own = format!("{name}.config");
-        let mut fragments = vec![Fragment::read(&folder.join(BASE), false)?];
+        let mut fragments = vec![Self::base(vm_images)?];
         if folder.join(&own).exists() {
             fragments.push(Fragment::read(&folder.join(&own), false)?);
         }
@@ -120,6 +120,11 @@ impl Flavour {
             traits,
             fragments,
         })
+    }
+
+    /// Reads the fragment of every image.
+    pub(crate) fn base(vm_images: &Path) -> Result<Fragment, ImageError> {
+        Fragment::read(&vm_images.join(FOLDER).join(BASE), false)
     }
 
     /// Returns the names of all flavours, in order.

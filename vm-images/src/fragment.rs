@@ -19,6 +19,8 @@ pub(crate) struct Setting {
     of_user: bool,
     since: Option<Series>,
     until: Option<Series>,
+    /// Whether cases need it of a kernel that somebody else built.
+    pub(crate) required: bool,
 }
 
 impl Setting {
@@ -60,13 +62,15 @@ pub(crate) fn settings_for<'a>(
 /// Returns the options of one fragment.
 fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
     let mut settings = Vec::new();
-    let (mut since, mut until) = (None, None);
+    let (mut since, mut until, mut required) = (None, None, None);
     for (index, line) in fragment.text.lines().enumerate() {
         let line = line.trim();
         if let Some(series) = directive(line, "since")? {
             since = Some(series);
         } else if let Some(series) = directive(line, "until")? {
             until = Some(series);
+        } else if let Some(needed) = need(line) {
+            required = Some(needed);
         } else if let Some((name, value)) = option(line) {
             settings.push(Setting {
                 name: name.to_owned(),
@@ -75,6 +79,7 @@ fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
                 of_user: fragment.of_user,
                 since: since.take(),
                 until: until.take(),
+                required: required.take().unwrap_or(value != "n"),
             });
         } else if !line.is_empty() && !line.starts_with('#') {
             return Err(ImageError::FragmentSyntax {
@@ -98,8 +103,17 @@ fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
     }
 }
 
+/// Returns whether a line `# required` or `# optional` says that cases need an option.
+fn need(line: &str) -> Option<bool> {
+    match line {
+        "# required" => Some(true),
+        "# optional" => Some(false),
+        _ => None,
+    }
+}
+
 /// Returns name and value of a `CONFIG_X=VALUE` line.
-fn split(line: &str) -> Option<(&str, &str)> {
+pub(crate) fn split(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once('=')?;
     let rest = name.strip_prefix("CONFIG_")?;
     let known = |c: char| c.is_ascii_alphanumeric() || c == '_';

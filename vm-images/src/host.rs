@@ -2,7 +2,6 @@
 //! KVM, and a static busybox. Both are packages that are unpacked into the cache.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,7 +11,7 @@ use crate::{
     cache::{Cache, cache_dir, remove_dir, rename},
     error::ImageError,
     initramfs::Entry,
-    modules::{self, MODULES_DIR},
+    modules::{self, module_entries},
     process::{check, command},
     progress::Progress,
 };
@@ -48,7 +47,7 @@ pub fn host_parts(progress: &dyn Progress) -> Result<HostParts, ImageError> {
     let programs = self::unpacked(&cache, &busybox, progress)?;
     Ok(HostParts {
         kernel: first(&unpacked.join("boot"), "vmlinuz-")?,
-        modules: modules_of(&unpacked)?,
+        modules: module_entries(&modules::pack(&MODULES, &modules::below(&unpacked), None)?),
         busybox: either(&programs, &["usr/bin/busybox", "bin/busybox"])?,
         name: format!("{} {}", kernel.name, kernel.version),
     })
@@ -73,104 +72,6 @@ fn unpacked(cache: &Cache, package: &Deb, progress: &dyn Progress) -> Result<Pat
     // It can be fetched again.
     let _ = fs::remove_file(archive);
     Ok(place)
-}
-
-/// Returns the wanted modules and their dependencies in the order of loading, decompressed for
-/// kernels that cannot do that. A package has no `modules.dep`, so the dependencies are read from
-/// each module.
-fn modules_of(folder: &Path) -> Result<Vec<Entry>, ImageError> {
-    let files = module_files(folder);
-    let mut loaded: Vec<(String, Vec<u8>)> = Vec::new();
-    for name in MODULES {
-        load(name, &files, &mut loaded)?;
-    }
-    let entries = loaded.into_iter().enumerate();
-    let folder = Entry::Dir {
-        name: MODULES_DIR.to_owned(),
-    };
-    let file = |(index, (name, content))| Entry::File {
-        name: format!("{MODULES_DIR}/{index:03}-{name}.ko"),
-        mode: 0o644,
-        content,
-    };
-    Ok(std::iter::once(folder).chain(entries.map(file)).collect())
-}
-
-/// Adds a module after its dependencies. A missing one is built in.
-fn load(
-    name: &str,
-    files: &BTreeMap<String, PathBuf>,
-    loaded: &mut Vec<(String, Vec<u8>)>,
-) -> Result<(), ImageError> {
-    let known = loaded.iter().any(|(known, _)| known == name);
-    let Some(path) = files.get(name).filter(|_| !known) else {
-        return Ok(());
-    };
-    let content = content(path)?;
-    for needed in depends(&content) {
-        load(&needed, files, loaded)?;
-    }
-    loaded.push((name.to_owned(), content));
-    Ok(())
-}
-
-/// Returns all modules below a folder, by name.
-fn module_files(folder: &Path) -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        // Links lead to the tree of the kernel's headers.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(module_files(&path));
-        } else if path.to_string_lossy().contains(".ko") {
-            found.insert(modules::name_of(&path.to_string_lossy()), path);
-        }
-    }
-    found
-}
-
-fn content(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let content = fs::read(path).map_err(|source| ImageError::File {
-        doing: "read",
-        path: path.to_owned(),
-        hint: "remove it from the cache folder and run again",
-        source,
-    })?;
-    match path.extension() {
-        Some(ending) if ending == "xz" => unxz(&content),
-        _ => Ok(content),
-    }
-}
-
-/// Returns the names in `depends=` of a module.
-fn depends(content: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"\0depends=";
-    let at = content.windows(KEY.len()).position(|window| window == KEY);
-    let rest = at.and_then(|at| content.get(at + KEY.len()..));
-    let value = rest.and_then(|rest| rest.split(|byte| *byte == 0).next());
-    let value = String::from_utf8_lossy(value.unwrap_or_default()).replace('-', "_");
-    let names = value.split(',').filter(|name| !name.is_empty());
-    names.map(str::to_owned).collect()
-}
-
-fn unxz(content: &[u8]) -> Result<Vec<u8>, ImageError> {
-    let failed = |source| ImageError::File {
-        doing: "decompress",
-        path: "a kernel module".into(),
-        hint: "remove the cache folder and run again",
-        source,
-    };
-    let file = tempfile::NamedTempFile::new().map_err(failed)?;
-    fs::write(file.path(), content).map_err(failed)?;
-    let output = command("xz")
-        .args(["--decompress", "--stdout", "--format=xz"])
-        .stdin(file.reopen().map_err(failed)?)
-        .output()
-        .map_err(failed)?;
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => Err(failed(std::io::ErrorKind::InvalidData.into())),
-    }
 }
 
 fn first(folder: &Path, starts: &str) -> Result<PathBuf, ImageError> {
@@ -198,43 +99,5 @@ fn absent(path: &Path) -> ImageError {
         path: path.to_owned(),
         hint: "the package has changed; remove it from the cache folder and run again",
         source: std::io::ErrorKind::NotFound.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case(b"ELF\0license=GPL\0depends=kvm,irq-bypass\0name=x\0", &["kvm", "irq_bypass"])]
-    #[case(b"ELF\0depends=\0name=x\0", &[])]
-    #[case(b"ELF", &[])]
-    fn a_module_says_what_it_depends_on(#[case] content: &[u8], #[case] want: &[&str]) {
-        assert_eq!(depends(content), want);
-    }
-
-    #[test]
-    fn modules_come_behind_what_they_need() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, depends: &str| {
-            let text = format!("\0depends={depends}\0");
-            fs::write(folder.path().join(name), text).unwrap();
-        };
-        write("kvm-amd.ko", "kvm,ccp");
-        write("kvm.ko", "irqbypass");
-        write("irqbypass.ko", "");
-        write("ccp.ko", "");
-        let entries = modules_of(folder.path()).unwrap();
-        let names: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| match entry {
-                Entry::File { name, .. } => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        let want = ["000-irqbypass", "001-kvm", "002-ccp", "003-kvm_amd"];
-        assert_eq!(names, want.map(|name| format!("modules/{name}.ko")));
     }
 }

@@ -1,11 +1,13 @@
 //! Kernel images and their sources.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tempfile::TempDir;
 use uapi::Series;
 
 use crate::tarball::TarballPlace;
-use crate::x86;
+use crate::{error::ImageError, kernel_config::KernelConfig, modules::Module, ready::Given, x86};
 
 /// Where to obtain a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +20,19 @@ pub enum Source {
     /// A developer's tree. It is built incrementally in a folder of the cache; the tree itself is
     /// not changed.
     Tree(PathBuf),
-    /// A ready image, such as one built by a CI.
-    Image {
-        /// The bzImage.
-        kernel: PathBuf,
-        /// Its folder of modules, if it has any.
-        modules: Option<PathBuf>,
-    },
+    /// A kernel that somebody else built, such as a CI or a distribution.
+    Ready(Given),
+}
+
+impl Source {
+    /// Returns the series of a kernel that is built here, if it is known before that.
+    pub fn series(&self) -> Result<Option<Series>, ImageError> {
+        match self {
+            Self::Release(series) => Ok(*series),
+            Self::Tree(tree) => crate::tree::series_of(tree).map(Some),
+            Self::Tarball(_) | Self::Ready(_) => Ok(None),
+        }
+    }
 }
 
 /// Folder beside a coverage kernel, for the notes and the source that its counters need.
@@ -35,12 +43,12 @@ pub(crate) const KEPT: &str = "build";
 /// A kernel to boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The bzImage.
+    /// The file that QEMU boots: bzImage or vmlinux.
     pub kernel: PathBuf,
-    /// Its .config, if it was built here.
-    pub config: Option<PathBuf>,
-    /// Its folder of modules, if it has any.
-    pub modules: Option<PathBuf>,
+    /// Its configuration, if it is known.
+    pub config: Option<KernelConfig>,
+    /// The modules that the suite uses, in the order of loading.
+    pub modules: Vec<Module>,
     /// The folder with its uAPI headers, such as `linux/iommufd.h`.
     pub headers: Option<PathBuf>,
     /// Its `uname -r`, such as 7.3.4.
@@ -54,23 +62,46 @@ pub struct Image {
     pub coverage: Option<PathBuf>,
     /// The folder with what else the flavour keeps of the build, such as vmlinux.
     pub kept: Option<PathBuf>,
+    /// Holds the kernel if it was unpacked for this image.
+    pub(crate) temporary: Option<Temporary>,
 }
 
+/// A folder that is removed with the last image that needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Temporary(pub(crate) Arc<TempDir>);
+
+impl PartialEq for Temporary {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.path() == other.0.path()
+    }
+}
+
+impl Eq for Temporary {}
+
 impl Image {
+    /// Whether the file that QEMU boots goes with this image.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+
     /// Returns the image in a folder of the cache, or `None` if there is none.
     pub(crate) fn load(root: &Path, key: &str) -> Option<Self> {
         let there = |name: &str| Some(root.join(name)).filter(|path| path.exists());
         let release = std::fs::read_to_string(root.join("release")).ok()?;
         Some(Self {
             kernel: there(x86::IMAGE)?,
-            config: there("config"),
-            modules: None,
+            config: there("config").and_then(|path| {
+                let text = std::fs::read_to_string(&path).ok()?;
+                KernelConfig::parse(&text, &path.to_string_lossy()).ok()
+            }),
+            modules: Vec::new(),
             headers: there("include"),
             release: release.trim().to_owned(),
             key: key.to_owned(),
             source: there("source"),
             coverage: there(COVERAGE),
             kept: there(KEPT),
+            temporary: None,
         })
     }
 }

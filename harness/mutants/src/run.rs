@@ -184,7 +184,7 @@ fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {
         Source::Tree(tree) => KernelWorkTree::of_tree(&tree, &build, &progress)?,
         Source::Release(series) => KernelWorkTree::of_release(series, &build, &progress)?,
         Source::Tarball(place) => KernelWorkTree::of_tarball(&place, &build, &progress)?,
-        Source::Image { .. } => return Err(MutantsError::ReadyImage),
+        Source::Ready(_) => return Err(MutantsError::ReadyImage),
     };
     Ok(MutantBuilder::open(work_tree, &progress)?)
 }

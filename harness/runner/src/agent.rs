@@ -6,7 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use vm_images::Entry;
+use vm_images::{Entry, Module};
 use xshell::{Shell, cmd};
 
 use crate::{agent_target::AgentTarget, options::root};
@@ -35,23 +35,18 @@ pub enum AgentError {
     /// A file failed.
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: io::Error },
-    /// The modules could not be packed.
-    #[error(transparent)]
-    Modules(#[from] vm_images::ImageError),
 }
 
 /// Builds the agent (milliseconds if nothing changed) and packs it with the modules and other
 /// entries.
-pub fn initramfs(modules: Option<&Path>, mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
+pub fn initramfs(modules: &[Module], mut entries: Vec<Entry>) -> Result<PathBuf, AgentError> {
     let agent = build()?;
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| AgentError::Io { path, error }
     };
     let init = fs::read(&agent).map_err(failed(&agent))?;
-    if let Some(modules) = modules {
-        entries.extend(vm_images::pack_modules(modules)?);
-    }
+    entries.extend(vm_images::module_entries(modules));
     let archive = vm_images::initramfs(init, entries);
     let hash: String = Sha256::digest(&archive)
         .iter()

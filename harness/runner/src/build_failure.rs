@@ -37,6 +37,7 @@ impl BuildFailure {
                 kernel: "not built".to_owned(),
                 build: options.build()?.described(),
                 image: String::new(),
+                configuration: None,
                 qemu: "no QEMU started".to_owned(),
                 accel: "none".to_owned(),
                 why_not_kvm: None,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use case::Compiled;
-use vm_images::{Blame, Traits};
+use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
     CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, Phases, Reply,
     Request, World, frame,
@@ -101,6 +101,17 @@ pub enum BootError {
         /// Revision of this runner.
         expected: &'static str,
     },
+    /// The host has read another configuration than the guest has.
+    #[error(
+        "the configuration {place} is not the one of the guest's kernel, whose /proc/config.gz \
+         differs in {difference}; give the right one with --config FILE"
+    )]
+    OtherConfig {
+        /// Where the host has it from.
+        place: String,
+        /// Options that differ.
+        difference: String,
+    },
     /// The set-up failed.
     #[error("setting the guest up: {0}")]
     Setup(String),
@@ -113,6 +124,7 @@ impl BootError {
         match self {
             Self::Qemu(_) | Self::Stale { .. } => Blame::Host,
             Self::NoHello { lost, .. } => lost.blame(),
+            Self::OtherConfig { .. } => Blame::Usage,
             Self::Setup(_) => Blame::Kernel,
         }
     }
@@ -236,6 +248,26 @@ impl Guest {
         guest.set_up(platform)?;
         guest.offer = inventory::offered(platform, &argv.lacking, &guest.facts);
         Ok(guest)
+    }
+
+    /// Takes over the configuration that the host has read, for a guest without /proc/config.gz.
+    /// Where the guest has it, both have to agree.
+    pub fn with_config(mut self, config: Option<&KernelConfig>) -> Result<Self, BootError> {
+        let Some(config) = config else {
+            return Ok(self);
+        };
+        if self.facts.config.is_empty() {
+            self.facts.config.clone_from(&config.options);
+            self.offer.config.clone_from(&config.options);
+            return Ok(self);
+        }
+        match config.difference(&self.facts.config) {
+            None => Ok(self),
+            Some(difference) => Err(BootError::OtherConfig {
+                place: config.place.clone(),
+                difference,
+            }),
+        }
     }
 
     fn hello(&mut self, limits: Limits) -> Result<Facts, BootError> {

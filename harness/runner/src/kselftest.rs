@@ -223,7 +223,7 @@ pub fn run(
     programs: &[Program],
     mut tell: impl FnMut(&Ran),
 ) -> Result<Vec<Ran>, KselftestError> {
-    let initramfs = crate::agent::initramfs(lab.image.modules.as_deref(), entries(programs)?)?;
+    let initramfs = crate::agent::initramfs(&lab.image.modules, entries(programs)?)?;
     let logs = lab.path().join(PLACE);
     fs::create_dir_all(&logs).map_err(failed(&logs))?;
     let mut guest = None;

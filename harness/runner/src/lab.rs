@@ -12,11 +12,12 @@ use std::{
 };
 
 use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources};
-use vm_images::{Build, Image, ImageError, Progress, Silent, Source};
+use vm_images::{Build, Given, Image, ImageError, Progress, Silent, Source};
 
 use crate::{
     accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
+    configuration::Configuration,
     counters::{Counters, Kept},
     exit::Exit,
     guest::{BootError, Guest, Limits},
@@ -108,6 +109,8 @@ pub struct Lab {
     sums: Mutex<Sums>,
     /// Stores the counters of guests, if requested.
     pub counters: Option<Counters>,
+    /// The configuration of a kernel that somebody else built.
+    configuration: Option<Configuration>,
 }
 
 impl Lab {
@@ -129,7 +132,11 @@ impl Lab {
         let build = options.build()?;
         let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
         progress.stage("building the agent's initramfs");
-        let initramfs = agent::initramfs(image.modules.as_deref(), Vec::new())?;
+        let configuration = match options.guest.is_ready() {
+            true => Some(Configuration::new(&image, &corpus)?),
+            false => None,
+        };
+        let initramfs = agent::initramfs(&image.modules, Vec::new())?;
         let traits = &build.flavour.traits;
         let cmdline = cmdline(&build, &options.guest.append);
         let mut machine = Machine {
@@ -167,6 +174,7 @@ impl Lab {
             sums: Mutex::default(),
             counters,
             build,
+            configuration,
         };
         Ok(lab.with_processors(processors))
     }
@@ -179,10 +187,7 @@ impl Lab {
         append: &str,
         folder: &Path,
     ) -> Result<Self, LabError> {
-        let source = Source::Image {
-            kernel: kernel.to_owned(),
-            modules: None,
-        };
+        let source = Source::Ready(Given::file(kernel.to_owned()));
         let mut argv = self.argv.clone();
         argv.set("-kernel", |_| kernel.to_string_lossy().into_owned());
         argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
@@ -204,6 +209,7 @@ impl Lab {
             sums: Mutex::default(),
             counters: None,
             build: self.build.clone(),
+            configuration: None,
         })
     }
 
@@ -260,6 +266,7 @@ impl Lab {
             kernel: self.image.release.clone(),
             build: self.build.described(),
             image: self.image.key.clone(),
+            configuration: self.configuration.clone(),
             qemu: self.qemu.version.clone(),
             lacking: self.argv.left_out(),
             accel: self.chosen.accel.to_string(),
@@ -303,7 +310,7 @@ impl Lab {
         let console = self.with_run_dir(|dir| dir.console(number));
         let limits = Limits::of(&self.build.flavour.traits);
         let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
-        Ok((number, guest))
+        Ok((number, guest.with_config(self.image.config.as_ref())?))
     }
 
     /// Starts the same machine with another initramfs, to compare boot times.

@@ -7,7 +7,8 @@ use clap::{
     builder::{PossibleValuesParser, RangedU64ValueParser},
 };
 use vm_images::{
-    Build, COVERAGE, Compiler, DEFAULT, Flavour, ImageError, Series, Source, TarballPlace,
+    Build, COVERAGE, Compiler, DEFAULT, Flavour, Given, ImageError, Origin, ReadyError, Series,
+    Source, TarballPlace,
 };
 
 pub use crate::root::root;
@@ -31,20 +32,39 @@ pub struct GuestOptions {
     #[arg(long, value_name = "TREE", group = "image")]
     pub linux: Option<PathBuf>,
 
-    /// Boot this kernel image (bzImage).
-    #[arg(long, value_name = "IMAGE", group = "image")]
+    /// Boot this kernel: bzImage, vmlinuz, or vmlinux with CONFIG_PVH.
+    #[arg(long, value_name = "FILE", groups = ["image", "ready"])]
     pub kernel: Option<PathBuf>,
 
-    /// Modules of the kernel image.
-    #[arg(long, value_name = "DIR", requires = "kernel")]
+    /// Boot the kernel in the folder of a finished build (`make O=DIR`, or in place). Nothing is
+    /// built.
+    #[arg(long, value_name = "DIR", groups = ["image", "ready"])]
+    pub kbuild: Option<PathBuf>,
+
+    /// Boot the kernel in the folder that tuxmake left.
+    #[arg(long, value_name = "DIR", groups = ["image", "ready"])]
+    pub tuxmake: Option<PathBuf>,
+
+    /// Boot the kernel in this package of a distribution (.deb or .rpm). May be repeated, where a
+    /// kernel is spread over several packages.
+    #[arg(long = "package", value_name = "FILE", groups = ["image", "ready"])]
+    pub packages: Vec<PathBuf>,
+
+    /// Modules of a ready kernel: a folder or a tarball. Default: those that come with it.
+    #[arg(long, value_name = "PATH", requires = "ready")]
     pub modules: Option<PathBuf>,
+
+    /// Configuration of a ready kernel. Default: the one in the kernel, beside it, with its
+    /// modules, or in /boot.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// What the kernel is built with and its guests need: a file in vm-images/kernels.
     #[arg(long, value_name = "FLAVOUR", default_value = DEFAULT, value_parser = flavour_name())]
     pub flavour: String,
 
     /// Fragment of kernel configuration to merge on top of the flavour's. May be repeated.
-    #[arg(long = "fragment", value_name = "FILE", conflicts_with = "kernel")]
+    #[arg(long = "fragment", value_name = "FILE", conflicts_with = "ready")]
     pub fragments: Vec<PathBuf>,
 
     /// Build the kernel by clang and the LLVM tools, as `make LLVM=VALUE`: `1`, a suffix such as
@@ -54,12 +74,12 @@ pub struct GuestOptions {
         value_name = "VALUE",
         num_args = 0..=1,
         require_equals = true,
-        conflicts_with_all = ["cc", "kernel"]
+        conflicts_with_all = ["cc", "ready"]
     )]
     pub llvm: Option<Option<String>>,
 
     /// Build the kernel by this compiler and the GNU tools, as `make CC=PROGRAM`.
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "kernel")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "ready")]
     pub cc: Option<String>,
 
     /// Arguments to add to the kernel's command line.
@@ -119,7 +139,11 @@ impl Default for GuestOptions {
             tarball: None,
             linux: None,
             kernel: None,
+            kbuild: None,
+            tuxmake: None,
+            packages: Vec::new(),
             modules: None,
+            config: None,
             flavour: DEFAULT.to_owned(),
             fragments: Vec::new(),
             llvm: None,
@@ -147,15 +171,32 @@ impl Default for MachineOptions {
 impl GuestOptions {
     /// Returns where to obtain the kernel.
     pub fn source(&self) -> Source {
-        match (&self.linux, &self.kernel, &self.tarball) {
+        match (&self.linux, self.origin(), &self.tarball) {
             (Some(tree), _, _) => Source::Tree(tree.clone()),
-            (_, Some(kernel), _) => Source::Image {
-                kernel: kernel.clone(),
+            (_, Some(origin), _) => Source::Ready(Given {
+                origin,
                 modules: self.modules.clone(),
-            },
+                config: self.config.clone(),
+            }),
             (_, _, Some(place)) => Source::Tarball(place.clone()),
             (None, None, None) => Source::Release(self.release),
         }
+    }
+
+    /// Returns what has the kernel, if somebody else built it.
+    fn origin(&self) -> Option<Origin> {
+        let file = self.kernel.clone().map(Origin::File);
+        let kbuild = self.kbuild.clone().map(Origin::Kbuild);
+        let tuxmake = self.tuxmake.clone().map(Origin::Tuxmake);
+        let packages = Some(self.packages.clone()).filter(|all| !all.is_empty());
+        file.or(kbuild)
+            .or(tuxmake)
+            .or(packages.map(Origin::Packages))
+    }
+
+    /// Whether somebody else built the kernel.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.source(), Source::Ready(_))
     }
 }
 
@@ -166,6 +207,9 @@ impl GuestOptions {
     }
 
     fn build_of(&self, flavour: &str) -> Result<Build, ImageError> {
+        if self.config.is_some() && !self.is_ready() {
+            return Err(ReadyError::ConfigOfWhat.into());
+        }
         let compiler = match (&self.llvm, &self.cc) {
             (Some(value), _) => Compiler::Llvm(value.clone()),
             (None, Some(program)) => Compiler::Cc(program.clone()),
@@ -177,7 +221,7 @@ impl GuestOptions {
 }
 
 /// The folder of platforms and flavours.
-fn vm_images() -> PathBuf {
+pub(crate) fn vm_images() -> PathBuf {
     root().join("vm-images")
 }
 

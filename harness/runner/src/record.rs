@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{counters::Kept, verdict::Verdict};
+use crate::{configuration::Configuration, counters::Kept, verdict::Verdict};
 
 /// Judgement of one case: an element of `cases` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct RunFacts {
     pub kernel: String,
     /// Cache key of the kernel image.
     pub image: String,
+    /// The configuration of a kernel that somebody else built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
     /// QEMU's version line.
     pub qemu: String,
     /// What its build differs in from the default, such as `debug, LLVM=-19`.
@@ -133,14 +136,14 @@ impl RunFacts {
         }
     }
 
-    /// What the head of each output says below its first line: the accelerator, and what this QEMU
-    /// lacks.
+    /// What the head of each output says below its first line: the accelerator, the configuration of
+    /// a kernel that was not built here, and what this QEMU lacks.
     pub fn head(&self) -> Vec<String> {
-        let accelerator = format!("accelerator: {}", self.accelerator());
-        [accelerator]
-            .into_iter()
-            .chain(self.lacking.clone())
-            .collect()
+        let mut lines = vec![format!("accelerator: {}", self.accelerator())];
+        let configuration = self.configuration.as_ref();
+        lines.extend(configuration.map(|it| format!("configuration: {it}")));
+        lines.extend(self.lacking.clone());
+        lines
     }
 
     /// The accelerator, and why it is not KVM.

@@ -216,7 +216,7 @@ fn boot(lab: &Lab, programs: &[Ready]) -> Guest {
         mode: 0o755,
         content: fs::read(&ready.path).unwrap(),
     }));
-    let initramfs = agent::initramfs(lab.image.modules.as_deref(), entries).unwrap();
+    let initramfs = agent::initramfs(&lab.image.modules, entries).unwrap();
     lab.boot_with(&initramfs, 1024).unwrap().1
 }
 

@@ -84,6 +84,7 @@ fn facts() -> RunFacts {
         kernel: "7.3.4".to_owned(),
         build: String::new(),
         image: "0123".to_owned(),
+        configuration: None,
         qemu: "QEMU emulator version 10.0.2".to_owned(),
         lacking: vec!["group sriov is left out: it has no device `igb`".to_owned()],
         accel: "tcg".to_owned(),

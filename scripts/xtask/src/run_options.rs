@@ -50,6 +50,11 @@ pub struct RunOptions {
     #[arg(long)]
     pub print_qemu: bool,
 
+    /// Print the options of the kernel's configuration that cases need, as a fragment to merge, and
+    /// exit. With a ready kernel or --config, print only what its configuration lacks.
+    #[arg(long)]
+    pub print_config_fragment: bool,
+
     /// Use the exit codes of `git bisect run`: 0 good, 1 bad, 125 cannot be tested.
     #[arg(long)]
     pub bisect: bool,

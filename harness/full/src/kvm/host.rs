@@ -10,7 +10,7 @@ use runner::{
     options::{GuestOptions, root},
     qemu::Qemu,
 };
-use vm_images::{HostParts, Progress};
+use vm_images::{HostParts, KernelConfig, Module, Progress};
 use xshell::{Shell, cmd};
 
 use vm_images::x86::{CONSOLE, HOST_MACHINE, TCG_PROCESSOR};
@@ -59,6 +59,8 @@ pub struct GuestFiles {
     pub kernel: PathBuf,
     /// The folder of its modules, if it has any.
     pub modules: Option<PathBuf>,
+    /// Its configuration, if it is known.
+    pub config: Option<PathBuf>,
     /// Arguments to add to its command line.
     pub append: String,
     /// QEMU, which also emulates the host.
@@ -72,6 +74,7 @@ impl GuestFiles {
         Self {
             kernel: project.join("kernel"),
             modules: self.modules.as_ref().map(|_| project.join("modules")),
+            config: self.config.as_ref().map(|_| project.join("config")),
             ..self.clone()
         }
     }
@@ -82,6 +85,9 @@ impl GuestFiles {
         let mut words = vec!["--kernel".to_owned(), path(&self.kernel)];
         if let Some(modules) = &self.modules {
             words.extend(["--modules".to_owned(), path(modules)]);
+        }
+        if let Some(config) = &self.config {
+            words.extend(["--config".to_owned(), path(config)]);
         }
         if !self.append.is_empty() {
             words.extend(["--append".to_owned(), self.append.clone()]);
@@ -194,6 +200,9 @@ fn archive(
     if let Some(modules) = &suite.guest.modules {
         archive.below(modules, &project.join("modules"), &|_| true)?;
     }
+    if let Some(config) = &suite.guest.config {
+        archive.file(config, &project.join("config"), 0o644)?;
+    }
     for name in [
         "cases",
         "vm-images/platforms",
@@ -291,17 +300,40 @@ pub fn suite(
     let image = vm_images::obtain(&guest.source(), &guest.build()?, progress)?;
     progress.stage("building the suite for release");
     let xtask = xtask()?;
-    runner::agent::initramfs(None, Vec::new())?;
+    runner::agent::initramfs(&[], Vec::new())?;
     Ok(Suite {
         xtask: copied(&xtask, folder)?,
         agent: copied(&runner::agent::program(), folder)?,
         guest: GuestFiles {
             kernel: copied(&image.kernel, folder)?,
-            modules: image.modules,
+            modules: modules(&image.modules, folder)?,
+            config: config(image.config.as_ref(), folder)?,
             append: guest.append.clone(),
             qemu,
         },
     })
+}
+
+/// Writes the modules to a folder of their own, if there are any.
+fn modules(modules: &[Module], folder: &Path) -> Result<Option<PathBuf>, FullError> {
+    let to = folder.join("modules");
+    fs::create_dir_all(&to).map_err(FullError::file("creating", &to))?;
+    for module in modules {
+        let file = to.join(format!("{}.ko", module.name));
+        fs::write(&file, &module.content).map_err(FullError::file("writing", &file))?;
+    }
+    Ok((!modules.is_empty()).then_some(to))
+}
+
+fn config(config: Option<&KernelConfig>, folder: &Path) -> Result<Option<PathBuf>, FullError> {
+    let to = folder.join("config");
+    match config {
+        None => Ok(None),
+        Some(config) => match fs::write(&to, config.to_string()) {
+            Ok(()) => Ok(Some(to)),
+            Err(error) => Err(FullError::file("writing", &to)(error)),
+        },
+    }
 }
 
 fn copied(file: &Path, folder: &Path) -> Result<PathBuf, FullError> {
@@ -340,6 +372,7 @@ mod tests {
             guest: GuestFiles {
                 kernel: "/k".into(),
                 modules: Some("/m".into()),
+                config: Some("/c".into()),
                 append: "iommu=pt".to_owned(),
                 qemu: "/usr/bin/qemu".into(),
             },
@@ -350,8 +383,8 @@ mod tests {
             ("walks", words(&["explore"])),
         ];
         insta::assert_snapshot!(script(&suite, &jobs), @r"
-        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
-        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu'
+        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
+        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu'
         ");
     }
 }

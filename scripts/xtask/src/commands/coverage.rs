@@ -125,10 +125,10 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
         return Ok(Exit::Ok);
     }
     let run = &options.run;
-    if run.list || run.check || run.print_qemu {
+    if run.list || run.check || run.print_qemu || run.print_config_fragment {
         return Ok(run_conformance::go(run, KeepCounters::InRecord)?.0);
     }
-    if run.machine.guest.kernel.is_some() {
+    if run.machine.guest.is_ready() {
         return Err(CoverageError::ReadyImage);
     }
     let suite = options.suite.kselftest()?;

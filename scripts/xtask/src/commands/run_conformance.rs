@@ -10,12 +10,13 @@ use case::{Case, Corpus};
 use clap::Args;
 use runner::{
     build_failure::BuildFailure,
+    configuration,
     counters::KeepCounters,
     event::Sink,
     exit::Exit,
     findings,
     lab::{Lab, LabError, folders, load_corpus},
-    options::MachineOptions,
+    options::{GuestOptions, MachineOptions},
     output::Output,
     preview,
     report::{Detail, Human, Json, Ktap},
@@ -24,7 +25,7 @@ use runner::{
     select::{BadFilter, Selection},
     snapshot::{self, BadUpdate},
 };
-use vm_images::Terminal;
+use vm_images::{Source, Terminal};
 
 use crate::{
     run_options::{Format, RunOptions},
@@ -48,6 +49,8 @@ Examples:
   cargo xtask run-conformance 'stage2/*' --clause S2.7*  the cases that prove some clauses
   cargo xtask run-conformance --linux ~/linux            a kernel tree with your patch
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
+  cargo xtask run-conformance --kbuild ~/build           a build folder, as it is
+  cargo xtask run-conformance --package IMAGE.deb --package MODULES.deb   a distribution's kernel
   cargo xtask run-conformance --processors 2 race        two processors, so that threads race
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
   cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
@@ -128,6 +131,10 @@ pub fn go(
         writeln!(Output::stdout(), "{}", preview::command_line(&machine)?)?;
         return Ok((Exit::Ok, None));
     }
+    if options.print_config_fragment {
+        write!(Output::stdout(), "{}", fragment(&machine.guest, &corpus)?)?;
+        return Ok((Exit::Ok, None));
+    }
     let selected = match selection.of(&corpus.cases) {
         Ok(selected) => selected,
         Err(nothing) => {
@@ -143,6 +150,30 @@ pub fn go(
         return Ok((Exit::Ok, None));
     }
     judge(options, &machine, corpus, &selected)
+}
+
+/// Returns the fragment with the options that cases need of the kernel.
+fn fragment(guest: &GuestOptions, corpus: &Corpus) -> Result<String, LabError> {
+    let (release, config) = match (guest.source(), &guest.config) {
+        (Source::Ready(given), _) => {
+            let (release, config) = vm_images::configuration_of(&given)?;
+            if config.is_none() {
+                eprintln!(
+                    "note: no configuration of this kernel was found: --config FILE gives it"
+                );
+            }
+            (release, config)
+        }
+        (_, Some(file)) => {
+            let config = vm_images::read_config(file)?;
+            (config.version.clone(), Some(config))
+        }
+        (source, None) => {
+            let series = source.series()?.map(|series| series.to_string());
+            (series.unwrap_or_else(configuration::usual_series), None)
+        }
+    };
+    Ok(configuration::fragment(corpus, &release, config.as_ref())?)
 }
 
 fn check(corpus: &Corpus, own: bool) -> Result<Exit, RunError> {

@@ -1,0 +1,180 @@
+//! Kernels that somebody else built: what is wrong with one is said before anything boots, and
+//! nothing is left behind.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics to fail")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use rstest::rstest;
+use vm_images::{Silent, Source};
+
+/// Runs the command with a folder of its own for temporary files, which has to be empty then.
+fn run(arguments: &[&str]) -> Output {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("run-conformance")
+        .args(["--accel", "tcg"])
+        .args(arguments)
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    let left: Vec<_> = fs::read_dir(temporary.path()).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A bzImage of Linux 7.3.4 with this packed kernel, for everything but a boot.
+fn bzimage(packed: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 0x400];
+    bytes[0x1f1] = 1;
+    bytes[0x202..0x206].copy_from_slice(b"HdrS");
+    bytes[0x206..0x208].copy_from_slice(&0x20fu16.to_le_bytes());
+    bytes[0x20e..0x210].copy_from_slice(&0x100u16.to_le_bytes());
+    bytes[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+    bytes[0x300..0x30a].copy_from_slice(b"7.3.4 (u@h");
+    bytes.extend(packed);
+    bytes
+}
+
+const CONFIG: &str = "# Linux/x86 7.3.4 Kernel Configuration\nCONFIG_64BIT=y\n";
+
+/// A folder with good and bad parts of a kernel.
+fn parts() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("bzImage", &bzimage(b"packed in an unknown way"));
+    write("cut", &bzimage(&[0; 500])[..0x480]);
+    write("broken", &bzimage(b"\x1f\x8b\x08 not a stream"));
+    write("other.config", CONFIG.replace("7.3.4", "7.2.1").as_bytes());
+    write("small.config", CONFIG.as_bytes());
+    write(
+        "lib/modules/7.2.1/kernel/vfio.ko",
+        b"\0vermagic=7.2.1 SMP\0",
+    );
+    write("text.tar.xz", b"no tarball");
+    write("empty/README", b"");
+    let tar = Command::new("tar")
+        .arg("-C")
+        .arg(folder.path())
+        .arg("-czf")
+        .arg(folder.path().join("modules.tar.gz"))
+        .arg("lib")
+        .status();
+    assert!(tar.unwrap().success());
+    folder
+}
+
+#[rstest]
+#[case::cut(&["--kernel", "cut"], "its header says")]
+#[case::broken(&["--kernel", "broken"], "the kernel in it cannot be unpacked")]
+#[case::config_of_another(
+    &["--kernel", "bzImage", "--config", "other.config"],
+    "is the configuration of Linux 7.2.1, but the kernel is 7.3.4"
+)]
+#[case::no_config(&["--kernel", "bzImage", "--config", "text.tar.xz"], "is not the configuration")]
+#[case::agent_cannot_run(
+    &["--kernel", "bzImage", "--config", "small.config"],
+    "CONFIG_VIRTIO_CONSOLE=y is missing"
+)]
+#[case::modules_of_another(
+    &["--kernel", "bzImage", "--modules", "lib"],
+    "are of Linux 7.2.1, but the kernel is 7.3.4"
+)]
+#[case::tarball_of_another(
+    &["--kernel", "bzImage", "--modules", "modules.tar.gz"],
+    "modules.tar.gz are of Linux 7.2.1, but the kernel is 7.3.4"
+)]
+#[case::no_tarball(&["--kernel", "bzImage", "--modules", "text.tar.xz"], "cannot be unpacked")]
+#[case::no_modules(&["--kernel", "bzImage", "--modules", "empty"], "has no kernel modules")]
+#[case::empty_build(&["--kbuild", "empty"], "has no kernel image; build it")]
+#[case::empty_tuxmake(&["--tuxmake", "empty"], "has no kernel image; give the folder")]
+fn what_is_wrong_is_said_and_nothing_is_left(#[case] arguments: &[&str], #[case] says: &str) {
+    let parts = parts();
+    let with_path = |word: &&str| match word.starts_with("--") {
+        true => (*word).to_owned(),
+        false => parts.path().join(word).to_string_lossy().into_owned(),
+    };
+    let arguments: Vec<_> = arguments.iter().map(with_path).collect();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let output = run(&words);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains(says), "{errors}");
+    let bisect = run(&[&["--bisect"], &words[..]].concat());
+    assert_eq!(bisect.status.code(), Some(125));
+}
+
+/// The suite's own kernel, as somebody else would give it.
+struct Own {
+    kernel: String,
+    config: String,
+}
+
+fn own(folder: &Path) -> Own {
+    let build = runner::options::default_build().unwrap();
+    let image = vm_images::obtain(&Source::Release(None), &build, &Silent).unwrap();
+    let config = folder.join("config");
+    fs::write(&config, image.config.unwrap().to_string()).unwrap();
+    Own {
+        kernel: image.kernel.to_string_lossy().into_owned(),
+        config: config.to_string_lossy().into_owned(),
+    }
+}
+
+#[test]
+fn a_guest_boots_from_a_kernel_and_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = own(folder.path());
+    let record = folder.path().join("record");
+    let output = run(&[
+        "--kernel",
+        &own.kernel,
+        "--config",
+        &own.config,
+        "--record",
+        record.to_str().unwrap(),
+        "stage2/second-ioas-refused",
+    ]);
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}{errors}");
+    let line = format!("configuration: {}", own.config);
+    assert!(said.contains(&line), "{said}");
+    let report = fs::read_to_string(record.join("report.json")).unwrap();
+    assert!(report.contains(&own.config), "{report}");
+}
+
+#[test]
+fn a_configuration_that_the_guest_contradicts_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = own(folder.path());
+    let had = fs::read_to_string(&own.config).unwrap();
+    fs::write(&own.config, had + "CONFIG_NO_SUCH=y\n").unwrap();
+    let record = folder.path().join("record");
+    let output = run(&[
+        "--kernel",
+        &own.kernel,
+        "--config",
+        &own.config,
+        "--record",
+        record.to_str().unwrap(),
+        "stage2/second-ioas-refused",
+    ]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("whose /proc/config.gz differs in CONFIG_NO_SUCH"),
+        "{errors}"
+    );
+}

@@ -1,0 +1,130 @@
+//! Checks a ready kernel as a whole.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::{Given, agent_needs, find_config, parts::Modules, parts::Parts};
+use crate::{
+    cache::hash,
+    error::ImageError,
+    image::{Image, Temporary},
+    kernel_config::KernelConfig,
+};
+
+/// Returns the image, with everything read that has to be unpacked. Only a kernel that had to be
+/// unpacked stays on the disk, as long as the image.
+pub(crate) fn image(given: &Given) -> Result<Image, ImageError> {
+    let image = unchecked(given)?;
+    if let Some(config) = &image.config {
+        agent_needs::check(config, &image.modules)?;
+    }
+    Ok(image)
+}
+
+/// Returns release and configuration of a kernel, even of one that cannot run the agent.
+pub fn configuration_of(given: &Given) -> Result<(String, Option<KernelConfig>), ImageError> {
+    let image = unchecked(given)?;
+    Ok((image.release, image.config))
+}
+
+fn unchecked(given: &Given) -> Result<Image, ImageError> {
+    let unpacked = temporary()?;
+    let Parts {
+        kernel,
+        modules,
+        beside,
+        headers,
+    } = Parts::of(&given.origin, unpacked.path())?;
+    let modules = match &given.modules {
+        Some(path) => Modules::given(path, unpacked.path())?,
+        None => modules,
+    };
+    let config = match &given.config {
+        Some(path) => Some(find_config::given(path, &kernel.release)?),
+        None => {
+            let folder = modules.folder(&kernel.release)?;
+            find_config::search(&kernel, &beside, folder.as_ref())
+        }
+    };
+    let modules = modules.pack(&kernel.release)?;
+    Ok(Image {
+        key: hash([&kernel.bytes[..]]),
+        kernel: kernel.path,
+        config,
+        modules,
+        headers,
+        release: kernel.release,
+        source: None,
+        coverage: None,
+        kept: None,
+        temporary: kernel.temporary.map(|folder| Temporary(Arc::new(folder))),
+    })
+}
+
+/// Returns a folder that goes with its owner.
+pub(super) fn temporary() -> Result<TempDir, ImageError> {
+    tempfile::Builder::new()
+        .prefix("iommufd-conformance-")
+        .tempdir()
+        .map_err(|source| ImageError::File {
+            doing: "create a folder in",
+            path: std::env::temp_dir(),
+            hint: "make room on the disk, or set TMPDIR to a folder with 1 GB free",
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A bzImage of 6.19.0 from before its header said where the kernel is.
+    fn kernel() -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = vec![0; 0x400];
+        bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes[0x20f] = 2;
+        bytes.extend_from_slice(b"6.19.0 (u@h)\0");
+        fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn takes_a_kernel_with_modules() {
+        let file = kernel();
+        let modules = tempfile::tempdir().unwrap();
+        fs::write(modules.path().join("vfio.ko"), "\0vermagic=6.19.0 SMP\0").unwrap();
+        let image = image(&Given {
+            modules: Some(modules.path().to_owned()),
+            ..Given::file(file.path().to_owned())
+        });
+        let image = image.unwrap();
+        assert_eq!(image.release, "6.19.0");
+        assert_eq!(image.kernel, file.path());
+        assert_eq!(image.modules.len(), 1);
+        assert_eq!(image.key.len(), 64);
+        assert_eq!(image.config, None);
+    }
+
+    #[test]
+    fn says_what_cannot_be_read() {
+        let error = image(&Given::file("/nonexistent".into())).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("cannot read the kernel image"), "{text}");
+    }
+
+    #[test]
+    fn modules_must_be_a_folder_or_a_tarball() {
+        let file = kernel();
+        let error = image(&Given {
+            modules: Some(file.path().to_owned()),
+            ..Given::file(file.path().to_owned())
+        });
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains("cannot be unpacked"), "{error}");
+        assert_eq!(error.blame(), crate::Blame::Usage);
+    }
+}

@@ -1,0 +1,18 @@
+//! Kernels that somebody else built: what comes with them is found, unpacked and checked on the
+//! host, before anything boots.
+
+mod agent_needs;
+mod archive;
+mod elf;
+mod error;
+mod find_config;
+mod given;
+mod image;
+mod kernel_file;
+mod parts;
+
+pub use error::ReadyError;
+pub use find_config::read_config;
+pub use given::{Given, Origin};
+pub use image::configuration_of;
+pub(crate) use image::image;
