@@ -123,6 +123,9 @@ struct Names {
     areas: Vec<(u64, u64, String)>,
     /// The value of each name.
     values: BTreeMap<String, u64>,
+    /// Whether a call was repeated until no failure was left to inject. How often depends on the
+    /// allocations of this build, and so does everything that the kernel counts.
+    injected: bool,
 }
 
 /// The names, and the fields of one call that the case set by name.
@@ -181,6 +184,7 @@ impl Names {
     }
 
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
+        self.injected |= matches!(outcome.observed, Observed::Injected(_));
         // The layout is of a single op, and a race has several.
         let layout = match &outcome.observed {
             Observed::Together(_) => Layout::Nothing,
@@ -219,6 +223,7 @@ impl Names {
                 .get(&value)
                 .map_or("<id>".to_owned(), |name| format!("${name}")),
             Kind::UserPtr(_) => self.area(value),
+            Kind::Counted if self.injected => "<counted>".to_owned(),
             _ => field.text(value),
         }
     }

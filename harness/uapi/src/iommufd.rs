@@ -280,7 +280,7 @@ structs! { STRUCTS in IOMMUFD_H;
         __reserved: u32 Out, Reserved;
         addr: u64 Out, Iova;
         length: u32 Out, Length;
-        cookie: u32 Out, Plain;
+        cookie: u32 Out, Counted;
     }
     // Written to it.
     HWPT_PAGE_RESPONSE = struct iommu_hwpt_page_response, 8 {
@@ -330,7 +330,7 @@ structs! { STRUCTS in IOMMUFD_H;
     // Read from the descriptor of an event queue, each followed by an event.
     VEVENT_HEADER = struct iommufd_vevent_header, 8 {
         flags: u32 Out, Flags(VEVENT_FLAGS);
-        sequence: u32 Out, Plain;
+        sequence: u32 Out, Counted;
     }
     VEVENT_ARM_SMMUV3 = struct iommu_vevent_arm_smmuv3, 32 {
         evt: [u64; 4] Out, Plain;

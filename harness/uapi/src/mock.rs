@@ -82,7 +82,7 @@ structs! { STRUCTS in MOCK_H;
         [or] destroy_access_pages.access_pages_id: u32 In, Plain;
 
         [or] access_pages.flags: u32 In, Flags(MOCK_ACCESS_FLAGS);
-        access_pages.out_access_pages_id: u32 Out, Plain;
+        access_pages.out_access_pages_id: u32 Out, Counted;
         access_pages.iova: u64 In, Iova;
         access_pages.length: u64 In, Length;
         access_pages.uptr: u64 In, UserPtr(&const { memory("access_pages.length") });

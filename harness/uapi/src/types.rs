@@ -237,6 +237,8 @@ pub enum Kind {
     Iova,
     /// Number of bytes.
     Length,
+    /// A number that the kernel counts up with each call.
+    Counted,
     /// Anything else.
     Plain,
 }

@@ -323,11 +323,19 @@ impl Transfer {
 /// Returns the expectation of a transfer. A successful one is complete unless the case says how
 /// many bytes it has.
 fn transferred(ends: &Ends, returns: Option<u64>, length: u64) -> Expect {
+    returned(ends, returns.map(is), length)
+}
+
+fn returned(ends: &Ends, returns: Option<Want>, length: u64) -> Expect {
     let mut expect = Expect::ending(ends.0.clone());
     if ends.succeeds() {
-        expect.returns = Some(Want::Is(Value::Const(returns.unwrap_or(length))));
+        expect.returns = Some(returns.unwrap_or_else(|| is(length)));
     }
     expect
+}
+
+fn is(number: u64) -> Want {
+    Want::Is(Value::Const(number))
 }
 
 /// A read from a device at an offset.
@@ -521,8 +529,8 @@ body! {
         into: Value,
         /// How many bytes to read.
         length: u64,
-        /// How many bytes are read, if not all.
-        returns: Option<u64>,
+        /// How many bytes are read, if not all. `{not: 80}` allows any other number.
+        returns: Option<Want>,
         /// How the call ends.
         errno: Ends,
     }
@@ -539,7 +547,7 @@ impl Action for Read {
             into: self.into.clone(),
             length: self.length,
         };
-        let expect = transferred(&self.errno, self.returns, self.length);
+        let expect = returned(&self.errno, self.returns.clone(), self.length);
         to.push(op, expect, Layout::Nothing);
         Ok(())
     }
