@@ -79,8 +79,9 @@ impl UnknownIoctls {
         let label = format!("{name} on {}", self.on);
         to.begin(to.step(), label, to.place(), None);
         // A kernel that knew it would read the size in the first field, and then zeros.
-        let mut argument = vec![0; bytes.max(8) as usize];
-        for (to, from) in argument.iter_mut().zip(bytes.max(8).to_le_bytes()) {
+        let bytes = bytes.max(4);
+        let mut argument = vec![0; bytes as usize];
+        for (to, from) in argument.iter_mut().zip(bytes.to_le_bytes()) {
             *to = from;
         }
         IoctlOp {
