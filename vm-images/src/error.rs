@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
-use crate::download::{BadAddress, DownloadError};
+use crate::download_error::{BadAddress, DownloadError};
 use crate::ready::ReadyError;
 
 /// Why an image could not be obtained. Each message says what was tried, what happened and what to

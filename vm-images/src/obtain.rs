@@ -3,9 +3,10 @@
 use crate::build::Build;
 use crate::cache::{Cache, cache_dir};
 use crate::error::ImageError;
-use crate::image::{Image, Source};
+use crate::image::Image;
 use crate::packed::Packed;
 use crate::progress::Progress;
+use crate::source::Source;
 use crate::{ready, release, tarball, tree};
 
 /// Returns the image of a source, from the cache or newly built.

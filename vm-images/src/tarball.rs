@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::cache::Cache;
-use crate::download::{self, Address, BadAddress, Checksum, Fetched};
+use crate::download::{self, Address, Fetched};
+use crate::download_error::{BadAddress, Checksum};
 use crate::error::ImageError;
 use crate::progress::Progress;
 use uapi::Series;

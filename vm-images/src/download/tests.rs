@@ -9,6 +9,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::progress::Silent;
+use sha2::{Digest, Sha256};
 
 const NAME: &str = "linux-7.3.4.tar.xz";
 
