@@ -235,7 +235,7 @@ pub(crate) fn key_of(kernel: &Path) -> Result<String, ImageError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::progress::Silent;
     use std::sync::mpsc::{Sender, channel};
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    fn fixture() -> (TempDir, Cache) {
+    pub(crate) fn fixture() -> (TempDir, Cache) {
         let root = tempfile::tempdir().unwrap();
         let cache = Cache::open(&root.path().join("deep/cache")).unwrap();
         (root, cache)

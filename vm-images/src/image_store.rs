@@ -55,14 +55,8 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::make_dir;
+    use crate::cache::{make_dir, tests::fixture};
     use crate::progress::Silent;
-
-    fn fixture() -> (tempfile::TempDir, Cache) {
-        let root = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&root.path().join("deep/cache")).unwrap();
-        (root, cache)
-    }
 
     #[test]
     fn an_image_is_there_when_published_and_not_before() {

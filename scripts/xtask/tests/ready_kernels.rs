@@ -133,20 +133,27 @@ fn own(folder: &Path) -> Own {
     }
 }
 
+impl Own {
+    /// Runs a case on a guest.
+    fn boot(&self, record: &Path) -> Output {
+        run(&[
+            "--kernel",
+            &self.kernel,
+            "--config",
+            &self.config,
+            "--record",
+            record.to_str().unwrap(),
+            "stage2/second-ioas-refused",
+        ])
+    }
+}
+
 #[test]
 fn a_guest_boots_from_a_kernel_and_a_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let own = own(folder.path());
     let record = folder.path().join("record");
-    let output = run(&[
-        "--kernel",
-        &own.kernel,
-        "--config",
-        &own.config,
-        "--record",
-        record.to_str().unwrap(),
-        "stage2/second-ioas-refused",
-    ]);
+    let output = own.boot(&record);
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}{errors}");
     let line = format!("configuration: {}", own.config);
@@ -162,15 +169,7 @@ fn a_configuration_that_the_guest_contradicts_is_an_error() {
     let had = fs::read_to_string(&own.config).unwrap();
     fs::write(&own.config, had + "CONFIG_NO_SUCH=y\n").unwrap();
     let record = folder.path().join("record");
-    let output = run(&[
-        "--kernel",
-        &own.kernel,
-        "--config",
-        &own.config,
-        "--record",
-        record.to_str().unwrap(),
-        "stage2/second-ioas-refused",
-    ]);
+    let output = own.boot(&record);
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(
