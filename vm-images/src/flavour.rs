@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use wire::KernelCheck;
 
 use crate::cache::read;
 use crate::error::ImageError;
@@ -68,18 +69,6 @@ pub struct Traits {
     /// guest ends.
     #[serde(default)]
     pub alive: Vec<KernelCheck>,
-}
-
-/// A check that a kernel can switch off by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KernelCheck {
-    /// `debug_locks` of lockdep.
-    Lockdep,
-    /// The records of kmemleak; it is also asked for leaks.
-    Kmemleak,
-    /// The records of debugobjects.
-    DebugObjects,
 }
 
 fn memory() -> u32 {

@@ -40,7 +40,7 @@ pub use coverage::{Llvm, MEASURED};
 pub use download::Address;
 pub use download_error::{BadAddress, Checksum, DownloadError};
 pub use error::{Blame, ImageError, Mismatch};
-pub use flavour::{COVERAGE, DEFAULT, Flavour, KernelCheck, Traits};
+pub use flavour::{COVERAGE, DEFAULT, Flavour, Traits};
 pub use host::{HostParts, host_parts};
 pub use image::Image;
 pub use initramfs::{Entry, initramfs};

@@ -47,7 +47,7 @@ impl Packed {
         wanted: Option<Series>,
         progress: &dyn Progress,
     ) -> Result<Self, ImageError> {
-        let reference = tarball::reference_series()?;
+        let reference = uapi::SERIES;
         let reason = match apt::find(cache, wanted, progress) {
             Ok(package) if wanted.is_some() || package.series >= reference => {
                 return Ok(Self::Package(package));

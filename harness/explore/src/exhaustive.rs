@@ -8,7 +8,7 @@ use model::{Rule, shortest};
 use runner::{
     event::{Event, Sink},
     lab::{Lab, LabError, load_corpus},
-    options::{MachineOptions, root},
+    options::{MachineOptions, vm_images_folder},
     platform::Platform,
     run::{Cancel, run},
     say,
@@ -62,7 +62,7 @@ impl<'a> ExhaustiveWalks<'a> {
         mut traversals: Vec<Traversal>,
         cancel: &'a Cancel,
     ) -> Result<Self, ExploreError> {
-        let images = root().join("vm-images");
+        let images = vm_images_folder();
         let platform = Platform::load(&images, &options.platform).map_err(LabError::from)?;
         let folder = TempDir::with_prefix("walks-")?;
         let from = vec![0; traversals.len()];

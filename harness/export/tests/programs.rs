@@ -43,7 +43,7 @@ fn offer() -> Guest {
     ];
     Guest {
         platform: "intel".to_owned(),
-        release: uapi::SERIES.to_owned(),
+        release: uapi::SERIES.to_string(),
         features: features
             .map(|(name, ..)| ((*name).to_owned(), Ok(())))
             .collect(),

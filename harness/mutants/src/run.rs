@@ -12,9 +12,10 @@ use case::{Case, Corpus};
 use runner::{
     exit::Exit,
     lab::{Lab, LabError, load_corpus},
-    options::{GuestOptions, MachineOptions, cases_folder, root},
+    options::{GuestOptions, MachineOptions, cases_folder, vm_images_folder},
     output::Output,
     record::{NoFolder, RunDir, timestamp},
+    root::runs,
     say,
     select::{BadFilter, NothingSelected, Selection},
     snapshot::Mode,
@@ -136,7 +137,7 @@ fn entries(corpus: &Corpus) -> Result<Vec<Entry>, MutantsError> {
         .iter()
         .map(|clause| clause.id.clone())
         .collect();
-    let path = root().join("vm-images").join("mutants.yaml");
+    let path = vm_images_folder().join("mutants.yaml");
     Ok(list::read(&path, &clauses, io::stderr().is_terminal())?)
 }
 
@@ -275,8 +276,7 @@ impl<'a> Session<'a> {
         cases: Vec<Case>,
     ) -> Result<Self, MutantsError> {
         let started = timestamp();
-        let runs = root().join("results").join("runs");
-        let dir = RunDir::create(&runs, options.machine.record.as_deref(), &started)?;
+        let dir = RunDir::create(&runs(), options.machine.record.as_deref(), &started)?;
         let guest = GuestOptions {
             kernel: Some(builder.plain().to_owned()),
             append: options.machine.guest.append.clone(),

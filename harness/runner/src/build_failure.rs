@@ -8,8 +8,9 @@ use case::Corpus;
 use crate::{
     event::{Event, Sink},
     lab::LabError,
-    options::{MachineOptions, root},
+    options::MachineOptions,
     record::{BUILD, Record, RunDir, RunFacts, timestamp},
+    root::runs,
     summary::Summary,
 };
 
@@ -25,8 +26,7 @@ impl BuildFailure {
     /// Creates the folder of the run, and writes the record.
     pub fn new(options: &MachineOptions, why: &str) -> Result<Self, LabError> {
         let started = timestamp();
-        let runs = root().join("results").join("runs");
-        let mut dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let mut dir = RunDir::create(&runs(), options.record.as_deref(), &started)?;
         let record = Record::of_kernel(BUILD, &options.platform, why.to_owned());
         dir.add(&record)?;
         Ok(Self {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use vm_images::KernelCheck as Promised;
 use wire::{CheckState, KernelCheck};
 
 use crate::{guest::Lost, record::Record, verdict::Verdict};
@@ -18,9 +17,9 @@ pub struct Checks {
 
 impl Checks {
     /// Expects these checks.
-    pub fn new(promised: &[Promised]) -> Self {
+    pub fn new(promised: &[KernelCheck]) -> Self {
         Self {
-            promised: asked(promised),
+            promised: promised.to_vec(),
             ..Self::default()
         }
     }
@@ -53,16 +52,6 @@ impl Checks {
             _ => self.promised.iter().map(record).collect(),
         }
     }
-}
-
-/// Returns what a guest is asked for.
-pub fn asked(promised: &[Promised]) -> Vec<KernelCheck> {
-    let check = |promised: &Promised| match promised {
-        Promised::Lockdep => KernelCheck::Lockdep,
-        Promised::Kmemleak => KernelCheck::Kmemleak,
-        Promised::DebugObjects => KernelCheck::DebugObjects,
-    };
-    promised.iter().map(check).collect()
 }
 
 /// Returns the states of a guest that was lost when it was asked.
@@ -102,7 +91,7 @@ mod tests {
 
     #[test]
     fn one_guest_with_trouble_is_enough() {
-        let mut checks = Checks::new(&[Promised::Lockdep, Promised::Kmemleak]);
+        let mut checks = Checks::new(&[KernelCheck::Lockdep, KernelCheck::Kmemleak]);
         checks.add(
             1,
             &[
@@ -133,7 +122,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_guests_that_were_never_asked() {
         assert!(
-            Checks::new(&[Promised::Lockdep])
+            Checks::new(&[KernelCheck::Lockdep])
                 .records("intel")
                 .is_empty()
         );

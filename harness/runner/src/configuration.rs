@@ -6,7 +6,7 @@ use case::Corpus;
 use serde::{Deserialize, Serialize};
 use vm_images::{Image, ImageError, KernelConfig, Required, Series, required};
 
-use crate::options::vm_images;
+use crate::options::vm_images_folder;
 
 /// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,13 +55,7 @@ impl fmt::Display for Configuration {
 
 /// The series of a release. One that cannot be read is taken for that of the uAPI's tables.
 fn series_of(release: &str) -> Series {
-    let known = Series::of_release(release).or_else(|| Series::of_release(uapi::SERIES));
-    known.unwrap_or(Series { major: 7, minor: 3 })
-}
-
-/// The series that is taken where none is known: that of the uAPI's tables.
-pub fn usual_series() -> String {
-    uapi::SERIES.to_owned()
+    Series::of_release(release).unwrap_or(uapi::SERIES)
 }
 
 /// Returns the options that cases need of a kernel of this series, without those that the
@@ -74,7 +68,11 @@ fn lacking(
     let cases = corpus.cases.iter();
     let admitted = cases.filter(|case| case.needs.admits(Some(series)));
     let options: BTreeSet<_> = admitted.flat_map(|case| case.needs.config()).collect();
-    let all = required(&vm_images(), series, options.iter().map(|it| it.as_str()))?;
+    let all = required(
+        &vm_images_folder(),
+        series,
+        options.iter().map(|it| it.as_str()),
+    )?;
     let missing = |option: &Required| config.is_none_or(|config| !option.is_met_by(config));
     Ok(all.into_iter().filter(missing).collect())
 }

@@ -6,12 +6,12 @@ use case::{Corpus, Finding, Project};
 
 use crate::{
     platform::{Platform, PlatformError, names},
-    root::root,
+    root::vm_images_folder,
 };
 
 /// Returns the findings that platforms name.
 fn of_platforms() -> Result<BTreeSet<String>, PlatformError> {
-    let folder = root().join("vm-images");
+    let folder = vm_images_folder();
     let mut named = BTreeSet::new();
     for name in names(&folder) {
         let platform = Platform::load(&folder, &name)?;

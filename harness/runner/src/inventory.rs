@@ -67,7 +67,7 @@ pub fn imagined<'a>(
     let groups = groups.into_iter().enumerate();
     let mut guest = case::Guest {
         platform: platform.name.clone(),
-        release: uapi::SERIES.to_owned(),
+        release: uapi::SERIES.to_string(),
         config: options
             .into_iter()
             .map(|option| (option.to_owned(), "y".to_owned()))

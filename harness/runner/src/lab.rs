@@ -22,7 +22,7 @@ use crate::{
     exit::Exit,
     guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
-    options::{MachineOptions, root},
+    options::{MachineOptions, vm_images_folder},
     phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
@@ -121,7 +121,7 @@ impl Lab {
         mode: Mode,
         progress: &dyn Progress,
     ) -> Result<Self, LabError> {
-        let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
+        let platform = Platform::load(&vm_images_folder(), &options.platform)?;
         let given = options.guest.qemu.as_deref();
         let qemu = qemu_choice::choose(
             given,
@@ -150,10 +150,9 @@ impl Lab {
         let chosen = accel::choose(options.accel, &qemu, &machine, &image.key, progress)?;
         machine.accel = chosen.accel;
         let argv = qemu.argv(&machine)?;
-        let processors = options.processors.unwrap_or(traits.processors);
+        let processors = options.processors(traits);
         let started = timestamp();
-        let runs = root().join("results").join("runs");
-        let run_dir = RunDir::create(&runs, options.record.as_deref(), &started)?;
+        let run_dir = RunDir::create(&crate::root::runs(), options.record.as_deref(), &started)?;
         let counters = options.counters.folder(&run_dir.path).map(|folder| {
             let made = Counters::new(&folder, image.coverage.as_deref());
             made.map_err(|error| LabError::Counters { folder, error })

@@ -8,10 +8,10 @@ use clap::{
 };
 use vm_images::{
     Build, COVERAGE, Compiler, DEFAULT, Flavour, Given, ImageError, Origin, ReadyError, Series,
-    Source, TarballPlace,
+    Source, TarballPlace, Traits,
 };
 
-pub use crate::root::root;
+pub use crate::root::{root, vm_images_folder};
 use crate::{accel::AccelChoice, counters::KeepCounters, platform, snapshot::REFERENCE_PLATFORM};
 
 /// The kernel and QEMU of guests, on any platform.
@@ -198,9 +198,7 @@ impl GuestOptions {
     pub fn is_ready(&self) -> bool {
         matches!(self.source(), Source::Ready(_))
     }
-}
 
-impl GuestOptions {
     /// Returns how the kernel is built.
     pub fn build(&self) -> Result<Build, ImageError> {
         self.build_of(&self.flavour)
@@ -215,14 +213,9 @@ impl GuestOptions {
             (None, Some(program)) => Compiler::Cc(program.clone()),
             (None, None) => Compiler::Gcc,
         };
-        let flavour = Flavour::load(&vm_images(), flavour)?;
+        let flavour = Flavour::load(&vm_images_folder(), flavour)?;
         Build::new(flavour, &self.fragments, compiler)
     }
-}
-
-/// The folder of platforms and flavours.
-pub(crate) fn vm_images() -> PathBuf {
-    root().join("vm-images")
 }
 
 /// Returns how the kernel is built unless an option says otherwise.
@@ -242,6 +235,11 @@ impl MachineOptions {
         }
     }
 
+    /// Returns the number of processors of each guest with a kernel of this flavour.
+    pub fn processors(&self, flavour: &Traits) -> u32 {
+        self.processors.unwrap_or(flavour.processors)
+    }
+
     /// Returns the number of guests at a time.
     pub fn jobs(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, Into::into);
@@ -252,12 +250,12 @@ impl MachineOptions {
 /// Parses the name of a platform. Every command rejects an unknown name, even one that boots no
 /// guest, such as `--list`.
 pub fn platform_name() -> PossibleValuesParser {
-    PossibleValuesParser::new(platform::names(&vm_images()))
+    PossibleValuesParser::new(platform::names(&vm_images_folder()))
 }
 
 /// Parses the name of a flavour.
 fn flavour_name() -> PossibleValuesParser {
-    PossibleValuesParser::new(Flavour::names(&vm_images()))
+    PossibleValuesParser::new(Flavour::names(&vm_images_folder()))
 }
 
 /// The folder with the cases.

@@ -8,7 +8,7 @@ use vm_images::Silent;
 use crate::{
     accel, agent,
     lab::{LabError, cmdline},
-    options::{MachineOptions, root},
+    options::{MachineOptions, vm_images_folder},
     platform::Platform,
     qemu::{Accel, Machine},
     qemu_choice::{self, AtHand},
@@ -21,7 +21,7 @@ const INITRAMFS: &str = "INITRAMFS";
 
 /// Returns the command line. If KVM was never tried, it is assumed to work if its device opens.
 pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
-    let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
+    let platform = Platform::load(&vm_images_folder(), &options.platform)?;
     let given = options.guest.qemu.as_deref();
     let qemu = qemu_choice::choose(given, std::slice::from_ref(&platform), &AtHand, &Silent)?;
     let build = options.build()?;
@@ -40,8 +40,7 @@ pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let key = image.as_ref().map_or("", |it| it.key.as_str());
     machine.accel = accel::guess(options.accel, &qemu, &machine, key)?.accel;
     let mut argv = qemu.argv(&machine)?;
-    let processors = options.processors;
-    let processors = processors.unwrap_or(build.flavour.traits.processors);
+    let processors = options.processors(&build.flavour.traits);
     argv.set("-smp", |_| processors.to_string());
     Ok(qemu.shown(&argv))
 }

@@ -7,7 +7,7 @@ use export::{ExportError, Program};
 
 use crate::{
     inventory,
-    options::root,
+    options::vm_images_folder,
     platform::{self, Platform, PlatformError},
 };
 
@@ -21,7 +21,7 @@ const USUAL: &str = "intel";
 impl Platforms {
     /// Loads the platform of this name, or all platforms.
     pub fn load(name: Option<&str>) -> Result<Self, PlatformError> {
-        let folder = root().join("vm-images");
+        let folder = vm_images_folder();
         let names = match name {
             Some(name) => vec![name.to_owned()],
             None => {

@@ -22,9 +22,19 @@ pub fn root() -> PathBuf {
     .clone()
 }
 
+/// The folder of platforms, flavours and mutants.
+pub fn vm_images_folder() -> PathBuf {
+    root().join("vm-images")
+}
+
 /// The folder of the known deviations.
 pub fn findings() -> PathBuf {
     root().join("results").join("findings")
+}
+
+/// The folder of the records of runs.
+pub fn runs() -> PathBuf {
+    root().join("results").join("runs")
 }
 
 /// The folder of the stored transcripts.

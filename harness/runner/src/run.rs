@@ -236,12 +236,12 @@ impl<'a> Worker<'a> {
 
     /// Asks a guest that is not spoiled for the state of the kernel's checks.
     fn ask_checks(&self, (boot, guest): &mut (usize, Guest)) {
-        let asked = checks::asked(&self.lab.build.flavour.traits.alive);
+        let asked = &self.lab.build.flavour.traits.alive;
         if asked.is_empty() || self.cancel.is_cancelled() {
             return;
         }
-        let states = guest.checks(&asked);
-        let states = states.unwrap_or_else(|lost| checks::lost(&asked, &lost));
+        let states = guest.checks(asked);
+        let states = states.unwrap_or_else(|lost| checks::lost(asked, &lost));
         let _ = self.events.send(Message::Checks(*boot, states));
     }
 

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use case::Corpus;
-use runner::{findings, lab::load_corpus, options::root};
+use runner::{findings, lab::load_corpus, options::cases_folder};
 
 fn corpus() -> Corpus {
-    load_corpus(&root().join("cases")).unwrap()
+    load_corpus(&cases_folder()).unwrap()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use common::fixtures;
 use rstest::rstest;
 use runner::{
     guest::{BootError, Guest, Limits},
-    options::root,
+    options::vm_images_folder,
     platform::Platform,
     qemu::{Argv, Qemu},
 };
@@ -39,7 +39,7 @@ fn start(bytes: &[u8], then: &str, limits: Limits) -> Result<Guest, BootError> {
     // Not written here: a process that another test forks meanwhile would keep it busy.
     let program = fixtures("fake-guest.sh");
     let qemu = Qemu::open(&program).unwrap();
-    let platform = Platform::load(&root().join("vm-images"), "intel").unwrap();
+    let platform = Platform::load(&vm_images_folder(), "intel").unwrap();
     let argv = Argv {
         args: vec![said.display().to_string(), then.to_owned()],
         devices: BTreeMap::new(),

@@ -12,7 +12,7 @@ use std::{
 
 use rstest::rstest;
 use runner::{
-    options::root,
+    options::{root, vm_images_folder},
     platform::{Platform, names},
     qemu::{Accel, Argv, Machine, Qemu, QemuError},
 };
@@ -55,7 +55,7 @@ fn argv(iommu: (&str, &str), without: &[&str], platform: &str) -> Result<Argv, Q
         .collect();
     help.push(iommu);
     let qemu = fake_qemu(folder.path(), &help);
-    let platform = Platform::load(&root().join("vm-images"), platform).unwrap();
+    let platform = Platform::load(&vm_images_folder(), platform).unwrap();
     qemu.argv(&Machine {
         platform: &platform,
         accel: Accel::Tcg,
@@ -68,7 +68,7 @@ fn argv(iommu: (&str, &str), without: &[&str], platform: &str) -> Result<Argv, Q
 
 #[test]
 fn every_platform_can_be_read() {
-    let vm_images: PathBuf = root().join("vm-images");
+    let vm_images: PathBuf = vm_images_folder();
     let names = names(&vm_images);
     assert!(names.len() >= 4);
     for name in names {
@@ -153,7 +153,7 @@ fn an_iommu_that_is_missing_is_an_error_that_names_it() {
 /// every platform has one.
 #[test]
 fn the_ioapic_is_outside_of_kvm_on_every_platform() {
-    let vm_images: PathBuf = root().join("vm-images");
+    let vm_images: PathBuf = vm_images_folder();
     for name in names(&vm_images) {
         let platform = Platform::load(&vm_images, &name).unwrap();
         let chip = platform.machine_options.get("kernel-irqchip");

@@ -15,7 +15,7 @@ use std::{
 
 use rstest::rstest;
 use runner::{
-    options::root,
+    options::vm_images_folder,
     platform::Platform,
     qemu::{Qemu, QemuError},
     qemu_choice::{Supply, choose},
@@ -55,7 +55,7 @@ impl Fake {
 
     fn choose(&self, platform: &str) -> (Result<Qemu, QemuError>, Vec<String>) {
         let told = Told::default();
-        let platform = Platform::load(&root().join("vm-images"), platform).unwrap();
+        let platform = Platform::load(&vm_images_folder(), platform).unwrap();
         let chosen = choose(None, &[platform], self, &told);
         let lines = told.0.into_inner().unwrap();
         (chosen, lines.iter().map(|line| self.shown(line)).collect())
@@ -206,7 +206,7 @@ fn without_packages_the_error_says_so() {
 #[test]
 fn the_given_one_is_used_or_an_error() {
     let fake = Fake::new(&["dma-remap"], &["dma-remap"], &["dma-remap"]);
-    let platform = [Platform::load(&root().join("vm-images"), "amd").unwrap()];
+    let platform = [Platform::load(&vm_images_folder(), "amd").unwrap()];
     let given = fake.program("given", "pci-id");
     let error = choose(Some(&given), &platform, &fake, &Told::default()).unwrap_err();
     assert!(matches!(error, QemuError::Lacks { .. }), "{error}");

@@ -629,10 +629,9 @@ mod tests {
 
     #[test]
     fn nothing_is_newer_than_the_tables_or_older_than_what_it_is_part_of() {
-        let newest: Series = crate::SERIES.parse().unwrap();
         for ioctl in ioctls() {
             let since = ioctl.since().series();
-            assert!(since <= newest, "{}", ioctl.name);
+            assert!(since <= crate::SERIES, "{}", ioctl.name);
             if let Some(of) = ioctl.layout() {
                 assert!(
                     of.since().series() <= since,
@@ -650,7 +649,7 @@ mod tests {
                     field.name
                 );
             }
-            assert_eq!(of.size_in(newest), of.size, "{}", of.name);
+            assert_eq!(of.size_in(crate::SERIES), of.size, "{}", of.name);
         }
     }
 

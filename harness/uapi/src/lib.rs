@@ -40,7 +40,7 @@ pub use types::{
 };
 
 /// The kernel series the tables were written for.
-pub const SERIES: &str = "7.3";
+pub const SERIES: Series = Series { major: 7, minor: 3 };
 /// Header of iommufd, as a C program includes it.
 pub const IOMMUFD_H: &str = "linux/iommufd.h";
 /// Header of vfio, as a C program includes it.

@@ -106,6 +106,7 @@ pub enum Reply {
 
 /// A check of the kernel that the kernel can switch off by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KernelCheck {
     /// lockdep: off after its first report, or when its tables are full.
     Lockdep,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use runner::{
     lab::{Lab, load_corpus},
-    options::{MachineOptions, root},
+    options::{MachineOptions, vm_images_folder},
     platform::Platform,
     snapshot::Mode,
 };
@@ -14,7 +14,7 @@ use vm_images::Terminal;
 
 /// The platform of the corpus.
 pub fn intel() -> Platform {
-    Platform::load(&root().join("vm-images"), "intel").unwrap()
+    Platform::load(&vm_images_folder(), "intel").unwrap()
 }
 
 /// A lab for the cases of a folder, with its record in another one.

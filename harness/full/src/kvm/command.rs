@@ -15,11 +15,12 @@ use std::{
 use runner::{
     exit::Exit,
     lab::load_corpus,
-    options::root,
+    options::{cases_folder, vm_images_folder},
     platform::Platform,
     qemu::{Accel, Machine, Qemu, QemuError},
     qemu_choice::{self, Distribution},
     record::timestamp,
+    root::runs,
     say,
     snapshot::REFERENCE_PLATFORM,
 };
@@ -92,7 +93,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
 /// the command line, one that has the reference platform: the others are left out then.
 fn qemu(options: &KvmOptions, jobs: &[Job], progress: &dyn Progress) -> Result<Qemu, FullError> {
     let names: BTreeSet<_> = jobs.iter().map(|job| job.platform.as_str()).collect();
-    let load = |name: &&str| Platform::load(&root().join("vm-images"), name);
+    let load = |name: &&str| Platform::load(&vm_images_folder(), name);
     let platforms: Vec<_> = names.iter().map(load).collect::<Result<_, _>>()?;
     let given = options.guest.qemu.as_deref();
     let all = qemu_choice::choose(given, &platforms, &Distribution, progress);
@@ -108,16 +109,13 @@ fn qemu(options: &KvmOptions, jobs: &[Job], progress: &dyn Progress) -> Result<Q
 
 /// Returns the cases without a snapshot, whose transcripts differ in each run.
 fn volatile_cases() -> Result<BTreeSet<String>, FullError> {
-    let corpus = load_corpus(&root().join("cases"))?;
+    let corpus = load_corpus(&cases_folder())?;
     let volatile = corpus.cases.into_iter().filter(|case| !case.snapshot);
     Ok(volatile.map(|case| case.id).collect())
 }
 
 fn folder(options: &KvmOptions) -> Result<PathBuf, FullError> {
-    let usual = || {
-        let runs = root().join("results").join("runs");
-        runs.join(format!("{}-kvm", timestamp()))
-    };
+    let usual = || runs().join(format!("{}-kvm", timestamp()));
     let path = options.record.clone().unwrap_or_else(usual);
     fs::create_dir_all(&path).map_err(FullError::file("creating", &path))?;
     Ok(path)
@@ -145,7 +143,7 @@ impl Proof {
         let qemu = Qemu::open(&self.suite.guest.qemu)?;
         let mut possible = Vec::new();
         for job in jobs {
-            let platform = Platform::load(&root().join("vm-images"), &job.platform)?;
+            let platform = Platform::load(&vm_images_folder(), &job.platform)?;
             let argv = qemu.argv(&Machine {
                 platform: &platform,
                 accel: Accel::Kvm,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use explore::seed_of_now;
-use runner::{options::root, platform::names, snapshot::REFERENCE_PLATFORM as REFERENCE};
+use runner::{
+    options::vm_images_folder, platform::names, snapshot::REFERENCE_PLATFORM as REFERENCE,
+};
 
 use crate::{
     FullError,
@@ -137,7 +139,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// Returns the jobs that the options select.
 pub fn jobs(options: &KvmOptions) -> Result<Vec<Job>, FullError> {
-    let known = names(&root().join("vm-images"));
+    let known = names(&vm_images_folder());
     if let Some(name) = options.platforms.iter().find(|name| !known.contains(name)) {
         let name = name.clone();
         return Err(runner::platform::PlatformError::Unknown { name, known }.into());
@@ -210,7 +212,7 @@ fn random(platform: &str, walks: u64, seed: u64) -> Vec<Job> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use runner::{lab::load_corpus, select::Selection};
+    use runner::{lab::load_corpus, options::cases_folder, select::Selection};
 
     use super::*;
 
@@ -269,7 +271,7 @@ mod tests {
 
     #[test]
     fn every_filter_selects_something() {
-        let corpus = load_corpus(&root().join("cases")).unwrap();
+        let corpus = load_corpus(&cases_folder()).unwrap();
         for filter in [BRIEF, SMOKE, SMOKE_ELSEWHERE, STAGES].concat() {
             let selection = Selection::new(&[filter.to_owned()], &[]).unwrap();
             let found = corpus.cases.iter().any(|case| selection.takes(case));

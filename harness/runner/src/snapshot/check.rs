@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     platform,
-    root::{root, snapshots},
+    root::{snapshots, vm_images_folder},
 };
 
 /// A fault of a file or a section.
@@ -80,7 +80,7 @@ pub enum Unused {
 
 /// Returns every fault of the project's snapshots, given all cases.
 pub fn faults(cases: &[Case]) -> Vec<Fault> {
-    let platforms = platform::names(&root().join("vm-images"));
+    let platforms = platform::names(&vm_images_folder());
     faults_below(&snapshots(), cases, &platforms)
 }
 

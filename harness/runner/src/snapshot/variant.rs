@@ -7,7 +7,7 @@ use vm_images::Series;
 /// The platform of the general transcripts.
 pub const REFERENCE_PLATFORM: &str = "intel";
 /// The kernel series of the general transcripts.
-pub const REFERENCE_SERIES: Series = Series { major: 7, minor: 3 };
+pub const REFERENCE_SERIES: Series = uapi::SERIES;
 
 /// What a section is for: everything (general), or a platform, a series, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]

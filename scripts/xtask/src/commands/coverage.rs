@@ -14,6 +14,7 @@ use runner::{
     kselftest,
     options::{MachineOptions, root},
     record::timestamp,
+    root::runs,
     say,
 };
 
@@ -174,7 +175,7 @@ fn run_suite(
     lcov: &Lcov,
 ) -> Result<Coverage, CoverageError> {
     let name = format!("{}-kselftest", timestamp());
-    let folder = root().join("results").join("runs").join(name);
+    let folder = runs().join(name);
     let machine = MachineOptions {
         counters: KeepCounters::InRecord,
         record: Some(folder.clone()),

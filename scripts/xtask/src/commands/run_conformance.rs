@@ -169,8 +169,8 @@ fn fragment(guest: &GuestOptions, corpus: &Corpus) -> Result<String, LabError> {
             (config.version.clone(), Some(config))
         }
         (source, None) => {
-            let series = source.series()?.map(|series| series.to_string());
-            (series.unwrap_or_else(configuration::usual_series), None)
+            let series = source.series()?.unwrap_or(uapi::SERIES);
+            (series.to_string(), None)
         }
     };
     Ok(configuration::fragment(corpus, &release, config.as_ref())?)
