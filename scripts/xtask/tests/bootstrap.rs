@@ -212,7 +212,7 @@ fn apt_takes_qemu_from_the_suite_that_has_it() {
     );
     write_program(&machine.path("packages/xz"), "exit 0");
     let quiet = "apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends";
-    let called = format!("{quiet} -t trixie qemu-system-x86\n{quiet} xz-utils\n");
+    let called = format!("{quiet} xz-utils\n{quiet} -t trixie qemu-system-x86\n");
     machine.run(&[]).check(0, "bootstrap: done", "", &called);
 }
 
