@@ -61,6 +61,8 @@ pub struct GuestFiles {
     pub modules: Option<PathBuf>,
     /// Its configuration, if it is known.
     pub config: Option<PathBuf>,
+    /// Its flavour, for what the guests need.
+    pub flavour: String,
     /// Arguments to add to its command line.
     pub append: String,
     /// QEMU, which also emulates the host.
@@ -89,6 +91,7 @@ impl GuestFiles {
         if let Some(config) = &self.config {
             words.extend(["--config".to_owned(), path(config)]);
         }
+        words.extend(["--flavour".to_owned(), self.flavour.clone()]);
         if !self.append.is_empty() {
             words.extend(["--append".to_owned(), self.append.clone()]);
         }
@@ -205,6 +208,7 @@ fn archive(
     }
     for name in [
         "cases",
+        "vm-images/kernels",
         "vm-images/platforms",
         "vm-images/topologies",
         "results/findings",
@@ -308,6 +312,7 @@ pub fn suite(
             kernel: copied(&image.kernel, folder)?,
             modules: modules(&image.modules, folder)?,
             config: config(image.config.as_ref(), folder)?,
+            flavour: guest.flavour.clone(),
             append: guest.append.clone(),
             qemu,
         },
@@ -373,6 +378,7 @@ mod tests {
                 kernel: "/k".into(),
                 modules: Some("/m".into()),
                 config: Some("/c".into()),
+                flavour: "debug".to_owned(),
                 append: "iommu=pt".to_owned(),
                 qemu: "/usr/bin/qemu".into(),
             },
@@ -383,8 +389,8 @@ mod tests {
             ("walks", words(&["explore"])),
         ];
         insta::assert_snapshot!(script(&suite, &jobs), @r"
-        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
-        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu'
+        run 'intel' '/project/target/release/xtask' 'run-conformance' 'it'\''s' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--flavour' 'debug' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu' '--record' '/project/results/runs/intel'
+        run 'walks' '/project/target/release/xtask' 'explore' '--accel' 'auto' '--kernel' '/project/kernel' '--modules' '/project/modules' '--config' '/project/config' '--flavour' 'debug' '--append' 'iommu=pt' '--qemu' '/usr/bin/qemu'
         ");
     }
 }
