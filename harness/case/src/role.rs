@@ -222,8 +222,14 @@ pub struct OfferedGroup {
 impl OfferedGroup {
     /// IOMMU group number in this guest.
     pub fn number(&self) -> Result<u32, String> {
-        self.number
-            .ok_or_else(|| format!("an IOMMU group: {} has none", self.name))
+        self.number.ok_or_else(|| {
+            // The group of a mediated device is one that vfio makes.
+            let option = match self.shape {
+                Shape::Mdev => " (CONFIG_VFIO_GROUP)",
+                _ => "",
+            };
+            format!("an IOMMU group: {} has none{option}", self.name)
+        })
     }
 }
 

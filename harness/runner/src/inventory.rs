@@ -146,7 +146,7 @@ fn group(
     if let Some(mdev) = &spec.mdev {
         let found = facts.devices.iter().find(|device| device.name == mdev.uuid);
         let found = found.ok_or_else(|| format!("no mdev of type {} was created", mdev.kind))?;
-        numbers.push(found.group.ok_or("the mdev has no group")?);
+        numbers.extend(found.group);
         devices.push(mdev_device(&found.name));
     }
     numbers.dedup();

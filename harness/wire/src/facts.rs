@@ -38,13 +38,19 @@ pub struct Facts {
 /// Numbers of iommufd's ioctls (`_IOC_NR`): those in use, and room for later ones.
 pub const PROBED: RangeInclusive<u8> = 0x80..=0xbf;
 
-/// Features by name: the path that shows each, and the reason if it is missing.
+/// Features by name: the path that shows each, and the reason if it is missing, which names the
+/// options of the kernel that provide it.
 pub const FEATURES: &[(&str, &str, &str)] = &[
     ("iommufd", "/dev/iommu", "no /dev/iommu (CONFIG_IOMMUFD)"),
     (
         "vfio_group",
-        "/dev/vfio/vfio",
-        "no /dev/vfio/vfio (CONFIG_VFIO_GROUP)",
+        "/sys/class/vfio",
+        "no groups of vfio (CONFIG_VFIO_GROUP)",
+    ),
+    (
+        "vfio_container",
+        "/sys/module/vfio_iommu_type1", // iommufd may provide /dev/vfio/vfio as well
+        "no container of vfio (CONFIG_VFIO_CONTAINER)",
     ),
     (
         "vfio_cdev",

@@ -66,6 +66,11 @@ impl Opened {
     }
 }
 
+/// The file of containers.
+const CONTAINER: &str = "/dev/vfio/vfio";
+/// How a case calls that file where iommufd provides it.
+const NODE_OF_IOMMUFD: &str = "/dev/vfio/vfio of iommufd";
+
 /// What to open.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OpenTarget {
@@ -73,6 +78,8 @@ pub enum OpenTarget {
     Role(Role),
     /// A path.
     Path(String),
+    /// `/dev/vfio/vfio` where it is a file of iommufd.
+    NodeOfIommufd,
     /// A function that the case creates.
     Function(Function),
     /// Its group.
@@ -92,6 +99,9 @@ impl Action for Open {
             // An open that has to fail may test that the feature is missing.
             if one.errno.succeeds() {
                 to.roles.need_feature(one.at.feature())?;
+            }
+            if one.at == OpenTarget::NodeOfIommufd {
+                to.roles.need_config("CONFIG_IOMMUFD_VFIO_CONTAINER")?;
             }
             let op = FileOp::Open {
                 at: one.at.location(&one.starts, to)?,
@@ -113,6 +123,9 @@ impl Input for OpenTarget {
         let text = node.text()?;
         if text.starts_with('$') {
             return value::value(node).map(Self::Descriptor);
+        }
+        if text == NODE_OF_IOMMUFD {
+            return Ok(Self::NodeOfIommufd);
         }
         if text.starts_with('/') {
             return Ok(Self::Path(text.to_owned()));
@@ -144,8 +157,9 @@ impl OpenTarget {
     fn feature(&self) -> Option<&'static str> {
         match self {
             Self::Path(path) if path == "/dev/iommu" => Some("iommufd"),
-            Self::Path(path) if path == "/dev/vfio/vfio" => Some("vfio_group"),
-            Self::Path(_) | Self::Descriptor(_) => None,
+            // Cases mean the container of vfio, whose calls the one of iommufd answers in other ways.
+            Self::Path(path) if path == CONTAINER => Some("vfio_container"),
+            Self::Path(_) | Self::Descriptor(_) | Self::NodeOfIommufd => None,
             Self::GroupOf(_)
             | Self::Role(Role {
                 member: Member::Whole,
@@ -158,6 +172,7 @@ impl OpenTarget {
     fn location(&self, starts: &str, to: &Builder<'_>) -> Result<Location, String> {
         match self {
             Self::Path(path) => Ok(Location::Path(to.roles.fill(path)?)),
+            Self::NodeOfIommufd => Ok(Location::Path(CONTAINER.to_owned())),
             Self::Descriptor(fd) => Ok(Location::Descriptor(wire::Fd(fd.clone()))),
             // The number of a group for a device without an IOMMU is not known before the group is
             // created.
@@ -200,6 +215,7 @@ impl std::fmt::Display for OpenTarget {
         match self {
             Self::Role(role) => write!(f, "{role}"),
             Self::Path(path) => f.write_str(path),
+            Self::NodeOfIommufd => f.write_str(NODE_OF_IOMMUFD),
             Self::Descriptor(Value::Slot { name, .. }) => write!(f, "the file of {name}"),
             Self::Descriptor(Value::Const(fd)) => write!(f, "the file of {fd}"),
             Self::Function(function) => write!(f, "{function}"),
