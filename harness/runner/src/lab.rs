@@ -158,7 +158,7 @@ impl Lab {
             made.map_err(|error| LabError::Counters { folder, error })
         });
         let counters = counters.transpose()?;
-        let snapshots = store(&platform, &image, mode);
+        let snapshots = store(&platform, &image, &build, mode);
         let lab = Self {
             corpus,
             run_dir: Mutex::new(run_dir),
@@ -193,7 +193,7 @@ impl Lab {
         let started = timestamp();
         let run_dir = RunDir::create(folder, Some(folder), &started)?;
         let image = vm_images::obtain(&source, &self.build, &Silent)?;
-        let snapshots = store(&self.platform, &image, self.snapshots.mode());
+        let snapshots = store(&self.platform, &image, &self.build, self.snapshots.mode());
         Ok(Self {
             corpus: self.corpus.clone(),
             image,
@@ -467,13 +467,17 @@ pub(crate) fn cmdline(build: &Build, append: &str) -> String {
     words.join(" ")
 }
 
-fn store(platform: &Platform, image: &Image, mode: Mode) -> Store {
-    Store::new(
+fn store(platform: &Platform, image: &Image, build: &Build, mode: Mode) -> Store {
+    let store = Store::new(
         &crate::root::snapshots(),
         &platform.name,
         &image.release,
         mode,
-    )
+    );
+    match build.described().is_empty() {
+        true => store,
+        false => store.of_another_build(),
+    }
 }
 
 /// Counts the cases in each folder.

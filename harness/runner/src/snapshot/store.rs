@@ -27,6 +27,8 @@ pub struct Store {
     /// Section of this run's transcripts. The error is a kernel release without a series.
     own: Result<Variant, String>,
     mode: Mode,
+    /// Whether the kernel is built as the one of the stored transcripts was.
+    of_reference_build: bool,
     /// Files that were read, by case file.
     files: Mutex<BTreeMap<String, Arc<Sections>>>,
 }
@@ -110,7 +112,18 @@ impl Store {
             root: root.to_owned(),
             own: series.map(|series| Variant::of(platform, series)),
             mode,
+            of_reference_build: true,
             files: Mutex::default(),
+        }
+    }
+
+    /// The same snapshots for a kernel of another flavour, fragment or compiler. Its transcripts
+    /// are compared with the same sections. Only those of cases that have none are stored: the
+    /// others would replace what every other build of the kernel does.
+    pub fn of_another_build(self) -> Self {
+        Self {
+            of_reference_build: false,
+            ..self
         }
     }
 
@@ -134,7 +147,11 @@ impl Store {
         };
         let stored = self.read_once(key.file)?;
         let difference = self.difference(seen, &stored);
+        let replaces = |it: &Difference| it.section.is_some() && !self.of_reference_build;
         match (self.mode, difference) {
+            (_, Some(difference)) if replaces(&difference) => Ok(Compared::Different(
+                difference.text("only a kernel of the default build can replace it"),
+            )),
             (Mode::Propose, difference) => Ok(self.propose(seen, difference)),
             (Mode::Bless, difference) => self.bless(seen, difference.is_some()),
             (Mode::Check | Mode::Ignore, None) => Ok(Compared::Same),
@@ -447,6 +464,24 @@ mod tests {
     fn body(path: &Path) -> String {
         let text = fs::read_to_string(path).unwrap();
         text.splitn(3, "---\n").nth(2).unwrap().to_owned()
+    }
+
+    #[test]
+    fn another_build_stores_only_what_no_build_has_stored() {
+        let folder = Folder::with(&[("x", "1 open: success")]);
+        let store = Store::new(folder.0.path(), "intel", "7.3.4", Mode::Bless).of_another_build();
+        let compare = |row: &str, text| store.compare(Folder::key(row), text).unwrap();
+        assert_eq!(compare("a/b/x", "1 open: success"), Compared::Same);
+        assert!(matches!(
+            compare("a/b/x", "1 open: EPERM"),
+            Compared::Different(_)
+        ));
+        assert!(matches!(
+            compare("a/b/y", "1 open: EPERM"),
+            Compared::Blessed(_)
+        ));
+        let again = folder.run("intel", "7.3.4", Mode::Check, "x", "1 open: success");
+        assert_eq!(again, Compared::Same);
     }
 
     #[test]
