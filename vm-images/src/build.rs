@@ -1,5 +1,6 @@
 //! How a kernel is built: its flavour, further fragments and the compiler.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cache::hash;
@@ -57,6 +58,15 @@ impl Build {
     pub(crate) fn settings(&self, series: Series) -> Result<Vec<Setting>, ImageError> {
         let all = self.flavour.fragments.iter().chain(&self.fragments);
         fragment::settings_for(series, all)
+    }
+
+    /// Returns the options that the fragments of this build state for a kernel of a series, with
+    /// their values; `n` is off. What no fragment states is left to the kernel's own defaults.
+    pub fn stated(&self, series: Series) -> Result<BTreeMap<String, String>, ImageError> {
+        let settings = self.settings(series)?.into_iter();
+        Ok(settings
+            .map(|setting| (setting.name, setting.value))
+            .collect())
     }
 
     pub(crate) fn toolchain(&self) -> Result<Toolchain, ImageError> {

@@ -396,13 +396,7 @@ impl Lab {
 
     /// Compiles the case for a guest. The error is the unmet need.
     pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
-        let identity = KnownDeviation::NoIdentityControl;
-        match self.platform.known(identity, case.shape) {
-            Some(why) if case.uses_identity() => Err(format!(
-                "an identity default domain that can be replaced: {why}"
-            )),
-            _ => case.compile(&guest.offer),
-        }
+        self.platform.compile(case, &guest.offer)
     }
 
     /// Compares a transcript with its snapshot. Returns the difference, and what was stored.

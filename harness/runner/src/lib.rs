@@ -13,6 +13,7 @@ pub mod counters;
 pub mod event;
 pub mod exit;
 pub mod findings;
+pub mod foretell;
 pub mod guest;
 pub mod inventory;
 pub mod judge;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use case::{At, Findings, Problem};
+use case::{At, Case, Compiled, Findings, Guest, Problem};
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
@@ -300,6 +300,18 @@ impl Platform {
     pub fn known(&self, deviation: KnownDeviation, shape: Option<case::Shape>) -> Option<&str> {
         self.deviation(deviation, shape)
             .map(|known| known.reason.as_str())
+    }
+
+    /// Compiles a case for a guest of this platform, booted or imagined. The error is the unmet
+    /// need.
+    pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
+        let identity = KnownDeviation::NoIdentityControl;
+        match self.known(identity, case.shape) {
+            Some(why) if case.uses_identity() => Err(format!(
+                "an identity default domain that can be replaced: {why}"
+            )),
+            _ => case.compile(guest),
+        }
     }
 
     /// Returns a known deviation on groups of a shape, if there is one.

@@ -43,13 +43,16 @@ fn problem(case: &Case, platforms: &Platforms) -> Option<String> {
     ))
 }
 
+/// Gives the groups of an imagined guest a default domain.
+pub(crate) fn with_domains(mut guest: Guest) -> Guest {
+    // Which type the kernel chooses does not matter here.
+    let numbers = guest.groups.iter().filter_map(|group| group.number);
+    guest.default_domain = numbers.map(|number| (number, "DMA".to_owned())).collect();
+    guest
+}
+
 fn imagined(case: &Case, platforms: &Platforms) -> impl Iterator<Item = Guest> {
-    platforms.guests(case).map(|mut guest| {
-        // Which type the kernel chooses does not matter here.
-        let numbers = guest.groups.iter().filter_map(|group| group.number);
-        guest.default_domain = numbers.map(|number| (number, "DMA".to_owned())).collect();
-        guest
-    })
+    platforms.guests(case).map(with_domains)
 }
 
 /// The first name that an op reads and no op has left, in whichever process.

@@ -24,6 +24,11 @@ pub struct RunOptions {
     #[arg(long)]
     pub list: bool,
 
+    /// With --list: list the ids and reasons of the cases that will be SKIP on this platform and
+    /// configuration of the kernel, without building or booting it.
+    #[arg(long, requires = "list", conflicts_with = "kernel")]
+    pub skips: bool,
+
     /// Check all cases and stored snapshots for mistakes without booting a guest.
     #[arg(long)]
     pub check: bool,

@@ -15,6 +15,8 @@ use runner::{
     event::Sink,
     exit::Exit,
     findings,
+    foretell::Foreteller,
+    judge::Judgement,
     lab::{Lab, LabError, folders, load_corpus},
     options::{GuestOptions, MachineOptions},
     output::Output,
@@ -145,6 +147,10 @@ pub fn go(
     for (old, new) in selection.renamed(&selected) {
         eprintln!("note: {old} is now called {new}");
     }
+    if options.skips {
+        list_skips(&selected, options.format, &machine)?;
+        return Ok((Exit::Ok, None));
+    }
     if options.list {
         list(&selected, options.format)?;
         return Ok((Exit::Ok, None));
@@ -220,6 +226,25 @@ fn list(selected: &[Case], format: Format) -> Result<(), RunError> {
         match format {
             Format::Human => writeln!(out, "{:<60} {}", case.id, case.summary)?,
             Format::Json => writeln!(out, "{}", listed(case))?,
+            Format::Ktap => return Err(RunError::ListAsKtap),
+        }
+    }
+    Ok(())
+}
+
+fn list_skips(selected: &[Case], format: Format, machine: &MachineOptions) -> Result<(), RunError> {
+    let foreteller = Foreteller::new(machine)?;
+    let mut out = Output::stdout();
+    let skipped = selected.iter().map(|case| (case, foreteller.skip(case)));
+    for (case, need) in skipped.filter_map(|(case, need)| Some((case, need?))) {
+        let reason = Judgement::skip(&need).reason;
+        match format {
+            Format::Human => writeln!(out, "{:<60} {}", case.id, reason.unwrap_or_default())?,
+            Format::Json => writeln!(
+                out,
+                "{}",
+                serde_json::json!({"id": case.id, "reason": reason})
+            )?,
             Format::Ktap => return Err(RunError::ListAsKtap),
         }
     }

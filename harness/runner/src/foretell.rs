@@ -1,0 +1,108 @@
+//! The cases that a run will skip, known from the platform and the configuration of its kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use case::Case;
+use uapi::Series;
+
+use crate::{
+    inventory,
+    lab::LabError,
+    options::{MachineOptions, root},
+    platform::Platform,
+    runnable::with_domains,
+    snapshot::REFERENCE_SERIES,
+};
+
+/// Tells which cases a platform skips on a kernel whose configuration lacks these options, without
+/// booting it.
+#[derive(Debug)]
+pub struct Foreteller {
+    platform: Platform,
+    series: Series,
+    off: BTreeSet<String>,
+}
+
+impl Foreteller {
+    /// Prepares to tell for the platform and the kernel of a run. Only what the build turns off is
+    /// known of a kernel that is not built yet.
+    ///
+    /// # Errors
+    /// When the file of the platform, a flavour or a fragment cannot be read.
+    pub fn new(options: &MachineOptions) -> Result<Self, LabError> {
+        let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
+        let series = options.guest.release.unwrap_or(REFERENCE_SERIES);
+        let off = off(&options.build()?.stated(series)?);
+        Ok(Self {
+            platform,
+            series,
+            off,
+        })
+    }
+
+    /// Returns the need that makes a case a SKIP.
+    pub fn skip(&self, case: &Case) -> Option<String> {
+        let needed = case.needs.config().iter().map(String::as_str);
+        // What no fragment states is taken to be on.
+        let options = needed.chain([MOCK]);
+        let mut guest = with_domains(inventory::imagined(&self.platform, options));
+        guest.release = self.series.to_string();
+        let guest = inventory::without(guest, &self.off);
+        self.platform.compile(case, &guest).err()
+    }
+}
+
+/// The option that calls of the mock need without naming it.
+const MOCK: &str = "CONFIG_IOMMUFD_TEST";
+/// An option that Kconfig offers only where vfio's own container is off.
+const CONTAINER_OF_IOMMUFD: &str = "CONFIG_IOMMUFD_VFIO_CONTAINER";
+
+/// The options that are off in a kernel of which fragments state these.
+fn off(stated: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let is_off = |(_, value): &(&String, &String)| value.as_str() == "n";
+    let mut off: BTreeSet<_> = stated
+        .iter()
+        .filter(is_off)
+        .map(|(name, _)| name.clone())
+        .collect();
+    if !stated.contains_key(CONTAINER_OF_IOMMUFD) {
+        off.insert(CONTAINER_OF_IOMMUFD.to_owned());
+    }
+    off
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    fn skips(flavour: &str) -> BTreeMap<String, usize> {
+        let corpus = crate::lab::load_corpus(&crate::options::cases_folder()).unwrap();
+        let mut options = MachineOptions::default();
+        options.guest.flavour = flavour.to_owned();
+        let foreteller = Foreteller::new(&options).unwrap();
+        let mut skips = BTreeMap::new();
+        for need in corpus.cases.iter().filter_map(|case| foreteller.skip(case)) {
+            *skips.entry(need).or_insert(0) += 1;
+        }
+        skips
+    }
+
+    #[rstest]
+    #[case::container("container", "CONFIG_VFIO_CONTAINER")]
+    #[case::cdev_only("cdev-only", "CONFIG_VFIO_GROUP")]
+    #[case::no_mock("no-mock", "CONFIG_IOMMUFD_TEST")]
+    fn a_flavour_skips_only_what_names_an_option_that_it_lacks(
+        #[case] flavour: &str,
+        #[case] option: &str,
+    ) {
+        let usual = skips("default");
+        let mut own = skips(flavour);
+        own.retain(|need, _| !usual.contains_key(need));
+        assert!(own.keys().any(|need| need.contains(option)), "{own:?}");
+        assert!(own.keys().all(|need| need.contains("CONFIG_")), "{own:?}");
+    }
+}
