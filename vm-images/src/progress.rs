@@ -56,6 +56,14 @@ impl Terminal {
         }
     }
 
+    /// Replaces the text of the stage, whose time goes on.
+    pub fn note(&self, text: &str) {
+        self.with(|state| match &state.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => eprintln!("{text}"),
+        });
+    }
+
     fn with(&self, act: impl FnOnce(&mut State)) {
         // The state is valid even if a thread panicked while drawing.
         act(&mut self

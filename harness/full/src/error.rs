@@ -74,6 +74,15 @@ pub enum FullError {
     /// A file is not a record.
     #[error("{} is not the record of a run: {why}", path.display())]
     NoRecord { path: PathBuf, why: String },
+    /// No such part.
+    #[error("no part is called `{name}`; the parts are {known}, and `full kvm` with options")]
+    NoPart { name: String, known: String },
+    /// The table of parts, which is part of this program, cannot be read.
+    #[error("the table of parts: {0}")]
+    Table(#[from] serde_yaml::Error),
+    /// A folder of the project cannot be read.
+    #[error("reading the project's files: {0}")]
+    Files(#[from] walkdir::Error),
     /// No job is selected.
     #[error("no selected job can run on the given platforms; the platforms are {0}")]
     Nothing(String),
@@ -94,7 +103,7 @@ impl FullError {
     /// Returns the exit code of the command.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Platform(_) | Self::Corpus(_) => Exit::Usage,
+            Self::Platform(_) | Self::Corpus(_) | Self::NoPart { .. } => Exit::Usage,
             Self::Image(error) => error.blame().into(),
             Self::Tcg { status, .. } if status.code() == Some(i32::from(Exit::Usage.number())) => {
                 Exit::Usage

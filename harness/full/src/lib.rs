@@ -6,7 +6,11 @@
 )]
 
 mod error;
+mod interrupt;
 pub mod kvm;
 pub mod options;
+pub mod parts;
+mod process;
+mod records;
 
 pub use error::FullError;

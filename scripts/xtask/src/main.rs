@@ -37,7 +37,7 @@ enum Command {
     Bench(Box<bench::BenchOptions>),
     /// Mutation testing: put small bugs into the kernel and see which cases fail.
     Mutants(Box<mutants::MutantsOptions>),
-    /// Run the suite on an emulated host with KVM, which takes too long for each change.
+    /// Run all that takes too long for each change, in named parts.
     Full(full::FullOptions),
     /// Show one step of the case language, or write cases/REFERENCE.md.
     Reference(reference::ReferenceOptions),
@@ -60,5 +60,22 @@ fn main() -> ExitCode {
         Command::Reference(options) => reference::main(&options),
         Command::Schema => generate::schema(),
         Command::Overview => generate::overview(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use super::*;
+
+    #[test]
+    fn each_part_of_full_is_a_command() {
+        for part in ::full::parts::table().unwrap() {
+            let words = ["xtask"].into_iter().chain(part.words());
+            let words = words.chain(["--record", "folder"]);
+            let parsed = Arguments::try_parse_from(words).map(|_| ());
+            assert!(parsed.is_ok(), "{}: {}", part.name, parsed.unwrap_err());
+        }
     }
 }

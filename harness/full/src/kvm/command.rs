@@ -5,10 +5,6 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -29,15 +25,16 @@ use vm_images::{HostParts, Progress, Terminal};
 
 use crate::{
     FullError,
+    interrupt::Interrupt,
     kvm::{
-        compare,
         host::{self, Host, Suite},
         jobs::{Job, Kind, jobs},
         lines::Line,
-        process::{Next, Process},
         work::{Go, Work},
     },
     options::KvmOptions,
+    process::{Next, Process},
+    records::records,
 };
 
 /// Time without output after which the host is lost. It prints a line every few seconds; each job
@@ -53,7 +50,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let start = Instant::now();
     let jobs = jobs(options)?;
-    let cancelled = cancelled_by_signal()?;
+    let interrupt = Interrupt::catch()?;
     let progress = Terminal::new();
     let folder = folder(options)?;
     let copies = tempfile::tempdir_in(&folder).map_err(FullError::file("creating", &folder))?;
@@ -63,7 +60,7 @@ pub fn prove(options: &KvmOptions) -> Result<Exit, FullError> {
     let proof = Proof {
         folder,
         progress,
-        cancelled,
+        interrupt,
         parts,
         suite,
     };
@@ -121,17 +118,10 @@ fn folder(options: &KvmOptions) -> Result<PathBuf, FullError> {
     Ok(path)
 }
 
-fn cancelled_by_signal() -> Result<Arc<AtomicBool>, FullError> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&cancelled);
-    ctrlc::set_handler(move || on_signal.store(true, Ordering::SeqCst))?;
-    Ok(cancelled)
-}
-
 struct Proof {
     folder: PathBuf,
     progress: Terminal,
-    cancelled: Arc<AtomicBool>,
+    interrupt: Interrupt,
     parts: HostParts,
     suite: Suite,
 }
@@ -179,7 +169,7 @@ impl Proof {
         let record = self.folder.join("tcg").join(&job.name);
         fs::create_dir_all(&record).map_err(FullError::file("creating", &record))?;
         self.under_tcg(&job, &record)?;
-        let here = compare::records(&record)?;
+        let here = records(&record)?;
         Ok(Work::cases(job, here, volatile.clone(), log))
     }
 
@@ -304,12 +294,12 @@ impl Proof {
     fn hear(&self, process: &Process, silence: Option<Duration>) -> Result<Heard, FullError> {
         let start = Instant::now();
         loop {
-            if self.cancelled.load(Ordering::SeqCst) {
+            if self.interrupt.has_come() {
                 return Err(FullError::Interrupted);
             }
             match process.next(LOOK) {
                 Next::Line(line) => return Ok(Heard::Line(line)),
-                Next::End if self.cancelled.load(Ordering::SeqCst) => {
+                Next::End if self.interrupt.has_come() => {
                     return Err(FullError::Interrupted);
                 }
                 Next::End => return Ok(Heard::End),

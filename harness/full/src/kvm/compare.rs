@@ -2,14 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
-    path::{Path, PathBuf},
+    fmt,
 };
 
 use runner::{record::Record, verdict::Verdict};
 use similar::TextDiff;
-
-use crate::FullError;
 
 /// A case whose results differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,26 +68,6 @@ pub fn compare(
     compared
 }
 
-/// The records in a run's folder, by case.
-pub fn records(folder: &Path) -> Result<BTreeMap<String, Record>, FullError> {
-    let path = folder.join("records.jsonl");
-    let text = fs::read_to_string(&path).map_err(|error| no_record(&path, error))?;
-    text.lines()
-        .map(|line| {
-            let record: Record =
-                serde_json::from_str(line).map_err(|error| no_record(&path, error))?;
-            Ok((record.id.clone(), record))
-        })
-        .collect()
-}
-
-fn no_record(path: &Path, why: impl ToString) -> FullError {
-    FullError::NoRecord {
-        path: PathBuf::from(path),
-        why: why.to_string(),
-    }
-}
-
 fn only(record: &Record, here: bool) -> Difference {
     let (verdict, none) = (record.verdict.to_string(), "no verdict".to_owned());
     let (here, there) = if here {
@@ -131,7 +108,10 @@ fn difference(here: &Record, there: &Record, transcripts: bool) -> Option<Differ
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::records::records;
 
     fn record(id: &str, verdict: &str, transcript: &str) -> String {
         format!(
@@ -170,12 +150,5 @@ mod tests {
             .map(ToString::to_string)
             .collect();
         insta::assert_snapshot!(text.join("\n"));
-    }
-
-    #[test]
-    fn a_folder_without_a_record_is_told() {
-        let empty = tempfile::tempdir().unwrap();
-        let error = records(empty.path()).unwrap_err().to_string();
-        assert!(error.contains("records.jsonl is not the record"), "{error}");
     }
 }

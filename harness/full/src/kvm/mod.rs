@@ -8,7 +8,6 @@ mod host;
 mod jobs;
 mod libraries;
 mod lines;
-mod process;
 mod work;
 
 pub use command::prove;

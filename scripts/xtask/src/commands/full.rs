@@ -6,23 +6,58 @@ use clap::{Args, Subcommand};
 use full::{
     kvm,
     options::{Extent, KvmOptions},
+    parts::{self, PartsOptions},
 };
 use runner::options::{GuestOptions, platform_name};
 
 /// Options of `full`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = PARTS_EXAMPLES)]
 pub struct FullOptions {
-    /// What to run. Default: `kvm --all`.
+    /// Parts to run. Default: all.
+    #[arg(value_name = "PART")]
+    pub parts: Vec<String>,
+
+    /// Print the parts with the time of each, and what has passed with the same files.
+    #[arg(long)]
+    pub list: bool,
+
+    /// Run also what has passed with the same files.
+    #[arg(long)]
+    pub again: bool,
+
+    /// A part with options of its own.
     #[command(subcommand)]
-    pub part: Option<Part>,
+    pub command: Option<FullCommand>,
 }
 
-/// Parts of `full`.
+/// Parts with options of their own.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Part {
+pub enum FullCommand {
     /// Run the suite on an emulated host with KVM, and compare the results with those of TCG.
     Kvm(Box<KvmArguments>),
 }
+
+const PARTS_EXAMPLES: &str = "\
+Everything that CI has no time for: other platforms, compilers and flavours of the kernel, the model,
+coverage, mutants, an emulated host with KVM. Each part is a command of its own, whose record and
+output are in results/full/PART. A part that passed is not run again until a file of the project or
+QEMU changes, so an interrupted `full` goes on where it was.
+
+Examples:
+  cargo xtask full --list          the parts, and how long each will take
+  cargo xtask full                 all that has not passed yet
+  cargo xtask full debug kcsan     two of them
+  cargo xtask full --again amd     although nothing changed
+  cargo xtask full kvm --brief     an emulated host with KVM: see `full kvm --help`
+
+Exit codes:
+  0  every part passed
+  1  a part failed: a verdict, a build or boot of the kernel, or cases that only one of two builds runs
+  2  wrong usage
+  70  no part failed, but one could not run on this host
+  130  interrupted; the parts that ended before are kept";
 
 /// Options of `full kvm`.
 #[derive(Debug, Clone, Args)]
@@ -86,14 +121,15 @@ Exit codes:
 
 /// Runs the command, and prints an error to standard error.
 pub fn main(options: FullOptions) -> ExitCode {
-    let kvm = match options.part {
-        Some(Part::Kvm(arguments)) => arguments.options(),
-        None => KvmOptions {
-            extent: Extent::All,
-            ..KvmOptions::default()
-        },
+    let exit = match options.command {
+        Some(FullCommand::Kvm(arguments)) => kvm::prove(&arguments.options()),
+        None => parts::run(&PartsOptions {
+            names: options.parts,
+            list: options.list,
+            again: options.again,
+        }),
     };
-    let exit = kvm::prove(&kvm).unwrap_or_else(|error| {
+    let exit = exit.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         error.exit()
     });

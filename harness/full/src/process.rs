@@ -8,10 +8,16 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use nix::sys::{prctl, signal::Signal};
+use nix::{
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+    },
+    unistd::Pid,
+};
 
 use crate::FullError;
 
@@ -75,6 +81,22 @@ impl Process {
         }
     }
 
+    /// Asks it to stop, as Ctrl-C does, and waits for its end. What is still running after the time
+    /// limit is killed.
+    pub fn stop(self, limit: Duration) {
+        let Ok(pid) = i32::try_from(self.child.id()) else {
+            return;
+        };
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        let start = Instant::now();
+        while let Some(left) = limit.checked_sub(start.elapsed()) {
+            if self.next(left) == Next::End {
+                return;
+            }
+        }
+    }
+
     /// Waits for its end.
     pub fn end(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
@@ -127,6 +149,20 @@ mod tests {
         assert_eq!(process.next(60 * SECOND), Next::End);
         assert_eq!(process.end().unwrap().code(), Some(3));
         assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "a\nb");
+    }
+
+    #[test]
+    fn a_program_that_is_stopped_can_clean_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, left) = (folder.path().join("log"), folder.path().join("left"));
+        let script = format!(
+            "trap 'touch {}; exit' INT; echo a; while :; do sleep 0.01; done",
+            left.display()
+        );
+        let process = shell(&script, &log);
+        assert_eq!(process.next(60 * SECOND), Next::Line("a".to_owned()));
+        process.stop(60 * SECOND);
+        assert!(left.exists());
     }
 
     #[test]

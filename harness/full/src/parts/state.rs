@@ -1,0 +1,177 @@
+//! What is known of earlier runs of the parts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use runner::{qemu::Qemu, root::root};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use crate::{FullError, parts::table::Part};
+
+/// Files of the project that decide a result.
+const INPUTS: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "cases",
+    "harness",
+    "results/findings",
+    "results/snapshots",
+    "results/unreachable.yaml",
+    "scripts",
+    "vm-images",
+];
+
+/// How a part ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Hash of what the result depends on. `None` if a file changed meanwhile.
+    pub inputs: Option<String>,
+    /// Time when it ended.
+    pub ended: String,
+    /// Exit code of the command.
+    pub exit: u8,
+    /// Its figures, or what was wrong.
+    pub result: String,
+    pub seconds: u64,
+}
+
+impl Outcome {
+    /// Whether the part passed.
+    pub fn passed(&self) -> bool {
+        self.exit == 0
+    }
+
+    /// Returns how long it took.
+    pub fn took(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+/// The folder of a part: its record, output and outcome.
+#[derive(Debug)]
+pub struct PartFolder(PathBuf);
+
+impl PartFolder {
+    /// The folder of a part; it need not exist.
+    pub fn of(part: &str) -> Self {
+        Self(root().join("results").join("full").join(part))
+    }
+
+    /// The record of its run.
+    pub fn record(&self) -> PathBuf {
+        self.0.join("record")
+    }
+
+    /// Its output.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("output.txt")
+    }
+
+    /// Returns how it ended last. A file that is missing or damaged is as good as none.
+    pub fn last(&self) -> Option<Outcome> {
+        serde_json::from_str(&fs::read_to_string(self.outcome()).ok()?).ok()
+    }
+
+    /// Makes it empty for another run.
+    pub fn clear(&self) -> Result<(), FullError> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(FullError::file("removing", &self.0)(error));
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&self.0).map_err(FullError::file("creating", &self.0))
+    }
+
+    /// Stores how it ended.
+    pub fn keep(&self, outcome: &Outcome) -> Result<(), FullError> {
+        let path = self.outcome();
+        let text = serde_json::to_string_pretty(outcome).unwrap_or_default();
+        fs::write(&path, text).map_err(FullError::file("writing", &path))
+    }
+
+    fn outcome(&self) -> PathBuf {
+        self.0.join("outcome.json")
+    }
+}
+
+/// Returns the hash of what the result of a part depends on: the project's files, its command and
+/// the machine's QEMU.
+pub fn inputs(part: &Part, files: &str, qemu: &str) -> String {
+    let mut hash = Sha256::new();
+    for word in [files, qemu].into_iter().chain(part.words()) {
+        hash.update(word);
+        hash.update([0]);
+    }
+    hex(hash)
+}
+
+/// Returns the version of the machine's QEMU. A machine without one fails later, with a reason.
+pub fn qemu() -> String {
+    let qemu = Qemu::open(Path::new(vm_images::x86::QEMU));
+    qemu.map(|qemu| qemu.version).unwrap_or_default()
+}
+
+/// Returns the hash of the project's files.
+pub fn files(root: &Path) -> Result<String, FullError> {
+    let mut hash = Sha256::new();
+    for input in INPUTS {
+        let mut entries = WalkDir::new(root.join(input))
+            .sort_by_file_name()
+            .into_iter();
+        while let Some(entry) = entries.next().transpose()? {
+            if entry.file_type().is_file() {
+                let path = entry.path();
+                let bytes = fs::read(path).map_err(FullError::file("reading", path))?;
+                let name = path.strip_prefix(root).unwrap_or(path);
+                hash.update(name.as_os_str().as_encoded_bytes());
+                hash.update(bytes.len().to_le_bytes());
+                hash.update(bytes);
+            }
+        }
+    }
+    Ok(hex(hash))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for input in INPUTS.iter().filter(|it| !it.contains('.')) {
+            fs::create_dir_all(root.path().join(input)).unwrap();
+        }
+        for input in INPUTS.iter().filter(|it| it.contains('.')) {
+            fs::write(root.path().join(input), "x").unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_changed_case_changes_the_hash_of_the_files() {
+        let root = project();
+        let before = files(root.path()).unwrap();
+        assert_eq!(files(root.path()).unwrap(), before);
+        fs::write(root.path().join("cases/a.yaml"), "").unwrap();
+        assert_ne!(files(root.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn another_qemu_changes_the_hash_of_a_part() {
+        let part = &crate::parts::table::table().unwrap()[0];
+        assert_ne!(inputs(part, "x", "QEMU 10"), inputs(part, "x", "QEMU 11"));
+    }
+}
