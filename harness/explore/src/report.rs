@@ -57,7 +57,7 @@ pub fn report(
 
 /// Prints how many transitions of each world and of all conform to the model.
 fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exit> {
-    let (mut covered, mut reachable, mut skipped) = (0, 0, 0);
+    let (mut covered, mut reachable, mut skipped, mut missing) = (0, 0, 0, 0);
     for (number, traversal) in walks.traversals.iter().enumerate() {
         let why = skipped_because(walks, number);
         let (own, all) = (traversal.marks.count(), traversal.graph.edges.len());
@@ -70,6 +70,7 @@ fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exi
             writeln!(out, "{:28} {limit}", "")?;
         }
         match why {
+            Some(_) if is_missing(walks, number) => missing += all,
             Some(_) => skipped += all,
             None => (covered, reachable) = (covered + own, reachable + all),
         }
@@ -82,10 +83,15 @@ fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exi
     if skipped > 0 {
         writeln!(out, "not offered by the platform: {skipped}")?;
     }
-    Ok(match covered == reachable && reachable > 0 {
-        true => Exit::Ok,
-        false => Exit::Failed,
-    })
+    if missing > 0 {
+        writeln!(out, "promised by the platform, and missing: {missing}")?;
+    }
+    Ok(
+        match covered == reachable && reachable > 0 && missing == 0 {
+            true => Exit::Ok,
+            false => Exit::Failed,
+        },
+    )
 }
 
 /// Why no walk of a world could be run.
@@ -93,6 +99,13 @@ fn skipped_because(walks: &ExhaustiveWalks<'_>, traversal: usize) -> Option<Stri
     let first = walks.of_world(traversal).next()?;
     let record = first.record.as_ref()?;
     (record.verdict == Verdict::Skip).then(|| reason(Some(record)).to_owned())
+}
+
+/// Whether a world lacks what the platform and the kernel's configuration promise.
+fn is_missing(walks: &ExhaustiveWalks<'_>, traversal: usize) -> bool {
+    let first = walks.of_world(traversal).next();
+    let record = first.and_then(|walk| walk.record.as_ref());
+    record.is_some_and(|record| record.waits_for.is_some())
 }
 
 fn reason(record: Option<&Record>) -> &str {

@@ -43,6 +43,7 @@ fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
         summary: String::new(),
         clauses: Vec::new(),
         ms: 1,
+        waits_for: None,
         reason: None,
         findings: Vec::new(),
         conforms_to_plan: false,

@@ -42,6 +42,7 @@ impl Tester for Fake {
             summary: String::new(),
             clauses: Vec::new(),
             ms: 0,
+            waits_for: None,
             reason: None,
             findings: Vec::new(),
             conforms_to_plan: false,

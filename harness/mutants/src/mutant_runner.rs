@@ -16,7 +16,6 @@ use std::{
 use case::Case;
 use runner::{
     event::{Event, Sink},
-    guest::BootError,
     lab::{Lab, LabError},
     record::Record,
     run::{Cancel, run},
@@ -39,6 +38,9 @@ pub enum MutantRunError {
     /// The lab could not be opened.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// The unchanged kernel does not boot, so no mutant of it can be judged.
+    #[error("the unchanged kernel does not boot: {0}")]
+    Plain(String),
     #[error("interrupted")]
     Interrupted,
 }
@@ -60,8 +62,8 @@ pub struct MutantRunner<'a> {
 enum Ended {
     /// Cases that did not pass, and whether all cases ran.
     Judged(Vec<Record>, bool),
-    /// The kernel did not boot.
-    NoBoot(BootError),
+    /// The kernel did not boot, for this reason.
+    NoBoot(String),
 }
 
 impl<'a> MutantRunner<'a> {
@@ -100,7 +102,7 @@ impl<'a> MutantRunner<'a> {
                 .collect();
             let (failed, all) = match self.run_steadily(&lab, &able)? {
                 Ended::Judged(failed, all) => (failed, all),
-                Ended::NoBoot(error) => return Ok(no_boot(&error)),
+                Ended::NoBoot(why) => return Ok(no_boot(why)),
             };
             let before = self.failing.len();
             self.ask_plain(&failed)?;
@@ -135,7 +137,7 @@ impl<'a> MutantRunner<'a> {
         }
         let bad = match self.run(self.plain, &unknown, usize::MAX)? {
             Ended::Judged(bad, _) => bad,
-            Ended::NoBoot(error) => return Err(LabError::Boot(error).into()),
+            Ended::NoBoot(why) => return Err(MutantRunError::Plain(why)),
         };
         for case in unknown {
             let known = if bad.iter().any(|record| record.id == case.id) {
@@ -159,11 +161,15 @@ impl<'a> MutantRunner<'a> {
         if failed.is_empty() || failed.len() > FEW {
             return Ok(failed);
         }
-        let again: Vec<&Case> = cases
+        let mut again: Vec<&Case> = cases
             .iter()
             .copied()
             .filter(|case| failed.iter().any(|record| record.id == case.id))
             .collect();
+        if again.is_empty() && failed.iter().any(Record::is_of_machine) {
+            // What the machine lacks shows with any case.
+            again.extend(cases.first());
+        }
         let Ended::Judged(twice, _) = self.run(lab, &again, usize::MAX)? else {
             return Ok(failed);
         };
@@ -199,9 +205,13 @@ impl<'a> MutantRunner<'a> {
         }
         let summary = match ended {
             Ok(summary) => summary,
-            Err(LabError::Boot(error)) => return Ok(Ended::NoBoot(error)),
+            Err(LabError::Boot(error)) => return Ok(Ended::NoBoot(error.to_string())),
             Err(error) => return Err(error.into()),
         };
+        if let Some(boot) = summary.cases.iter().find(|it| it.is_of_kernel()) {
+            let why = boot.reason.clone().unwrap_or_default();
+            return Ok(Ended::NoBoot(why));
+        }
         let failed = summary.cases.into_iter().filter(is_complaint).collect();
         Ok(Ended::Judged(failed, !summary.run.interrupted))
     }
@@ -220,11 +230,11 @@ fn killer(record: &Record) -> Killer {
     }
 }
 
-fn no_boot(error: &BootError) -> MutantOutcome {
+fn no_boot(why: String) -> MutantOutcome {
     let killer = Killer {
         case: "the boot".to_owned(),
         verdict: None,
-        reason: Some(error.to_string()),
+        reason: Some(why),
     };
     MutantOutcome::Killed {
         by: vec![killer],

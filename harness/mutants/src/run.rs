@@ -92,6 +92,7 @@ impl MutantsError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::MutantRunner(MutantRunError::Interrupted) => Exit::Interrupted,
+            Self::MutantRunner(MutantRunError::Plain(_)) => Exit::Kernel,
             Self::NoCase(_) => Exit::Nothing,
             Self::List(_)
             | Self::Misfit(_)

@@ -6,11 +6,10 @@ use case::Case;
 use uapi::Series;
 
 use crate::{
-    inventory,
     lab::LabError,
     options::{MachineOptions, root},
     platform::Platform,
-    runnable::with_domains,
+    promise::{promised, relevant},
     snapshot::REFERENCE_SERIES,
 };
 
@@ -44,10 +43,11 @@ impl Foreteller {
     pub fn skip(&self, case: &Case) -> Option<String> {
         let needed = case.needs.config().iter().map(String::as_str);
         // What no fragment states is taken to be on.
-        let options = needed.chain([MOCK]);
-        let mut guest = with_domains(inventory::imagined(&self.platform, options));
+        let options = needed.chain([MOCK]).chain(relevant(&self.platform));
+        let on = options.filter(|option| !self.off.contains(*option));
+        let config = on.map(|option| (option.to_owned(), "y".to_owned()));
+        let mut guest = promised(&self.platform, &BTreeMap::new(), &config.collect());
         guest.release = self.series.to_string();
-        let guest = inventory::without(guest, &self.off);
         self.platform.compile(case, &guest).err()
     }
 }
@@ -75,17 +75,25 @@ fn off(stated: &BTreeMap<String, String>) -> BTreeSet<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
 
+    use std::sync::LazyLock;
+
     use rstest::rstest;
 
     use super::*;
 
     fn skips(flavour: &str) -> BTreeMap<String, usize> {
-        let corpus = crate::lab::load_corpus(&crate::options::cases_folder()).unwrap();
+        skips_on("intel", flavour)
+    }
+
+    fn skips_on(platform: &str, flavour: &str) -> BTreeMap<String, usize> {
+        static CORPUS: LazyLock<case::Corpus> =
+            LazyLock::new(|| crate::lab::load_corpus(&crate::options::cases_folder()).unwrap());
         let mut options = MachineOptions::default();
         options.guest.flavour = flavour.to_owned();
+        options.platform = platform.to_owned();
         let foreteller = Foreteller::new(&options).unwrap();
         let mut skips = BTreeMap::new();
-        for need in corpus.cases.iter().filter_map(|case| foreteller.skip(case)) {
+        for need in CORPUS.cases.iter().filter_map(|case| foreteller.skip(case)) {
             *skips.entry(need).or_insert(0) += 1;
         }
         skips
@@ -104,5 +112,38 @@ mod tests {
         own.retain(|need, _| !usual.contains_key(need));
         assert!(own.keys().any(|need| need.contains(option)), "{own:?}");
         assert!(own.keys().all(|need| need.contains("CONFIG_")), "{own:?}");
+    }
+
+    #[rstest]
+    fn each_platform_skips_what_it_did(
+        #[values("intel", "virtio", "amd", "intel-scalable", "intel-flts")] platform: &str,
+    ) {
+        assert_skips(platform, "default");
+    }
+
+    #[rstest]
+    fn each_flavour_skips_what_it_did(
+        #[values(
+            "container",
+            "cdev-only",
+            "no-mock",
+            "debug",
+            "kcsan",
+            "size",
+            "coverage"
+        )]
+        flavour: &str,
+    ) {
+        assert_skips("intel", flavour);
+    }
+
+    /// Compares the numbers of cases by need with the stored ones.
+    fn assert_skips(platform: &str, flavour: &str) {
+        let skips = skips_on(platform, flavour);
+        let lines = skips
+            .iter()
+            .map(|(need, count)| format!("{count:>5}  {need}"));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(format!("skips_{platform}_{flavour}"), text);
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     counters::{CountersError, GuestCounters},
     inventory,
     platform::Platform,
+    promise::Promise,
     qemu::{Argv, Qemu, QemuError, Running},
 };
 
@@ -70,6 +71,8 @@ pub struct Guest {
     pub facts: Facts,
     /// What cases can use.
     pub offer: case::Guest,
+    /// What the platform and the configuration promise of it.
+    pub promise: Promise,
     /// From the start of QEMU to the handshake.
     pub boot: Duration,
 }
@@ -241,6 +244,7 @@ impl Guest {
             token: 0,
             facts: Facts::default(),
             offer: case::Guest::default(),
+            promise: Promise::default(),
             boot: Duration::ZERO,
         };
         guest.facts = guest.hello(limits)?;

@@ -1,6 +1,6 @@
 //! What a booted guest offers to cases, and the set-up that it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use case::{
     OfferedDevice, OfferedGroup, Shape,
@@ -52,27 +52,6 @@ pub fn offered(
     guest
         .groups
         .sort_by_key(|group| (group.shape, group.number));
-    guest
-}
-
-/// The option that gives mediated devices a group.
-const GROUPS: &str = "CONFIG_VFIO_GROUP";
-
-/// Takes from an imagined guest what a kernel without these options does not have.
-pub fn without(mut guest: case::Guest, off: &BTreeSet<String>) -> case::Guest {
-    guest.config.retain(|option, _| !off.contains(option));
-    for (name, _, why) in wire::FEATURES {
-        let mut options = why.split(['(', ')', ',', ' ']);
-        if options.any(|option| off.contains(option)) {
-            guest
-                .features
-                .insert((*name).to_owned(), Err((*why).to_owned()));
-        }
-    }
-    let mdevs = guest.groups.iter_mut().filter(|it| it.shape == Shape::Mdev);
-    if off.contains(GROUPS) {
-        mdevs.for_each(|group| group.number = None);
-    }
     guest
 }
 

@@ -25,6 +25,7 @@ use crate::{
     options::{MachineOptions, vm_images_folder},
     phases::Sums,
     platform::{KnownDeviation, Platform, PlatformError},
+    promise::Promise,
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     qemu_choice::{self, Distribution},
     record::{NoFolder, Record, RunDir, RunFacts, timestamp},
@@ -309,7 +310,10 @@ impl Lab {
         let console = self.with_run_dir(|dir| dir.console(number));
         let limits = Limits::of(&self.build.flavour.traits);
         let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
-        Ok((number, guest.with_config(self.image.config.as_ref())?))
+        let mut guest = guest.with_config(self.image.config.as_ref())?;
+        let has_modules = !self.image.modules.is_empty();
+        guest.promise = Promise::of(&self.platform, &argv.lacking, &guest.offer, has_modules);
+        Ok((number, guest))
     }
 
     /// Starts the same machine with another initramfs, to compare boot times.
@@ -330,7 +334,14 @@ impl Lab {
         let compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
             Err(need) => {
-                let mut record = self.record(case, Judgement::skip(&need), Duration::ZERO);
+                let promise = &guest.promise;
+                let waits_for = promise.waits_for(&self.platform, case, &guest.offer);
+                let judgement = match &waits_for {
+                    Some(id) => Judgement::waiting(id, &need),
+                    None => Judgement::skip(&need),
+                };
+                let mut record = self.record(case, judgement, Duration::ZERO);
+                record.waits_for = waits_for;
                 record.findings = self.findings(case, guest, &record);
                 return Ran {
                     record,
@@ -420,6 +431,7 @@ impl Lab {
             clauses: case.clauses().map(str::to_owned).collect(),
             ms: wall.as_millis() as u64,
             reason: judgement.reason,
+            waits_for: None,
             findings: Vec::new(),
             conforms_to_plan: judgement.conforms_to_plan,
             failed_step: judgement.failed_step,

@@ -26,6 +26,7 @@ pub mod phases;
 pub mod platform;
 pub mod preview;
 pub mod program;
+pub mod promise;
 pub mod qemu;
 pub mod qemu_choice;
 pub mod record;

@@ -100,6 +100,8 @@ pub struct Iommu {
     /// Its options.
     #[serde(default)]
     pub options: Options,
+    /// Options of the kernel without which no device has a group.
+    pub config: Vec<String>,
 }
 
 /// `vm-images/topologies/NAME.yaml`.
@@ -156,6 +158,9 @@ pub struct GroupSpec {
     pub devices: Vec<DeviceSpec>,
     /// A mediated device instead of PCI devices.
     pub mdev: Option<MdevSpec>,
+    /// Options of the kernel without which there is no such group.
+    #[serde(default)]
+    pub config: Vec<String>,
 }
 
 /// Shape of a group in a topology file.

@@ -29,6 +29,10 @@ pub struct Record {
     pub ms: u64,
     /// The reason, for every verdict except a plain PASS.
     pub reason: Option<String>,
+    /// For a SKIP of what the platform and the configuration promise: the id of the failed record
+    /// that says what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Findings that it showed: pages of `results/findings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
@@ -76,12 +80,18 @@ impl Record {
             clauses: Vec::new(),
             ms: 0,
             reason: None,
+            waits_for: None,
             findings: Vec::new(),
             conforms_to_plan: false,
             failed_step: None,
             kmsg: Vec::new(),
             transcript: String::new(),
         }
+    }
+
+    /// Whether it is about what a guest has or about its checks, not a case.
+    pub fn is_of_machine(&self) -> bool {
+        self.id.starts_with("machine/")
     }
 
     /// Whether it is about the kernel as a whole, not a case.

@@ -20,6 +20,7 @@ use crate::{
     guest::{BootError, Guest},
     judge::Judgement,
     lab::{Lab, LabError, Ran, folders},
+    promise::{Broken, Promises},
     record::{BOOT, Record, RunFacts},
     summary::Summary,
 };
@@ -65,6 +66,7 @@ pub fn run(
     let mut unbootable = false;
     let alive = &lab.build.flavour.traits.alive;
     let mut checks = Checks::new(alive);
+    let mut promises = Promises::default();
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(cases.len()) {
             let worker = Worker {
@@ -89,6 +91,7 @@ pub fn run(
                     }
                 }
                 Message::Checks(boot, states) => checks.add(boot, &states),
+                Message::Broken(broken) => promises.add(&broken),
                 // Guests that boot at the same time fail alike.
                 Message::NoGuest(_) if unbootable => {}
                 Message::NoGuest(error) if error.blame() == Blame::Kernel => {
@@ -106,7 +109,9 @@ pub fn run(
             }
         }
     });
-    for record in checks.records(&lab.platform.name) {
+    let mut of_machine = promises.records(&lab.platform.name, &records);
+    of_machine.extend(checks.records(&lab.platform.name));
+    for record in of_machine {
         let event = Event::CaseEnded(Box::new(record));
         outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));
     }
@@ -155,6 +160,8 @@ enum Message {
     Event(Event),
     /// The state of the kernel's checks at the end of this guest.
     Checks(usize, Vec<CheckState>),
+    /// What a guest should have had.
+    Broken(Vec<Broken>),
     NoGuest(BootError),
 }
 
@@ -198,6 +205,8 @@ impl<'a> Worker<'a> {
         if self.guest.is_none() {
             let (boot, guest) = self.lab.boot()?;
             let (took, instead) = (guest.boot, instead.take());
+            let broken = guest.promise.broken().to_vec();
+            let _ = self.events.send(Message::Broken(broken));
             self.guest = Some((boot, guest));
             self.tell(Event::GuestUp {
                 boot,

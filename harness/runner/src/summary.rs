@@ -169,6 +169,13 @@ fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, 
             Some(format!("{} {}", bad.verdict, bad.id)),
         );
     }
+    if let Some(waiting) = about.iter().find(|record| record.waits_for.is_some()) {
+        let id = waiting.waits_for.as_deref().unwrap_or_default();
+        return (
+            ClauseVerdict::Fails,
+            Some(format!("{} waits for {id}", waiting.id)),
+        );
+    }
     if let Some(known) = about.iter().find(|record| record.verdict == Verdict::Xfail) {
         return (ClauseVerdict::Differs, known.reason.clone());
     }

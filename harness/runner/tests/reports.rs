@@ -113,6 +113,7 @@ fn record(verdict: Verdict) -> Record {
             [..=usize::from(verdict == Verdict::Pass)]
             .to_vec(),
         ms: 12 + 1000 * (verdict as u64),
+        waits_for: None,
         reason: (verdict != Verdict::Pass).then(|| format!("why # it is {name}\nsecond line")),
         findings: match verdict {
             Verdict::Xfail => vec!["map-writes-read-only".to_owned()],

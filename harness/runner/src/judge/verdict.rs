@@ -69,6 +69,12 @@ impl Judgement {
         Self::new(Verdict::Skip, format!("needs {need}"))
     }
 
+    /// The verdict for a case whose need was promised and is not met, which another record fails
+    /// for.
+    pub fn waiting(for_id: &str, need: &str) -> Self {
+        Self::new(Verdict::Skip, format!("waits for {for_id}: needs {need}"))
+    }
+
     /// The verdict if the infrastructure failed before the case could run.
     pub fn error(why: &str) -> Self {
         Self::new(Verdict::Error, why)

@@ -1,0 +1,372 @@
+//! What a platform and the configuration of its kernel promise: groups, devices, nodes and features.
+//!
+//! A need of a case that was promised and is not met is a failure of the kernel, not a SKIP.
+
+use std::collections::BTreeMap;
+
+use case::{Case, Guest, OfferedGroup, Shape};
+
+use crate::{
+    inventory, platform::Platform, record::Record, runnable::with_domains, verdict::Verdict,
+};
+
+/// The option that gives mediated devices a group.
+const GROUPS: &str = "CONFIG_VFIO_GROUP";
+/// Id of the record of what is missing without being in the list of promises.
+const OTHER: &str = "machine/promises";
+
+/// Returns the guest that a platform promises with a kernel that has these options.
+pub fn promised(
+    platform: &Platform,
+    lacking: &BTreeMap<String, String>,
+    config: &BTreeMap<String, String>,
+) -> Guest {
+    let has = |option: &str| config.contains_key(option);
+    let mut guest = with_domains(inventory::imagined(platform, []));
+    guest.config.clone_from(config);
+    for (name, _, why) in wire::FEATURES {
+        if options(why).any(|option| !has(option)) {
+            let missing = Err((*why).to_owned());
+            guest.features.insert((*name).to_owned(), missing);
+        }
+    }
+    for (name, spec) in &platform.devices.groups {
+        let of_iommu = match spec.shape.0 {
+            Shape::Noiommu | Shape::Mdev => [].iter(),
+            _ => platform.iommu.config.iter(),
+        };
+        let option = of_iommu.chain(&spec.config).find(|option| !has(option));
+        let by_option = option.map(|option| format!("{option}=y in the kernel's configuration"));
+        if let Some(why) = lacking.get(name).cloned().or(by_option) {
+            guest.groups.retain(|group| group.name != *name);
+            guest.missing_groups.insert(spec.shape.0.to_string(), why);
+        }
+    }
+    let mdevs = guest.groups.iter_mut().filter(|it| it.shape == Shape::Mdev);
+    mdevs
+        .filter(|_| !has(GROUPS))
+        .for_each(|mdev| mdev.number = None);
+    guest
+}
+
+/// Returns the options of the kernel that decide what a platform promises.
+pub fn relevant(platform: &Platform) -> impl Iterator<Item = &str> {
+    let of_features = wire::FEATURES.iter().flat_map(|(.., why)| options(why));
+    let groups = platform.devices.groups.values();
+    let of_groups = groups.flat_map(|spec| &spec.config);
+    let of_platform = platform.iommu.config.iter().chain(of_groups);
+    let of_platform = of_platform.map(String::as_str);
+    of_features.chain(of_platform).chain([GROUPS])
+}
+
+/// The options that the reason of a missing feature names.
+fn options(why: &str) -> impl Iterator<Item = &str> {
+    why.split(['(', ')', ',', ' '])
+        .filter(|word| word.starts_with("CONFIG_"))
+}
+
+/// What was promised of one guest, and what of it is missing.
+#[derive(Debug, Default)]
+pub struct Promise {
+    guest: Guest,
+    broken: Vec<Broken>,
+}
+
+/// A promise that was not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Id of its record.
+    id: String,
+    expected: String,
+    seen: String,
+    missing: Missing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Missing {
+    Group(OfferedGroup),
+    Feature(String),
+}
+
+impl Promise {
+    /// Compares what a guest offers with what was promised. Of a kernel whose configuration is not
+    /// known only the groups are promised. A module counts only if the image has modules.
+    pub fn of(
+        platform: &Platform,
+        lacking: &BTreeMap<String, String>,
+        offered: &Guest,
+        has_modules: bool,
+    ) -> Self {
+        let mut config = offered.config.clone();
+        config.retain(|_, value| value != "m" || has_modules);
+        let mut guest = promised(platform, lacking, &config);
+        guest.config.clone_from(&offered.config);
+        guest.release.clone_from(&offered.release);
+        guest.known_ioctls.clone_from(&offered.known_ioctls);
+        if offered.config.is_empty() {
+            return Self {
+                guest: offered.clone(),
+                broken: Vec::new(),
+            };
+        }
+        let mut broken = broken_groups(&guest, offered);
+        broken.extend(broken_features(&guest, offered));
+        Self { guest, broken }
+    }
+
+    /// Returns the promises that were not kept.
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// Returns the id of the record that a case waits for because the guest offers less than
+    /// promised, or `None` if what it needs was never promised.
+    pub fn waits_for(&self, platform: &Platform, case: &Case, offered: &Guest) -> Option<String> {
+        platform.compile(case, &self.guest).ok()?;
+        let mended = |broken: &&Broken| {
+            let guest = broken.mend(offered, &self.guest);
+            platform.compile(case, &guest).is_ok()
+        };
+        // A case may wait for several.
+        let first = self.broken.iter().find(mended).or(self.broken.first());
+        Some(first.map_or_else(|| OTHER.to_owned(), |broken| broken.id.clone()))
+    }
+}
+
+impl Broken {
+    /// Returns what the guest would offer if this promise was kept.
+    fn mend(&self, offered: &Guest, promised: &Guest) -> Guest {
+        let mut guest = offered.clone();
+        match &self.missing {
+            Missing::Feature(name) => {
+                guest.features.insert(name.clone(), Ok(()));
+            }
+            Missing::Group(group) => {
+                guest.groups.retain(|it| it.name != group.name);
+                guest.groups.push(OfferedGroup {
+                    // No other group of the guest has this number.
+                    number: group.number.map(|number| u32::MAX - number),
+                    ..group.clone()
+                });
+                guest.missing_groups.clone_from(&promised.missing_groups);
+                guest = with_domains(guest);
+            }
+        }
+        guest
+    }
+}
+
+fn broken_groups(promised: &Guest, offered: &Guest) -> Vec<Broken> {
+    let missing = promised.groups.iter().filter_map(|group| {
+        let seen = wrong(group, offered)?;
+        let devices: Vec<_> = group.devices.iter().map(|it| it.name.as_str()).collect();
+        let alone = match group.number {
+            Some(_) => "in an IOMMU group of its own",
+            None => "without an IOMMU group",
+        };
+        Some(Broken {
+            id: format!("machine/group-{}", group.name),
+            expected: format!("{} at {}, {alone}", group.name, devices.join(", ")),
+            seen,
+            missing: Missing::Group(group.clone()),
+        })
+    });
+    missing.collect()
+}
+
+/// Returns what is wrong with the guest's group, if anything is.
+fn wrong(promised: &OfferedGroup, offered: &Guest) -> Option<String> {
+    let Some(group) = offered.groups.iter().find(|it| it.name == promised.name) else {
+        let why = offered.missing_groups.get(&promised.shape.to_string());
+        return Some(why.cloned().unwrap_or_else(|| "nothing".to_owned()));
+    };
+    let shares = |it: &&OfferedGroup| it.name != group.name && it.number == group.number;
+    match (promised.number, group.number) {
+        (Some(_), Some(number)) => {
+            let other = offered.groups.iter().find(shares)?;
+            Some(format!(
+                "group {number}, which {} is in as well",
+                other.name
+            ))
+        }
+        (Some(_), None) => Some("no IOMMU group".to_owned()),
+        (None, Some(number)) => Some(format!("group {number}")),
+        (None, None) => None,
+    }
+}
+
+fn broken_features(promised: &Guest, offered: &Guest) -> Vec<Broken> {
+    let kept = promised.features.iter().filter(|(_, it)| it.is_ok());
+    let missing = kept.filter_map(|(name, _)| {
+        let why = offered.features.get(name)?.as_ref().err()?;
+        let of_name = |it: &&(&str, &str, &str)| it.0 == name;
+        let path = wire::FEATURES.iter().find(of_name).map_or("", |it| it.1);
+        Some(Broken {
+            id: format!("machine/feature-{}", name.replace('_', "-")),
+            expected: format!("{path} with the options that the configuration has"),
+            seen: why.clone(),
+            missing: Missing::Feature(name.clone()),
+        })
+    });
+    missing.collect()
+}
+
+/// The promises that were not kept in the guests of a run.
+#[derive(Debug, Default)]
+pub struct Promises(BTreeMap<String, Broken>);
+
+impl Promises {
+    /// Adds those of a guest.
+    pub fn add(&mut self, broken: &[Broken]) {
+        for one in broken {
+            let of_id = self.0.entry(one.id.clone());
+            of_id.or_insert_with(|| one.clone());
+        }
+    }
+
+    /// Returns a failure for each, with the number of cases that could not run because of it.
+    pub fn records(&self, platform: &str, records: &[Record]) -> Vec<Record> {
+        let mut waiting = BTreeMap::<&str, usize>::new();
+        for id in self.0.keys() {
+            waiting.insert(id, 0);
+        }
+        for id in records.iter().filter_map(|it| it.waits_for.as_deref()) {
+            *waiting.entry(id).or_default() += 1;
+        }
+        let failure = |(id, count): (&str, usize)| {
+            let mut record = Record::of_machine(id, platform, RULE);
+            record.verdict = Verdict::Fail;
+            let told = self.0.get(id).map_or_else(
+                || "cases need what was promised and is not there".to_owned(),
+                |it| format!("expected {}; seen: {}", it.expected, it.seen),
+            );
+            let cases = if count == 1 {
+                "case waits"
+            } else {
+                "cases wait"
+            };
+            record.reason = Some(format!("{told}; {count} {cases} for it"));
+            record
+        };
+        waiting.into_iter().map(failure).collect()
+    }
+}
+
+const RULE: &str =
+    "The guest has the groups, devices and features that its platform and configuration promise";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        lab::load_corpus,
+        options::{cases_folder, vm_images_folder},
+    };
+
+    fn platform() -> Platform {
+        Platform::load(&vm_images_folder(), "intel").unwrap()
+    }
+
+    /// A kernel with all options, on a machine that offers what it should.
+    fn kept(platform: &Platform) -> Guest {
+        let on = relevant(platform).map(|option| (option.to_owned(), "y".to_owned()));
+        promised(platform, &BTreeMap::new(), &on.collect())
+    }
+
+    fn promise(platform: &Platform, offered: &Guest) -> Promise {
+        Promise::of(platform, &BTreeMap::new(), offered, false)
+    }
+
+    fn case(id: &str) -> Case {
+        let corpus = load_corpus(&cases_folder()).unwrap();
+        corpus.cases.into_iter().find(|case| case.id == id).unwrap()
+    }
+
+    #[test]
+    fn a_machine_as_promised_breaks_nothing() {
+        let platform = platform();
+        let offered = kept(&platform);
+        assert_eq!(promise(&platform, &offered).broken(), []);
+    }
+
+    #[rstest]
+    #[case::iommufd(
+        "iommufd",
+        "stage1/bind-again/the-same-iommu_fd/singleton",
+        "machine/feature-iommufd"
+    )]
+    #[case::group_nodes(
+        "vfio_group",
+        "vfio-group/names/its-name",
+        "machine/feature-vfio-group"
+    )]
+    fn a_missing_feature_fails_for_the_cases_that_wait_for_it(
+        #[case] feature: &str,
+        #[case] id: &str,
+        #[case] record: &str,
+    ) {
+        let platform = platform();
+        let mut offered = kept(&platform);
+        let gone = Err("gone".to_owned());
+        offered.features.insert(feature.to_owned(), gone);
+        let promise = promise(&platform, &offered);
+        let case = case(id);
+        assert!(platform.compile(&case, &offered).is_err());
+        let waits_for = promise.waits_for(&platform, &case, &offered);
+        assert_eq!(waits_for.as_deref(), Some(record));
+    }
+
+    #[test]
+    fn an_option_that_is_not_set_promises_nothing() {
+        let platform = platform();
+        let mut offered = kept(&platform);
+        offered.config.remove("CONFIG_IOMMUFD");
+        let gone = Err("gone".to_owned());
+        offered.features.insert("iommufd".to_owned(), gone);
+        let promise = promise(&platform, &offered);
+        assert_eq!(promise.broken(), []);
+        let case = case("stage1/bind-again/the-same-iommu_fd/singleton");
+        assert_eq!(promise.waits_for(&platform, &case, &offered), None);
+    }
+
+    #[test]
+    fn groups_that_are_split_or_joined_are_told_with_what_waits() {
+        let platform = platform();
+        let mut offered = kept(&platform);
+        offered.groups.retain(|group| group.name != "functions");
+        let why = "the devices of functions are in several IOMMU groups: [7, 8, 9]";
+        offered
+            .missing_groups
+            .insert("functions".to_owned(), why.to_owned());
+        let number = offered
+            .groups
+            .iter()
+            .find(|it| it.name == "solo")
+            .unwrap()
+            .number;
+        for group in &mut offered.groups {
+            if group.name == "lone" {
+                group.number = number;
+            }
+        }
+        let promise = promise(&platform, &offered);
+        let mut promises = Promises::default();
+        promises.add(promise.broken());
+        let mut waiting = Record::of_machine("stage2/x", "intel", "");
+        waiting.waits_for = Some("machine/group-functions".to_owned());
+        let records = promises.records("intel", &[waiting]);
+        let lines = records.iter().map(|it| {
+            format!(
+                "{} {}: {}",
+                it.verdict,
+                it.id,
+                it.reason.as_deref().unwrap_or("")
+            )
+        });
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    }
+}
