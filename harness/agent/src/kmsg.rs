@@ -2,11 +2,11 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
 };
 
-/// Reader of the current case's log.
+/// Reader of the log, which leaves out no line from the first of the boot.
 pub struct Log(Option<File>);
 
 impl Log {
@@ -17,12 +17,11 @@ impl Log {
         Self(how.open("/dev/kmsg").ok())
     }
 
-    /// Goes to the end of the log and puts a marker there.
-    pub fn mark_start(&mut self, case: &str) {
-        if let Some(file) = &mut self.0 {
-            let _ = file.seek(SeekFrom::End(0));
-        }
+    /// Puts the start marker and returns the lines since the end marker before.
+    pub fn mark_start(&mut self, case: &str) -> Vec<String> {
+        let lines = self.lines();
         mark("start", case);
+        lines
     }
 
     /// Puts the end marker and returns the lines in between.
@@ -32,7 +31,8 @@ impl Log {
         lines
     }
 
-    fn lines(&mut self) -> Vec<String> {
+    /// Returns the lines that were not returned before.
+    pub fn lines(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         let Some(file) = self.0.as_mut() else {
             return lines;

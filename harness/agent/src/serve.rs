@@ -56,6 +56,7 @@ impl Agent {
         let mut clock = Stopwatch::start();
         match read_frame(&mut self.port)? {
             Request::PowerOff => return Ok(false),
+            Request::Log => write_frame(&mut self.port, &Reply::Log(self.log.lines()))?,
             Request::Counters => counters::send(&mut self.port)?,
             Request::Checks(checks) => {
                 let states = checks.into_iter().map(checks::state).collect();
@@ -86,7 +87,7 @@ impl Agent {
         mut clock: Stopwatch,
         mut phases: Phases,
     ) -> Result<(), FrameError> {
-        self.log.mark_start(&plan.name);
+        let kmsg_before = self.log.mark_start(&plan.name);
         phases.mark = clock.lap();
         let (end, mut left_behind) = execute(&mut self.port, token, plan, &mut phases)?;
         let process = phases.fork + phases.ops + phases.close;
@@ -103,6 +104,7 @@ impl Agent {
             token,
             end,
             left_behind,
+            kmsg_before,
             kmsg,
             world,
             phases,

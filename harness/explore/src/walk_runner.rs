@@ -69,7 +69,13 @@ impl<'a> WalkRunner<'a> {
             Some(guest) => guest,
             None => self.lab.boot()?.1,
         };
-        let ran = self.lab.run_from(case, sources, &mut guest);
+        let boot = guest.complaint.take();
+        let mut ran = self.lab.run_from(case, sources, &mut guest);
+        if let Some(complaint) = boot.or(ran.complaint_before.take()) {
+            // No walk is to blame, but the kernel is.
+            ran.record.verdict = Verdict::Splat;
+            ran.record.reason = Some(format!("before the walk: {complaint}"));
+        }
         if !ran.guest_spoiled {
             self.guest = Some(guest);
         }

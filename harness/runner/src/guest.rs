@@ -20,6 +20,7 @@ use crate::{
     platform::Platform,
     promise::Promise,
     qemu::{Argv, Qemu, QemuError, Running},
+    splat,
 };
 
 /// Interval at which a guest that has not said hello is checked.
@@ -71,6 +72,8 @@ pub struct Guest {
     pub facts: Facts,
     /// What cases can use.
     pub offer: case::Guest,
+    /// What the kernel complained of while it booted and was set up.
+    pub complaint: Option<String>,
     /// What the platform and the configuration promise of it.
     pub promise: Promise,
     /// From the start of QEMU to the handshake.
@@ -184,6 +187,8 @@ pub struct Observation {
     pub outcomes: Vec<Option<Outcome>>,
     /// How it ended.
     pub end: CaseEnd,
+    /// Kernel log between the case before, or the first line of boot, and the case.
+    pub kmsg_before: Vec<String>,
     /// Kernel log of the case.
     pub kmsg: Vec<String>,
     /// Wall time on the host.
@@ -209,6 +214,14 @@ impl Observation {
     pub fn left_changes(&self) -> bool {
         matches!(&self.end, CaseEnd::Done { changes, .. } if !changes.is_empty())
     }
+}
+
+/// What the agent says of a case at its end.
+#[derive(Debug, Default)]
+struct Seen {
+    kmsg_before: Vec<String>,
+    kmsg: Vec<String>,
+    phases: Phases,
 }
 
 /// How a case ended.
@@ -244,6 +257,7 @@ impl Guest {
             token: 0,
             facts: Facts::default(),
             offer: case::Guest::default(),
+            complaint: None,
             promise: Promise::default(),
             boot: Duration::ZERO,
         };
@@ -333,6 +347,8 @@ impl Guest {
             checks: Vec::new(),
         };
         let observation = self.run(&compiled);
+        let log = [observation.kmsg_before, observation.kmsg].concat();
+        self.complaint = splat::find(&log);
         let failed = |why: String| Err(BootError::Setup(why));
         match observation.end {
             CaseEnd::Lost(lost) => return failed(lost.to_string()),
@@ -404,22 +420,21 @@ impl Guest {
     ) -> Observation {
         let start = Instant::now();
         let mut outcomes = vec![None; compiled.plan.ops.len()];
-        let mut kmsg = Vec::new();
-        let mut phases = Phases::default();
-        let seen = (&mut kmsg, &mut phases);
-        let end = match self.exchange(compiled, &mut outcomes, seen, &mut enough) {
+        let mut seen = Seen::default();
+        let end = match self.exchange(compiled, &mut outcomes, &mut seen, &mut enough) {
             Ok(end) => end,
             Err(lost) => CaseEnd::Lost(lost),
         };
         if let CaseEnd::Lost(_) = end {
-            kmsg = self.console_since(&compiled.plan.name);
+            seen.kmsg = self.console_since(&compiled.plan.name);
         }
         Observation {
             outcomes,
             end,
-            kmsg,
+            kmsg_before: seen.kmsg_before,
+            kmsg: seen.kmsg,
             wall: start.elapsed(),
-            phases,
+            phases: seen.phases,
         }
     }
 
@@ -427,7 +442,7 @@ impl Guest {
         &mut self,
         compiled: &Compiled,
         outcomes: &mut [Option<Outcome>],
-        (log, took): (&mut Vec<String>, &mut Phases),
+        seen: &mut Seen,
         enough: &mut impl FnMut(usize, &Outcome) -> bool,
     ) -> Result<CaseEnd, Lost> {
         self.token += 1;
@@ -459,12 +474,16 @@ impl Guest {
                     token,
                     end,
                     left_behind,
+                    kmsg_before,
                     kmsg,
                     world,
                     phases,
                 }) if token == own => {
-                    *log = kmsg;
-                    *took = phases;
+                    *seen = Seen {
+                        kmsg_before,
+                        kmsg,
+                        phases,
+                    };
                     let mut changes = left_behind;
                     changes.extend(self.changes(&world));
                     return Ok(CaseEnd::Done { end, changes });
@@ -501,13 +520,32 @@ impl Guest {
         }
     }
 
-    /// Powers the guest off, or kills its QEMU if the agent does not answer.
-    pub fn end(mut self) {
+    /// Powers the guest off, or kills its QEMU if the agent does not answer. Returns what the
+    /// kernel complained of after the last case.
+    pub fn end(mut self) -> Option<String> {
+        let mut log = self.log().unwrap_or_default();
+        let shown = self.console_text().len();
         if self.send(&Request::PowerOff).is_ok() {
             let deadline = Instant::now() + PING;
             while let Ok(Some(_)) = self.receive(deadline) {}
         }
         self.running.kill();
+        // The agent reads nothing more then.
+        let console = self.console_text();
+        let last = console.get(shown..).unwrap_or_default();
+        log.extend(last.lines().map(str::to_owned));
+        splat::find(&log)
+    }
+
+    /// Returns the kernel log since the last case.
+    fn log(&mut self) -> Result<Vec<String>, Lost> {
+        self.send(&Request::Log)?;
+        match self.answer()? {
+            Reply::Log(lines) => Ok(lines),
+            other => Err(Lost::Broken(format!(
+                "asked for the kernel log, the agent answered with {other:?}"
+            ))),
+        }
     }
 
     /// Fetches the counters of the kernel and returns the number of files.

@@ -31,7 +31,7 @@ use crate::{
     record::{NoFolder, Record, RunDir, RunFacts, timestamp},
     report::folder_of,
     snapshot::{Compared, Mode, Store},
-    transcript,
+    splat, transcript,
     verdict::Verdict,
 };
 
@@ -347,6 +347,7 @@ impl Lab {
                     record,
                     blessed: None,
                     guest_spoiled: false,
+                    complaint_before: None,
                 };
             }
         };
@@ -371,7 +372,10 @@ impl Lab {
             blessed = stored;
             difference
         });
-        let guest_spoiled = judgement.verdict.spoils_guest() || observation.spoils_guest();
+        let complaint_before = splat::find(&observation.kmsg_before);
+        let guest_spoiled = judgement.verdict.spoils_guest()
+            || observation.spoils_guest()
+            || complaint_before.is_some();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {
             record.kmsg = observation.kmsg;
@@ -382,6 +386,7 @@ impl Lab {
             record,
             blessed,
             guest_spoiled,
+            complaint_before,
         }
     }
 
@@ -450,6 +455,8 @@ pub struct Ran {
     pub blessed: Option<String>,
     /// Whether the case left the guest changed, so that no other case may run in it.
     pub guest_spoiled: bool,
+    /// What the kernel complained of between the case before and this one.
+    pub complaint_before: Option<String>,
 }
 
 /// Reads the corpus below a folder.

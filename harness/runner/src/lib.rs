@@ -8,6 +8,7 @@ pub mod agent;
 mod agent_target;
 pub mod build_failure;
 pub mod checks;
+pub mod complaints;
 pub mod configuration;
 pub mod counters;
 pub mod event;

@@ -16,6 +16,7 @@ use wire::CheckState;
 
 use crate::{
     checks::{self, Checks},
+    complaints::{Complaints, When},
     event::{Event, Sink},
     guest::{BootError, Guest},
     judge::Judgement,
@@ -67,6 +68,7 @@ pub fn run(
     let alive = &lab.build.flavour.traits.alive;
     let mut checks = Checks::new(alive);
     let mut promises = Promises::default();
+    let mut complaints = Complaints::default();
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(cases.len()) {
             let worker = Worker {
@@ -75,6 +77,7 @@ pub fn run(
                 events: to.clone(),
                 cancel,
                 guest: None,
+                last: None,
             };
             scope.spawn(move || worker.work());
         }
@@ -92,6 +95,7 @@ pub fn run(
                 }
                 Message::Checks(boot, states) => checks.add(boot, &states),
                 Message::Broken(broken) => promises.add(&broken),
+                Message::Complaint(when, text) => complaints.add(&when, &text),
                 // Guests that boot at the same time fail alike.
                 Message::NoGuest(_) if unbootable => {}
                 Message::NoGuest(error) if error.blame() == Blame::Kernel => {
@@ -110,6 +114,7 @@ pub fn run(
         }
     });
     let mut of_machine = promises.records(&lab.platform.name, &records);
+    of_machine.extend(complaints.records(&lab.platform.name));
     of_machine.extend(checks.records(&lab.platform.name));
     for record in of_machine {
         let event = Event::CaseEnded(Box::new(record));
@@ -160,6 +165,8 @@ enum Message {
     Event(Event),
     /// The state of the kernel's checks at the end of this guest.
     Checks(usize, Vec<CheckState>),
+    /// The kernel complained outside of a case.
+    Complaint(When, String),
     /// What a guest should have had.
     Broken(Vec<Broken>),
     NoGuest(BootError),
@@ -172,6 +179,8 @@ struct Worker<'a> {
     cancel: &'a Cancel,
     /// With its number in this run.
     guest: Option<(usize, Guest)>,
+    /// The case that the guest ran last.
+    last: Option<String>,
 }
 
 impl<'a> Worker<'a> {
@@ -187,7 +196,18 @@ impl<'a> Worker<'a> {
         if let Some(mut guest) = self.guest.take() {
             self.fetch_counters(&mut guest);
             self.ask_checks(&mut guest);
-            guest.1.end();
+            let complaint = guest.1.end();
+            let last = self.last.take();
+            self.complain(When::After(last), complaint);
+        }
+    }
+
+    fn complain(&self, when: When, complaint: Option<String>) {
+        // A guest that is killed breaks off anywhere.
+        if let Some(complaint) = complaint
+            && !self.cancel.is_cancelled()
+        {
+            let _ = self.events.send(Message::Complaint(when, complaint));
         }
     }
 
@@ -205,6 +225,8 @@ impl<'a> Worker<'a> {
         if self.guest.is_none() {
             let (boot, guest) = self.lab.boot()?;
             let (took, instead) = (guest.boot, instead.take());
+            self.last = None;
+            self.complain(When::Boot, guest.complaint.clone());
             let broken = guest.promise.broken().to_vec();
             let _ = self.events.send(Message::Broken(broken));
             self.guest = Some((boot, guest));
@@ -226,7 +248,10 @@ impl<'a> Worker<'a> {
             record,
             blessed,
             guest_spoiled,
+            complaint_before,
         } = self.lab.run(case, &mut self.guest.as_mut()?.1);
+        let last = self.last.replace(case.id.clone());
+        self.complain(When::After(last), complaint_before);
         if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
             // The guest was killed during the case, so the case has no verdict on the kernel.
             return None;

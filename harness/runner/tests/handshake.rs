@@ -96,6 +96,7 @@ fn a_late_answer_to_a_ping_is_skipped() {
             token: 1,
             end: End::Finished,
             left_behind: Vec::new(),
+            kmsg_before: Vec::new(),
             kmsg: Vec::new(),
             world: World::default(),
             phases: Phases::default(),

@@ -81,6 +81,7 @@ fn seen(observed: Vec<Observed>) -> Observation {
             end: End::Finished,
             changes: Vec::new(),
         },
+        kmsg_before: Vec::new(),
         kmsg: Vec::new(),
         wall: Duration::ZERO,
         phases: Phases::default(),

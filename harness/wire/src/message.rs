@@ -18,6 +18,8 @@ pub enum Request {
     Facts,
     /// Send the kernel's gcov counters.
     Counters,
+    /// Send what the kernel has logged since the last case.
+    Log,
     /// Say whether these checks of the kernel are still on, and what they found. kmemleak needs
     /// seconds for that.
     Checks(Vec<KernelCheck>),
@@ -67,6 +69,9 @@ pub enum Reply {
         /// Descriptions of ops of [`Plan::restore`] that failed, and of memory that is still
         /// accounted to the case after all files are closed.
         left_behind: Vec<String>,
+        /// Kernel log from the end marker of the case before, or from the first line of boot, to
+        /// the start marker.
+        kmsg_before: Vec<String>,
         /// Kernel log between the start and the end marker.
         kmsg: Vec<String>,
         /// The guest after the case.
@@ -90,6 +95,8 @@ pub enum Reply {
         /// Files that could not be read, with the reason.
         unread: Vec<String>,
     },
+    /// Answer to [`Request::Log`].
+    Log(Vec<String>),
     /// Answer to [`Request::Checks`], in its order.
     Checks(Vec<CheckState>),
     /// Answer to [`Request::Ping`].
