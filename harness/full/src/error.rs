@@ -6,7 +6,7 @@ use std::{
     process::ExitStatus,
 };
 
-use runner::{exit::Exit, platform::PlatformError, qemu::QemuError};
+use runner::{exit::Exit, platform::PlatformError, qemu::QemuError, records::NoRecord};
 use vm_images::ImageError;
 
 /// Why the comparison has no result.
@@ -72,8 +72,8 @@ pub enum FullError {
         said: String,
     },
     /// A file is not a record.
-    #[error("{} is not the record of a run: {why}", path.display())]
-    NoRecord { path: PathBuf, why: String },
+    #[error(transparent)]
+    NoRecord(#[from] NoRecord),
     /// No such part.
     #[error("no part is called `{name}`; the parts are {known}, and `full kvm` with options")]
     NoPart { name: String, known: String },

@@ -11,6 +11,5 @@ pub mod kvm;
 pub mod options;
 pub mod parts;
 mod process;
-mod records;
 
 pub use error::FullError;

@@ -31,6 +31,7 @@ pub mod promise;
 pub mod qemu;
 pub mod qemu_choice;
 pub mod record;
+pub mod records;
 pub mod report;
 pub mod root;
 pub mod run;

@@ -16,6 +16,7 @@ use runner::{
     qemu::{Accel, Machine, Qemu, QemuError},
     qemu_choice::{self, Distribution},
     record::timestamp,
+    records::records,
     root::runs,
     say,
     snapshot::REFERENCE_PLATFORM,
@@ -34,7 +35,6 @@ use crate::{
     },
     options::KvmOptions,
     process::{Next, Process},
-    records::records,
 };
 
 /// Time without output after which the host is lost. It prints a line every few seconds; each job

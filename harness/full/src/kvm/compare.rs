@@ -111,7 +111,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::records::records;
+    use runner::records::records;
 
     fn record(id: &str, verdict: &str, transcript: &str) -> String {
         format!(

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use runner::{record::Record, verdict::Verdict};
+use runner::{record::Record, records::records, verdict::Verdict};
 
-use crate::{FullError, parts::state::PartFolder, records::records};
+use crate::{FullError, parts::state::PartFolder};
 
 /// Returns a line for each case that one of the parts skipped and the other one did not.
 pub fn differing_skips(part: &str, other: &str) -> Result<Vec<String>, FullError> {

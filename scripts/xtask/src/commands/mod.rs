@@ -8,4 +8,5 @@ pub mod full;
 pub mod generate;
 pub mod mutants;
 pub mod reference;
+pub mod repeat;
 pub mod run_conformance;

@@ -21,6 +21,7 @@ use runner::{
     options::{GuestOptions, MachineOptions},
     output::Output,
     preview,
+    records::NoRecord,
     report::{Detail, Human, Json, Ktap},
     run::run,
     runnable,
@@ -30,6 +31,7 @@ use runner::{
 use vm_images::{Source, Terminal};
 
 use crate::{
+    commands::repeat::{Repeat, repeat},
     run_options::{Format, RunOptions},
     signal::cancel_on_signal,
 };
@@ -41,6 +43,17 @@ pub struct RunConformanceOptions {
     /// The run.
     #[command(flatten)]
     pub run: RunOptions,
+
+    /// Run the cases N times, and list those with more than one verdict. Each run has a record of
+    /// its own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(conflicts_with_all = ["list", "check", "bless", "bisect", "print_qemu", "print_config_fragment"])]
+    pub repeat: Option<u64>,
+
+    /// Run the cases until one is not as expected, or N times with --repeat.
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["list", "check", "bless", "bisect", "print_qemu", "print_config_fragment"])]
+    pub until_fail: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -53,6 +66,7 @@ Examples:
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
   cargo xtask run-conformance --kbuild ~/build           a build folder, as it is
   cargo xtask run-conformance --package IMAGE.deb --package MODULES.deb   a distribution's kernel
+  cargo xtask run-conformance --until-fail stage2        until a verdict is not as expected
   cargo xtask run-conformance --processors 2 race        two processors, so that threads race
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
   cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
@@ -80,6 +94,8 @@ pub enum RunError {
     Update(#[from] BadUpdate),
     #[error("KTAP has results only; list the cases with --format human or json")]
     ListAsKtap,
+    #[error(transparent)]
+    Record(#[from] NoRecord),
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
@@ -91,19 +107,25 @@ impl RunError {
         match self {
             Self::Filter(_) | Self::Update(_) | Self::ListAsKtap => Exit::Usage,
             Self::Lab(error) => error.exit(),
-            Self::Output(_) | Self::Signal(_) => Exit::Host,
+            Self::Record(_) | Self::Output(_) | Self::Signal(_) => Exit::Host,
         }
     }
 }
 
 /// Runs the command, and prints an error to standard error.
 pub fn main(options: &RunConformanceOptions) -> ExitCode {
-    let exit = go(&options.run, KeepCounters::No)
-        .map(|(exit, _)| exit)
-        .unwrap_or_else(|error| {
-            eprintln!("{}", complaint(&error));
-            error.exit()
-        });
+    let repeated = Repeat {
+        times: options.repeat,
+        until_fail: options.until_fail,
+    };
+    let exit = match options.repeat.is_some() || options.until_fail {
+        true => repeat(&options.run, repeated),
+        false => go(&options.run, KeepCounters::No).map(|(exit, _)| exit),
+    };
+    let exit = exit.unwrap_or_else(|error| {
+        eprintln!("{}", complaint(&error));
+        error.exit()
+    });
     exit.code(options.run.bisect)
 }
 

@@ -6,28 +6,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use runner::record::Record;
+use crate::record::Record;
 
-use crate::FullError;
+/// The file is not the record of a run.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not the record of a run: {why}", path.display())]
+pub struct NoRecord {
+    path: PathBuf,
+    why: String,
+}
 
 /// The records in a run's folder, by case.
-pub fn records(folder: &Path) -> Result<BTreeMap<String, Record>, FullError> {
+pub fn records(folder: &Path) -> Result<BTreeMap<String, Record>, NoRecord> {
     let path = folder.join("records.jsonl");
-    let text = fs::read_to_string(&path).map_err(|error| no_record(&path, error))?;
+    let no_record = |why: String| NoRecord {
+        path: path.clone(),
+        why,
+    };
+    let text = fs::read_to_string(&path).map_err(|error| no_record(error.to_string()))?;
     text.lines()
         .map(|line| {
             let record: Record =
-                serde_json::from_str(line).map_err(|error| no_record(&path, error))?;
+                serde_json::from_str(line).map_err(|error| no_record(error.to_string()))?;
             Ok((record.id.clone(), record))
         })
         .collect()
-}
-
-fn no_record(path: &Path, why: impl ToString) -> FullError {
-    FullError::NoRecord {
-        path: PathBuf::from(path),
-        why: why.to_string(),
-    }
 }
 
 #[cfg(test)]
