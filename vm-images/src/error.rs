@@ -110,6 +110,21 @@ pub enum ImageError {
         log: PathBuf,
     },
 
+    /// tuxmake could not build the kernel.
+    #[error(
+        "tuxmake could not build the kernel in {} (failed: {}):\n{log}; correct the source and \
+         build it again",
+        path.display(), targets.join(", ")
+    )]
+    TuxmakeFailed {
+        /// The folder.
+        path: PathBuf,
+        /// The targets that failed.
+        targets: Vec<String>,
+        /// The first errors of its log, and where that is.
+        log: String,
+    },
+
     /// apt's configuration has no archive for this machine's release.
     #[error(
         "no package archive found for the release `{codename}` in this machine's apt \
@@ -347,7 +362,9 @@ impl ImageError {
     /// Returns who has to act.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::BuildFailed { .. } | Self::Kconfig { .. } => Blame::Kernel,
+            Self::BuildFailed { .. } | Self::TuxmakeFailed { .. } | Self::Kconfig { .. } => {
+                Blame::Kernel
+            }
             // Its own options stick in every kernel of a series that has them.
             Self::ConfigNotApplied { mismatches, .. } => {
                 match mismatches.iter().any(|it| it.of_user) {

@@ -34,6 +34,8 @@ pub struct Image {
     pub coverage: Option<PathBuf>,
     /// The folder with what else the flavour keeps of the build, such as vmlinux.
     pub kept: Option<PathBuf>,
+    /// What built it and from which source, if somebody else did and says so.
+    pub built_by: Option<String>,
     /// Holds the kernel if it was unpacked for this image.
     pub(crate) temporary: Option<Temporary>,
 }
@@ -73,6 +75,7 @@ impl Image {
             source: there("source"),
             coverage: there(COVERAGE),
             kept: there(KEPT),
+            built_by: None,
             temporary: None,
         })
     }

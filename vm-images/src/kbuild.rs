@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -358,6 +358,31 @@ fn is_error(line: &str) -> bool {
         || line.contains("***")
 }
 
+/// Returns the first errors of a log, or its last lines if no line looks like an error.
+pub(crate) fn excerpt_of(log: impl io::BufRead) -> io::Result<String> {
+    let (mut errors, mut tail) = (String::new(), VecDeque::new());
+    let mut count = 0;
+    for line in log.split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line).into_owned() + "\n";
+        if is_error(&line) {
+            errors.push_str(&line);
+            count += 1;
+        }
+        if count == EXCERPT {
+            return Ok(errors);
+        }
+        if tail.len() == EXCERPT {
+            tail.pop_front();
+        }
+        tail.push_back(line);
+    }
+    Ok(match errors.is_empty() {
+        true => tail.into_iter().collect(),
+        false => errors,
+    })
+}
+
 fn log_failed(path: &Path, source: std::io::Error) -> ImageError {
     ImageError::File {
         doing: "write",
@@ -440,6 +465,20 @@ mod tests {
             std::fs::read_to_string(log.path()).unwrap().lines().count(),
             3
         );
+    }
+
+    #[rstest]
+    #[case(
+        "  CC a.o\na.c:1: error: x\nmake: *** [a.o] Error 1\nend\n",
+        "a.c:1: error: x\nmake: *** [a.o] Error 1\n"
+    )]
+    #[case("one\ntwo\n", "one\ntwo\n")]
+    #[case("", "")]
+    fn a_log_is_shown_by_its_errors_or_its_end(#[case] log: &str, #[case] want: &str) {
+        assert_eq!(excerpt_of(log.as_bytes()).unwrap(), want);
+        let long = "a line\n".repeat(100);
+        let shown = excerpt_of(long.as_bytes()).unwrap();
+        assert_eq!(shown.lines().count(), EXCERPT);
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Lab {
             started: self.started.clone(),
             platform: self.platform.name.clone(),
             kernel: self.image.release.clone(),
-            build: self.build.described(),
+            build: described(&self.image, &self.build),
             image: self.image.key.clone(),
             configuration: self.configuration.clone(),
             qemu: self.qemu.version.clone(),
@@ -478,6 +478,13 @@ pub(crate) fn cmdline(build: &Build, append: &str) -> String {
     let mut words = build.flavour.traits.cmdline.clone();
     words.extend((!append.is_empty()).then(|| append.to_owned()));
     words.join(" ")
+}
+
+/// Describes how the kernel was built: what built it, and what differs from the default.
+fn described(image: &Image, build: &Build) -> String {
+    let own = Some(build.described()).filter(|words| !words.is_empty());
+    let words: Vec<_> = image.built_by.iter().cloned().chain(own).collect();
+    words.join(", ")
 }
 
 fn store(platform: &Platform, image: &Image, build: &Build, mode: Mode) -> Store {

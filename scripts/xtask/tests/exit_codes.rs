@@ -200,6 +200,17 @@ fn a_kernel_that_does_not_build_is_a_failure_of_that_kernel() {
 }
 
 #[test]
+fn a_kernel_that_tuxmake_could_not_build_is_a_failure_of_that_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = r#"{"results": {"status": "FAIL", "targets": {"default": {"status": "FAIL"}}}}"#;
+    std::fs::write(folder.path().join("metadata.json"), results).unwrap();
+    let log = "  CC a.o\na.c:1: error: broken by a patch\n";
+    std::fs::write(folder.path().join("build.log"), log).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    fails_as_a_kernel(&["--tuxmake", folder], "build", "broken by a patch");
+}
+
+#[test]
 fn a_kernel_that_does_not_boot_is_a_failure_of_that_kernel() {
     let arguments = ["--append", "rdinit=/nonexistent", "--jobs", "2", "stage1"];
     fails_as_a_kernel(&arguments, "boot", "kernel panic");

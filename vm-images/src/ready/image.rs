@@ -35,6 +35,7 @@ fn unchecked(given: &Given) -> Result<Image, ImageError> {
         modules,
         beside,
         headers,
+        built_by,
     } = Parts::of(&given.origin, unpacked.path())?;
     let modules = match &given.modules {
         Some(path) => Modules::given(path, unpacked.path())?,
@@ -58,6 +59,7 @@ fn unchecked(given: &Given) -> Result<Image, ImageError> {
         source: None,
         coverage: None,
         kept: None,
+        built_by,
         temporary: kernel.temporary.map(|folder| Temporary(Arc::new(folder))),
     })
 }

@@ -10,6 +10,7 @@ mod given;
 mod image;
 mod kernel_file;
 mod parts;
+mod tuxmake;
 
 pub use error::ReadyError;
 pub use find_config::read_config;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Origin, ReadyError, archive, kernel_file::KernelFile};
+use super::{Origin, ReadyError, archive, kernel_file::KernelFile, tuxmake};
 use crate::{
     error::ImageError,
     modules::{self, Files, Module, WANTED},
@@ -20,6 +20,8 @@ pub(super) struct Parts {
     pub beside: Vec<Place>,
     /// Its uAPI headers.
     pub headers: Option<PathBuf>,
+    /// What built it, if that is known.
+    pub built_by: Option<String>,
 }
 
 /// A file or folder, and the name that the user knows it by.
@@ -65,9 +67,10 @@ impl Parts {
                 modules: Modules::None,
                 beside: beside(kernel),
                 headers: None,
+                built_by: None,
             }),
             Origin::Kbuild(folder) => of_kbuild(folder),
-            Origin::Tuxmake(folder) => of_tuxmake(folder, unpacked),
+            Origin::Tuxmake(folder) => tuxmake::parts(folder, unpacked),
             Origin::Packages(packages) => of_packages(packages, unpacked),
         }
     }
@@ -99,31 +102,7 @@ fn of_kbuild(folder: &Path) -> Result<Parts, ImageError> {
         modules: modules::of_build(folder).map_or(Modules::None, Modules::Build),
         beside: vec![Place::new(folder)],
         headers: Some(headers).filter(|path| path.join("linux/iommufd.h").is_file()),
-    })
-}
-
-fn of_tuxmake(folder: &Path, unpacked: &Path) -> Result<Parts, ImageError> {
-    let kernel = folder.join(x86::IMAGE);
-    if !kernel.is_file() {
-        return Err(ImageError::Ready(ReadyError::NoImage {
-            path: folder.to_owned(),
-            hint: "give the folder in which tuxmake left bzImage, config and modules.tar.xz of a \
-                   build that passed",
-        }));
-    }
-    let files = archive::files(folder).into_iter();
-    let mut tarballs = files.filter(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("modules.tar")
-    });
-    Ok(Parts {
-        kernel: KernelFile::open(&kernel)?,
-        modules: match tarballs.next() {
-            Some(tarball) => Modules::given(&tarball, unpacked)?,
-            None => Modules::None,
-        },
-        beside: vec![Place::new(folder)],
-        headers: None,
+        built_by: None,
     })
 }
 
@@ -165,6 +144,7 @@ fn of_packages(packages: &[PathBuf], unpacked: &Path) -> Result<Parts, ImageErro
         modules,
         beside: vec![all.join(own), all.join("boot")],
         headers: None,
+        built_by: None,
     })
 }
 
