@@ -29,6 +29,16 @@ const NETWORK: &[&str] = &[
     "Acquire::Retries",
 ];
 
+/// How the name of a package with a kernel begins.
+const IMAGE_PACKAGE: &str = "linux-image-";
+/// How the names of all packages of a kernel begin.
+const KERNEL_PACKAGES: [&str; 4] = [
+    IMAGE_PACKAGE,
+    "linux-binary-",
+    "linux-modules-",
+    "linux-base-",
+];
+
 /// The list of installed packages of a private apt, which is empty.
 const STATUS: &str = "status";
 
@@ -81,16 +91,64 @@ pub(crate) fn find(
     })
 }
 
-/// Returns a package of this suite by its name. For a metapackage, returns the package that it
-/// depends on.
+/// Returns a package of this suite by its name.
 pub(crate) fn named(
     cache: &Cache,
     name: &str,
     suite: Suite,
     progress: &dyn Progress,
 ) -> Result<Deb, ImageError> {
-    let machine = Machine::this("run on a machine that has one")?;
     let _lock = cache.lock("apt", progress)?;
+    let (apt, version) = with_package(cache, name, suite, progress)?;
+    Ok(Deb {
+        name: name.to_owned(),
+        version,
+        folder: apt.folder,
+    })
+}
+
+/// Returns the packages of this suite with a kernel and its modules, by its metapackage. Debian's
+/// 6.12 is one package; of 7.2 and 7.3, image, modules and configuration are packages of their own.
+pub(crate) fn kernel(
+    cache: &Cache,
+    metapackage: &str,
+    suite: Suite,
+    progress: &dyn Progress,
+) -> Result<Vec<Deb>, ImageError> {
+    let _lock = cache.lock("apt", progress)?;
+    let (apt, version) = with_package(cache, metapackage, suite, progress)?;
+    let mut depends = apt.command("apt-cache");
+    depends.args(["depends", "--recurse", "--no-recommends", "--no-suggests"]);
+    depends.args([
+        "--no-conflicts",
+        "--no-breaks",
+        "--no-replaces",
+        "--no-enhances",
+    ]);
+    let text = output(depends.arg(metapackage), BROKEN)?;
+    let deb = |name: &str| {
+        Ok(Deb {
+            version: apt.version(name)?.unwrap_or_else(|| version.clone()),
+            name: name.to_owned(),
+            folder: apt.folder.clone(),
+        })
+    };
+    let names = kernel_packages(&text, metapackage);
+    match names.is_empty() {
+        // A metapackage of another kind.
+        true => Ok(vec![deb(metapackage)?]),
+        false => names.into_iter().map(deb).collect(),
+    }
+}
+
+/// Opens the private apt of a suite that has a package, and returns the newest version of that.
+fn with_package(
+    cache: &Cache,
+    name: &str,
+    suite: Suite,
+    progress: &dyn Progress,
+) -> Result<(Apt, String), ImageError> {
+    let machine = Machine::this("run on a machine that has one")?;
     let (folder, suites) = match suite {
         Suite::Release => ("apt-release", vec![machine.codename.clone()]),
         Suite::Backports => {
@@ -106,16 +164,7 @@ pub(crate) fn named(
         suites,
         update,
     })?;
-    let folder = apt.folder.clone();
-    let name = match apt.only_dependency(name)? {
-        Some(newest) => newest,
-        None => name.to_owned(),
-    };
-    Ok(Deb {
-        version: apt.version(&name)?.unwrap_or(version),
-        name,
-        folder,
-    })
+    Ok((apt, version))
 }
 
 /// Suites to search for a package.
@@ -368,13 +417,6 @@ impl Apt {
         Ok(version.map(|version| version.trim().to_owned()))
     }
 
-    /// Returns the dependency of a package, if it has only one.
-    fn only_dependency(&self, name: &str) -> Result<Option<String>, ImageError> {
-        let mut depends = self.command("apt-cache");
-        let only = ["depends", "--no-recommends", "--no-suggests", name];
-        Ok(only_dependency(&output(depends.args(only), BROKEN)?))
-    }
-
     fn stamp(&self) -> PathBuf {
         self.folder.join("fetched")
     }
@@ -386,14 +428,26 @@ impl Apt {
     }
 }
 
-/// Returns the package in lines such as "  Depends: linux-image-6.12.95+deb12-cloud-amd64", if
-/// there is only one.
-fn only_dependency(text: &str) -> Option<String> {
-    let mut packages = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
-    let first = packages.next()?;
-    packages.next().is_none().then(|| first.to_owned())
+/// Returns the packages of one kernel among the recursive dependencies of its metapackage, such as
+/// `linux-image-7.3.4+deb13-cloud-amd64` of `linux-image-cloud-amd64`; the image comes first.
+fn kernel_packages<'a>(text: &'a str, metapackage: &str) -> Vec<&'a str> {
+    let Some(flavour) = metapackage.strip_prefix(IMAGE_PACKAGE) else {
+        return Vec::new();
+    };
+    let of_release = |name: &str| {
+        let rest = KERNEL_PACKAGES
+            .iter()
+            .find_map(|part| name.strip_prefix(part));
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let ending = format!("-{flavour}");
+    // The names stand at the start of a line, and what each depends on is indented.
+    let names = text.lines().map(str::trim_end);
+    let mut found: Vec<_> = names
+        .filter(|name| of_release(name) && name.ends_with(&ending))
+        .collect();
+    found.sort_by_key(|name| !name.starts_with(IMAGE_PACKAGE));
+    found
 }
 
 /// Returns names and series in the result of a search.
@@ -508,12 +562,38 @@ mod tests {
         assert!(!text.contains("Invoke") && !text.contains("Dir \"/\""));
     }
 
+    const ONE_PACKAGE: &str = "\
+linux-image-cloud-amd64
+  Depends: linux-image-6.12.95+deb12-cloud-amd64
+linux-image-6.12.95+deb12-cloud-amd64
+ |Depends: kmod
+linux-base
+kmod
+";
+    const SEVERAL: &str = "\
+linux-image-cloud-amd64
+linux-base-cloud-amd64
+linux-base-7.3.4+deb13-cloud-amd64
+linux-image-7.3.4+deb13-cloud-amd64
+  Depends: linux-binary-7.3.4+deb13-cloud-amd64
+linux-modules-cloud-amd64
+linux-base
+linux-binary-7.3.4+deb13-cloud-amd64
+linux-modules-7.3.4+deb13-cloud-amd64
+linux-modules-7.3.4+deb13-amd64
+";
+
     #[rstest]
-    #[case("a\n  Depends: b\n", Some("b"))]
-    #[case("a\n  Depends: b\n  Depends: c\n", None)]
-    #[case("a\n", None)]
-    fn a_package_may_stand_for_another(#[case] text: &str, #[case] want: Option<&str>) {
-        assert_eq!(only_dependency(text).as_deref(), want);
+    #[case(ONE_PACKAGE, &["linux-image-6.12.95+deb12-cloud-amd64"])]
+    #[case(SEVERAL, &[
+        "linux-image-7.3.4+deb13-cloud-amd64",
+        "linux-base-7.3.4+deb13-cloud-amd64",
+        "linux-binary-7.3.4+deb13-cloud-amd64",
+        "linux-modules-7.3.4+deb13-cloud-amd64",
+    ])]
+    #[case("", &[])]
+    fn a_kernel_is_one_package_or_several(#[case] text: &str, #[case] want: &[&str]) {
+        assert_eq!(kernel_packages(text, "linux-image-cloud-amd64"), want);
     }
 
     #[rstest]

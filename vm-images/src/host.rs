@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    slice,
 };
 
 use crate::{
@@ -38,52 +39,74 @@ pub struct HostParts {
 /// Returns the parts, and fetches those that are missing.
 pub fn host_parts(progress: &dyn Progress) -> Result<HostParts, ImageError> {
     let cache = Cache::open(&cache_dir())?;
-    let kernel = match apt::named(&cache, KERNEL, Suite::Backports, progress) {
-        Err(ImageError::NoPackage { .. }) => apt::named(&cache, KERNEL, Suite::Release, progress)?,
+    let kernel = match apt::kernel(&cache, KERNEL, Suite::Backports, progress) {
+        Err(ImageError::NoPackage { .. }) => apt::kernel(&cache, KERNEL, Suite::Release, progress)?,
         found => found?,
     };
     let busybox = apt::named(&cache, BUSYBOX, Suite::Release, progress)?;
     let unpacked = unpacked(&cache, &kernel, progress)?;
-    let programs = self::unpacked(&cache, &busybox, progress)?;
+    let programs = self::unpacked(&cache, slice::from_ref(&busybox), progress)?;
     Ok(HostParts {
-        kernel: first(&unpacked.join("boot"), "vmlinuz-")?,
+        kernel: kernel_in(&unpacked)?,
         modules: module_entries(&modules::pack(&MODULES, &modules::below(&unpacked), None)?),
         busybox: either(&programs, &["usr/bin/busybox", "bin/busybox"])?,
-        name: format!("{} {}", kernel.name, kernel.version),
+        name: title(&kernel),
     })
 }
 
-/// Returns the folder with the contents of a package.
-fn unpacked(cache: &Cache, package: &Deb, progress: &dyn Progress) -> Result<PathBuf, ImageError> {
-    let place = cache.folder("host")?;
-    let place = place.join(format!("{}_{}", package.name, package.version));
+/// Names packages by the first one.
+fn title(packages: &[Deb]) -> String {
+    let first = packages.first();
+    first.map_or_else(String::new, |deb| format!("{} {}", deb.name, deb.version))
+}
+
+/// Returns the folder with the contents of packages, which is named for the first one.
+fn unpacked(
+    cache: &Cache,
+    packages: &[Deb],
+    progress: &dyn Progress,
+) -> Result<PathBuf, ImageError> {
+    let place = cache
+        .folder("host")?
+        .join(title(packages).replace(' ', "_"));
     if place.exists() {
         return Ok(place);
     }
     let lock = cache.lock("build", progress)?;
     let temp = cache.temp(&lock)?;
-    let archive = apt::download(cache, package, progress)?;
-    progress.stage(&format!("unpacking {}", package.name));
     let made = temp.path().join("made");
-    let hint = "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free\n";
-    check(command("dpkg-deb").arg("-x").arg(&archive).arg(&made), hint)?;
+    for package in packages {
+        let archive = apt::download(cache, package, progress)?;
+        progress.stage(&format!("unpacking {}", package.name));
+        let hint = "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free\n";
+        check(command("dpkg-deb").arg("-x").arg(&archive).arg(&made), hint)?;
+        // It can be fetched again.
+        let _ = fs::remove_file(archive);
+    }
     remove_dir(&place)?;
     rename(&made, &place)?;
-    // It can be fetched again.
-    let _ = fs::remove_file(archive);
     Ok(place)
 }
 
-fn first(folder: &Path, starts: &str) -> Result<PathBuf, ImageError> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths = entries.map(|entry| entry.path());
-    let named = |path: &PathBuf| {
+/// Returns the kernel of unpacked packages: `boot/vmlinuz-RELEASE`, or
+/// `usr/lib/modules/RELEASE/vmlinuz` where it is a package of its own.
+fn kernel_in(unpacked: &Path) -> Result<PathBuf, ImageError> {
+    let boot = below(&unpacked.join("boot"));
+    let releases = ["usr/lib/modules", "lib/modules"].map(|name| below(&unpacked.join(name)));
+    let releases = releases.into_iter().flatten();
+    let mut kernels = boot
+        .into_iter()
+        .chain(releases.map(|it| it.join("vmlinuz")));
+    let is_kernel = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        name.to_string_lossy().starts_with(starts)
+        name.to_string_lossy().starts_with("vmlinuz") && path.is_file()
     };
-    paths
-        .find(named)
-        .ok_or_else(|| absent(&folder.join(format!("{starts}*"))))
+    kernels.find(is_kernel).ok_or_else(|| absent(unpacked))
+}
+
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 fn either(folder: &Path, names: &[&str]) -> Result<PathBuf, ImageError> {
@@ -99,5 +122,36 @@ fn absent(path: &Path) -> ImageError {
         path: path.to_owned(),
         hint: "the package has changed; remove it from the cache folder and run again",
         source: std::io::ErrorKind::NotFound.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one_package("boot/vmlinuz-6.12.95+deb12-cloud-amd64")]
+    #[case::several("usr/lib/modules/7.3.4+deb13-cloud-amd64/vmlinuz")]
+    #[case::without_usr("lib/modules/7.3.4/vmlinuz")]
+    fn the_kernel_is_found(#[case] name: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("boot/config-6.12.95");
+        for path in [&other, &folder.path().join(name)] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(kernel_in(folder.path()).unwrap(), folder.path().join(name));
+    }
+
+    #[test]
+    fn packages_without_a_kernel_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = kernel_in(folder.path()).unwrap_err();
+        assert!(
+            error.to_string().contains("the package has changed"),
+            "{error}"
+        );
     }
 }
