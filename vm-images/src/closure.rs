@@ -37,20 +37,21 @@ impl Release {
 
 fn releases(machine: &Machine) -> Vec<Release> {
     let own = machine.codename.as_str();
-    if machine.id != "debian" {
-        return vec![Release {
-            machine: machine.clone(),
-            target: None,
-            suites: vec![format!("{own}-updates"), own.to_owned()],
-        }];
-    }
-    let mut names = vec![NEWEST, own];
+    let mut names = match machine.id.as_str() {
+        "debian" => vec![NEWEST, own],
+        // Each release of Ubuntu has backports of its own. Other releases are not searched.
+        _ => vec![own],
+    };
     names.dedup();
     let release = |name: &str| {
         let backports = format!("{name}-backports");
+        let mut suites = vec![backports.clone(), name.to_owned()];
+        if machine.id != "debian" {
+            suites.insert(1, format!("{name}-updates"));
+        }
         Release {
             machine: machine.clone(),
-            suites: vec![backports.clone(), name.to_owned()],
+            suites,
             target: Some(backports),
         }
     };
@@ -171,7 +172,7 @@ mod tests {
     #[rstest]
     #[case("debian", "bookworm", &["trixie-backports", "bookworm-backports"])]
     #[case("debian", "trixie", &["trixie-backports"])]
-    #[case("ubuntu", "noble", &["noble-updates"])]
+    #[case("ubuntu", "noble", &["noble-backports"])]
     fn the_newest_release_comes_first(
         #[case] id: &str,
         #[case] codename: &str,
@@ -180,6 +181,15 @@ mod tests {
         let releases = releases(&machine(id, codename));
         let names: Vec<_> = releases.iter().map(Release::name).collect();
         assert_eq!(names, want);
+    }
+
+    #[test]
+    fn ubuntus_updates_count_as_well() {
+        let [release] = <[Release; 1]>::try_from(releases(&machine("ubuntu", "noble"))).unwrap();
+        assert_eq!(
+            release.suites,
+            ["noble-backports", "noble-updates", "noble"]
+        );
     }
 
     #[rstest]

@@ -38,15 +38,23 @@ impl QemuSuite {
         Ok(Release::all(INSTEAD)?.into_iter().map(Self).collect())
     }
 
-    /// Fetches the suite's QEMU into the cache, unless it is there. Returns the program.
-    pub fn fetch(&self, progress: &dyn Progress) -> Result<PathBuf, ImageError> {
+    /// Fetches the suite's QEMU into the cache, unless it is there. Returns the program, or `None` if
+    /// it is of the same package as one of these lines of `--version`.
+    pub fn fetch(
+        &self,
+        tried: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Option<PathBuf>, ImageError> {
         let cache = Cache::open(&cache_dir())?;
         let closure = Closure::resolve(&cache, x86::QEMU_PACKAGE, &self.0, progress)?;
         // A closure contains the package that it was made for.
         let version = closure.version_of(x86::QEMU_PACKAGE).unwrap_or("unknown");
+        if tried.iter().any(|line| is_of_package(line, version)) {
+            return Ok(None);
+        }
         let place = cache.folder(FOLDER)?.join(version);
         if place.exists() {
-            return Ok(place.join(x86::QEMU));
+            return Ok(Some(place.join(x86::QEMU)));
         }
         let lock = cache.lock("build", progress)?;
         let temp = cache.temp(&lock)?;
@@ -56,8 +64,18 @@ impl QemuSuite {
             rename(&made, &place)?;
             prune(&cache.folder(FOLDER)?);
         }
-        Ok(place.join(x86::QEMU))
+        Ok(Some(place.join(x86::QEMU)))
     }
+}
+
+/// Whether a QEMU with this line of `--version`, such as `QEMU emulator version 10.0.2 (Debian
+/// 1:10.0.2+ds-2)`, is of this version of the package. The epoch of the package does not count.
+fn is_of_package(line: &str, version: &str) -> bool {
+    let inside = line
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let named = inside.and_then(|(package, _)| package.rsplit([' ', ':']).next());
+    named == Some(version)
 }
 
 /// Returns the QEMUs that earlier runs fetched, the last one first. Nothing is created.
@@ -180,6 +198,8 @@ pub fn folder_of_packaged(program: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     /// The parts that Debian's packages have.
@@ -211,6 +231,17 @@ exec \"$root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2\" --argv0 \"$0\" --li
     \"$root/usr/bin/qemu-system-x86_64\" -L \"$root/usr/share/qemu\" -L \"$root/usr/share/seabios\" \"$@\"
 ";
         assert_eq!(wrapper(root.path(), "11.1").unwrap(), want);
+    }
+
+    #[rstest]
+    #[case("QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1.10)", true)]
+    #[case("QEMU emulator version 8.2.2 (Debian 8.2.2+ds-0ubuntu1.10)", true)]
+    #[case("QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1.1)", false)]
+    #[case("QEMU emulator version 8.2.2 (v8.2.2)", false)]
+    #[case("QEMU emulator version 8.2.2", false)]
+    #[case("QEMU (", false)]
+    fn a_binary_tells_its_package(#[case] line: &str, #[case] want: bool) {
+        assert_eq!(is_of_package(line, "8.2.2+ds-0ubuntu1.10"), want);
     }
 
     #[test]

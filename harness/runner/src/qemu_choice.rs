@@ -26,8 +26,14 @@ pub trait Supply {
     fn cached(&self) -> Vec<PathBuf>;
     /// The suites to fetch one from, in order.
     fn suites(&self) -> Result<Vec<Self::Suite>, ImageError>;
-    /// Fetches the program of a suite.
-    fn fetch(&self, suite: &Self::Suite, progress: &dyn Progress) -> Result<PathBuf, ImageError>;
+    /// Fetches the program of a suite, or nothing if its package is one of those tried before, whose
+    /// lines of `--version` these are.
+    fn fetch(
+        &self,
+        suite: &Self::Suite,
+        tried: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Option<PathBuf>, ImageError>;
 }
 
 /// The machine and its distribution.
@@ -49,8 +55,13 @@ impl Supply for Distribution {
         QemuSuite::all()
     }
 
-    fn fetch(&self, suite: &QemuSuite, progress: &dyn Progress) -> Result<PathBuf, ImageError> {
-        suite.fetch(progress)
+    fn fetch(
+        &self,
+        suite: &QemuSuite,
+        tried: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Option<PathBuf>, ImageError> {
+        suite.fetch(tried, progress)
     }
 }
 
@@ -73,8 +84,13 @@ impl Supply for AtHand {
         Ok(Vec::new())
     }
 
-    fn fetch(&self, suite: &QemuSuite, progress: &dyn Progress) -> Result<PathBuf, ImageError> {
-        Distribution.fetch(suite, progress)
+    fn fetch(
+        &self,
+        suite: &QemuSuite,
+        tried: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Option<PathBuf>, ImageError> {
+        Distribution.fetch(suite, tried, progress)
     }
 }
 
@@ -115,11 +131,20 @@ pub enum Tried {
     /// The suite's could not be fetched.
     #[error("fetching one from {suite}: {error}")]
     NotFetched { suite: String, error: ImageError },
+    /// The suite's is one that was tried.
+    #[error("{suite} has the same package")]
+    Same { suite: String },
+    /// The machine has no apt.
+    #[error(
+        "a newer one is fetched from packages of Debian or Ubuntu by apt, which this machine does \
+         not have"
+    )]
+    NoApt,
     /// The machine has no archive of packages that is known here.
     #[error("fetching one: {0}")]
     NoSuites(ImageError),
     /// Nothing may be fetched.
-    #[error("none was fetched before that has it; a run fetches one")]
+    #[error("none was fetched before that has it; a run tries to fetch one")]
     NotAllowed,
 }
 
@@ -208,26 +233,38 @@ impl Search<'_> {
             }
             Ok(suites) => suites,
             Err(error) => {
-                self.tried.push(Tried::NoSuites(error));
+                self.tried.push(match error {
+                    ImageError::NotStarted { .. } => Tried::NoApt,
+                    other => Tried::NoSuites(other),
+                });
                 return None;
             }
         };
         for suite in suites {
             let told = format!("{why}; fetching one from {suite}");
             self.progress.line(&told);
-            match supply.fetch(&suite, self.progress) {
-                Ok(program) => {
+            let fetched = supply.fetch(&suite, &self.versions(), self.progress);
+            let suite = suite.to_string();
+            match fetched {
+                Ok(Some(program)) => {
                     if let Some(qemu) = self.open(&program) {
                         return Some(qemu);
                     }
                 }
-                Err(error) => {
-                    let suite = suite.to_string();
-                    self.tried.push(Tried::NotFetched { suite, error });
-                }
+                Ok(None) => self.tried.push(Tried::Same { suite }),
+                Err(error) => self.tried.push(Tried::NotFetched { suite, error }),
             }
         }
         None
+    }
+
+    /// The versions of those that lack something.
+    fn versions(&self) -> Vec<&str> {
+        let lacking = self.tried.iter().filter_map(|it| match it {
+            Tried::Lacks { version, .. } => Some(version.as_str()),
+            _ => None,
+        });
+        lacking.collect()
     }
 
     /// Opens a program, if it has what the platform needs.

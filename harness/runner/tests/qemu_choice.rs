@@ -105,8 +105,14 @@ impl Supply for Fake {
         })
     }
 
-    /// A suite is called like the options that its QEMU has; `broken` cannot be fetched.
-    fn fetch(&self, suite: &&'static str, _: &dyn Progress) -> Result<PathBuf, ImageError> {
+    /// A suite is called like the options that its QEMU has; `broken` cannot be fetched, and `same`
+    /// has the package of the first that was tried.
+    fn fetch(
+        &self,
+        suite: &&'static str,
+        tried: &[&str],
+        _: &dyn Progress,
+    ) -> Result<Option<PathBuf>, ImageError> {
         self.fetched.borrow_mut().push((*suite).to_owned());
         match *suite {
             "broken" => Err(ImageError::NoPackage {
@@ -114,7 +120,11 @@ impl Supply for Fake {
                 suites: vec!["broken".to_owned()],
                 update: "Err: no network\n".to_owned(),
             }),
-            offers => Ok(self.program("fetched", offers)),
+            "same" => {
+                assert_eq!(tried.first(), Some(&"QEMU emulator version 99.0"));
+                Ok(None)
+            }
+            offers => Ok(Some(self.program("fetched", offers))),
         }
     }
 }
@@ -166,7 +176,11 @@ fn the_reason_is_told_before_it_is_fetched() {
 
 #[test]
 fn an_error_names_all_that_was_tried() {
-    let fake = Fake::new(&["none", "pci-id"], &["xtsup"], &["broken", "device-iotlb"]);
+    let fake = Fake::new(
+        &["none", "pci-id"],
+        &["xtsup"],
+        &["broken", "same", "device-iotlb"],
+    );
     let error = fake.choose("amd").0.unwrap_err();
     insta::assert_snapshot!(fake.shown(&error.to_string()), @r"
     no QEMU at hand has what platform amd needs:
@@ -175,6 +189,7 @@ fn an_error_names_all_that_was_tried() {
       fetching one from broken: no package qemu-system-x86 in the suites broken; it is a package of Debian
         some package lists could not be fetched:
         Err: no network
+      same has the same package
       QEMU emulator version 99.0 has no option `dma-remap` of device `amd-iommu`, which platform amd needs
     give one with --qemu PATH, or choose another platform
     ");
@@ -190,7 +205,7 @@ fn without_packages_the_error_says_so() {
     insta::assert_snapshot!(fake.shown(&error.to_string()), @r"
     no QEMU at hand has what platform amd needs:
       DIR/installed-0/qemu: not installed; ./scripts/bootstrap installs it
-      fetching one: cannot start `apt-get`: entity not found; if it is not installed, run scripts/bootstrap
+      a newer one is fetched from packages of Debian or Ubuntu by apt, which this machine does not have
     give one with --qemu PATH, or choose another platform
     ");
     let fake = Fake::new(&["pci-id"], &[], &[]);
@@ -198,7 +213,7 @@ fn without_packages_the_error_says_so() {
     insta::assert_snapshot!(fake.shown(&error.to_string()), @r"
     no QEMU at hand has what platform amd needs:
       QEMU emulator version 99.0 has no option `dma-remap` of device `amd-iommu`, which platform amd needs
-      none was fetched before that has it; a run fetches one
+      none was fetched before that has it; a run tries to fetch one
     give one with --qemu PATH, or choose another platform
     ");
 }
