@@ -303,6 +303,19 @@ pub enum ImageError {
         problem: &'static str,
     },
 
+    /// A kernel from before the code under test.
+    #[error(
+        "{what} (Linux {series}) has no iommufd; give a kernel with drivers/iommu/iommufd, which \
+         Linux {} brought",
+        crate::tree::FIRST_SERIES
+    )]
+    NoIommufd {
+        /// The tree or tarball.
+        what: String,
+        /// Its series.
+        series: uapi::Series,
+    },
+
     /// The tree was built in place, so kbuild refuses to build in another folder.
     #[error(
         "{path} has the results of a build in place ({found}), so kbuild refuses to build it in \
@@ -379,6 +392,7 @@ impl ImageError {
             | Self::FragmentSyntax { .. }
             | Self::BadSeries(_)
             | Self::NotATree { .. }
+            | Self::NoIommufd { .. }
             | Self::TreeBuiltInPlace { .. }
             | Self::NotBzImage { .. }
             | Self::NoModules { .. }

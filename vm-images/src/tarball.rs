@@ -8,6 +8,7 @@ use crate::download::{self, Address, Fetched};
 use crate::download_error::{BadAddress, Checksum};
 use crate::error::ImageError;
 use crate::progress::Progress;
+use crate::tree::FIRST_SERIES;
 use uapi::Series;
 
 /// The release of [`uapi::SERIES`] that the suite was written against.
@@ -129,12 +130,19 @@ fn series_in(name: &str) -> Result<Series, ImageError> {
     let numbers = name
         .split(|c: char| !c.is_ascii_digit() && c != '.')
         .filter(|word| word.split('.').nth(1).is_some_and(|it| !it.is_empty()));
-    numbers
+    let series = numbers
         .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
-        .find_map(Series::of_release)
-        .ok_or_else(|| ImageError::NoSeriesInName {
+        .find_map(Series::of_release);
+    match series {
+        Some(series) if series < FIRST_SERIES => Err(ImageError::NoIommufd {
+            what: name.to_owned(),
+            series,
+        }),
+        Some(series) => Ok(series),
+        None => Err(ImageError::NoSeriesInName {
             name: name.to_owned(),
-        })
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +167,8 @@ mod tests {
     #[case("x86_64-linux-7.4-rc1.tgz", Some("7.4"), "x86_64-linux-7.4-rc1")]
     #[case("linux-next.tar.gz", None, "linux-next")]
     #[case("linux-7.tar.gz", None, "linux-7")]
+    #[case("linux-6.2.tar.xz", Some("6.2"), "linux-6.2")]
+    #[case("linux-6.1.76.tar.xz", None, "linux-6.1.76")]
     fn a_name_says_the_series(#[case] name: &str, #[case] want: Option<&str>, #[case] short: &str) {
         let series = series_in(name).ok().map(|series| series.to_string());
         assert_eq!(series.as_deref(), want);
@@ -186,6 +196,7 @@ mod tests {
     #[case("none/linux-7.3.tar.xz", "cannot read")]
     #[case("", "--linux")]
     #[case("none/linux.tar.xz", "linux-7.3.4.tar.xz")]
+    #[case("none/linux-6.1.tar.xz", "linux-6.1.tar.xz (Linux 6.1) has no iommufd")]
     fn what_is_no_tarball_is_named(#[case] path: &str, #[case] says: &str) {
         let root = tempfile::tempdir().unwrap();
         let error = of_file(&root.path().join(path)).unwrap_err().to_string();

@@ -18,6 +18,11 @@ use uapi::Series;
 /// Files of a build in place, which make kbuild refuse to build in another folder.
 const IN_PLACE: &[&str] = &[".config", "include/config", x86::GENERATED];
 
+/// The code under test, in a source tree.
+const IOMMUFD: &str = "drivers/iommu/iommufd";
+/// The first series that has it.
+pub(crate) const FIRST_SERIES: Series = Series { major: 6, minor: 2 };
+
 /// Builds what has changed since the last build.
 pub(crate) fn obtain(
     cache: &Cache,
@@ -27,6 +32,7 @@ pub(crate) fn obtain(
 ) -> Result<Image, ImageError> {
     let tree = resolve(path)?;
     let series = series_of(&tree)?;
+    check_iommufd(&tree, series)?;
     check_clean(&tree)?;
     let toolchain = build.toolchain()?;
     toolchain.check()?;
@@ -98,6 +104,17 @@ pub(crate) fn series_of(tree: &Path) -> Result<Series, ImageError> {
     match (number("VERSION"), number("PATCHLEVEL")) {
         (Some(major), Some(minor)) => Ok(Series { major, minor }),
         _ => Err(problem("its Makefile has no VERSION and PATCHLEVEL")),
+    }
+}
+
+/// Checks that there is something to test, before minutes of building.
+fn check_iommufd(tree: &Path, series: Series) -> Result<(), ImageError> {
+    match tree.join(IOMMUFD).is_dir() {
+        true => Ok(()),
+        false => Err(ImageError::NoIommufd {
+            what: tree.display().to_string(),
+            series,
+        }),
     }
 }
 
@@ -207,6 +224,18 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("none is not a Linux source tree"), "{error}");
+    }
+
+    #[test]
+    fn a_tree_without_iommufd_is_the_users_mistake() {
+        let root = tree("VERSION = 5\nPATCHLEVEL = 15\n");
+        let cache = tempfile::tempdir().unwrap();
+        let cache = Cache::open(cache.path()).unwrap();
+        let plain = Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap();
+        let error = obtain(&cache, root.path(), &plain, &Silent).unwrap_err();
+        assert_eq!(error.blame(), crate::Blame::Usage);
+        let text = error.to_string();
+        assert!(text.contains("(Linux 5.15) has no iommufd"), "{text}");
     }
 
     #[rstest]

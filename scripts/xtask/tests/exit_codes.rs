@@ -68,6 +68,7 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::other_scheme(&["--source", "ftp://x/linux-7.3.4.tar.xz"], 2, "is not an address with http://")]
 #[case::no_checksum(&["--source", "http://x/y#sha256=1"], 2, "64 hexadecimal digits")]
 #[case::no_tarball(&["--source", "/nonexistent/linux-7.3.4.tar.xz"], 2, "cannot read the tarball /nonexistent/linux")]
+#[case::too_old(&["--source", "http://x/linux-6.1.tar.xz"], 2, "(Linux 6.1) has no iommufd")]
 #[case::no_series(&["--source", "/etc/passwd"], 2, "name it like linux-7.3.4.tar.xz")]
 #[case::folder(&["--source", "/etc"], 2, "give a source tree with --linux")]
 #[case::no_such_accelerator(&["--accel", "hvf"], 2, "possible values: auto, kvm, tcg")]
@@ -191,7 +192,9 @@ fn fails_as_a_kernel(arguments: &[&str], id: &str, says: &str) {
 #[test]
 fn a_kernel_that_does_not_build_is_a_failure_of_that_kernel() {
     let tree = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(tree.path().join("arch/x86")).unwrap();
+    for folder in ["arch/x86", "drivers/iommu/iommufd"] {
+        std::fs::create_dir_all(tree.path().join(folder)).unwrap();
+    }
     std::fs::write(tree.path().join("arch/x86/Kconfig"), "").unwrap();
     let makefile = "VERSION = 7\nPATCHLEVEL = 3\ntinyconfig:\n\t@echo broken by a patch; exit 1\n";
     std::fs::write(tree.path().join("Makefile"), makefile).unwrap();
