@@ -42,9 +42,12 @@ impl Build {
         compiler: Compiler,
     ) -> Result<Self, ImageError> {
         let fragments = fragments.iter().map(|path| Fragment::read(path, true));
+        let fragments = fragments.collect::<Result<Vec<_>, _>>()?;
+        // A mistake is told before anything is fetched or written.
+        fragments.iter().try_for_each(fragment::check)?;
         Ok(Self {
             flavour,
-            fragments: fragments.collect::<Result<_, _>>()?,
+            fragments,
             compiler,
         })
     }

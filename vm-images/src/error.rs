@@ -248,7 +248,7 @@ pub enum ImageError {
     /// A line of a fragment that is not an option.
     #[error(
         "{file}, line {line}: `{text}` is neither CONFIG_X=VALUE nor a comment nor a directive; \
-         the head of the file describes the format"
+         the head of vm-images/kernels/base.config describes the format"
     )]
     FragmentSyntax {
         /// The fragment.

@@ -59,6 +59,11 @@ pub(crate) fn settings_for<'a>(
     Ok(all)
 }
 
+/// Checks the syntax of a fragment.
+pub(crate) fn check(fragment: &Fragment) -> Result<(), ImageError> {
+    parse(fragment).map(|_| ())
+}
+
 /// Returns the options of one fragment.
 fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
     let mut settings = Vec::new();

@@ -36,12 +36,18 @@ pub(crate) fn obtain(
     check_clean(&tree)?;
     let toolchain = build.toolchain()?;
     toolchain.check()?;
+    let settings = build.settings(series)?;
     let place = place(&tree, build);
     let folder = cache.folder(&place)?;
     let _lock = cache.lock(&place, progress)?;
     let kbuild = Kbuild::checkout(tree.clone(), folder.join("objects"), toolchain);
     progress.stage(&format!("configuring {}", tree.display()));
-    configure(&kbuild, &folder, &build.settings(series)?)?;
+    configure(&kbuild, &folder, &settings).inspect_err(|_| {
+        // Nothing is left of a kernel that was never built with these options.
+        if !kbuild.kernel().exists() {
+            let _ = remove_dir(&folder);
+        }
+    })?;
     let release = kbuild.release()?;
     progress.stage(&format!("compiling Linux {release}"));
     let fresh = !kbuild.kernel().exists();
