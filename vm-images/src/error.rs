@@ -45,8 +45,8 @@ pub enum ImageError {
 
     /// Programs which the build needs are not installed.
     #[error(
-        "a kernel build needs {}, which are not in PATH; install what is missing with \
-         scripts/bootstrap",
+        "a kernel build needs programs that are not in PATH: {}; scripts/bootstrap installs what \
+         is missing, except for a compiler given with --cc or --llvm",
         programs.join(", ")
     )]
     ToolsMissing {

@@ -74,6 +74,7 @@ pub struct GuestOptions {
         value_name = "VALUE",
         num_args = 0..=1,
         require_equals = true,
+        value_parser = llvm_value,
         conflicts_with_all = ["cc", "ready"]
     )]
     pub llvm: Option<Option<String>>,
@@ -251,6 +252,15 @@ impl MachineOptions {
 /// guest, such as `--list`.
 pub fn platform_name() -> PossibleValuesParser {
     PossibleValuesParser::new(platform::names(&vm_images_folder()))
+}
+
+/// Parses a value of make's variable `LLVM`. kbuild would take any other one for 1.
+fn llvm_value(text: &str) -> Result<String, String> {
+    let suffix = text.strip_prefix('-').is_some_and(|it| !it.is_empty());
+    match text == "1" || suffix || text.ends_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("give 1, a suffix such as -19, or a folder that ends in a slash".to_owned()),
+    }
 }
 
 /// Parses the name of a flavour.

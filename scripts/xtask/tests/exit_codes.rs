@@ -63,6 +63,8 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::no_flavour(&["--flavour", "debgu"], 2, "a similar value exists: 'debug'")]
 #[case::no_fragment(&["--fragment", "/nonexistent"], 2, "cannot read the fragment of kernel configuration /nonexistent")]
 #[case::built_already(&["--kernel", "x", "--llvm"], 2, "cannot be used with")]
+#[case::no_llvm_value(&["--llvm=99"], 2, "a suffix such as -19")]
+#[case::no_llvm(&["--llvm=-99"], 70, "clang-99, ld.lld-99; scripts/bootstrap installs")]
 #[case::no_compiler(&["--cc", "gcc-none"], 70, "gcc-none")]
 #[case::two_sources(&["--source", "x", "--kernel", "y"], 2, "cannot be used with")]
 #[case::other_scheme(&["--source", "ftp://x/linux-7.3.4.tar.xz"], 2, "is not an address with http://")]
