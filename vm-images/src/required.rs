@@ -46,7 +46,8 @@ impl fmt::Display for Required {
 }
 
 /// Returns the options of the base fragment that cases need of a series, and `more` that are not
-/// in it.
+/// in it. Those of a flavour are left out: they may exclude others, as the container of iommufd
+/// excludes that of vfio.
 pub fn required<'a>(
     vm_images: &Path,
     series: Series,
@@ -65,12 +66,25 @@ pub fn required<'a>(
             value: setting.value,
         })
         .collect();
+    let of_flavours = of_flavours(vm_images, series)?;
     let more: BTreeSet<_> = more
         .into_iter()
-        .filter(|name| !known.contains(*name))
+        .filter(|name| !known.contains(*name) && !of_flavours.contains(*name))
         .collect();
     required.extend(more.into_iter().map(Required::set));
     Ok(required)
+}
+
+/// Returns the options that flavours state on top of the base.
+fn of_flavours(vm_images: &Path, series: Series) -> Result<BTreeSet<String>, ImageError> {
+    let mut names = BTreeSet::new();
+    for name in Flavour::names(vm_images) {
+        let flavour = Flavour::load(vm_images, &name)?;
+        let own = flavour.fragments.iter().skip(1);
+        let settings = fragment::settings_for(series, own)?;
+        names.extend(settings.into_iter().map(|setting| setting.name));
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -124,6 +138,15 @@ mod tests {
         ] {
             assert!(required.iter().all(|it| it.name != name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_flavour_has_in_place_of_another_option_is_not_needed() {
+        let series = Series { major: 7, minor: 3 };
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let required = required(own, series, ["CONFIG_IOMMUFD_VFIO_CONTAINER"]).unwrap();
+        let has = |name: &str| required.iter().any(|it| it.name == name);
+        assert!(has("CONFIG_VFIO_CONTAINER") && !has("CONFIG_IOMMUFD_VFIO_CONTAINER"));
     }
 
     #[test]
