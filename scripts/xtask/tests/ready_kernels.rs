@@ -46,6 +46,33 @@ fn bzimage(packed: &[u8]) -> Vec<u8> {
 
 const CONFIG: &str = "# Linux/x86 7.3.4 Kernel Configuration\nCONFIG_64BIT=y\n";
 
+/// What `gzip -c </dev/null` prints.
+const GZIP_OF_NOTHING: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0";
+
+/// An .rpm without a file: its lead, two empty headers, and a payload that only ends.
+fn rpm() -> Vec<u8> {
+    let mut bytes = b"\xed\xab\xee\xdb".to_vec();
+    bytes.resize(96, 0);
+    for _ in 0..2 {
+        bytes.extend(b"\x8e\xad\xe8\x01");
+        bytes.resize(bytes.len() + 12, 0);
+    }
+    let numbers = "0".repeat(8 * 11);
+    bytes.extend(format!("070701{numbers}0000000b00000000TRAILER!!!\0\0\0\0").bytes());
+    bytes
+}
+
+/// A .deb with this archive of its files.
+fn deb(data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"!<arch>\n".to_vec();
+    for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("data.tar", data)] {
+        let (times, length) = ("0     0     100644", content.len());
+        bytes.extend(format!("{name:<16}{:<12}{times}  {length:<10}`\n", 0).bytes());
+        bytes.extend(content);
+    }
+    bytes
+}
+
 /// A folder with good and bad parts of a kernel.
 fn parts() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -65,6 +92,16 @@ fn parts() -> tempfile::TempDir {
     );
     write("text.tar.xz", b"no tarball");
     write("empty/README", b"");
+    write("empty.gz", GZIP_OF_NOTHING);
+    write("cut.gz", &GZIP_OF_NOTHING[..12]);
+    write("none.rpm", &rpm());
+    write("none.deb", &deb(&[0; 1024]));
+    write("damaged.deb", &deb(b"no tarball"));
+    write("tuxmake/metadata.json", b"{\"results\": ");
+    write("old/arch/x86/Kconfig", b"");
+    write("old/Makefile", b"VERSION = 5\nPATCHLEVEL = 15\n");
+    write("bad.config", b"CONFIG_IOMMUFD\n");
+    write("binary.config", b"\x7fELF\xff\xfe");
     let tar = Command::new("tar")
         .arg("-C")
         .arg(folder.path())
@@ -99,6 +136,15 @@ fn parts() -> tempfile::TempDir {
 #[case::no_tarball(&["--kernel", "bzImage", "--modules", "text.tar.xz"], "cannot be unpacked")]
 #[case::no_modules(&["--kernel", "bzImage", "--modules", "empty"], "has no kernel modules")]
 #[case::empty_build(&["--kbuild", "empty"], "has no kernel image; build it")]
+#[case::packed_nothing(&["--kernel", "empty.gz"], "is not an x86 bzImage")]
+#[case::packed_and_cut(&["--kernel", "cut.gz"], "is damaged")]
+#[case::rpm_without_a_kernel(&["--package", "none.rpm"], "the packages have no kernel")]
+#[case::deb_without_a_file(&["--package", "none.deb"], "it is not a tarball, or an empty one")]
+#[case::damaged_deb(&["--package", "damaged.deb"], "cannot be unpacked")]
+#[case::damaged_tuxmake(&["--tuxmake", "tuxmake"], "metadata.json is damaged")]
+#[case::no_iommufd(&["--linux", "old"], "old (Linux 5.15) has no iommufd")]
+#[case::no_fragment(&["--fragment", "bad.config"], "bad.config, line 1: `CONFIG_IOMMUFD` is neither")]
+#[case::binary_fragment(&["--fragment", "binary.config"], "cannot read the fragment")]
 #[case::empty_tuxmake(&["--tuxmake", "empty"], "has no kernel image; give the folder")]
 fn what_is_wrong_is_said_and_nothing_is_left(#[case] arguments: &[&str], #[case] says: &str) {
     let parts = parts();

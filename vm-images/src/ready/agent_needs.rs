@@ -45,7 +45,7 @@ pub(super) fn check(config: &KernelConfig, modules: &[Module]) -> Result<(), Rea
             Some("y") => None,
             Some("m") if loaded(module) => None,
             Some("m") => Some(format!(
-                "{option}=m, and the module {module} was not found ({why}; give --modules)"
+                "{option}=m, and the module {module} was not found ({why}; give the package that has it, or --modules)"
             )),
             _ => Some(format!("{option}=y is missing ({why})")),
         });

@@ -93,10 +93,13 @@ pub enum ReadyError {
 
     /// The packages have no kernel, or several.
     #[error(
-        "the packages have {} instead of one: give all packages of one kernel. It may be spread \
-         over several, such as linux-image, linux-binary, linux-modules and linux-base of Debian, \
-         or kernel-core, kernel-modules-core and kernel-modules of Fedora",
-        match found.as_slice() { [] => "no kernel".to_owned(), all => format!("the kernels {}", all.join(", ")) }
+        "the packages have {}; give all packages of one kernel. It may be spread over several, such \
+         as linux-image, linux-binary, linux-modules and linux-base of Debian, or kernel-core, \
+         kernel-modules-core and kernel-modules of Fedora",
+        match found.as_slice() {
+            [] => "no kernel".to_owned(),
+            all => format!("several kernels: {}", all.join(", ")),
+        }
     )]
     KernelsInPackages {
         /// The kernels.
