@@ -15,6 +15,7 @@ use crate::{
     interrupt::Interrupt,
     parts::{
         alike::differing_skips,
+        load::Load,
         plan::{Planned, plan, shown, span},
         state::{self, Outcome, PartFolder},
         table::Part,
@@ -129,6 +130,7 @@ fn follow(
     interrupt: &Interrupt,
 ) -> Result<(u8, Vec<String>), FullError> {
     let part = &planned.part;
+    let _load = part.load.then(Load::start);
     let mut process = Process::start(command(part, &folder.record())?, &folder.log())?;
     let mut shown = Shown::new(planned);
     let mut lines = Vec::new();

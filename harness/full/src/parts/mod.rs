@@ -2,6 +2,7 @@
 
 mod alike;
 mod command;
+mod load;
 mod plan;
 mod state;
 mod table;

@@ -21,6 +21,9 @@ pub struct Part {
     /// A part with the same cases. A case that one of them skips and the other one does not is a
     /// failure: another build of the same kernel has the same features.
     pub alike: Option<String>,
+    /// Whether something else keeps the machine busy meanwhile.
+    #[serde(default)]
+    pub load: bool,
 }
 
 impl Part {
