@@ -14,12 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uapi::{IOMMUFD_H, MOCK_H, Part, Series, Since, VFIO_H};
+use uapi::{Header, IOMMUFD_H, MOCK_H, Series, Since, VFIO_H};
 
 #[path = "common/header.rs"]
 mod header;
 
-use header::{Header, read};
+use header::read;
 
 /// The headers of the kernel that the history covers.
 const SOURCES: [&str; 3] = [VFIO_H, IOMMUFD_H, MOCK_H];
@@ -73,16 +73,6 @@ impl Release {
     }
 }
 
-fn has(header: &Header, part: &Part) -> bool {
-    match part.name.split_once('.') {
-        Some((of, field)) => header
-            .structs()
-            .get(of)
-            .is_some_and(|it| it.contains(field)),
-        None => header.numbers.contains(&part.name) || header.has_struct(&part.name),
-    }
-}
-
 fn collected() -> Vec<Release> {
     let folder = std::env::var_os("CONFORMANCE_HEADERS").map(PathBuf::from);
     let folders = folder
@@ -127,7 +117,10 @@ fn compare(release: &Release) -> (Vec<String>, Vec<String>) {
             continue;
         };
         for part in uapi::history().filter(|part| part.source == source) {
-            match (part.since.series() <= release.series(), has(&header, &part)) {
+            match (
+                part.since.series() <= release.series(),
+                header.has(&part.name),
+            ) {
                 (true, false) => lacks.push(part.name),
                 (false, true) if matches!(part.since, Since::Exactly(_)) => more.push(part.name),
                 _ => {}
@@ -280,7 +273,7 @@ fn numbers(release: &Release) -> BTreeMap<String, String> {
             .headers
             .get(part.source)
             .map(|path| Header::scan(&read(path)));
-        if !header.is_some_and(|header| has(&header, &part)) {
+        if !header.is_some_and(|header| header.has(&part.name)) {
             continue;
         }
         let name = &part.name;

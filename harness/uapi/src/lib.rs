@@ -16,6 +16,8 @@ mod declare;
 mod constants;
 mod decode;
 mod errno;
+mod expression;
+mod header;
 mod history;
 mod iommufd;
 mod lookup;
@@ -29,6 +31,7 @@ mod vfio_group;
 
 pub use decode::{BytesError, NameError, enum_name, enum_value, flags_text, flags_value};
 pub use errno::{ERRNOS, errno, errno_name};
+pub use header::{Header, LEFT_OUT, fits};
 pub use history::{Evidence, Part, Since, history};
 pub use lookup::{
     capability, constant, constant_named, constants, ioctl, ioctls, structs, structure,
