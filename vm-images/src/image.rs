@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use uapi::Header;
 
-use crate::{kernel_config::KernelConfig, modules::Module, x86};
+use crate::{declared::Places, kernel_config::KernelConfig, modules::Module, x86};
 
 /// Folder beside a coverage kernel, for the notes and the source that its counters need.
 pub(crate) const COVERAGE: &str = "coverage";
@@ -23,6 +24,8 @@ pub struct Image {
     pub modules: Vec<Module>,
     /// The folder with its uAPI headers, such as `linux/iommufd.h`.
     pub headers: Option<PathBuf>,
+    /// What its headers declare, with that of the mock if the source is there.
+    pub declared: Option<Arc<Header>>,
     /// Its `uname -r`, such as 7.3.4.
     pub release: String,
     /// Key of the image; equal keys mean equal images.
@@ -62,7 +65,7 @@ impl Image {
     pub(crate) fn load(root: &Path, key: &str) -> Option<Self> {
         let there = |name: &str| Some(root.join(name)).filter(|path| path.exists());
         let release = std::fs::read_to_string(root.join("release")).ok()?;
-        Some(Self {
+        let image = Self {
             kernel: there(x86::IMAGE)?,
             config: there("config").and_then(|path| {
                 let text = std::fs::read_to_string(&path).ok()?;
@@ -70,6 +73,7 @@ impl Image {
             }),
             modules: Vec::new(),
             headers: there("include"),
+            declared: None,
             release: release.trim().to_owned(),
             key: key.to_owned(),
             source: there("source"),
@@ -77,6 +81,21 @@ impl Image {
             kept: there(KEPT),
             built_by: None,
             temporary: None,
-        })
+        };
+        let source = image.source.clone();
+        Some(image.of_source(source))
+    }
+
+    /// Returns the image with its source, and what the headers of both declare.
+    pub(crate) fn of_source(self, source: Option<PathBuf>) -> Self {
+        let places = Places {
+            include: self.headers.clone(),
+            source: source.clone(),
+        };
+        Self {
+            declared: places.read(&self.release).map(Arc::new),
+            source,
+            ..self
+        }
     }
 }

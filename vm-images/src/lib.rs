@@ -8,6 +8,7 @@ mod cache;
 mod closure;
 mod compression;
 mod coverage;
+mod declared;
 mod download;
 mod download_error;
 mod error;

@@ -172,13 +172,12 @@ fn collect(
     kbuild.keep_extras(&build.flavour.traits.keep, &made)?;
     let key = image_key(&made)?;
     let kind = format!("{place}/images");
-    let mut image = match cache.image(&kind, &key) {
+    let image = match cache.image(&kind, &key) {
         Some(image) => image,
         None => cache.publish(&made, &kind, &key)?,
     };
     remove_dir(&made)?;
-    image.source = Some(tree.to_owned());
-    Ok(image)
+    Ok(image.of_source(Some(tree.to_owned())))
 }
 
 /// Returns the key of the kernel, its configuration, and its coverage notes and source: a new

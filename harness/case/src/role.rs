@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
-use uapi::{FdKind, Ioctl, Series, Since};
+use uapi::{Constant, FdKind, Header, Ioctl, Series, Since};
 
 use crate::{node::Node, problem::Problem};
 
@@ -269,7 +270,17 @@ pub struct Guest {
     pub default_domain: BTreeMap<u32, String>,
     /// Numbers of the ioctls that its iommufd knows, if it was asked.
     pub known_ioctls: Option<BTreeSet<u32>>,
+    /// What the headers of its kernel declare, if they are at hand.
+    pub declared: Option<Arc<Header>>,
 }
+
+/// The feature of a kernel that has the ioctls of [`OF_CDEV`], which came with it.
+const CDEV: &str = "vfio_cdev";
+const OF_CDEV: [&str; 3] = [
+    "VFIO_DEVICE_BIND_IOMMUFD",
+    "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+    "VFIO_DEVICE_DETACH_IOMMUFD_PT",
+];
 
 impl Guest {
     /// Checks that the guest has a feature.
@@ -285,6 +296,25 @@ impl Guest {
     fn knows(&self, on: FdKind, request: u32) -> bool {
         let known = self.known_ioctls.as_ref();
         on == FdKind::Iommu && known.is_some_and(|known| known.contains(&request))
+    }
+
+    /// Whether it has an ioctl of vfio. Its devices cannot be asked: until one is bound to an
+    /// iommufd it answers EINVAL to whatever it is called with but the ioctl that binds it.
+    fn shows(&self, ioctl: &Ioctl) -> bool {
+        OF_CDEV.contains(&ioctl.name) && self.need_feature(CDEV).is_ok()
+    }
+
+    /// Whether its kernel's headers declare a part of the uAPI.
+    fn declares(&self, name: &str) -> bool {
+        let declared = self.declared.as_ref();
+        declared.is_some_and(|declared| declared.has(name))
+    }
+
+    /// The names that only its kernel's headers have, with their numbers.
+    fn unknown_numbers(&self) -> impl Iterator<Item = (&str, u64)> {
+        let declared = self.declared.iter();
+        let unknown = declared.flat_map(|declared| declared.unknown_numbers());
+        unknown.filter_map(|(name, number)| Some((name, number?)))
     }
 }
 
@@ -328,7 +358,7 @@ impl<'a> RoleBindings<'a> {
     /// With the release that brought it.
     pub fn need_ioctl(&self, ioctl: &Ioctl) -> Result<Self, String> {
         let since = ioctl.since();
-        if self.guest.knows(ioctl.on, ioctl.request) {
+        if self.guest.knows(ioctl.on, ioctl.request) || self.guest.shows(ioctl) {
             // Of a kernel of an unknown series nothing is known to be missing.
             let series = self.series.map(|series| series.max(since.series()));
             return Ok(Self { series, ..*self });
@@ -337,20 +367,41 @@ impl<'a> RoleBindings<'a> {
         Ok(self.clone())
     }
 
-    /// Whether the guest has said that it knows the ioctl of this number.
+    /// Whether the guest has said that it knows the ioctl of this number, or its kernel's headers
+    /// have an ioctl of this number that the tables do not have.
     pub fn knows_request(&self, on: FdKind, request: u32) -> bool {
-        self.guest.knows(on, request)
+        let mut unknown = self.guest.unknown_numbers();
+        self.guest.knows(on, request) || unknown.any(|(_, number)| number == u64::from(request))
     }
 
-    /// Checks that the guest's kernel is not older than a part of the uAPI.
+    /// Checks that the guest's kernel has a part of the uAPI: by its release, or because its
+    /// headers have it. A kernel whose headers lack what its release has is not excused.
     ///
     /// # Errors
     /// With the release that brought it.
     pub fn need_series(&self, name: &str, since: Since) -> Result<(), String> {
-        if self.series.is_none_or(|series| series >= since.series()) {
+        let by_release = self.series.is_none_or(|series| series >= since.series());
+        if by_release || self.guest.declares(name) {
             return Ok(());
         }
         Err(format!("Linux {}: {name}", since.series()))
+    }
+
+    /// Checks that a number has no name in the guest's kernel either. The names of its headers are
+    /// told apart by how those begin that the tables have for the same purpose.
+    ///
+    /// # Errors
+    /// With the name that the kernel's headers have for it.
+    pub fn need_unnamed(&self, beside: &[Constant], number: u64) -> Result<(), String> {
+        let alike = |name: &str| beside.iter().any(|known| name.starts_with(known.prefix));
+        let mut unknown = self.guest.unknown_numbers();
+        match unknown.find(|(name, of)| *of == number && alike(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(format!(
+                "tables with {name}: the call has {number:#x} as a number without a name, and this \
+                 kernel's headers name it"
+            )),
+        }
     }
 
     /// Checks that the guest's kernel has an option.

@@ -186,3 +186,25 @@ fn an_older_kernel_gets_what_it_does_not_know(
         .collect();
     assert_eq!(shown, calls);
 }
+
+/// A flag that only the headers of the kernel have is not called as one without a name.
+#[rstest]
+#[case::of_the_field("enum { IOMMU_HWPT_ALLOC_FOO = 0x40 };", true)]
+#[case::of_another_field("enum { VFIO_FOO = 0x40 };", false)]
+#[case::more_than_one_bit("enum { IOMMU_HWPT_ALLOC_MASK = 0xc0 };", false)]
+fn a_number_that_the_headers_name_is_not_one_without_a_name(
+    #[case] headers: &str,
+    #[case] is_named: bool,
+) {
+    let corpus =
+        load("summary: x\ncontract: {call: {IOMMU_HWPT_ALLOC: {on: iommu, pt_id: 1}}}\nsteps: []");
+    let mut cases = corpus.cases.iter();
+    let case = cases.find(|case| case.id == "case/flags-unknown-bits");
+    let guest = case::Guest {
+        declared: Some(std::sync::Arc::new(uapi::Header::scan(headers))),
+        ..case::Guest::default()
+    };
+    let need = case.unwrap().compile(&guest).err();
+    assert_eq!(need.is_some(), is_named, "{need:?}");
+    assert!(need.is_none_or(|need| need.contains("tables with IOMMU_HWPT_ALLOC_FOO")));
+}

@@ -7,6 +7,8 @@
     reason = "a test panics to fail"
 )]
 
+use std::sync::Arc;
+
 use case::{Compiled, Corpus, Findings, Guest};
 use rstest::rstest;
 use wire::{Arg, ControlOp, FileOp, IoctlOp, Op, Value};
@@ -21,19 +23,38 @@ fn compile_on(release: &str, steps: &str) -> Result<Compiled, String> {
 
 fn compile_for(release: &str, known: Option<&[&str]>, steps: &str) -> Result<Compiled, String> {
     let request = |name: &&str| uapi::ioctl(name).unwrap().request;
+    let guest = Guest {
+        release: release.to_owned(),
+        known_ioctls: known.map(|known| known.iter().map(request).collect()),
+        ..Guest::default()
+    };
+    compile_in(guest, steps).unwrap()
+}
+
+/// Compiles steps for a guest whose kernel has these headers.
+fn compile_with(release: &str, headers: &str, steps: &str) -> Result<Compiled, String> {
+    let guest = Guest {
+        release: release.to_owned(),
+        declared: Some(Arc::new(uapi::Header::scan(headers))),
+        ..Guest::default()
+    };
+    compile_in(guest, steps).unwrap()
+}
+
+/// Compiles steps for a guest. The outer error is a mistake in the case.
+fn compile_in(guest: Guest, steps: &str) -> Result<Result<Compiled, String>, String> {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("summary: x\nsteps:\n{steps}");
     std::fs::write(folder.path().join("case.yaml"), text).unwrap();
     std::fs::write(folder.path().join("clauses.yaml"), "S1.6: a clause\n").unwrap();
     std::fs::write(folder.path().join("preludes.yaml"), "{}\n").unwrap();
-    let corpus = Corpus::load(folder.path(), Findings::default(), false).unwrap();
+    let corpus = Corpus::load(folder.path(), Findings::default(), false);
+    let corpus = corpus.map_err(|error| error.to_string())?;
     let guest = Guest {
-        release: release.to_owned(),
         config: [("CONFIG_IOMMUFD_TEST".to_owned(), "y".to_owned())].into(),
-        known_ioctls: known.map(|known| known.iter().map(request).collect()),
-        ..Guest::default()
+        ..guest
     };
-    corpus.cases[0].compile(&guest)
+    Ok(corpus.cases[0].compile(&guest))
 }
 
 fn argument(steps: &str) -> Arg {
@@ -225,20 +246,86 @@ fn a_backport_is_judged_with_all_that_came_with_it() {
 }
 
 #[rstest]
-#[case::of_now("7.3.4", None, &["ioctl 0x3b96 on a"])]
-#[case::of_a_year_ago(
-    "6.18",
-    None,
-    &["IOMMU_IOAS_NOIOMMU_GET_PA of Linux 7.3 on a", "ioctl 0x3b96 on a"]
-)]
-#[case::with_a_backport("6.18", Some(&["IOMMU_IOAS_NOIOMMU_GET_PA"][..]), &["ioctl 0x3b96 on a"])]
+#[case::of_now("7.3.4", None, &[])]
+#[case::of_a_year_ago("6.18", None, &["IOMMU_IOAS_NOIOMMU_GET_PA of Linux 7.3 on a"])]
+#[case::with_a_backport("6.18", Some(&["IOMMU_IOAS_NOIOMMU_GET_PA"][..]), &[])]
 fn a_kernel_is_asked_for_what_it_does_not_know(
     #[case] release: &str,
     #[case] known: Option<&[&str]>,
-    #[case] calls: &[&str],
+    #[case] newer: &[&str],
 ) {
     let step = "  - unknown_ioctls: {on: a, of: iommu, errno: ENOTTY}";
     let compiled = compile_for(release, known, step).unwrap();
-    let labels: Vec<_> = compiled.checks.iter().map(|check| &check.label).collect();
-    assert_eq!(labels, calls);
+    let labels: Vec<_> = compiled
+        .checks
+        .iter()
+        .map(|check| check.label.as_str())
+        .collect();
+    assert_eq!(
+        labels,
+        [newer, &["the first ioctl without a name on a"]].concat()
+    );
+    assert_eq!(last_request(&compiled), 0x3b96);
+}
+
+fn last_request(compiled: &Compiled) -> u32 {
+    match compiled.plan.ops.last() {
+        Some(Op::Ioctl(op)) => op.request,
+        other => panic!("{other:?} is no ioctl"),
+    }
+}
+
+#[rstest]
+#[case::flag("enum { IOMMU_HWPT_ALLOC_PASID = 8 };", None)]
+#[case::not_there(
+    "enum { IOMMU_HWPT_ALLOC_FOO = 8 };",
+    Some("Linux 6.13: IOMMU_HWPT_ALLOC_PASID")
+)]
+fn what_the_headers_have_is_judged(#[case] headers: &str, #[case] needs: Option<&str>) {
+    let step = "  - IOMMU_HWPT_ALLOC: {on: a, flags: [PASID]}";
+    let need = compile_with("6.12.117", headers, step).err();
+    assert_eq!(need.as_deref(), needs);
+}
+
+#[test]
+fn headers_take_nothing_away() {
+    let step = "  - IOMMU_HWPT_ALLOC: {on: a, flags: [PASID]}";
+    compile_with("7.3.4", "", step).unwrap();
+}
+
+#[test]
+fn a_field_of_the_headers_is_judged() {
+    let step = "  - IOMMU_HWPT_ALLOC: {on: a, fault_id: 1}";
+    let older = "struct iommu_hwpt_alloc { __u32 size; };";
+    let need = compile_with("6.10", older, step).unwrap_err();
+    assert_eq!(need, "Linux 6.11: iommu_hwpt_alloc.fault_id");
+    let longer = "struct iommu_hwpt_alloc { __u32 size; __u32 fault_id; };";
+    compile_with("6.10", longer, step).unwrap();
+}
+
+#[test]
+fn the_cdev_shows_the_ioctls_that_came_with_it() {
+    let step = "  - VFIO_DEVICE_BIND_IOMMUFD: {on: a, iommufd: 3}";
+    let guest = || Guest {
+        release: "5.14.0".to_owned(),
+        ..Guest::default()
+    };
+    let need = compile_in(guest(), step).unwrap().unwrap_err();
+    assert_eq!(need, "Linux 6.6: VFIO_DEVICE_BIND_IOMMUFD");
+    let with_cdev = Guest {
+        features: [("vfio_cdev".to_owned(), Ok(()))].into(),
+        ..guest()
+    };
+    compile_in(with_cdev, step).unwrap().unwrap();
+}
+
+#[test]
+fn the_next_unknown_ioctl_is_one_that_the_headers_do_not_have_either() {
+    let step = "  - unknown_ioctls: {on: a, of: device, errno: ENOTTY}";
+    let last = |headers: &str| last_request(&compile_with("7.3.4", headers, step).unwrap());
+    let next = last("");
+    let named = |name| format!("#define {name} _IO(';', {:#x})", next & 0xff);
+    assert_eq!(last(&named("VFIO_DEVICE_FOO")), next + 1);
+    // Of another architecture: it is on no descriptor of this one.
+    assert_eq!(last(&named("VFIO_EEH_PE_OP")), next);
 }

@@ -3,11 +3,15 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     time::{Duration, Instant},
 };
 
 use case::Compiled;
+use uapi::Header;
 use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
     CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, Phases, Reply,
@@ -266,6 +270,12 @@ impl Guest {
         guest.set_up(platform)?;
         guest.offer = inventory::offered(platform, &argv.lacking, &guest.facts);
         Ok(guest)
+    }
+
+    /// Takes over what the headers of its kernel declare.
+    pub fn with_declared(mut self, declared: Option<Arc<Header>>) -> Self {
+        self.offer.declared = declared;
+        self
     }
 
     /// Takes over the configuration that the host has read, for a guest without /proc/config.gz.

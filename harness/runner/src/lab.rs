@@ -193,7 +193,9 @@ impl Lab {
         argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
         let started = timestamp();
         let run_dir = RunDir::create(folder, Some(folder), &started)?;
-        let image = vm_images::obtain(&source, &self.build, &Silent)?;
+        let mut image = vm_images::obtain(&source, &self.build, &Silent)?;
+        // A mutant of the same source has the same headers.
+        image.declared.clone_from(&self.image.declared);
         let snapshots = store(&self.platform, &image, &self.build, self.snapshots.mode());
         Ok(Self {
             corpus: self.corpus.clone(),
@@ -310,6 +312,7 @@ impl Lab {
         let console = self.with_run_dir(|dir| dir.console(number));
         let limits = Limits::of(&self.build.flavour.traits);
         let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
+        let guest = guest.with_declared(self.image.declared.clone());
         let mut guest = guest.with_config(self.image.config.as_ref())?;
         let has_modules = !self.image.modules.is_empty();
         guest.promise = Promise::of(&self.platform, &argv.lacking, &guest.offer, has_modules);
@@ -398,7 +401,10 @@ impl Lab {
         match record.verdict {
             Verdict::Xfail => {
                 let own = case.xfail(&guest.offer).map(|xfail| xfail.finding.clone());
-                own.or_else(|| of_platform(KnownDeviation::DmaNeverLands))
+                let excuses =
+                    |known: &&platform::Known| Some(&known.reason) == record.reason.as_ref();
+                let known = || self.platform.known.iter().find(excuses);
+                own.or_else(|| known().map(|known| known.finding.value.clone()))
                     .into_iter()
                     .collect()
             }

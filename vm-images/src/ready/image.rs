@@ -54,7 +54,10 @@ fn unchecked(given: &Given) -> Result<Image, ImageError> {
         kernel: kernel.path,
         config,
         modules,
-        headers,
+        declared: headers.read(&kernel.release).map(Arc::new),
+        headers: headers
+            .include
+            .filter(|path| !path.starts_with(unpacked.path())),
         release: kernel.release,
         source: None,
         coverage: None,

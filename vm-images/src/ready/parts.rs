@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Origin, ReadyError, archive, kernel_file::KernelFile, tuxmake};
 use crate::{
+    declared::Places,
     error::ImageError,
     modules::{self, Files, Module, WANTED},
     x86,
@@ -19,7 +20,7 @@ pub(super) struct Parts {
     /// Folders that may have its configuration.
     pub beside: Vec<Place>,
     /// Its uAPI headers.
-    pub headers: Option<PathBuf>,
+    pub headers: Places,
     /// What built it, if that is known.
     pub built_by: Option<String>,
 }
@@ -66,7 +67,7 @@ impl Parts {
                 kernel: KernelFile::open(kernel)?,
                 modules: Modules::None,
                 beside: beside(kernel),
-                headers: None,
+                headers: Places::default(),
                 built_by: None,
             }),
             Origin::Kbuild(folder) => of_kbuild(folder),
@@ -96,12 +97,11 @@ fn of_kbuild(folder: &Path) -> Result<Parts, ImageError> {
                    give the source with --linux",
         }));
     }
-    let headers = folder.join("usr/include");
     Ok(Parts {
         kernel: KernelFile::open(&kernel)?,
         modules: modules::of_build(folder).map_or(Modules::None, Modules::Build),
         beside: vec![Place::new(folder)],
-        headers: Some(headers).filter(|path| path.join("linux/iommufd.h").is_file()),
+        headers: Places::of_build(folder),
         built_by: None,
     })
 }
@@ -143,7 +143,7 @@ fn of_packages(packages: &[PathBuf], unpacked: &Path) -> Result<Parts, ImageErro
         kernel,
         modules,
         beside: vec![all.join(own), all.join("boot")],
-        headers: None,
+        headers: Places::of_packages(unpacked),
         built_by: None,
     })
 }

@@ -14,7 +14,7 @@ use super::{
     kernel_file::KernelFile,
     parts::{Modules, Parts, Place},
 };
-use crate::{error::ImageError, kbuild, x86};
+use crate::{declared::Places, error::ImageError, kbuild, x86};
 
 /// What tuxmake says about the build.
 const METADATA: &str = "metadata.json";
@@ -46,7 +46,7 @@ pub(super) fn parts(folder: &Path, unpacked: &Path) -> Result<Parts, ImageError>
             None => Modules::None,
         },
         beside: vec![Place::new(folder)],
-        headers: None,
+        headers: Places::default(),
         built_by: Some(described(&metadata)),
     })
 }

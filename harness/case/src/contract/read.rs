@@ -132,7 +132,10 @@ impl Contract {
             let own = own.map(|(_, exception)| exception);
             let end = self.end(row, own);
             let done = end == self.end || own.is_some_and(|exception| exception.done);
-            let step = self.malformed(row, malformed, &end)?;
+            let mut step = self.malformed(row, malformed, &end)?;
+            if let Some(unnamed) = malformed.unnamed {
+                step = step.where_unnamed(unnamed);
+            }
             match &malformed.unknown {
                 None => steps.push(step),
                 // Only some kernels get this call, and none of them would need the undoing.

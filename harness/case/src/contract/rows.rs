@@ -9,7 +9,7 @@ use crate::{
     node::{Node, Tree},
     problem::Problem,
     steps::ioctl::{
-        Newer,
+        Newer, Unnamed,
         payload::{element_of, payload_of},
     },
     value,
@@ -53,6 +53,8 @@ pub struct MalformedCall {
     /// The part of the uAPI that makes it malformed on a kernel that does not know it. No other
     /// kernel gets the call.
     pub unknown: Option<Newer>,
+    /// The number in it that no name stands for, unless the kernel is newer than the tables.
+    pub unnamed: Option<Unnamed>,
 }
 
 /// How a call differs from the one that succeeds.
@@ -137,6 +139,7 @@ impl MalformedCall {
             what: what.into(),
             change,
             unknown: None,
+            unnamed: None,
         }
     }
 
@@ -414,13 +417,15 @@ impl Place<'_> {
             Kind::IndexAndFlags { mask, index, flags } => {
                 let rest = self.number()? & !mask;
                 let free = free_value(index).filter(|free| free & !mask == 0);
-                let values = free.into_iter().chain([mask]).map(|index| rest | index);
-                let row = self.unknown_index(values, self.newer(index, rest));
+                let values = free.into_iter().chain([mask]);
+                let calls = values.map(|number| self.unnamed(rest, number, index));
+                let row = self.unknown_index(calls, self.newer(index, rest));
                 vec![self.unknown_bits(mask, flags)?, row]
             }
             Kind::Enum(known) => {
                 let values = free_value(known).into_iter().chain([all]);
-                let mut row = self.row("unknown", Defect::UnknownValue, values);
+                let calls = values.map(|number| self.unnamed(0, number, known));
+                let mut row = self.row_of("unknown", Defect::UnknownValue, calls);
                 row.calls.extend(self.newer(known, 0));
                 vec![row]
             }
@@ -441,8 +446,25 @@ impl Place<'_> {
     }
 
     fn row(&self, what: &str, defect: Defect, values: impl IntoIterator<Item = u64>) -> Row {
-        let calls: Vec<_> = values.into_iter().map(|value| self.call(value)).collect();
+        let calls = values.into_iter().map(|value| self.call(value));
+        self.row_of(what, defect, calls)
+    }
+
+    fn row_of(
+        &self,
+        what: &str,
+        defect: Defect,
+        calls: impl Iterator<Item = MalformedCall>,
+    ) -> Row {
         Row::new(format!("{} {what}", self.name()), defect, calls)
+    }
+
+    /// Returns a call with a number that no name of the tables stands for, added to the rest.
+    fn unnamed(&self, rest: u64, number: u64, beside: &'static [Constant]) -> MalformedCall {
+        MalformedCall {
+            unnamed: Some(Unnamed { number, beside }),
+            ..self.call(rest | number)
+        }
     }
 
     fn call(&self, value: u64) -> MalformedCall {
@@ -472,8 +494,12 @@ impl Place<'_> {
 
     /// Returns the row for an unknown index. Its data is replaced by as many zeros, because its
     /// meaning is unknown.
-    fn unknown_index(&self, values: impl Iterator<Item = u64>, newer: Vec<MalformedCall>) -> Row {
-        let mut row = self.row("unknown index", Defect::UnknownIndex, values);
+    fn unknown_index(
+        &self,
+        calls: impl Iterator<Item = MalformedCall>,
+        newer: Vec<MalformedCall>,
+    ) -> Row {
+        let mut row = self.row_of("unknown index", Defect::UnknownIndex, calls);
         row.calls.extend(newer);
         if let Some((key, zeros)) = &self.opaque {
             for call in &mut row.calls {
@@ -486,13 +512,13 @@ impl Place<'_> {
     }
 
     /// Returns the row for bits that have no name, or whose name is newer than the kernel.
-    fn unknown_bits(&self, mask: u64, flags: &[Constant]) -> Result<Row, Problem> {
+    fn unknown_bits(&self, mask: u64, flags: &'static [Constant]) -> Result<Row, Problem> {
         let given = self.number()?;
         let known = flags.iter().fold(mask, |bits, flag| bits | flag.value);
         let bits = (0..u64::from(8 * self.field.width.bytes())).map(|bit| 1 << bit);
         let unknown = bits.filter(|bit| bit & known == 0);
-        let values: Vec<_> = unknown.map(|bit| given | bit).collect();
-        let mut row = self.row("unknown bits", Defect::UnknownValue, values);
+        let calls = unknown.map(|bit| self.unnamed(given, bit, flags));
+        let mut row = self.row_of("unknown bits", Defect::UnknownValue, calls);
         row.calls.extend(self.newer(flags, given));
         Ok(row)
     }

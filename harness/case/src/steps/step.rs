@@ -7,7 +7,7 @@ use crate::{
     build::Builder,
     expect::WantEnd,
     steps::{
-        ioctl::{Ioctl, Newer},
+        ioctl::{Ioctl, Newer, Unnamed},
         registers::Registers,
     },
 };
@@ -154,6 +154,17 @@ impl Step {
             && let Some(ioctl) = self.action.ioctl()
         {
             self.action = Arc::new(ioctl.where_unknown(part.clone()));
+        }
+        self
+    }
+
+    /// Needs of an ioctl that no name of the kernel stands for this number. Other steps are not
+    /// changed.
+    pub fn where_unnamed(mut self, unnamed: Unnamed) -> Self {
+        if self.is_ioctl()
+            && let Some(ioctl) = self.action.ioctl()
+        {
+            self.action = Arc::new(ioctl.where_unnamed(unnamed));
         }
         self
     }

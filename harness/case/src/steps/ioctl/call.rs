@@ -40,6 +40,17 @@ pub struct Ioctl {
     /// Part of the uAPI that it uses although the kernel does not know it: one that does is not
     /// called.
     pub unknown: Option<Newer>,
+    /// A number in it that has to be one without a name.
+    pub unnamed: Option<Unnamed>,
+}
+
+/// A number that no name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unnamed {
+    /// The number.
+    pub number: u64,
+    /// The names that the tables have for the same purpose.
+    pub beside: &'static [uapi::Constant],
 }
 
 /// A part of the uAPI that came after the ioctl or struct that it belongs to.
@@ -89,6 +100,7 @@ impl Ioctl {
             save_return,
             plan,
             unknown: None,
+            unnamed: None,
         })
     }
 
@@ -144,6 +156,15 @@ impl Ioctl {
         }
     }
 
+    /// Returns the same call, but made only if this number has no name in the kernel.
+    pub fn where_unnamed(&self, unnamed: Unnamed) -> Self {
+        let unnamed = Some(unnamed);
+        Self {
+            unnamed,
+            ..self.clone()
+        }
+    }
+
     /// Returns the same call, but with this expected end.
     pub fn ending(&self, end: WantEnd) -> Self {
         let mut ioctl = self.clone();
@@ -175,6 +196,9 @@ impl Action for Ioctl {
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         if self.ioctl.source == uapi::MOCK_H {
             to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
+        }
+        if let Some(Unnamed { number, beside }) = self.unnamed {
+            to.roles.need_unnamed(beside, number)?;
         }
         match &self.unknown {
             Some(part) if to.roles.need_series(&part.name, part.since).is_ok() => return Ok(()),

@@ -14,4 +14,4 @@ pub mod since;
 pub mod unknown;
 mod wants;
 
-pub use call::{Ioctl, Newer};
+pub use call::{Ioctl, Newer, Unnamed};
