@@ -48,7 +48,9 @@ pub use overview::overview;
 pub use problem::{Problem, ProblemKind, Sources, nearest};
 pub use reference::{UnknownStep, describe_step, list_steps, reference};
 pub use renames::Renames;
-pub use role::{Guest, Member, OfferedDevice, OfferedGroup, Role, RoleBindings, Shape, Which};
+pub use role::{
+    Guest, Member, NOT_DECLARED, OfferedDevice, OfferedGroup, Role, RoleBindings, Shape, Which,
+};
 pub use schema::{schema, schema_text};
 pub use steps::table::step_keys;
 pub use value::show;

@@ -8,7 +8,9 @@ use std::{
 
 use uapi::{Constant, FdKind, Header, Ioctl, Series, Since};
 
-use crate::{node::Node, problem::Problem};
+use wire::Value;
+
+use crate::{node::Node, problem::Problem, value::declared_name};
 
 /// Shape of a group, as platform files name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -274,6 +276,9 @@ pub struct Guest {
     pub declared: Option<Arc<Header>>,
 }
 
+/// Begins the need of a case that uses a name which the kernel's headers do not have.
+pub const NOT_DECLARED: &str = "a kernel whose headers have";
+
 /// The feature of a kernel that has the ioctls of [`OF_CDEV`], which came with it.
 const CDEV: &str = "vfio_cdev";
 const OF_CDEV: [&str; 3] = [
@@ -385,6 +390,24 @@ impl<'a> RoleBindings<'a> {
             return Ok(());
         }
         Err(format!("Linux {}: {name}", since.series()))
+    }
+
+    /// Returns a value with the number of a name that only the kernel's headers have.
+    ///
+    /// # Errors
+    /// With the name, if the headers are not at hand or do not have it.
+    pub fn declared_value(&self, value: Value) -> Result<Value, String> {
+        let Value::Slot { name, add } = &value else {
+            return Ok(value);
+        };
+        let Some(name) = declared_name(name) else {
+            return Ok(value);
+        };
+        let declared = self.guest.declared.as_ref();
+        match declared.and_then(|declared| declared.number(name)) {
+            Some(number) => Ok(Value::Const(number | add)),
+            None => Err(format!("{NOT_DECLARED} {name}")),
+        }
     }
 
     /// Checks that a number has no name in the guest's kernel either. The names of its headers are

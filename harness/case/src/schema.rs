@@ -37,7 +37,7 @@ pub fn schema(preludes: &Preludes) -> Value {
             "row": { "type": "string", "pattern": r"^(row|arg)\." ,
                 "description": "A value of the row, or an argument of the prelude." },
             "value": {
-                "description": "Number, name of a constant, list of constants for all of their bits, or $NAME of something saved.",
+                "description": "Number, name of a constant, list of constants for all of their bits, $NAME of something saved, or in a field headers.NAME for a constant that only the headers of the kernel under test have.",
                 "type": ["integer", "string", "array"],
                 "items": { "type": ["integer", "string"] },
             },

@@ -29,19 +29,56 @@ fn bits(items: &[Node]) -> Result<u64, Problem> {
     })
 }
 
-/// Reads the value of a field, which may use the names of its flags or values.
+/// Reads the value of a field, which may use the names of its flags or values, and names that only
+/// the headers of the kernel under test have.
 pub fn field_value(node: &Node, field: &uapi::Field) -> Result<Value, Problem> {
     match &node.tree {
         Tree::List(items) => {
-            let mut bits = 0;
+            let (mut bits, mut named) = (0, None);
             for item in items {
-                bits |= field_number(item, field)?;
+                match (declared(item)?, &named) {
+                    (None, _) => bits |= field_number(item, field)?,
+                    (Some(name), None) => named = Some(name),
+                    (Some(_), Some(_)) => return Err(item.not("one name of the headers at most")),
+                }
             }
-            Ok(Value::Const(bits))
+            Ok(match named {
+                Some(name) => Value::Slot { name, add: bits },
+                None => Value::Const(bits),
+            })
         }
-        Tree::Text(text) if !text.starts_with('$') => field_number(node, field).map(Value::Const),
+        Tree::Text(text) if !text.starts_with('$') => match declared(node)? {
+            Some(name) => Ok(Value::Slot { name, add: 0 }),
+            None => field_number(node, field).map(Value::Const),
+        },
         _ => fits(node, field, value(node)?),
     }
+}
+
+/// Begins a name that is not in the tables, and has its number from the kernel's headers. A slot
+/// with such a name is none of the agent's: the bits in its `add` are added before the run. No step
+/// can save anything under it, because it is no identifier.
+const DECLARED: &str = "headers.";
+
+/// Reads `headers.NAME`, and returns it whole.
+fn declared(node: &Node) -> Result<Option<String>, Problem> {
+    let Tree::Text(text) = &node.tree else {
+        return Ok(None);
+    };
+    let Some(name) = declared_name(text) else {
+        return Ok(None);
+    };
+    check_name(node.at, name)?;
+    if uapi::constant(name).is_some() {
+        let text = format!("the tables have {name}; write it without `{DECLARED}`");
+        return Err(Problem::other(node.at, text));
+    }
+    Ok(Some(text.clone()))
+}
+
+/// The name that only headers have, if a slot stands for one.
+pub fn declared_name(slot: &str) -> Option<&str> {
+    slot.strip_prefix(DECLARED)
 }
 
 fn fits(node: &Node, field: &uapi::Field, value: Value) -> Result<Value, Problem> {

@@ -329,3 +329,44 @@ fn the_next_unknown_ioctl_is_one_that_the_headers_do_not_have_either() {
     // Of another architecture: it is on no descriptor of this one.
     assert_eq!(last(&named("VFIO_EEH_PE_OP")), next);
 }
+
+const NEW: &str = "enum { IOMMU_HWPT_ALLOC_FOO = 0x40 };";
+
+#[rstest]
+#[case::alone("headers.IOMMU_HWPT_ALLOC_FOO", 0x40)]
+#[case::beside("[NEST_PARENT, headers.IOMMU_HWPT_ALLOC_FOO]", 0x41)]
+fn a_name_of_the_headers_has_its_number(#[case] flags: &str, #[case] number: u8) {
+    let step =
+        format!("  - IOMMU_HWPT_ALLOC: {{on: a, flags: {flags}, expect: {{flags: {flags}}}}}");
+    let compiled = compile_with("7.3.4", NEW, &step).unwrap();
+    let Some(Op::Ioctl(IoctlOp {
+        arg: Arg::Buffer { bytes, patches, .. },
+        ..
+    })) = compiled.plan.ops.first()
+    else {
+        panic!("no buffer");
+    };
+    assert_eq!((bytes[4], patches.len()), (number, 0));
+    let want = &compiled.checks[0].expect.fields[0].want;
+    assert_eq!(*want, case::Want::Is(Value::Const(number.into())));
+
+    let need = compile_with("7.3.4", "", &step).unwrap_err();
+    assert_eq!(need, "a kernel whose headers have IOMMU_HWPT_ALLOC_FOO");
+    assert_eq!(compile_on("7.3.4", &step).unwrap_err(), need);
+}
+
+#[rstest]
+#[case::in_the_tables(
+    "headers.IOMMU_HWPT_ALLOC_PASID",
+    "the tables have IOMMU_HWPT_ALLOC_PASID"
+)]
+#[case::no_name("headers.$", "a name of letters")]
+#[case::two(
+    "[headers.IOMMU_A, headers.IOMMU_B]",
+    "one name of the headers at most"
+)]
+fn a_wrong_name_of_the_headers_is_a_mistake(#[case] flags: &str, #[case] problem: &str) {
+    let step = format!("  - IOMMU_HWPT_ALLOC: {{on: a, flags: {flags}}}");
+    let error = compile_in(Guest::default(), &step).unwrap_err();
+    assert!(error.contains(problem), "{error}");
+}

@@ -45,6 +45,7 @@ impl BuildFailure {
                 interrupted: false,
                 ms: 0,
                 lacking: Vec::new(),
+                unknown_names: Vec::new(),
                 counters: None,
             },
             record,

@@ -271,6 +271,7 @@ impl Lab {
             configuration: self.configuration.clone(),
             qemu: self.qemu.version.clone(),
             lacking: self.argv.left_out(),
+            unknown_names: self.unknown_names(),
             accel: self.chosen.accel.to_string(),
             why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,
@@ -282,6 +283,11 @@ impl Lab {
                 lost: Vec::new(),
             }),
         }
+    }
+
+    fn unknown_names(&self) -> Vec<String> {
+        let declared = self.image.declared.iter();
+        declared.flat_map(|header| header.unknown()).collect()
     }
 
     /// Boots a guest. Returns its number in this run with it.

@@ -103,6 +103,7 @@ impl Promise {
         guest.config.clone_from(&offered.config);
         guest.release.clone_from(&offered.release);
         guest.known_ioctls.clone_from(&offered.known_ioctls);
+        guest.declared.clone_from(&offered.declared);
         if offered.config.is_empty() {
             return Self {
                 guest: offered.clone(),

@@ -100,6 +100,9 @@ impl Record {
     }
 }
 
+/// How many unknown names a line shows.
+const SHOWN: usize = 10;
+
 /// Facts of a run: `run` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFacts {
@@ -121,6 +124,9 @@ pub struct RunFacts {
     /// What this QEMU lacks of the platform, one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacking: Vec<String>,
+    /// Names in the headers of the kernel that the suite does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_names: Vec<String>,
     /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
     /// The reason why it is not KVM, in one line.
@@ -153,7 +159,26 @@ impl RunFacts {
         let configuration = self.configuration.as_ref();
         lines.extend(configuration.map(|it| format!("configuration: {it}")));
         lines.extend(self.lacking.clone());
+        lines.extend(self.unknown());
         lines
+    }
+
+    /// The names that the suite does not know, in one line that is not too long; the record has all.
+    fn unknown(&self) -> Option<String> {
+        let names = &self.unknown_names;
+        let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+        let rest = match names.len() - shown.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        let (count, names) = match names.len() {
+            0 => return None,
+            1 => ("a name".to_owned(), shown.join("")),
+            count => (format!("{count} names"), shown.join(", ")),
+        };
+        Some(format!(
+            "the headers of this kernel have {count} that the suite does not know: {names}{rest}"
+        ))
     }
 
     /// The accelerator, and why it is not KVM.

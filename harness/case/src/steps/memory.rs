@@ -134,8 +134,9 @@ impl Area {
         let mut base = 0;
         for put in &self.put {
             for (field, value) in &put.values {
+                let value = to.roles.declared_value(value.clone())?;
                 if let Value::Const(number) = value {
-                    need_field(to.roles, put.layout, field, *number)?;
+                    need_field(to.roles, put.layout, field, number)?;
                 }
                 let at = Value::Slot {
                     name: name.0.clone(),
@@ -144,7 +145,7 @@ impl Area {
                 to.prepare(MemoryOp::Store {
                     at,
                     width: width_of(field),
-                    value: value.clone(),
+                    value,
                 });
             }
             base += u64::from(put.layout.size);

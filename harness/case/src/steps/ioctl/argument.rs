@@ -54,9 +54,18 @@ impl Argument {
                     Layout::Text => fill_string(to, bytes)?,
                     _ => bytes.clone(),
                 };
-                let arg = Arg::Buffer {
+                let mut arg = Buffer {
                     bytes,
-                    patches: patches.clone(),
+                    patches: Vec::new(),
+                    mapped: None,
+                };
+                for patch in patches {
+                    let value = to.roles.declared_value(patch.value.clone())?;
+                    arg.place(patch.offset, patch.width, value);
+                }
+                let arg = Arg::Buffer {
+                    bytes: arg.bytes,
+                    patches: arg.patches,
                     read_only: *read_only,
                 };
                 Ok((arg, *layout))

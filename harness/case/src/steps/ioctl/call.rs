@@ -214,6 +214,13 @@ impl Action for Ioctl {
             save_ret: self.save_return.clone().map(|slot| Returned(slot.0)),
         };
         let mut expect = self.expect.clone();
+        for field in &mut expect.fields {
+            field.want = match field.want.clone() {
+                Want::Is(value) => Want::Is(to.roles.declared_value(value)?),
+                Want::Not(value) => Want::Not(to.roles.declared_value(value)?),
+                want => want,
+            };
+        }
         for (field, base, which) in &self.groups {
             let number = to.roles.group(*which)?.number()?;
             expect.fields.push(FieldWant {
