@@ -12,7 +12,7 @@ use std::{
 };
 
 use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources};
-use vm_images::{Build, Given, Image, ImageError, Progress, Silent, Source};
+use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Source};
 
 use crate::{
     accel::{self, Chosen, NoKvm},
@@ -24,7 +24,7 @@ use crate::{
     judge::{Judgement, Known, StepJudge, judge},
     options::{MachineOptions, vm_images_folder},
     phases::Sums,
-    platform::{KnownDeviation, Platform, PlatformError},
+    platform::{self, KnownDeviation, Platform, PlatformError},
     promise::Promise,
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     qemu_choice::{self, Distribution},
@@ -132,6 +132,7 @@ impl Lab {
         )?;
         let build = options.build()?;
         let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
+        let platform = platform.of_series(Series::of_release(&image.release));
         progress.stage("building the agent's initramfs");
         let configuration = match options.guest.is_ready() {
             true => Some(Configuration::new(&image, &corpus)?),
@@ -367,10 +368,11 @@ impl Lab {
         });
         self.with_sums(|sums| sums.add(observation.phases, observation.wall));
         let transcript = transcript::render(&compiled, &observation.outcomes);
-        let never = KnownDeviation::DmaNeverLands;
+        let of_platform = |deviation| self.platform.known(deviation, case.shape);
         let known = Known {
             xfail: case.xfail(&guest.offer),
-            dma_never_lands: self.platform.known(never, case.shape),
+            dma_never_lands: of_platform(KnownDeviation::DmaNeverLands),
+            mock_devices_unbound: of_platform(KnownDeviation::MockDevicesUnbound),
         };
         let mut blessed = None;
         let judgement = judge(&compiled, &observation, steps.finish(), known, || {

@@ -9,6 +9,7 @@ use std::{
 use case::{At, Case, Compiled, Findings, Guest, Problem};
 use serde::Deserialize;
 use serde_yaml::Spanned;
+use uapi::Series;
 
 /// `vm-images/platforms/NAME.yaml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +51,8 @@ pub struct Known {
     /// Shapes of group that it affects; if empty, all.
     #[serde(default)]
     pub shapes: Vec<ShapeName>,
+    /// The last series that has it; if absent, every kernel does.
+    pub until: Option<SeriesName>,
     /// The finding that describes it.
     pub finding: Spanned<String>,
     /// Name and title of the finding.
@@ -66,6 +69,8 @@ pub enum KnownDeviation {
     /// An identity default domain stays in force although the kernel replaces it. Cases that use it
     /// as a control are skipped.
     NoIdentityControl,
+    /// Devices of the mock get no IOMMU: a step that makes one and fails with EINVAL is an XFAIL.
+    MockDevicesUnbound,
 }
 
 /// Option names and values. A key may be several names joined by `|`: the first one that the QEMU
@@ -177,6 +182,17 @@ impl<'de> Deserialize<'de> for ShapeName {
                 {known}"
             ))
         })
+    }
+}
+
+/// A kernel series in a platform file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesName(pub Series);
+
+impl<'de> Deserialize<'de> for SeriesName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -299,6 +315,16 @@ impl Platform {
             known.reason = format!("{name}: {}", finding.title);
         }
         Ok(())
+    }
+
+    /// Returns the platform with the deviations that a kernel of this series has. One of an unknown
+    /// series has none that ended.
+    pub fn of_series(mut self, series: Option<Series>) -> Self {
+        self.known.retain(|known| match known.until {
+            Some(SeriesName(until)) => series.is_some_and(|series| series <= until),
+            None => true,
+        });
+        self
     }
 
     /// Returns the reason of a known deviation on groups of a shape, if there is one.

@@ -12,8 +12,8 @@ use runner::{
     verdict::Verdict,
 };
 use wire::{
-    Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Injected, Observed, Op, Outcome,
-    Phases, Plan, ProcessOp,
+    Arg, Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Fd, Injected, IoctlOp,
+    Observed, Op, Outcome, Phases, Plan, ProcessOp,
 };
 
 const SIGNATURE: &str = "nqn:solo-0";
@@ -182,7 +182,7 @@ fn a_known_complaint_may_kill_its_process_and_still_costs_the_guest() {
     let xfail = xfail(Some(&["x"]));
     let known = Known {
         xfail: Some(&xfail),
-        dma_never_lands: None,
+        ..Known::default()
     };
     let case = compiled(vec![check(WantEnd::Success, None)]);
     assert_eq!(verdict(&case, &observation, known).verdict, Verdict::Xfail);
@@ -216,7 +216,7 @@ fn an_excuse_holds_for_what_it_says(
     let xfail = xfail(splat);
     let known = Known {
         xfail: Some(&xfail),
-        dma_never_lands: None,
+        ..Known::default()
     };
     let case = compiled(vec![check(WantEnd::Success, None)]);
     assert_eq!(verdict(&case, &observation, known).verdict, wanted);
@@ -232,12 +232,53 @@ fn what_a_platform_cannot_do_excuses_landings_only(
     #[case] wanted: Verdict,
 ) {
     let known = Known {
-        xfail: None,
         dma_never_lands: Some("known"),
+        ..Known::default()
     };
     let case = compiled(vec![check(WantEnd::Success, None), check(lands(), None)]);
     let judged = verdict(&case, &seen(vec![first, second]), known);
     assert_eq!(judged.verdict, wanted);
+}
+
+fn mock_call(name: &str) -> Op {
+    let call = uapi::ioctl("IOMMU_TEST_CMD").unwrap();
+    let layout = call.layout().unwrap();
+    let mut bytes = vec![0; layout.size as usize];
+    let number = uapi::constant(name).unwrap();
+    layout.field("op").unwrap().set(&mut bytes, number).unwrap();
+    let arg = Arg::Buffer {
+        bytes,
+        patches: Vec::new(),
+        read_only: false,
+    };
+    IoctlOp {
+        fd: Fd::slot("iommu"),
+        request: call.request,
+        arg,
+        save: Vec::new(),
+        save_ret: None,
+    }
+    .into()
+}
+
+#[rstest]
+#[case::refused("IOMMU_TEST_OP_MOCK_DOMAIN", errno(22), Verdict::Xfail)]
+#[case::with_flags("IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS", errno(22), Verdict::Xfail)]
+#[case::another_errno("IOMMU_TEST_OP_MOCK_DOMAIN", errno(12), Verdict::Fail)]
+#[case::another_call("IOMMU_TEST_OP_DIRTY", errno(22), Verdict::Fail)]
+#[case::a_backport("IOMMU_TEST_OP_MOCK_DOMAIN", ok(), Verdict::Pass)]
+fn a_platform_without_mock_devices_excuses_their_refusal_only(
+    #[case] name: &str,
+    #[case] observed: Observed,
+    #[case] wanted: Verdict,
+) {
+    let known = Known {
+        mock_devices_unbound: Some("known"),
+        ..Known::default()
+    };
+    let mut case = compiled(vec![check(WantEnd::Success, None)]);
+    case.plan.ops = vec![mock_call(name)];
+    assert_eq!(verdict(&case, &seen(vec![observed]), known).verdict, wanted);
 }
 
 #[rstest]

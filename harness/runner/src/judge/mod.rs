@@ -6,6 +6,7 @@
 pub mod comparison;
 pub mod description;
 mod injected;
+mod mock_device;
 mod race;
 pub mod steps;
 mod values;

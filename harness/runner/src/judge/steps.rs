@@ -5,7 +5,7 @@ use wire::{Observed, Op, Outcome};
 
 use crate::judge::{
     comparison::{Mismatch, compare, ends_as},
-    injected, race,
+    injected, mock_device, race,
     values::Values,
 };
 
@@ -22,11 +22,20 @@ pub enum Steps {
         why: String,
         /// The step, from 0.
         step: usize,
-        /// Whether the step expected DMA to land.
-        landing: bool,
+        /// What a platform may be known not to do.
+        lacking: Option<Lacking>,
     },
     /// The agent failed, so there is no result about the kernel.
     Broken(String),
+}
+
+/// What a failed step shows a platform not to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// DMA does not land.
+    Landing,
+    /// A device of the mock is not made.
+    MockDevice,
 }
 
 impl Steps {
@@ -112,8 +121,15 @@ impl<'a> StepJudge<'a> {
         Some(Steps::Failed {
             why: describe(check, &mismatch, self.sources),
             step: check.step,
-            landing: check.needs_dma,
+            lacking: lacking(op, check, outcome),
         })
+    }
+}
+
+fn lacking(op: &Op, check: &Check, outcome: &Outcome) -> Option<Lacking> {
+    match check.needs_dma {
+        true => Some(Lacking::Landing),
+        false => mock_device::is_refused(op, outcome).then_some(Lacking::MockDevice),
     }
 }
 

@@ -5,7 +5,7 @@ use wire::End;
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
-    judge::steps::Steps,
+    judge::steps::{Lacking, Steps},
     splat,
     verdict::Verdict,
 };
@@ -88,6 +88,9 @@ pub struct Known<'a> {
     pub xfail: Option<&'a Xfail>,
     /// Known failure of the platform: the reason why DMA never lands on it.
     pub dma_never_lands: Option<&'a str>,
+    /// Known failure of the platform: the reason why devices of the mock are not made on it. A
+    /// kernel on which they are made has a backport.
+    pub mock_devices_unbound: Option<&'a str>,
 }
 
 fn is_known(splat: &str, xfail: &Xfail) -> bool {
@@ -153,10 +156,14 @@ fn judge_steps(
     let excuse = xfail.or(dma_never_lands);
     match steps {
         Steps::Broken(why) => Judgement::error(&why),
-        Steps::Failed { why, step, landing } => {
-            // The known DMA failure of the platform excuses only steps that expect DMA to land.
-            let excuse = xfail.or(dma_never_lands.filter(|_| landing));
-            failed(why, excuse).at(Some(step))
+        Steps::Failed { why, step, lacking } => {
+            // A known failure of the platform excuses only steps that fail by it.
+            let of_platform = match lacking {
+                Some(Lacking::Landing) => dma_never_lands,
+                Some(Lacking::MockDevice) => known.mock_devices_unbound,
+                None => None,
+            };
+            failed(why, xfail.or(of_platform)).at(Some(step))
         }
         Steps::AsPlanned => Judgement {
             conforms_to_plan: true,
