@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
-
-use super::{Given, agent_needs, find_config, parts::Modules, parts::Parts};
+use super::{Given, agent_needs, find_config, parts::Modules, parts::Parts, temporary};
 use crate::{
     cache::hash,
     error::ImageError,
@@ -29,7 +27,7 @@ pub fn configuration_of(given: &Given) -> Result<(String, Option<KernelConfig>),
 }
 
 fn unchecked(given: &Given) -> Result<Image, ImageError> {
-    let unpacked = temporary()?;
+    let unpacked = temporary::folder()?;
     let Parts {
         kernel,
         modules,
@@ -65,19 +63,6 @@ fn unchecked(given: &Given) -> Result<Image, ImageError> {
         built_by,
         temporary: kernel.temporary.map(|folder| Temporary(Arc::new(folder))),
     })
-}
-
-/// Returns a folder that goes with its owner.
-pub(super) fn temporary() -> Result<TempDir, ImageError> {
-    tempfile::Builder::new()
-        .prefix("iommufd-conformance-")
-        .tempdir()
-        .map_err(|source| ImageError::File {
-            doing: "create a folder in",
-            path: std::env::temp_dir(),
-            hint: "make room on the disk, or set TMPDIR to a folder with 1 GB free",
-            source,
-        })
 }
 
 #[cfg(test)]

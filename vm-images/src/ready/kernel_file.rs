@@ -9,7 +9,7 @@ use std::{
 use memchr::memmem;
 use tempfile::TempDir;
 
-use super::{ReadyError, elf};
+use super::{ReadyError, elf, temporary};
 use crate::{bzimage, cache::write, compression::Compression, error::ImageError, x86};
 
 /// Marks the packed configuration of `CONFIG_IKCONFIG` in a kernel, in front of a gzip stream.
@@ -71,7 +71,7 @@ impl KernelFile {
 
     /// Copies the file to a folder of its own, which goes with it.
     pub(super) fn keep(&mut self) -> Result<(), ImageError> {
-        let folder = super::image::temporary()?;
+        let folder = temporary::folder()?;
         self.path = folder.path().join(x86::IMAGE);
         write(&self.path, &self.bytes)?;
         self.temporary = Some(folder);

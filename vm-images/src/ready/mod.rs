@@ -10,6 +10,7 @@ mod given;
 mod image;
 mod kernel_file;
 mod parts;
+mod temporary;
 mod tuxmake;
 
 pub use error::ReadyError;
