@@ -29,8 +29,22 @@ impl Renames {
         entries.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Returns the former names of a case.
+    /// Returns the former names of a case. A row and its file can each have an entry, so an old
+    /// name may have an older one; it cannot have more, because an entry leads to a name that is
+    /// not renamed.
     pub(crate) fn former(&self, id: &str) -> Vec<String> {
+        let mut former = self.renamed_to(id);
+        let older = former.iter().flat_map(|old| self.renamed_to(old));
+        for name in older.collect::<Vec<_>>() {
+            if name != id && !former.contains(&name) {
+                former.push(name);
+            }
+        }
+        former
+    }
+
+    /// Returns the names that one entry turns into this one.
+    fn renamed_to(&self, id: &str) -> Vec<String> {
         let olds = self.0.values().filter_map(|(old, new)| {
             let rest = id.strip_prefix(new.text.as_str())?;
             (rest.is_empty() || rest.starts_with('/')).then(|| format!("{}{rest}", old.text))

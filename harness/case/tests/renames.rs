@@ -27,6 +27,10 @@ fn load(renamed: &str) -> Result<Corpus, CorpusError> {
 #[case::a_file("old/name: part/case", &["old/name/one", "old/name/two"])]
 #[case::a_row("part/case/uno: part/case/one", &["part/case/uno"])]
 #[case::twice("old/a: part/case\nold/b: part/case", &["old/a/one", "old/b/one", "old/a/two", "old/b/two"])]
+#[case::a_row_of_a_renamed_file(
+    "old/name: part/case\npart/case/uno: part/case/one",
+    &["old/name/one", "part/case/uno", "old/name/uno", "old/name/two"]
+)]
 #[case::another_file("old/name: part/case-two", &[])]
 fn a_case_knows_what_it_was_called(#[case] renamed: &str, #[case] wanted: &[&str]) {
     let corpus = load(renamed).unwrap();
@@ -55,7 +59,7 @@ fn a_wrong_entry_is_told_with_its_place(#[case] renamed: &str, #[case] wanted: &
 
 proptest! {
     #[test]
-    fn no_table_makes_the_reader_panic(text in "([a-z/]{1,6}: [a-z/]{0,6}\n){0,4}") {
+    fn no_table_makes_the_reader_panic(text in "([a-z/]{1,6}: [a-z/]{0,6}\n|[ab](/[ab]){0,2}: (part/case|[ab](/[ab]){0,2})\n){0,4}") {
         let _ = load(&text);
     }
 }

@@ -22,7 +22,10 @@ pub struct Selection {
 
 /// Filters that select no case, each alone or all together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no case is selected{}; `--list` shows all {all}", told(useless))]
+#[error(
+    "no case is selected{}; `run-conformance --list` shows all {all}",
+    told(useless)
+)]
 pub struct NothingSelected {
     /// The filters that no case passes, with the name that was probably meant.
     pub useless: Vec<(String, Option<String>)>,
@@ -92,16 +95,20 @@ impl Selection {
         ids.chain(clauses).collect()
     }
 
-    /// Returns the old and the new name of each case file that was selected only by its old name.
+    /// Returns the old and the new name of each case that was selected only by its old name: the
+    /// names of the files, unless the row has another name, too.
     pub fn renamed(&self, selected: &[Case]) -> BTreeMap<String, String> {
         let by_old_name = |case: &&Case| {
             !self.ids.is_empty() && !self.ids.iter().any(|filter| filter.takes_id(&case.id))
         };
         let renamed = selected.iter().filter(by_old_name).filter_map(|case| {
-            let row = case.id.strip_prefix(case.file.as_str())?;
             let meant = |id: &&String| self.ids.iter().any(|filter| filter.takes_former(id));
-            let old = case.former.iter().find(meant)?.strip_suffix(row)?;
-            Some((old.to_owned(), case.file.clone()))
+            let old = case.former.iter().find(meant)?;
+            let row = case.id.strip_prefix(case.file.as_str())?;
+            Some(match old.strip_suffix(row) {
+                Some(old) => (old.to_owned(), case.file.clone()),
+                None => (old.clone(), case.id.clone()),
+            })
         });
         renamed.collect()
     }
@@ -172,8 +179,14 @@ mod tests {
     fn corpus() -> Corpus {
         let folder = tempfile::tempdir().unwrap();
         let case = "summary: x\ntable: {one: {}, two: {}}\nsteps:\n  - close: a\n";
-        let renamed = "claims/c1: new/first\nnew/first-old: new/second\n";
-        for (name, text) in [("first", case), ("second", case), ("claims", case)] {
+        let renamed = "claims/c1: new/first\nnew/first-old: new/second\n\
+                       new/third/uno: new/third/one\n";
+        for (name, text) in [
+            ("first", case),
+            ("second", case),
+            ("third", case),
+            ("claims", case),
+        ] {
             let path = folder.path().join(format!("new/{name}.yaml"));
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -205,6 +218,17 @@ mod tests {
         assert_eq!(told, [("claims/c1".to_owned(), "new/first".to_owned())]);
     }
 
+    #[test]
+    fn the_old_name_of_a_row_selects_it() {
+        let (ids, renamed) = selected("new/third/uno");
+        assert_eq!(ids, ["new/third/one"]);
+        let told: Vec<_> = renamed.into_iter().collect();
+        assert_eq!(
+            told,
+            [("new/third/uno".to_owned(), "new/third/one".to_owned())]
+        );
+    }
+
     #[rstest]
     #[case::a_new_name("new/first", &["new/first/one", "new/first/two"])]
     #[case::part_of_an_old_name("first-old", &[])]
@@ -228,7 +252,7 @@ mod tests {
         let nothing = selection.of(&corpus.cases).unwrap_err();
         let near = near.map(str::to_owned);
         assert_eq!(nothing.useless, [(filter.to_owned(), near)]);
-        assert_eq!(nothing.all, 6);
+        assert_eq!(nothing.all, 8);
     }
 
     #[test]
@@ -237,7 +261,7 @@ mod tests {
         let nothing = selection.of(&corpus().cases).unwrap_err();
         assert_eq!(
             nothing.to_string(),
-            "no case is selected by `--clause S9.*`; `--list` shows all 6"
+            "no case is selected by `--clause S9.*`; `run-conformance --list` shows all 8"
         );
     }
 
