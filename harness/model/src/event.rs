@@ -12,7 +12,7 @@ use crate::{
 pub enum Event {
     /// Open the device's own node.
     Open(Device),
-    /// `VFIO_DEVICE_BIND_IOMMUFD`.
+    /// Bind a device to an iommu_fd: `VFIO_DEVICE_BIND_IOMMUFD`.
     Bind(Device, Iommu),
     /// `VFIO_DEVICE_GET_INFO`, for any access.
     Access(Device),
@@ -20,13 +20,13 @@ pub enum Event {
     Attach(Device, Pt),
     /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` to an id that no object has.
     AttachNothing(Device),
-    /// `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
+    /// Detach a device: `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
     Detach(Device),
     /// `mmap` of BAR 0.
     Mmap(Device),
     /// `munmap` of it.
     Munmap(Device),
-    /// `VFIO_DEVICE_RESET`.
+    /// Reset a device: `VFIO_DEVICE_RESET`.
     Reset(Device),
     /// Close the device_fd.
     Close(Device),
@@ -40,15 +40,15 @@ pub enum Event {
     Unplug(Device),
     /// The machine plugs the device in again.
     Plug(Device),
-    /// Open `/dev/vfio/GROUP`.
+    /// Open the node of a group: `/dev/vfio/GROUP`.
     OpenGroup(Group),
     /// `VFIO_GROUP_SET_CONTAINER` to a container of type 1.
     SetContainer(Group),
     /// `VFIO_SET_IOMMU` on that container.
     SetIommu(Group),
-    /// `VFIO_GROUP_UNSET_CONTAINER`.
+    /// Take a group out of its container: `VFIO_GROUP_UNSET_CONTAINER`.
     UnsetContainer(Group),
-    /// `VFIO_GROUP_GET_DEVICE_FD`.
+    /// Open a device through its group: `VFIO_GROUP_GET_DEVICE_FD`.
     GetDevice(Device),
     /// Close the group's descriptor.
     CloseGroup(Group),
@@ -56,7 +56,7 @@ pub enum Event {
     Allocate(Ioas),
     /// `IOMMU_HWPT_ALLOC` for a device that is bound.
     AllocateHwpt(Device, Hwpt),
-    /// `IOMMU_DESTROY`.
+    /// Destroy an IOAS or a page table: `IOMMU_DESTROY`.
     Destroy(Pt),
     /// Open `/dev/iommu` and allocate its IOASes.
     OpenIommu(Iommu),

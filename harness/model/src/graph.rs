@@ -36,9 +36,9 @@ pub struct Graph {
 /// An event that no rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unruled {
-    /// The state.
+    /// The state in which it can happen.
     pub state: Box<State>,
-    /// The event.
+    /// The event that no rule decides there.
     pub event: Event,
 }
 

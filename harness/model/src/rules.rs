@@ -11,7 +11,7 @@ use crate::{
 /// The kernel's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
-    /// Success.
+    /// The call succeeds.
     Ok,
     /// Exactly this errno, by name.
     Errno(&'static str),
@@ -28,14 +28,14 @@ pub enum Reading {
     Stage2,
 }
 
-/// One rule.
+/// A rule of the plan: where it applies, and what the kernel answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// Short name, unique.
     pub name: &'static str,
     /// Clauses that it implements.
     pub clauses: &'static [&'static str],
-    /// Its text.
+    /// The rule in a sentence.
     pub says: &'static str,
     /// Where it applies.
     pub when: fn(&World, &State, Event) -> bool,

@@ -54,7 +54,7 @@ impl fmt::Display for Pt {
 pub enum Binding {
     /// `VFIO_DEVICE_BIND_IOMMUFD` of the device's own node.
     Iommufd {
-        /// The iommu_fd.
+        /// The iommu_fd that it is bound to.
         iommu: Iommu,
         /// The object that it is attached to; `None` is the blocking domain.
         attached: Option<Pt>,
@@ -96,7 +96,7 @@ pub enum Presence {
 /// The driver of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Driver {
-    /// None.
+    /// The device has no driver.
     None,
     /// vfio-pci, for user space.
     Vfio,
@@ -104,14 +104,14 @@ pub enum Driver {
     Kernel,
 }
 
-/// One device.
+/// State of one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceState {
     /// Whether it is plugged in.
     pub presence: Presence,
-    /// Its driver.
+    /// Driver that the device is bound to.
     pub driver: Driver,
-    /// Its device_fd.
+    /// Its device_fd, while one is open.
     pub file: Option<File>,
     /// The binding that a mapping keeps alive after its device_fd was closed.
     pub held: Option<Binding>,
@@ -143,20 +143,20 @@ impl DeviceState {
 /// State of a group in its type1 container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Container {
-    /// After `VFIO_GROUP_SET_CONTAINER`.
+    /// The container has no IOMMU model yet: after `VFIO_GROUP_SET_CONTAINER`.
     Joined,
-    /// After `VFIO_SET_IOMMU`.
+    /// The container has an IOMMU model: after `VFIO_SET_IOMMU`.
     Typed,
 }
 
-/// One group.
+/// State of one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupState {
     /// Whether the group's further member is bound to a kernel driver.
     pub on_kernel_driver: bool,
     /// Whether `/dev/vfio/GROUP` is open.
     pub open: bool,
-    /// Its container.
+    /// The container that it is in.
     pub container: Option<Container>,
 }
 
@@ -178,7 +178,7 @@ pub enum Domain {
     Default,
     /// The blocking domain.
     Blocking,
-    /// An IOAS.
+    /// An IOAS, whose page table the kernel chooses.
     Ioas(Ioas),
     /// The mappings of the type1 container.
     Container,
@@ -187,9 +187,9 @@ pub enum Domain {
 /// The state of a world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State {
-    /// By [`Device`].
+    /// States of the devices, by [`Device`].
     pub devices: Vec<DeviceState>,
-    /// By [`Group`].
+    /// States of the groups, by [`Group`].
     pub groups: Vec<GroupState>,
     /// By [`Iommu`]: its descriptor is open.
     pub iommus: Vec<bool>,

@@ -64,7 +64,7 @@ pub enum Meets {
     Default,
     /// The blocking domain.
     Blocking,
-    /// An IOAS.
+    /// An IOAS, whose page table the kernel chooses.
     Ioas,
     /// The mappings of the container.
     Container,

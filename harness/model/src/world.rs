@@ -21,10 +21,10 @@ pub enum Shape {
     HostDriver,
 }
 
-/// One group.
+/// A group of a world, with its devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupSpec {
-    /// Its shape.
+    /// Kind of group, by its devices.
     pub shape: Shape,
     /// Devices that user space drives.
     pub devices: usize,
@@ -43,7 +43,7 @@ pub struct Scope {
     pub drivers: bool,
     /// The last references of iommu_fds and IOASes.
     pub lifetimes: bool,
-    /// `VFIO_DEVICE_RESET`.
+    /// Whether devices are reset: `VFIO_DEVICE_RESET`.
     pub reset: bool,
     /// The machine loses and regains a device.
     pub hotplug: bool,
@@ -82,9 +82,9 @@ impl Scope {
 /// A bounded world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
-    /// Its name.
+    /// Name on the command line.
     pub name: &'static str,
-    /// By [`Group`].
+    /// Its groups, by [`Group`].
     pub groups: Vec<GroupSpec>,
     /// How many iommu_fds.
     pub iommus: usize,
@@ -97,7 +97,7 @@ pub struct World {
 }
 
 impl World {
-    /// Every group.
+    /// Returns each group of the world.
     pub fn all_groups(&self) -> impl Iterator<Item = Group> + use<> {
         (0..self.groups.len()).map(Group)
     }

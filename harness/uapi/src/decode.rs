@@ -9,18 +9,18 @@ use crate::types::{Constant, Field, Kind};
 pub enum BytesError {
     /// The value does not fit the field.
     TooWide {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
         /// Its width in bytes.
         width: u32,
         /// Whether it is signed.
         signed: bool,
-        /// The value.
+        /// The value that does not fit.
         value: u64,
     },
     /// The field lies beyond the end of the buffer.
     OutOfBuffer {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
         /// Where it, or the element of it, ends.
         end: u64,
@@ -29,9 +29,9 @@ pub enum BytesError {
     },
     /// The index is beyond the array.
     NoSuchElement {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// The index.
+        /// The index that was asked for.
         index: u32,
         /// Number of elements.
         count: u32,
@@ -78,14 +78,14 @@ impl std::error::Error for BytesError {}
 pub enum NameError {
     /// The text is neither a number nor one of the names.
     Unknown {
-        /// The text.
+        /// The text in question.
         text: String,
         /// The known names.
         known: Vec<&'static str>,
     },
     /// The text has two numbers where only one is allowed.
     TwoNumbers {
-        /// The text.
+        /// The text in question.
         text: String,
         /// The names in it.
         names: [String; 2],

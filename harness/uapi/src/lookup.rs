@@ -27,7 +27,7 @@ static STRUCTS: LazyLock<Vec<&'static Struct>> = LazyLock::new(|| {
     .concat()
 });
 
-/// Every ioctl.
+/// Returns every ioctl of the tables, header by header.
 pub fn ioctls() -> &'static [Ioctl] {
     &IOCTLS
 }

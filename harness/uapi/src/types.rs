@@ -1,6 +1,6 @@
 //! The types of the tables.
 
-/// One ioctl.
+/// An ioctl: its number and its argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ioctl {
     /// Name of the request, such as `IOMMU_IOAS_MAP`. Unique, unlike the number.
@@ -31,11 +31,11 @@ impl Ioctl {
 /// Kinds of file descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FdKind {
-    /// `/dev/iommu`.
+    /// An iommu_fd: `/dev/iommu`.
     Iommu,
     /// A VFIO device, from its cdev or from a group.
     Device,
-    /// `/dev/vfio/$GROUP`.
+    /// A VFIO group: `/dev/vfio/$GROUP`.
     Group,
     /// `/dev/vfio/vfio`, or `/dev/iommu` in its place.
     Container,
@@ -46,7 +46,7 @@ pub enum FdKind {
 /// The third argument of an ioctl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arg {
-    /// Ignored.
+    /// The kernel ignores the argument.
     None,
     /// A plain integer.
     Value,
@@ -58,7 +58,7 @@ pub enum Arg {
     Struct(&'static Struct),
 }
 
-/// One structure.
+/// A structure of the uAPI: its fields and their places.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Struct {
     /// Name without the `struct` keyword.
@@ -79,7 +79,7 @@ pub struct Struct {
 /// The flexible array at the end of a structure.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Its name.
+    /// Name of the array in the structure.
     pub name: &'static str,
     /// Where the first element starts.
     pub offset: u32,
@@ -94,14 +94,14 @@ pub struct Tail {
 /// Type of the elements of a flexible array or a user buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
-    /// Integers.
+    /// Each element is an integer.
     Plain {
         /// Width of each.
         width: Width,
         /// Whether they are signed.
         signed: bool,
     },
-    /// Structures.
+    /// Each element is this structure.
     Struct(&'static Struct),
     /// A type that a field of the outer structure selects. The first match is used; without a match
     /// there is no data, or it is opaque.
@@ -137,7 +137,7 @@ pub struct Pointee {
 /// What the length of a user buffer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Bytes.
+    /// The length counts bytes.
     Bytes,
     /// Elements of their natural size.
     Elements,
@@ -149,7 +149,7 @@ pub enum Unit {
     Bits(&'static str),
 }
 
-/// One field.
+/// A field of a structure: its place and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Name, which is dotted if it is in a nested structure.
@@ -162,7 +162,7 @@ pub struct Field {
     pub signed: bool,
     /// Number of elements: 1 unless it is an array.
     pub count: u32,
-    /// Meaning.
+    /// What the value stands for.
     pub kind: Kind,
     /// Who writes it.
     pub dir: Dir,
@@ -199,9 +199,9 @@ impl Width {
 /// Who writes a field or buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dir {
-    /// The caller.
+    /// The caller writes it.
     In,
-    /// The kernel.
+    /// The kernel writes it.
     Out,
     /// The caller, and then the kernel.
     InOut,
@@ -239,7 +239,7 @@ pub enum Kind {
     Length,
     /// A number that the kernel counts up with each call.
     Counted,
-    /// Anything else.
+    /// A number without one of the meanings above.
     Plain,
 }
 
@@ -258,7 +258,7 @@ pub enum Object {
     Access,
     /// Queue of I/O page faults.
     Fault,
-    /// Virtual IOMMU.
+    /// Virtual IOMMU of a guest.
     Viommu,
     /// Device as seen through a virtual IOMMU.
     Vdevice,

@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 /// Facts that are sent in the handshake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// `uname -r`.
+    /// Release of the kernel, as `uname -r` prints it.
     pub release: String,
-    /// `uname -v`.
+    /// Version of its build, as `uname -v` prints it.
     pub version: String,
-    /// `uname -m`.
+    /// Architecture, as `uname -m` prints it.
     pub machine: String,
-    /// `/proc/cmdline`.
+    /// Command line of the kernel: `/proc/cmdline`.
     pub cmdline: String,
     /// Lines `CONFIG_X=y` of `/proc/config.gz`, as name and value; empty if the kernel does not
     /// have it.
     pub config: BTreeMap<String, String>,
     /// PCI devices and mdevs.
     pub devices: Vec<Device>,
-    /// IOMMU groups.
+    /// IOMMU groups of the guest: `/sys/kernel/iommu_groups`.
     pub groups: Vec<Group>,
     /// Features of the guest, by name: `Ok`, or the reason why one is missing.
     pub features: BTreeMap<String, Result<(), String>>,
@@ -118,7 +118,7 @@ pub struct Device {
 /// One IOMMU group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// Group number.
+    /// Number of the group in sysfs.
     pub number: u32,
     /// Type of the default domain: `DMA`, `DMA-FQ`, `identity`, `blocked`, ...
     pub kind: String,
@@ -133,7 +133,7 @@ pub struct World {
     pub drivers: BTreeMap<String, Option<String>>,
     /// Default domain type of each group.
     pub group_types: BTreeMap<u32, String>,
-    /// `/proc/sys/kernel/tainted`.
+    /// Taint flags of the kernel, as bits: `/proc/sys/kernel/tainted`.
     pub taint: u64,
     /// Processes of the case that outlived it; each may hold a vfio or iommufd descriptor.
     pub leftover_processes: Vec<String>,

@@ -53,7 +53,7 @@ pub enum Reply {
     Facts(Facts),
     /// One op was executed. It is sent while the case runs, so that a panic loses nothing.
     Step {
-        /// From [`Request::Run`].
+        /// The token of the [`Request::Run`] that this answers.
         token: u64,
         /// Position in [`Plan::ops`].
         index: usize,
@@ -62,7 +62,7 @@ pub enum Reply {
     },
     /// The case is over and the restore ops have run.
     Done {
-        /// From [`Request::Run`].
+        /// The token of the [`Request::Run`] that this answers.
         token: u64,
         /// How the child process ended.
         end: End,
@@ -126,7 +126,7 @@ pub enum KernelCheck {
 /// State of a check at the end of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckState {
-    /// The check.
+    /// The check that this is the state of.
     pub check: KernelCheck,
     /// Why it is off, or what it found.
     pub trouble: Option<String>,
@@ -141,7 +141,7 @@ pub struct Phases {
     pub mark: u64,
     /// From there to the first op in the case's own process.
     pub fork: u64,
-    /// All ops.
+    /// All ops of the case, the waits in them too.
     pub ops: u64,
     /// Closing everything, and checking for leaks.
     pub close: u64,
@@ -176,12 +176,12 @@ pub enum End {
     },
     /// It was killed by a signal that no op explains.
     Killed {
-        /// Signal number.
+        /// Number of the signal, as in `signal.h`.
         signal: i32,
     },
     /// It ended early with this exit code.
     Exited {
-        /// Exit code.
+        /// The code given to `exit(2)`.
         code: i32,
     },
 }

@@ -26,7 +26,7 @@ pub enum Target<'a> {
     Fd(&'a str),
     /// The address of a mapping: the return value.
     Mapping {
-        /// Its name.
+        /// Name under which later ops find it.
         slot: &'a str,
         /// Its size in bytes.
         length: u64,
@@ -42,7 +42,7 @@ pub enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Its name.
+    /// Name under which later ops find the value.
     pub fn slot(self) -> &'a str {
         match self {
             Self::Fd(slot)
@@ -74,7 +74,7 @@ impl<'a> Target<'a> {
 pub struct Left<'a> {
     /// Its name and kind.
     pub target: Target<'a>,
-    /// The value.
+    /// The number that the op left.
     pub value: u64,
 }
 

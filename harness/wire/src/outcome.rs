@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Outcome of one op.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// What happened.
+    /// How the op ended, and what it returned.
     pub observed: Observed,
     /// Wall time in microseconds.
     pub us: u64,
@@ -76,9 +76,9 @@ pub enum Failure {
 pub struct Attempt {
     /// Number of the point of failure, from 1.
     pub nth: u32,
-    /// What failed.
+    /// The call inside the kernel that was made to fail.
     pub failure: Failure,
-    /// What happened.
+    /// How the op ended with this failure.
     pub outcome: Outcome,
     /// Outcomes of the ops that checked the state afterwards.
     pub after: Vec<Outcome>,

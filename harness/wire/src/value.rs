@@ -68,18 +68,18 @@ impl Width {
 /// Puts a value into bytes just before they are used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
-    /// Byte offset.
+    /// Offset in the bytes.
     pub offset: usize,
     /// How many bytes.
     pub width: Width,
-    /// What.
+    /// The value to put there.
     pub value: Value,
 }
 
 /// Takes a value out of bytes after a successful call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Save {
-    /// Byte offset.
+    /// Offset in the bytes.
     pub offset: usize,
     /// How many bytes.
     pub width: Width,
@@ -90,7 +90,7 @@ pub struct Save {
 /// What to open, to read or to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Location {
-    /// A path.
+    /// The file at this path.
     Path(String),
     /// `prefix` followed by the name of the only entry of `directory` that starts with
     /// `starts`: the number of a vfio cdev changes whenever a driver is bound.
@@ -105,7 +105,7 @@ pub enum Location {
     /// `prefix` followed by the last component of a link's target: the number of a group that the
     /// case creates.
     Link {
-        /// The link.
+        /// Path of the symbolic link.
         link: String,
         /// Put before the name.
         prefix: String,

@@ -14,7 +14,7 @@ use crate::{
 /// One primitive that the agent can execute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
-    /// `ioctl(2)`.
+    /// One call of `ioctl(2)`.
     Ioctl(IoctlOp),
     /// Memory of the process, and memfds.
     Memory(MemoryOp),

@@ -13,21 +13,21 @@ ops! {
         /// Let a forked process execute an op. The outcome is the op's. Values that the op saves
         /// can be used in all processes.
         In {
-            /// The process.
+            /// Name of the forked process.
             process: String,
-            /// The op.
+            /// The op to execute there.
             op: Box<Op>,
         },
         /// Let a forked process begin an op, without waiting for it.
         Start {
-            /// The process.
+            /// Name of the forked process.
             process: String,
-            /// The op.
+            /// The op to execute there.
             op: Box<Op>,
         },
         /// Wait for an op that was started. The outcome is the op's.
         Finish {
-            /// The process.
+            /// Name of the forked process.
             process: String,
             /// The op that was started.
             op: Box<Op>,
@@ -39,7 +39,7 @@ ops! {
             times: u64,
             /// Receives the number of earlier executions.
             counter: Counter,
-            /// The op.
+            /// The op to execute there.
             op: Box<Op>,
         },
         /// Execute an op until no failure is left to inject into it.
@@ -50,7 +50,7 @@ ops! {
         /// Execute ops at once, each in its own thread. They share descriptors and memory, and
         /// begin together. Saved values can be used once all have ended.
         Together {
-            /// The op.
+            /// The ops, one for each thread.
             ops: Vec<Op>,
         },
     }

@@ -13,7 +13,7 @@ ops! {
         /// Let a device write one page by DMA. The device is driven through its sysfs resource
         /// files, so that the probe does not depend on vfio.
         Dma {
-            /// PCI address.
+            /// PCI address, such as `0000:01:00.0`.
             device: String,
             /// How it is driven.
             engine: DmaEngine,
@@ -24,7 +24,7 @@ ops! {
         },
         /// Physical address of a page of the process.
         Phys {
-            /// Virtual address.
+            /// Virtual address in the process.
             at: Value,
             /// Receives the physical address.
             save: Returned,

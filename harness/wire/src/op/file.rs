@@ -10,111 +10,111 @@ use crate::{
 ops! {
     /// Files: device nodes, sysfs, procfs.
     pub enum FileOp {
-        /// `open(2)`.
+        /// Open a file by `open(2)`.
         Open {
-            /// What.
+            /// The file to open.
             at: Location,
-            /// How.
+            /// Access mode.
             flags: OpenFlags,
             /// Receives the descriptor.
             save: NewFd,
         },
-        /// `close(2)`.
+        /// Close a descriptor by `close(2)`.
         Close {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
         },
         /// `read(2)` to an address that the case gives, which need not be mapped.
         Read {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
             /// Address of the buffer.
             into: Value,
-            /// Bytes.
+            /// Number of bytes to transfer.
             length: u64,
         },
         /// `write(2)` of memory of the process.
         Write {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
             /// Address of the bytes.
             from: Value,
-            /// Bytes.
+            /// Number of bytes to transfer.
             length: u64,
         },
         /// `pread(2)`; bytes are in the outcome.
         Pread {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
-            /// File offset.
+            /// Offset in the file, in bytes.
             offset: Value,
-            /// Bytes.
+            /// Number of bytes to transfer.
             length: u64,
             /// Receives the first bytes as a number.
             save: Option<Number>,
         },
-        /// `pwrite(2)`.
+        /// Write bytes of the plan by `pwrite(2)`.
         Pwrite {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
-            /// File offset.
+            /// Offset in the file, in bytes.
             offset: Value,
-            /// What.
+            /// The bytes to write, before the patches.
             bytes: Vec<u8>,
             /// Values only the guest knows.
             patches: Vec<Patch>,
         },
         /// `pread(2)` or `pwrite(2)` with a buffer at an address that the plan gives.
         Transfer {
-            /// Which descriptor.
+            /// The open file.
             fd: Fd,
             /// Which of the two.
             write: bool,
-            /// File offset.
+            /// Offset in the file, in bytes.
             offset: Value,
-            /// Bytes.
+            /// Number of bytes to transfer.
             length: u64,
-            /// The buffer.
+            /// Address of the buffer, which need not be mapped.
             at: Value,
         },
         /// Open, read at most a page, close; text is in the outcome.
         ReadFile {
-            /// Which file.
+            /// The file, by its path.
             at: Location,
         },
         /// Open, write once, close.
         WriteFile {
-            /// Which file.
+            /// The file, by its path.
             at: Location,
-            /// What.
+            /// The text to write.
             text: String,
         },
         /// Read a file until its text, without white space at both ends, is this one. The text is
         /// in the outcome, even if the deadline has passed.
         AwaitFile {
-            /// Which file.
+            /// The file, by its path.
             at: Location,
             /// The text to wait for.
             text: String,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
         },
         /// Wait until a path exists, or no longer exists; ETIMEDOUT at the deadline.
         AwaitPath {
-            /// Which path.
+            /// Path to look at.
             path: String,
             /// Whether it has to exist.
             there: bool,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
         },
         /// Read bytes from a character device with a deadline.
         ReadDevice {
-            /// Which file.
+            /// Path of the device node.
             path: String,
-            /// Bytes.
+            /// Number of bytes to transfer.
             length: u64,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
         },
     }
@@ -125,10 +125,10 @@ constants!(OpenFlags);
 /// How to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OpenFlags {
-    /// `O_RDWR`.
+    /// Read and write: `O_RDWR`.
     ReadWrite,
-    /// `O_RDONLY`.
+    /// Only read: `O_RDONLY`.
     ReadOnly,
-    /// `O_WRONLY`.
+    /// Only write: `O_WRONLY`.
     WriteOnly,
 }

@@ -12,9 +12,9 @@ use crate::{
 pub struct IoctlOp {
     /// On which descriptor.
     pub fd: Fd,
-    /// Request number.
+    /// Number of the request: the second argument of `ioctl(2)`.
     pub request: u32,
-    /// Third argument.
+    /// The third argument of `ioctl(2)`.
     pub arg: Arg,
     /// Values to take out of the buffer on success.
     pub save: Vec<Save>,
@@ -42,7 +42,7 @@ pub enum Arg {
     /// Pointer to a buffer that ends at the end of a mapping, so that a kernel that reads or writes
     /// further gets EFAULT.
     Buffer {
-        /// Initial contents.
+        /// Contents before the call, without the patches.
         bytes: Vec<u8>,
         /// Values only the guest knows.
         patches: Vec<Patch>,

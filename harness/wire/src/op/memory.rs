@@ -12,7 +12,7 @@ ops! {
     pub enum MemoryOp {
         /// Map anonymous memory.
         Alloc {
-            /// Kind.
+            /// Which kind of pages to map.
             kind: MemoryKind,
             /// Value of every byte.
             fill: u8,
@@ -21,60 +21,60 @@ ops! {
         },
         /// `mmap(2)` of a descriptor.
         Mmap {
-            /// Which descriptor.
+            /// The open file to map.
             fd: Fd,
-            /// File offset.
+            /// Offset in the file, in bytes.
             offset: Value,
-            /// Access rights.
+            /// What the mapping allows, and whether it is private.
             access: Access,
             /// Receives the address.
             save: NewMapping,
         },
-        /// `munmap(2)`.
+        /// Remove a mapping by `munmap(2)`.
         Munmap {
-            /// Start.
+            /// Address of its first byte.
             at: Value,
-            /// Bytes.
+            /// Length in bytes.
             length: u64,
         },
         /// One load; a fault is an outcome.
         Load {
-            /// Address.
+            /// Virtual address in the process.
             at: Value,
-            /// Width.
+            /// Width of the access.
             width: Width,
         },
         /// One store; a fault is an outcome.
         Store {
-            /// Address.
+            /// Virtual address in the process.
             at: Value,
-            /// Width.
+            /// Width of the access.
             width: Width,
-            /// What.
+            /// The value to store.
             value: Value,
         },
         /// One load of four bytes; `ret` is the number of page faults that the kernel handled for
         /// it. A signal is an outcome.
         CountFaults {
-            /// Address.
+            /// Virtual address in the process.
             at: Value,
         },
         /// Read memory of the process; bytes are in the outcome.
         Peek {
-            /// Address.
+            /// Virtual address in the process.
             at: Value,
-            /// Bytes.
+            /// Length in bytes.
             length: u64,
             /// Values to take out of the bytes.
             save: Vec<Save>,
         },
         /// `memfd_create(2)`, a size, contents, seals.
         Memfd {
-            /// Bytes.
+            /// Size in bytes.
             size: u64,
             /// Value of every byte; `None` leaves the file as a hole.
             fill: Option<u8>,
-            /// `F_SEAL_*` bits.
+            /// Seals to add (`F_ADD_SEALS`), as `F_SEAL_*` bits.
             seals: u32,
             /// Made of huge pages.
             huge: bool,
@@ -87,7 +87,7 @@ ops! {
             file: Fd,
             /// Start in the file.
             offset: u64,
-            /// Bytes.
+            /// Size in bytes.
             size: u64,
             /// Receives the descriptor.
             save: NewFd,
@@ -117,7 +117,7 @@ pub enum MemoryKind {
 pub enum Access {
     /// Loads and stores.
     ReadWrite,
-    /// Loads only.
+    /// Loads, but no stores.
     ReadOnly,
     /// Loads and stores, where stores do not reach the file: a private mapping.
     CopyOnWrite,

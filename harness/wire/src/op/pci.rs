@@ -15,7 +15,7 @@ ops! {
         Capability {
             /// Which device descriptor.
             fd: Fd,
-            /// The id.
+            /// Id of the capability, as in `pci_regs.h`.
             id: u16,
             /// Which of the two chains.
             chain: Chain,
@@ -24,23 +24,23 @@ ops! {
         },
         /// Unbind a device from its driver, and bind it to another one or to none.
         Driver {
-            /// PCI address.
+            /// PCI address, such as `0000:01:00.0`.
             device: String,
             /// Driver name; `None` leaves it driverless.
             driver: Option<String>,
         },
         /// An action on the machine that only the host can perform; the plan waits for it.
         Host {
-            /// What.
+            /// The action to ask the host for.
             action: HostAction,
         },
         /// Wait until a device that was plugged in is ready, and bind it to a driver.
         WaitHotplug {
-            /// PCI address.
+            /// PCI address, such as `0000:01:00.0`.
             device: String,
             /// Driver name; `None` leaves it driverless.
             driver: Option<String>,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
         },
     }

@@ -12,37 +12,37 @@ ops! {
     pub enum ProcessOp {
         /// `fork(2)`: a copy of the process that waits for ops.
         Fork {
-            /// Its name.
+            /// Name of the new process in the case.
             process: String,
         },
         /// Let a forked process exit, and wait for it; `ret` is its exit status.
         Exit {
-            /// Which.
+            /// Name of the forked process.
             process: String,
         },
         /// `userfaultfd(2)`: the first access to the memory, by a process or by the kernel, waits.
         UffdBlock {
             /// Start of the memory, which has not been accessed yet.
             at: Value,
-            /// Bytes.
+            /// Length of the memory in bytes.
             length: u64,
             /// Receives the descriptor.
             save: NewFd,
         },
         /// Wait until a forked process waits for such memory.
         WaitFault {
-            /// Which.
+            /// Name of the forked process.
             process: String,
             /// The descriptor, in that process.
             uffd: Fd,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
             /// Receives the address that it accessed.
             save: Returned,
         },
         /// Resume a forked process that waits for such memory.
         UffdResume {
-            /// Which.
+            /// Name of the forked process.
             process: String,
             /// The descriptor, in that process.
             uffd: Fd,
@@ -51,44 +51,44 @@ ops! {
         },
         /// Wait until a forked process is in an uninterruptible sleep.
         WaitBlocked {
-            /// Which.
+            /// Name of the forked process.
             process: String,
-            /// Deadline.
+            /// How long to wait at most.
             timeout: Timeout,
         },
         /// Raise or drop one capability in the effective set of the process. The permitted set
         /// stays, so that it can be raised again.
         Capability {
-            /// `CAP_*`.
+            /// Number of the capability: a `CAP_*` of `capability.h`.
             number: u8,
             /// Whether the process has it from now on.
             effective: bool,
         },
         /// `setrlimit(2)` of the soft limit.
         Rlimit {
-            /// Which.
+            /// The limit to set.
             resource: Resource,
             /// The new limit.
             limit: u64,
         },
         /// Read the bytes that the kernel has counted for the process; `ret` is the count.
         LockedVm {
-            /// Which count.
+            /// The line of `/proc/self/status` to read.
             counter: LockedVm,
         },
         /// Run a program of the initramfs to its end: `ret` is its exit code, or 128 plus the
         /// signal that ended it, and the last MiB of its output is in the outcome.
         Program {
-            /// Which file.
+            /// Path of the program.
             path: String,
-            /// Its arguments.
+            /// Arguments of the program, without its name.
             args: Vec<String>,
             /// It is killed after this time.
             limit: Limit,
         },
         /// For the harness' own tests: die, hang, panic the kernel.
         Fault {
-            /// What.
+            /// The fault to cause.
             fault: Fault,
         },
     }
@@ -135,7 +135,7 @@ pub enum Fault {
     None,
     /// Crash the kernel through sysrq.
     PanicKernel,
-    /// Never return.
+    /// Sleep for ever, so that the deadline of the case passes.
     Hang,
     /// Kill the agent.
     KillAgent,
