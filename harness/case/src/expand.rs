@@ -1,6 +1,6 @@
 //! Expands tables and preludes on the tree, before typed reading.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     node::{At, Name, Node, Tree},
@@ -9,7 +9,31 @@ use crate::{
 
 /// Named sequences of steps, shared by all cases of a folder.
 #[derive(Debug, Default, Clone)]
-pub struct Preludes(BTreeMap<String, Node>);
+pub struct Preludes(BTreeMap<String, Prelude>);
+
+/// A named sequence of steps.
+#[derive(Debug, Clone)]
+struct Prelude {
+    summary: String,
+    steps: Node,
+}
+
+/// What a prelude is and which arguments it takes.
+#[derive(Debug)]
+pub(crate) struct Signature<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) summary: &'a str,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+/// The arguments of a prelude.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters<'a> {
+    /// Those that its steps name, each with the paths of the keys that it becomes the value of.
+    pub(crate) named: BTreeMap<&'a str, Vec<Vec<&'a str>>>,
+    /// Paths of the mappings that `..: arg` adds any argument to.
+    pub(crate) spread: Vec<Vec<&'a str>>,
+}
 
 /// Maximum nesting of preludes.
 const MAX_DEPTH: usize = 8;
@@ -26,8 +50,9 @@ impl Preludes {
                 return Err(Problem::other(name.at, text));
             }
             let mut fields = crate::fields::Fields::of(body, "prelude")?;
-            fields.need("summary")?.text()?;
-            preludes.insert(name.text.clone(), fields.need("steps")?.clone());
+            let summary = fields.need("summary")?.text()?.to_owned();
+            let steps = fields.need("steps")?.clone();
+            preludes.insert(name.text.clone(), Prelude { summary, steps });
             fields.finish()?;
         }
         Ok(Self(preludes))
@@ -35,17 +60,20 @@ impl Preludes {
 
     /// Adds the preludes of another folder.
     pub(crate) fn extend(&mut self, others: &Self) {
-        for (name, steps) in &others.0 {
+        for (name, prelude) in &others.0 {
             if !self.0.contains_key(name) {
-                self.0.insert(name.clone(), steps.clone());
+                self.0.insert(name.clone(), prelude.clone());
             }
         }
     }
 
-    /// Returns the name of each prelude with its arguments, or with `None` if it takes any.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&str, Option<BTreeSet<&str>>)> {
-        let preludes = self.0.iter();
-        preludes.map(|(name, steps)| (name.as_str(), arguments_of(steps)))
+    /// Describes each prelude.
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = Signature<'_>> {
+        self.0.iter().map(|(name, prelude)| Signature {
+            name,
+            summary: &prelude.summary,
+            parameters: Parameters::of(&prelude.steps),
+        })
     }
 
     /// Returns the steps with every `use: NAME` or `use: {NAME: {arg: value}}` replaced.
@@ -137,14 +165,14 @@ impl Preludes {
                 .get(text)
                 .ok_or_else(|| Problem::unknown_name(at, "prelude", text, known()))?;
             let arguments = arguments.unwrap_or(&[]);
-            check_arguments(arguments, prelude)?;
+            check_arguments(text, arguments, &prelude.steps)?;
             let values = Row {
                 prefix: "arg.",
                 entries: arguments,
                 complete: true,
                 at,
             };
-            for step in prelude.items() {
+            for step in prelude.steps.items() {
                 steps.extend(values.fill(step)?);
             }
         }
@@ -153,44 +181,59 @@ impl Preludes {
 }
 
 /// An argument that the prelude does not have is a mistake: it would be ignored.
-fn check_arguments(given: &[(Name, Node)], prelude: &Node) -> Result<(), Problem> {
+fn check_arguments(name: &str, given: &[(Name, Node)], steps: &Node) -> Result<(), Problem> {
     if given.is_empty() {
         return Ok(());
     }
-    let Some(known) = arguments_of(prelude) else {
+    let parameters = Parameters::of(steps);
+    if !parameters.spread.is_empty() {
         return Ok(());
-    };
+    }
+    let known = parameters.named;
     let mut unknown = given.iter().map(|(name, _)| name);
-    match unknown.find(|name| !known.contains(name.text.as_str())) {
-        Some(name) => {
-            let known = known.iter().copied();
-            Err(Problem::unknown_name(
-                name.at, "argument", &name.text, known,
-            ))
-        }
+    match unknown.find(|name| !known.contains_key(name.text.as_str())) {
         None => Ok(()),
+        Some(given) => {
+            let none = known.is_empty();
+            let known = known.into_keys();
+            let problem = Problem::unknown_name(given.at, "argument", &given.text, known);
+            Err(match none {
+                true => problem.help(format!("the prelude `{name}` takes no arguments")),
+                false => problem,
+            })
+        }
     }
 }
 
-/// Returns the arguments that steps refer to, or `None` if `..: arg` takes whatever is given.
-fn arguments_of(steps: &Node) -> Option<BTreeSet<&str>> {
-    let mut texts = Vec::new();
-    texts_within(steps, &mut texts);
-    let any = texts.contains(&"arg");
-    let names = texts
-        .into_iter()
-        .filter_map(|text| text.strip_prefix("arg."));
-    (!any).then(|| names.collect())
-}
+impl<'a> Parameters<'a> {
+    /// Finds the arguments that steps refer to.
+    fn of(steps: &'a Node) -> Self {
+        let mut parameters = Self::default();
+        parameters.add(steps, &mut Vec::new());
+        parameters
+    }
 
-fn texts_within<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
-    match &node.tree {
-        Tree::Text(text) => texts.push(text),
-        Tree::List(items) => items.iter().for_each(|item| texts_within(item, texts)),
-        Tree::Map(entries) => entries
-            .iter()
-            .for_each(|(_, value)| texts_within(value, texts)),
-        _ => {}
+    fn add(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {
+        match &node.tree {
+            Tree::Text(text) => {
+                if let Some(name) = text.strip_prefix("arg.") {
+                    self.named.entry(name).or_default().push(path.clone());
+                } else if text == "arg"
+                    && let [mapping @ .., SPREAD] = path.as_slice()
+                {
+                    self.spread.push(mapping.to_vec());
+                }
+            }
+            Tree::List(items) => items.iter().for_each(|item| self.add(item, path)),
+            Tree::Map(entries) => {
+                for (name, value) in entries {
+                    path.push(&name.text);
+                    self.add(value, path);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -198,7 +241,7 @@ fn texts_within<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
 pub struct Row<'a> {
     /// `row.` or `arg.`.
     pub prefix: &'static str,
-    /// The values.
+    /// The values by their names.
     pub entries: &'a [(Name, Node)],
     /// Whether every reference needs a value. A prelude needs all of its arguments, but a row may
     /// leave out values that have a default.

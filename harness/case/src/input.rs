@@ -13,7 +13,7 @@ use crate::{
 
 /// A value in a case.
 pub trait Input: Sized {
-    /// Reads it.
+    /// Reads the value from a node of the case.
     fn read(node: &Node) -> Result<Self, Problem>;
 
     /// Describes the allowed values.
@@ -350,7 +350,7 @@ impl<T> Named<T> {
 /// A mapping from one process of the case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfProcess<T> {
-    /// The process.
+    /// Name of the process.
     pub process: String,
     /// What it is mapped to.
     pub of: T,
@@ -374,8 +374,14 @@ impl<T: Input> Input for OfProcess<T> {
 pub trait Word: Sized + Copy + PartialEq + 'static {
     /// What the words stand for, for error messages.
     const WHAT: &'static str;
-    /// The words.
+    /// The words, each with what it stands for.
     const ALL: &'static [(&'static str, Self)];
+}
+
+/// A word that is the key of a mapping.
+pub trait KeyWord: Word {
+    /// What its value means.
+    fn help(self) -> &'static str;
 }
 
 /// Implements [`Input`] for words. A blanket implementation would conflict with that of `Box`.
@@ -410,7 +416,7 @@ pub fn word<T: Copy>(node: &Node, what: &str, all: &[(&'static str, T)]) -> Resu
     })
 }
 
-/// Describes words.
+/// Returns the description of a node that is one of these words.
 pub fn spec_of<T>(all: &[(&'static str, T)]) -> Spec {
     Spec::Words(all.iter().map(|(name, _)| *name).collect())
 }
@@ -419,7 +425,7 @@ pub fn spec_of<T>(all: &[(&'static str, T)]) -> Spec {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PerWord<K, V>(pub Vec<(K, V)>);
 
-impl<K: Word, V: Input> Input for PerWord<K, V> {
+impl<K: KeyWord, V: Input> Input for PerWord<K, V> {
     fn read(node: &Node) -> Result<Self, Problem> {
         let entries = node.entries()?.iter().map(|(name, node)| {
             let key = Node {
@@ -432,9 +438,9 @@ impl<K: Word, V: Input> Input for PerWord<K, V> {
     }
 
     fn spec() -> Spec {
-        let key = |(name, _): &(&'static str, K)| crate::spec::Key {
+        let key = |(name, word): &(&'static str, K)| crate::spec::Key {
             name: (*name).to_owned(),
-            help: String::new(),
+            help: word.help().to_owned(),
             spec: V::spec(),
             presence: crate::spec::Presence::Optional,
         };

@@ -7,14 +7,27 @@ use serde_json::{Map, Value, json};
 use uapi::{Ioctl, Struct};
 
 use crate::{
-    expand::Preludes,
+    expand::{Parameters, Preludes, Signature},
     role::Shape,
     spec::{Key, Presence, Spec},
-    steps::{ioctl::keys::keys, table::TABLE},
+    steps::{
+        ioctl::keys::{field_help, keys},
+        table::TABLE,
+    },
 };
 
 /// Returns the schema of a case file that may use these preludes.
 pub fn schema(preludes: &Preludes) -> Value {
+    let mut schema = frame(preludes);
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        let bodies = uapi::ioctls().iter();
+        definitions.extend(bodies.map(|ioctl| (ioctl.name.to_owned(), ioctl_body(ioctl))));
+    }
+    schema
+}
+
+/// Returns the schema without the bodies of the ioctls.
+fn frame(preludes: &Preludes) -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Conformance case for iommufd and vfio",
@@ -44,22 +57,47 @@ pub fn schema(preludes: &Preludes) -> Value {
             "expected": { "anyOf": [
                 { "$ref": "#/$defs/value" },
                 { "type": "object", "minProperties": 1, "additionalProperties": false,
-                    "properties": { "not": { "$ref": "#/$defs/value" },
-                        "has": { "$ref": "#/$defs/value" }, "lacks": { "$ref": "#/$defs/value" } } } ] },
+                    "properties": {
+                        "not": { "$ref": "#/$defs/value", "description": "any value but this" },
+                        "has": { "$ref": "#/$defs/value", "description": "bits that are set" },
+                        "lacks": { "$ref": "#/$defs/value", "description": "bits that are clear" } } } ] },
             "device": { "type": "string", "description": "A device of the case: group.0, group.host-driver, other.0." },
             "group": { "type": "string", "description": "A group of the case: group, other, or a shape." },
             "elements": { "type": ["array", "integer", "object", "string"] },
             "struct": structure(),
-            "needs": { "type": "object", "additionalProperties": false, "properties": {
-                "features": { "$ref": "#/$defs/texts" }, "config": { "$ref": "#/$defs/texts" },
-                "platforms": { "$ref": "#/$defs/texts" },
-                "since": { "type": "string" }, "until": { "type": "string" } } },
-            "condition": { "type": "object", "additionalProperties": false, "properties": {
-                "platforms": { "$ref": "#/$defs/texts" }, "shapes": shapes(),
-                "config": { "$ref": "#/$defs/texts", "description": "options that the kernel has" },
-                "since": { "type": "string" }, "until": { "type": "string" } } },
+            "needs": needs(),
+            "condition": condition(),
         }
     })
+}
+
+fn needs() -> Value {
+    json!({ "type": "object", "additionalProperties": false,
+        "description": "what a guest needs to run the case; others skip it",
+        "properties": {
+            "features": texts("parts of the kernel or the machine, such as mdev_mtty"),
+            "config": texts("options that the kernel has"),
+            "platforms": texts("platforms that it runs on; default: all"),
+            "since": text("first release that it runs on, such as \"7.3\""),
+            "until": text("last release that it runs on") } })
+}
+
+fn condition() -> Value {
+    json!({ "type": "object", "additionalProperties": false,
+        "description": "where the case is known to fail; default: everywhere",
+        "properties": {
+            "platforms": texts("platforms that it fails on"), "shapes": shapes(),
+            "config": texts("options that the kernel has"),
+            "since": text("first release that fails"),
+            "until": text("last release that fails") } })
+}
+
+fn texts(description: &str) -> Value {
+    json!({ "$ref": "#/$defs/texts", "description": description })
+}
+
+fn text(description: &str) -> Value {
+    json!({ "type": "string", "description": description })
 }
 
 fn errnos() -> Vec<&'static str> {
@@ -69,32 +107,40 @@ fn errnos() -> Vec<&'static str> {
 
 fn header() -> Value {
     json!({
-        "summary": { "type": "string", "description": "rule that the case proves" },
-        "proves": { "$ref": "#/$defs/texts", "description": "clauses that hold literally" },
+        "summary": text("rule that the case proves"),
+        "proves": texts("clauses that hold literally"),
         "differs": reasons("clauses that Linux differs from"),
         "absent": reasons("clauses about something that the uAPI does not have"),
         "shapes": shapes(),
         "needs": { "$ref": "#/$defs/needs" },
-        "xfail": { "type": ["array", "object"], "items": { "type": "object", "properties": {
-            "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
-            "rows": { "$ref": "#/$defs/texts", "description": "rows of the table that it applies to; default: all" },
-            "splat": { "$ref": "#/$defs/texts", "description": "the failure is a complaint of the kernel with one of these texts" } },
-            "required": ["finding"], "additionalProperties": false } },
+        "xfail": { "anyOf": [ xfail(), { "type": "array", "items": xfail() } ],
+            "description": "known failures, each with the finding that explains it" },
         "shows": { "type": ["string", "object", "array"],
             "description": "findings that the case shows by passing; {NAME: rows} for some rows of its table",
             "items": { "anyOf": [ finding(), { "type": "object", "minProperties": 1, "maxProperties": 1,
                 "additionalProperties": { "$ref": "#/$defs/texts" } } ] } },
-        "snapshot": { "enum": ["compared", "none"] },
+        "snapshot": { "enum": ["compared", "none"],
+            "description": "`none` if the transcript differs from run to run; default: compared" },
         "fail_fast": { "type": "boolean", "description": "stop at the first failed step" },
-        "timeout_ms": { "type": "integer" },
+        "timeout_ms": { "type": "integer",
+            "description": "deadline in ms on an idle machine without emulation; default: 20000" },
         "table": { "type": "object", "additionalProperties": { "type": "object",
             "properties": { "needs": { "$ref": "#/$defs/needs" } } },
             "description": "one test for each row; steps refer to `row.NAME`; `needs` of a row adds to that of the case" },
         "contract": contract(),
-        "steps": { "type": "array", "items": { "anyOf": [
+        "steps": { "type": "array", "description": "what the case does, in this order",
+            "items": { "anyOf": [
             { "$ref": "#/$defs/step" },
             { "type": "string", "pattern": r"^row\.", "description": "a step, or steps, of the row" } ] } },
     })
+}
+
+fn xfail() -> Value {
+    json!({ "type": "object", "required": ["finding"], "additionalProperties": false,
+        "properties": {
+            "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
+            "rows": texts("rows of the table that it applies to; default: all"),
+            "splat": texts("the failure is a complaint of the kernel with one of these texts") } })
 }
 
 fn contract() -> Value {
@@ -107,15 +153,17 @@ fn contract() -> Value {
             "except": { "type": "object", "description": "rows that end differently",
                 "additionalProperties": { "type": "object", "additionalProperties": false,
                     "properties": { "errno": { "$ref": "#/$defs/errno" },
-                        "done": { "type": "boolean" },
+                        "done": { "type": "boolean",
+                            "description": "whether the call has done its work, so that it is undone" },
                         "xfail": { "type": "boolean", "description": "the kernel is known to end \
                          the row differently" },
-                        "finding": finding(), "reason": { "type": "string" } } } },
+                        "finding": finding(),
+                        "reason": text("why the row ends differently") } } },
             "omit": reasons("rows to leave out, each with its reason") } })
 }
 
 fn finding() -> Value {
-    json!({ "type": "string", "description": "a page of results/findings, without .md" })
+    text("a page of results/findings, without .md")
 }
 
 fn reasons(description: &str) -> Value {
@@ -140,30 +188,69 @@ fn steps() -> Value {
         steps.insert(entry.key.to_owned(), body);
     }
     for ioctl in uapi::ioctls() {
-        steps.insert(ioctl.name.to_owned(), ioctl_body(ioctl));
+        // Defined apart from what is required: a prelude may add keys to a body.
+        let mut body = defined(ioctl.name);
+        body["anyOf"] = required(&keys(ioctl));
+        describe(
+            &mut body,
+            &format!("Make this ioctl; {} defines it.", ioctl.source),
+        );
+        steps.insert(ioctl.name.to_owned(), body);
     }
     Value::Object(steps)
 }
 
 /// Returns the schema of a prelude's name, with or without arguments.
 fn used(preludes: &Preludes) -> Value {
-    let names: Vec<_> = preludes.arguments().map(|(name, _)| name).collect();
-    let bodies = preludes.arguments().map(|(name, arguments)| {
-        let any = arguments.is_none();
-        let known = arguments.into_iter().flatten().chain([".."]);
-        let known: Map<_, _> = known.map(|name| (name.to_owned(), json!({}))).collect();
-        let body = json!({ "type": "object", "properties": known, "additionalProperties": any });
-        (name.to_owned(), or_row(body))
+    let name = |it: Signature<'_>| json!({ "const": it.name, "description": it.summary });
+    let names: Vec<_> = preludes.signatures().map(name).collect();
+    let bodies = preludes.signatures().map(|it| {
+        let mut body = or_row(arguments(&it.parameters));
+        describe(&mut body, it.summary);
+        (it.name.to_owned(), body)
     });
     let bodies: Map<_, _> = bodies.collect();
-    json!({ "anyOf": [{ "enum": names }, defined("row"),
+    json!({ "anyOf": [{ "anyOf": names }, defined("row"),
         { "type": "object", "minProperties": 1, "maxProperties": 1,
             "properties": bodies, "additionalProperties": false }] })
 }
 
-/// Returns the schema of an ioctl's body. `expect` and `save` have the fields of its struct.
+/// Returns the schema of a prelude's arguments. `..: arg` gives them to the body of an ioctl, which
+/// has to know each of them.
+fn arguments(parameters: &Parameters<'_>) -> Value {
+    let named = parameters.named.iter().map(|(name, paths)| {
+        let places: Vec<_> = paths.iter().map(|path| becomes(path)).collect();
+        let help = format!("Becomes {}.", places.join(", "));
+        ((*name).to_owned(), json!({ "description": help }))
+    });
+    let mut properties: Map<_, _> = named.collect();
+    properties.insert(SPREAD.to_owned(), spread());
+    let body_of = |path: &Vec<&str>| match path.as_slice() {
+        [step] => uapi::ioctl(step).map(|ioctl| defined(ioctl.name)),
+        _ => None,
+    };
+    let bodies: Option<Vec<_>> = parameters.spread.iter().map(body_of).collect();
+    match bodies.as_deref() {
+        Some([]) => json!({ "type": "object", "additionalProperties": false,
+            "properties": properties }),
+        Some(bodies) => json!({ "type": "object", "allOf": bodies, "properties": properties }),
+        None => json!({ "type": "object", "properties": properties }),
+    }
+}
+
+/// Says where an argument goes: `` `expect.flags` of IOMMU_GET_HW_INFO ``.
+fn becomes(path: &[&str]) -> String {
+    match path {
+        [] => "a step".to_owned(),
+        [step] => format!("the body of `{step}`"),
+        [step, keys @ ..] => format!("`{}` of `{step}`", keys.join(".")),
+    }
+}
+
+/// Returns the schema of an ioctl's body, without the keys that are required. `expect` and `save`
+/// have the fields of its struct.
 fn ioctl_body(ioctl: &Ioctl) -> Value {
-    let mut body = mapping(&keys(ioctl));
+    let mut body = closed(&keys(ioctl));
     let Some(layout) = ioctl.layout() else {
         return body;
     };
@@ -182,22 +269,23 @@ fn fields_of(layout: &Struct, of: &Spec, behind: bool) -> Value {
     let of = anywhere(of);
     let mut properties = Map::new();
     for field in layout.fields {
-        properties.insert(field.name.to_owned(), of.clone());
+        let mut value = of.clone();
+        describe(&mut value, &field_help(field));
+        properties.insert(field.name.to_owned(), value);
     }
-    if behind {
-        properties.insert(
-            "capabilities".to_owned(),
-            json!({ "type": ["array", "object", "string"] }),
-        );
-    }
+    let data = |help: &str| {
+        json!({ "type": ["array", "object", "string"],
+            "description": help })
+    };
     let mut patterns = Map::new();
+    if behind {
+        let help = "Capabilities in the chain behind the struct.";
+        properties.insert("capabilities".to_owned(), data(help));
+    }
     if let Some(tail) = layout.tail {
         patterns.insert(format!(r"^{}\.", tail.name), of);
         if behind {
-            properties.insert(
-                tail.name.to_owned(),
-                json!({ "type": ["array", "object", "string"] }),
-            );
+            properties.insert(tail.name.to_owned(), data(TAIL));
         }
     }
     properties.insert(SPREAD.to_owned(), spread());
@@ -251,6 +339,8 @@ const NAME_OR_SLOT: &str = r"^(\$?[A-Za-z][A-Za-z0-9_]*|(row|arg)\..*)$";
 const FIELD: &str = r"^([a-z_0-9]+(\.[a-z_0-9]+)*|\.\.)$";
 /// Key that spreads a row, or a mapping in it, into a mapping.
 const SPREAD: &str = "..";
+const TAIL: &str = "Elements of the array behind the struct.";
+const NAME_OF_STRUCT: &str = "The struct, whose fields are the other keys.";
 
 fn named(of: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false,
@@ -263,6 +353,13 @@ fn spread() -> Value {
 }
 
 fn mapping(keys: &[Key]) -> Value {
+    let mut mapping = closed(keys);
+    mapping["anyOf"] = required(keys);
+    mapping
+}
+
+/// Returns the schema of a mapping with any of these keys, and no other.
+fn closed(keys: &[Key]) -> Value {
     let mut properties = Map::new();
     for key in keys {
         let mut value = anywhere(&key.spec);
@@ -276,11 +373,14 @@ fn mapping(keys: &[Key]) -> Value {
         properties.insert(key.name.clone(), value);
     }
     properties.insert(SPREAD.to_owned(), spread());
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+/// Returns the alternatives for required keys: a row may have them.
+fn required(keys: &[Key]) -> Value {
     let required = keys.iter().filter(|key| key.presence == Presence::Required);
     let required: Vec<_> = required.map(|key| key.name.as_str()).collect();
-    // A row may have the required keys.
-    json!({ "type": "object", "additionalProperties": false, "properties": properties,
-        "anyOf": [{ "required": required }, { "required": [SPREAD] }] })
+    json!([{ "required": required }, { "required": [SPREAD] }])
 }
 
 fn defined(name: &str) -> Value {
@@ -320,16 +420,22 @@ fn structure() -> Value {
     let names: Vec<_> = uapi::structs().iter().map(|layout| layout.name).collect();
     let known = uapi::structs().iter().map(|layout| {
         let mut fields = Map::new();
-        fields.insert("struct".to_owned(), json!(true));
+        fields.insert(
+            "struct".to_owned(),
+            json!({ "description": NAME_OF_STRUCT }),
+        );
         for field in layout.fields {
-            fields.insert(field.name.to_owned(), json!(true));
+            let help = json!({ "description": field_help(field) });
+            fields.insert(field.name.to_owned(), help);
         }
-        fields.insert(SPREAD.to_owned(), json!(true));
+        fields.insert(SPREAD.to_owned(), spread());
         json!({ "if": { "properties": { "struct": { "const": layout.name } } },
             "then": { "additionalProperties": false, "properties": fields } })
     });
+    let mut name = or_row(json!({ "enum": names }));
+    describe(&mut name, NAME_OF_STRUCT);
     json!({ "type": "object", "required": ["struct"],
-        "properties": { "struct": or_row(json!({ "enum": names })) },
+        "properties": { "struct": name },
         "allOf": known.collect::<Vec<_>>() })
 }
 

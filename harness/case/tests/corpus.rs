@@ -109,6 +109,9 @@ fn no_step_of_the_corpus_may_have_another_key() {
 #[case::of_a_row(json!({ "use": "row.before" }), true)]
 #[case::no_such_prelude(json!({ "use": "nosuch" }), false)]
 #[case::no_such_argument(json!({ "use": { "close": { "device": "a" } } }), false)]
+#[case::a_key_of_its_ioctl(json!({ "use": { "access rw": { "access_rw.length": 1 } } }), true)]
+#[case::no_key_of_its_ioctl(json!({ "use": { "access rw": { "nosuch": 1 } } }), false)]
+#[case::a_value_of_its_ioctl(json!({ "use": { "access rw": { "errno": "ENOSUCH" } } }), false)]
 fn a_prelude_and_its_arguments_are_known(#[case] step: Value, #[case] valid: bool) {
     let mut schema = case::schema(&corpus().preludes);
     let schema = json!({ "$ref": "#/$defs/step", "$defs": schema["$defs"].take() });
@@ -116,7 +119,59 @@ fn a_prelude_and_its_arguments_are_known(#[case] step: Value, #[case] valid: boo
     assert_eq!(validator.is_valid(&step), valid, "{step}");
 }
 
-/// The steps that a case is made of, wherever they are; `use` has arguments of any name.
+#[test]
+fn no_prelude_takes_an_argument_that_it_does_not_have() {
+    let mut schema = case::schema(&corpus().preludes);
+    let preludes = schema["$defs"]["use"]["anyOf"][2]["properties"].take();
+    let names: Vec<_> = preludes.as_object().unwrap().keys().cloned().collect();
+    let schema = case::schema(&corpus().preludes);
+    let schema = json!({ "$ref": "#/$defs/step", "$defs": schema["$defs"] });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert!(names.len() > 200, "{} preludes", names.len());
+    for name in names {
+        let with = |arguments: Value| json!({ "use": { name.as_str(): arguments } });
+        assert!(validator.is_valid(&with(json!({}))), "{name}");
+        let made_up = with(json!({ "made up": "by a test" }));
+        assert!(!validator.is_valid(&made_up), "{name}");
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_has_a_description() {
+    let schema = case::schema(&corpus().preludes);
+    let mut silent = Vec::new();
+    find_silent(&schema, &schema, "", &mut silent);
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+/// Finds keys of mappings that neither they nor their definition describe.
+fn find_silent(all: &Value, value: &Value, path: &str, silent: &mut Vec<String>) {
+    let within: Vec<(String, &Value)> = match value {
+        Value::Array(items) => items.iter().map(|item| ("[]".to_owned(), item)).collect(),
+        Value::Object(entries) => entries.iter().map(|(key, it)| (key.clone(), it)).collect(),
+        _ => Vec::new(),
+    };
+    // The key of a mapping may be called `properties`, too.
+    let keys = path.ends_with("/properties") && !path.ends_with("/properties/properties");
+    // A condition is not shown to anybody.
+    for (key, inner) in within.into_iter().filter(|(key, _)| key != "if") {
+        let place = format!("{path}/{key}");
+        if keys && !described(all, inner) {
+            silent.push(place.clone());
+        }
+        find_silent(all, inner, &place, silent);
+    }
+}
+
+fn described(all: &Value, value: &Value) -> bool {
+    let own = value["description"].as_str();
+    let place = value["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
+    let definition = place.and_then(|place| all.pointer(place));
+    let text = own.or(definition.and_then(|it| it["description"].as_str()));
+    text.is_some_and(|text| !text.is_empty())
+}
+
+/// The steps that a case is made of, wherever they are.
 fn steps_within(value: &Value, known: &HashSet<&str>, steps: &mut Vec<Value>) {
     match value {
         Value::Array(items) => items
@@ -152,7 +207,7 @@ fn every_key_of_the_schema_is_read() {
     let schema = case::schema(&corpus().preludes);
     let (folder, findings) = (Folder::default(), Findings::default());
     for ioctl in uapi::ioctls() {
-        let body = &schema["$defs"]["step"]["properties"][ioctl.name]["properties"];
+        let body = &schema["$defs"][ioctl.name]["properties"];
         let keys = body.as_object().unwrap().keys();
         for key in keys.filter(|key| !["..", "on"].contains(&key.as_str())) {
             let text = format!(

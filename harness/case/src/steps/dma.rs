@@ -20,7 +20,7 @@ body! {
     ///
     /// The page is filled before, so both outcomes show in memory as well as in the device.
     pub struct DmaBody in "dma" {
-        /// The device.
+        /// The device that writes.
         from: Role,
         /// The address that it writes to.
         iova: Value,
@@ -120,7 +120,7 @@ impl Action for Dma {
 body! {
     /// `phys: {of: $page, save: pa}`
     pub struct Phys in "phys" {
-        /// The page.
+        /// An address in the page.
         of: Value,
         /// The name for its physical address.
         save: SlotName,

@@ -39,7 +39,7 @@ impl Action for Eventfd {
 body! {
     /// `wait: {on: irq, ms: 1000, ready: true}`
     pub struct Wait in "wait" {
-        /// The descriptor.
+        /// The descriptor to wait for.
         on: SlotName,
         /// How long to wait, in milliseconds.
         ms: u64 = 2000,
@@ -68,7 +68,7 @@ impl Action for Wait {
 body! {
     /// `events: {on: irq, count: 1}`
     pub struct Events in "events" {
-        /// The eventfd.
+        /// The eventfd to read.
         on: SlotName,
         /// The count to read from it; 0 means that no event comes.
         count: Want,

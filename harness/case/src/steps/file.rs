@@ -34,7 +34,7 @@ body! {
     pub struct Opened in "open", or(Opened::short, Spec::Text) {
         /// What to open.
         at: OpenTarget,
-        /// Access mode.
+        /// Access mode of the descriptor.
         flags: OpenFlags = OpenFlags::ReadWrite,
         /// Prefix of the node's name: `noiommu-` for a device without an IOMMU.
         starts: String = String::new(),
@@ -76,13 +76,13 @@ const NODE_OF_IOMMUFD: &str = "/dev/vfio/vfio of iommufd";
 pub enum OpenTarget {
     /// A device or a group of the case.
     Role(Role),
-    /// A path.
+    /// The file at this path.
     Path(String),
     /// `/dev/vfio/vfio` where it is a file of iommufd.
     NodeOfIommufd,
     /// A function that the case creates.
     Function(Function),
-    /// Its group.
+    /// The node of the group that a function is in.
     GroupOf(Function),
     /// The file of a descriptor.
     Descriptor(Value),
@@ -280,7 +280,7 @@ body! {
     /// `pread: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, length: 2, expect: [0x36, 0x1b]}`, or
     /// with `width: 2` for a number: `expect: {has: PCI_COMMAND_MEMORY}`, `save: command`.
     pub struct PreadBody in "pread" {
-        /// The descriptor.
+        /// The descriptor to read from.
         on: SlotName,
         /// The region of the device.
         region: Option<Region>,
@@ -432,7 +432,7 @@ body! {
     /// `pwrite: {on: a, region: VFIO_PCI_CONFIG_REGION_INDEX, offset: 4, bytes: [6, 0]}`, or
     /// `width: 2, value: [PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER]`.
     pub struct PwriteBody in "pwrite" {
-        /// The descriptor.
+        /// The descriptor to write to.
         on: SlotName,
         /// The region of the device.
         region: Option<Region>,
@@ -539,7 +539,7 @@ impl Action for Pwrite {
 body! {
     /// `read: {on: faults, into: $buffer, length: 0x30, returns: 0x30, errno: EINVAL}`
     pub struct Read in "read" {
-        /// The descriptor.
+        /// The descriptor to read from.
         on: SlotName,
         /// The address of the buffer.
         into: Value,
@@ -576,7 +576,7 @@ impl Action for Read {
 body! {
     /// `write: {on: faults, from: $buffer, length: 0x10, returns: 0x10, errno: EINVAL}`
     pub struct Write in "write" {
-        /// The descriptor.
+        /// The descriptor to write to.
         on: SlotName,
         /// The address of the bytes.
         from: Value,
@@ -613,7 +613,7 @@ impl Action for Write {
 body! {
     /// `read_file: {path: "/sys/kernel/iommu_groups/{group}/type", text: identity}`
     pub struct ReadFile in "read_file" {
-        /// The path.
+        /// Path of the file to read.
         path: String,
         /// The expected text.
         text: Option<String>,
@@ -643,7 +643,7 @@ impl Action for ReadFile {
 body! {
     /// `await_file: {path: "/sys/bus/pci/devices/{group.0}/power/runtime_status", text: suspended}`
     pub struct AwaitFile in "await_file" {
-        /// The path.
+        /// Path of the file to read.
         path: String,
         /// The text to wait for.
         text: String,
@@ -673,7 +673,7 @@ impl Action for AwaitFile {
 body! {
     /// `write_file: {path: /sys/..., text: "1", after: "0", errno: EBUSY}`
     pub struct WriteFile in "write_file" {
-        /// The path.
+        /// Path of the file to write.
         path: String,
         /// What to write.
         text: String,

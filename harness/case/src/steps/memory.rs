@@ -162,7 +162,7 @@ fn mapping(name: &SlotName, length: u64) -> NewMapping {
 body! {
     /// `mmap: {on: a, region: VFIO_PCI_BAR0_REGION_INDEX, length: 0x1000, save: bar, errno: EINVAL}`
     pub struct Mmap in "mmap" {
-        /// The descriptor.
+        /// The descriptor of the device to map.
         on: SlotName,
         /// The region of the device.
         region: Option<Region>,
@@ -170,7 +170,7 @@ body! {
         offset: Option<Value>,
         /// How many bytes.
         length: u64 = 0x1000,
-        /// Allowed accesses.
+        /// Accesses that the mapping allows.
         access: Access = Access::ReadWrite,
         /// The name for the address.
         save: SlotName = SlotName("mapping".to_owned()),
@@ -251,7 +251,7 @@ impl Action for Munmap {
 body! {
     /// `load: {at: $bar, width: 4, expect: 0x1, signal: SIGBUS}`
     pub struct Load in "load" {
-        /// The address.
+        /// The address to load from.
         at: Value,
         /// Width of the access in bytes.
         width: Width = Width::W4,
@@ -286,7 +286,7 @@ impl Action for Load {
 body! {
     /// `store: {at: $bar, width: 4, value: 1, signal: SIGBUS}`
     pub struct Store in "store" {
-        /// The address.
+        /// The address to store to.
         at: Value,
         /// Width of the access in bytes.
         width: Width = Width::W4,
@@ -358,16 +358,16 @@ impl Action for CountFaults {
 /// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
 #[derive(Debug, Clone)]
 pub enum Peek {
-    /// Bytes.
+    /// The bytes, or a number made of them.
     Bytes(PeekBytes),
-    /// A struct.
+    /// The fields of a struct of the uAPI.
     Struct(PeekStruct),
 }
 
 body! {
     /// Bytes of memory.
     pub struct PeekBytesBody in "peek" {
-        /// The address.
+        /// The address to look at.
         at: Value,
         /// How many bytes.
         length: u64 = 0x1000,
@@ -530,7 +530,7 @@ newtype! {
 }
 
 body! {
-    /// A memfd.
+    /// A file in memory, by `memfd_create(2)`.
     pub struct MemoryFile in "memfd", or(MemoryFile::short, Spec::Number) {
         /// Its size in bytes.
         size: u64 = 0x1000,

@@ -25,7 +25,7 @@ body! {
     pub struct Capability in "pci_capability" {
         /// The descriptor of the device.
         on: SlotName,
-        /// The id.
+        /// Id of the capability.
         id: CapabilityId,
         /// Which of the two chains.
         chain: Chain = Chain::Standard,
@@ -82,7 +82,7 @@ body! {
     ///
     /// The default driver of the device is restored after the case.
     pub struct Driver in "driver" {
-        /// The device.
+        /// The device to bind.
         of: Role,
         /// The name of a driver, `host-driver` for the host's own driver of the device, or `none`.
         to: String,
@@ -120,7 +120,7 @@ body! {
     /// and binds the devices again: the kernel allows the change only while no driver is bound. The
     /// type is restored after the case.
     pub struct GroupType in "group_type", or(GroupType::short, Spec::Text) {
-        /// The group.
+        /// The group whose type changes.
         of: Which = Which::Group,
         /// The type, as sysfs names it.
         to: String,
@@ -163,7 +163,7 @@ body! {
     /// Between cases the devices have no reset method, because a reset takes 100 ms at each open
     /// and close.
     pub struct ResetMethod in "reset_method" {
-        /// The device.
+        /// The device whose methods are set.
         of: Role,
         /// The methods, as sysfs names them.
         to: String,
@@ -198,7 +198,7 @@ body! {
     pub struct VirtualFunctions in "virtual_functions" {
         /// The physical function.
         of: Role,
-        /// How many.
+        /// How many of them to create.
         count: u64,
         /// How the creation ends.
         errno: Ends,
@@ -230,7 +230,7 @@ body! {
         nointxmask: Option<String>,
         /// Value of the parameter of this name.
         disable_idle_d3: Option<String>,
-        /// The device.
+        /// The device to bind again.
         of: Role,
     }
 }
@@ -329,9 +329,9 @@ impl Action for Unplug {
 /// still waits for its user.
 #[derive(Debug, Clone)]
 pub enum WaitGone {
-    /// The device.
+    /// A device of the case.
     Device(Role),
-    /// Its node.
+    /// The device behind a node of vfio.
     Node(NodeOf),
 }
 

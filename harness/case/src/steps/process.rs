@@ -7,7 +7,7 @@ use wire::{
 use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
-    input::{Input, OfProcess, PerWord, SlotName, Word, body, newtype, words},
+    input::{Input, KeyWord, OfProcess, PerWord, SlotName, Word, body, newtype, words},
     node::At,
     problem::Problem,
     steps::Action,
@@ -250,6 +250,15 @@ impl Word for Resource {
         &[("MEMLOCK", Self::Memlock), ("NOFILE", Self::Nofile)];
 }
 
+impl KeyWord for Resource {
+    fn help(self) -> &'static str {
+        match self {
+            Self::Memlock => "Soft limit of locked memory, in bytes.",
+            Self::Nofile => "Soft limit of descriptors: one more than the highest number.",
+        }
+    }
+}
+
 newtype! {
     /// `rlimit: {MEMLOCK: 0x1000}`
     ///
@@ -280,6 +289,15 @@ impl Action for Rlimit {
 impl Word for Counter {
     const WHAT: &'static str = "account";
     const ALL: &'static [(&'static str, Self)] = &[("VmPin", Self::VmPin), ("VmLck", Self::VmLck)];
+}
+
+impl KeyWord for Counter {
+    fn help(self) -> &'static str {
+        match self {
+            Self::VmPin => "Pinned memory in /proc/self/status, in bytes.",
+            Self::VmLck => "Locked memory in /proc/self/status, in bytes.",
+        }
+    }
 }
 
 newtype! {

@@ -88,17 +88,17 @@ impl Offset {
 /// How a step uses registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registers<'a> {
-    /// Nothing.
+    /// The step touches no register.
     Untouched,
     /// It maps them under this name.
     Mapped(&'a str),
     /// It accesses this offset behind a name, which may be that of a mapping.
     Reached {
-        /// The name.
+        /// Name of the mapping.
         name: &'a str,
-        /// The offset.
+        /// Offset in the mapping, in bytes.
         offset: u64,
-        /// The width.
+        /// Width of the access.
         width: Width,
     },
     /// It copies data behind a name, in pieces of any width.

@@ -18,7 +18,7 @@ use crate::{
 /// A kind of step.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Its key.
+    /// Key of the step in a case.
     pub key: &'static str,
     /// One line about it.
     pub help: &'static str,

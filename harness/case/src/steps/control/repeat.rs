@@ -17,7 +17,7 @@ body! {
         times: u64,
         /// The name for the number of earlier executions.
         count: SlotName = SlotName("count".to_owned()),
-        /// The step.
+        /// The step to execute.
         step: Box<Step>,
     }
 }

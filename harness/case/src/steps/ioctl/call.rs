@@ -23,7 +23,7 @@ use crate::{
     value,
 };
 
-/// One ioctl.
+/// A step that makes one ioctl.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
     ioctl: &'static uapi::Ioctl,
@@ -56,7 +56,7 @@ pub struct Unnamed {
 /// A part of the uAPI that came after the ioctl or struct that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newer {
-    /// Its name.
+    /// Name of the ioctl, such as `IOMMU_IOAS_MAP`.
     pub name: String,
     /// When it came.
     pub since: Since,

@@ -1,6 +1,6 @@
 //! The keys that every ioctl step may have.
 
-use uapi::{Arg, Ioctl, Kind};
+use uapi::{Arg, Constant, Dir, Field, Ioctl, Kind};
 
 use crate::spec::{Key, Presence, Spec};
 
@@ -41,7 +41,7 @@ pub fn keys(ioctl: &Ioctl) -> Vec<Key> {
             for field in layout.fields {
                 add(
                     field.name,
-                    names_of(&field.kind),
+                    field_help(field),
                     field_spec(&field.kind),
                     Presence::Optional,
                 );
@@ -62,14 +62,46 @@ fn field_spec(kind: &Kind) -> Spec {
     }
 }
 
-fn names_of(kind: &Kind) -> String {
+/// Describes a field: its type, who writes it, and its meaning.
+pub fn field_help(field: &Field) -> String {
+    let bits = 8 * field.width.bytes();
+    let sign = if field.signed { "s" } else { "u" };
+    let count = match field.count {
+        1 => String::new(),
+        count => format!("[{count}]"),
+    };
+    let writer = match field.dir {
+        Dir::In => "read by the kernel",
+        Dir::Out => "written by the kernel",
+        Dir::InOut => "read and written by the kernel",
+    };
+    let meaning = meaning(&field.kind);
+    let colon = if meaning.is_empty() { "" } else { ": " };
+    format!("{sign}{bits}{count}, {writer}{colon}{meaning}.")
+}
+
+fn meaning(kind: &Kind) -> String {
     match kind {
-        Kind::Flags(names) | Kind::Enum(names) => {
-            let names: Vec<_> = names.iter().map(|constant| constant.short()).collect();
-            names.join(", ")
+        Kind::Flags([]) => "flags, all of them reserved".to_owned(),
+        Kind::Flags(names) | Kind::Enum(names) => listed(names),
+        Kind::IndexAndFlags { index, flags, .. } => {
+            format!("one of {}, with {}", listed(index), listed(flags))
         }
-        _ => String::new(),
+        Kind::Size => "the size of the struct, correct by default".to_owned(),
+        Kind::Fd => "a descriptor".to_owned(),
+        Kind::Id(_) => "the id of an object".to_owned(),
+        Kind::UserPtr(_) => "an address of the process".to_owned(),
+        Kind::Reserved => "reserved, has to be 0".to_owned(),
+        Kind::Iova => "an address of the device".to_owned(),
+        Kind::Length => "a number of bytes".to_owned(),
+        Kind::Counted => "a number that grows with each call".to_owned(),
+        Kind::Plain => String::new(),
     }
+}
+
+fn listed(names: &[Constant]) -> String {
+    let names: Vec<_> = names.iter().map(Constant::short).collect();
+    names.join(", ")
 }
 
 /// A key that every ioctl step may have.

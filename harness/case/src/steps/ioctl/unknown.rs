@@ -22,7 +22,7 @@ impl Word for FdKind {
 body! {
     /// `unknown_ioctls: {on: iommu, of: iommu, errno: ENOTTY}`
     pub struct UnknownIoctls in "unknown_ioctls" {
-        /// The descriptor.
+        /// The descriptor to call.
         on: SlotName,
         /// What the descriptor is.
         of: FdKind,
