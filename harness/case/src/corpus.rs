@@ -181,17 +181,17 @@ impl Reader {
     ) -> Result<Option<T>, CorpusError> {
         let path = root.join(name);
         if path.exists() {
-            self.file(&path, read)
+            self.file(&path, |node| read(node).map_err(|problem| vec![problem]))
         } else {
             Ok(None)
         }
     }
 
-    /// Reads a file. Returns `None` if it has a problem, which is recorded.
+    /// Reads a file. Returns `None` if it has problems, which are recorded.
     fn file<T>(
         &mut self,
         path: &Path,
-        read: impl Fn(&Node) -> Result<T, Problem>,
+        read: impl Fn(&Node) -> Result<T, Vec<Problem>>,
     ) -> Result<Option<T>, CorpusError> {
         let bytes = fs::read(path).map_err(|error| CorpusError::Io {
             path: path.to_owned(),
@@ -203,10 +203,11 @@ impl Reader {
             Some(offset) => Err(self.sources.not_utf8(file, offset)),
             None => Node::parse(self.sources.text(file), file),
         };
+        let node = node.map_err(|problem| vec![problem]);
         match node.and_then(|node| read(&node)) {
             Ok(read) => Ok(Some(read)),
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 Ok(None)
             }
         }
@@ -251,9 +252,12 @@ fn yaml_files(root: &Path) -> Result<Vec<PathBuf>, CorpusError> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        let failed = |error| CorpusError::Io {
-            path: folder.clone(),
-            error,
+        let failed = |error| {
+            let path = folder.clone();
+            match folder == root {
+                true => CorpusError::Folder { path, error },
+                false => CorpusError::Io { path, error },
+            }
         };
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();

@@ -10,9 +10,17 @@ pub enum CorpusError {
     /// A file or directory cannot be read.
     #[error("reading {path}: {error}")]
     Io {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// The folder of the cases cannot be read.
+    #[error("reading the folder of cases {path}: {error}; name a folder of case files (*.yaml)")]
+    Folder {
+        /// Path of the folder.
+        path: PathBuf,
+        /// The error of the system.
         error: io::Error,
     },
     /// Files have errors.
@@ -22,7 +30,7 @@ pub enum CorpusError {
         rendered: Vec<String>,
     },
     /// There are no cases.
-    #[error("no case files in {0}")]
+    #[error("no case files in {0}; name a folder of case files (*.yaml)")]
     Empty(PathBuf),
 }
 

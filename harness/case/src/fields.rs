@@ -79,17 +79,19 @@ impl<'a> Fields<'a> {
         (self.left, self.asked)
     }
 
+    /// Returns an error for each key that was not read.
+    pub fn unknown(&self) -> Vec<Problem> {
+        let known = || self.asked.iter().map(String::as_str);
+        let left = self.left.iter();
+        left.map(|(name, _)| Problem::unknown_key(name.at, &name.text, &self.what, known()))
+            .collect()
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
     /// If a key was not read.
     pub fn finish(self) -> Result<(), Problem> {
-        match self.left.first() {
-            None => Ok(()),
-            Some((name, _)) => {
-                let known = self.asked.iter().map(String::as_str);
-                Err(Problem::unknown_key(name.at, &name.text, &self.what, known))
-            }
-        }
+        self.unknown().into_iter().next().map_or(Ok(()), Err)
     }
 }

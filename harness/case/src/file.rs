@@ -9,6 +9,7 @@ use crate::{
     findings::{Findings, Known},
     folder::Folder,
     input::Input,
+    mistakes::Mistakes,
     needs::{Condition, Needs, texts},
     node::{Name, Node, Tree},
     problem::Problem,
@@ -37,7 +38,7 @@ pub struct Case {
     pub needs: Needs,
     /// Group shape it is about.
     pub shape: Option<Shape>,
-    /// Known failures.
+    /// Known failures, each with its finding and the guests that it applies to.
     pub xfails: Vec<Xfail>,
     /// Findings that it shows by passing, because it expects what the kernel does.
     pub shows: Vec<String>,
@@ -55,7 +56,7 @@ pub struct Case {
 /// How Linux deviates from a clause, as shown by a passing case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deviation {
-    /// The clause.
+    /// Id of the clause, such as S2.7a.
     pub clause: String,
     /// Whether the uAPI lacks what the clause describes.
     pub absent: bool,
@@ -101,57 +102,92 @@ impl Xfail {
 /// Default deadline of a case.
 const TIMEOUT_MS: u64 = 20_000;
 
-/// Reads all cases of a file.
+/// Reads all cases of a file. The error has every mistake that can be found in one pass: one for
+/// each step and each key of the header.
 pub fn read(
     stem: &str,
     node: &Node,
     folder: &Folder,
     findings: &Findings,
-) -> Result<Vec<Case>, Problem> {
-    let mut fields = Fields::of(node, "case file")?;
-    let header = Header::read(stem, &mut fields, folder, findings)?;
-    let preludes = &folder.preludes;
-    let shapes = read_shapes(&mut fields)?;
+) -> Result<Vec<Case>, Vec<Problem>> {
+    let mut mistakes = Mistakes::default();
+    let Some(fields) = mistakes.keep(Fields::of(node, "case file")) else {
+        return mistakes.unless(Vec::new());
+    };
+    let cases = read_cases(stem, fields, folder, findings, &mut mistakes);
+    mistakes.unless(cases)
+}
+
+fn read_cases(
+    stem: &str,
+    mut fields: Fields<'_>,
+    folder: &Folder,
+    findings: &Findings,
+    mistakes: &mut Mistakes,
+) -> Vec<Case> {
+    let at = fields.at();
+    let header = Header::read(stem, &mut fields, folder, findings, mistakes);
+    let shapes = mistakes.keep(read_shapes(&mut fields)).unwrap_or_default();
     let contract = fields.take("contract");
-    let table = fields.take("table").map(Node::entries).transpose()?;
-    let steps = fields.need("steps")?;
-    fields.finish()?;
-    if let Some(node) = contract {
-        if table.is_some() {
+    let table = mistakes.keep(fields.take("table").map(Node::entries).transpose());
+    let steps = mistakes.keep(fields.need("steps"));
+    fields
+        .unknown()
+        .into_iter()
+        .for_each(|key| mistakes.add(key));
+    // Without the table, each `row.NAME` in the steps would be a mistake.
+    let (Some(steps), Some(table)) = (steps, table) else {
+        return Vec::new();
+    };
+    let preludes = &folder.preludes;
+    match (contract, table) {
+        (Some(node), Some(_)) => {
             let text = "a case with `contract` cannot have a `table`: the contract generates the \
                         rows";
-            return Err(Problem::other(node.at, text));
+            mistakes.add(Problem::other(node.at, text));
+            Vec::new()
         }
-        let setup = expand_steps(steps, preludes)?;
-        let rows = Contract::read(node, findings)?.cases(preludes)?;
-        header.check_rows(rows.iter().map(|row| row.name.text.as_str()))?;
-        return Ok(header.contract_cases(&shapes, &setup, &rows));
-    }
-    header.check_rows(
-        table
-            .unwrap_or_default()
-            .iter()
-            .map(|(row, _)| row.text.as_str()),
-    )?;
-    let mut cases = Vec::new();
-    for row in rows(table, &header.needs)? {
-        let values = Row {
-            prefix: "row.",
-            entries: &row.values,
-            complete: false,
-            at: node.at,
-        };
-        let filled = values.fill(steps)?.unwrap_or_else(|| steps.clone());
-        let read = read_steps(&filled, preludes)?;
-        for shape in &shapes {
-            let at = row.name.map_or(node.at, |name| name.at);
-            let id = id(stem, row.name, *shape, shapes.len());
-            let mut case = header.case(id, at, row.name, *shape, read.clone());
-            case.needs.clone_from(&row.needs);
-            cases.push(case);
+        (Some(node), None) => {
+            let setup = expand_steps(steps, preludes, mistakes);
+            let rows = Contract::read(node, findings).and_then(|it| it.cases(preludes));
+            let Some(rows) = mistakes.keep(rows) else {
+                return Vec::new();
+            };
+            let names = rows.iter().map(|row| row.name.text.as_str());
+            header.check_rows(names, mistakes);
+            header.contract_cases(&shapes, &setup, &rows)
+        }
+        (None, table) => {
+            let names = table.unwrap_or_default().iter();
+            header.check_rows(names.map(|(row, _)| row.text.as_str()), mistakes);
+            let rows = rows(table, &header.needs, mistakes);
+            let each = rows.iter().flat_map(|row| {
+                let read = read_row(row, steps, at, preludes, mistakes);
+                header.row_cases(row, &shapes, at, &read)
+            });
+            each.collect()
         }
     }
-    Ok(cases)
+}
+
+/// Reads the steps with the values of a row.
+fn read_row(
+    row: &TableRow<'_>,
+    steps: &Node,
+    at: At,
+    preludes: &Preludes,
+    mistakes: &mut Mistakes,
+) -> Vec<Step> {
+    let values = Row {
+        prefix: "row.",
+        entries: &row.values,
+        complete: false,
+        at,
+    };
+    match mistakes.keep(values.fill(steps)) {
+        Some(filled) => read_steps(filled.as_ref().unwrap_or(steps), preludes, mistakes),
+        None => Vec::new(),
+    }
 }
 
 /// A row of a table. A case without a table has one row.
@@ -168,14 +204,14 @@ const NEEDS: &str = "needs";
 fn rows<'a>(
     table: Option<&'a [(Name, Node)]>,
     needs: &Needs,
-) -> Result<Vec<TableRow<'a>>, Problem> {
+    mistakes: &mut Mistakes,
+) -> Vec<TableRow<'a>> {
     let Some(rows) = table else {
-        let (name, needs, values) = (None, needs.clone(), Vec::new());
-        return Ok(vec![TableRow {
-            name,
-            needs,
-            values,
-        }]);
+        return vec![TableRow {
+            name: None,
+            needs: needs.clone(),
+            values: Vec::new(),
+        }];
     };
     let row = |(name, row): &'a (Name, Node)| {
         let mut values = row.entries()?.to_vec();
@@ -187,25 +223,36 @@ fn rows<'a>(
             values,
         })
     };
-    rows.iter().map(row).collect()
+    rows.iter()
+        .filter_map(|entry| mistakes.keep(row(entry)))
+        .collect()
 }
 
-fn expand_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
-    let expanded = preludes.expand(node.items())?;
-    expanded.iter().map(Step::read).collect()
-}
-
-fn read_steps(node: &Node, preludes: &Preludes) -> Result<Vec<Step>, Problem> {
-    let steps = expand_steps(node, preludes)?;
-    if !steps.iter().any(Step::asserts) {
-        return Err(Problem::other(
-            node.at,
-            "no step of this case asserts anything",
-        ));
+fn expand_steps(node: &Node, preludes: &Preludes, mistakes: &mut Mistakes) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for item in node.items() {
+        let expanded = preludes.expand(std::slice::from_ref(item));
+        for step in mistakes.keep(expanded).unwrap_or_default() {
+            steps.extend(mistakes.keep(Step::read(&step)));
+        }
     }
-    check_calls(&steps)?;
-    check_accesses(&steps)?;
-    Ok(steps)
+    steps
+}
+
+fn read_steps(node: &Node, preludes: &Preludes, mistakes: &mut Mistakes) -> Vec<Step> {
+    let mut own = Mistakes::default();
+    let steps = expand_steps(node, preludes, &mut own);
+    // What steps mean together is known only if each could be read.
+    if own.is_empty() {
+        if !steps.iter().any(Step::asserts) {
+            let text = "no step of this case asserts anything";
+            own.add(Problem::other(node.at, text));
+        }
+        own.keep(check_calls(&steps));
+        own.keep(check_accesses(&steps));
+    }
+    mistakes.extend(own);
+    steps
 }
 
 fn read_shapes(fields: &mut Fields<'_>) -> Result<Vec<Option<Shape>>, Problem> {
@@ -310,53 +357,70 @@ impl Header {
         fields: &mut Fields<'_>,
         folder: &Folder,
         findings: &Findings,
-    ) -> Result<Self, Problem> {
-        let summary = fields.need("summary")?.text()?.to_owned();
-        let proves = texts(fields.take("proves"))?;
-        let mut deviations = read_deviations(fields.take("differs"), false)?;
-        deviations.extend(read_deviations(fields.take("absent"), true)?);
-        let needs = read_needs(fields.take("needs"), &folder.needs)?;
-        let read = |node| read_xfails(node, findings);
-        let xfails = fields.take("xfail").map_or(Ok(Vec::new()), read)?;
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let summary = fields.need("summary").and_then(Node::text);
+        let summary = mistakes.keep(summary).unwrap_or_default().to_owned();
+        let proves = mistakes.keep(texts(fields.take("proves")));
+        let differs = mistakes.keep(read_deviations(fields.take("differs"), false));
+        let absent = mistakes.keep(read_deviations(fields.take("absent"), true));
+        let needs = mistakes.keep(read_needs(fields.take("needs"), &folder.needs));
+        let xfails = fields.take("xfail").map_or(&[][..], Node::items).iter();
+        let xfails = xfails.filter_map(|item| mistakes.keep(read_xfail(item, findings)));
+        let xfails = xfails.collect();
         let shows = fields.take("shows").map_or(&[][..], Node::items).iter();
-        let shows = shows.map(|item| Shown::read(item, findings));
-        let shows = shows.collect::<Result<_, _>>()?;
-        let snapshot = match fields.text("snapshot")? {
-            None | Some("compared") => true,
-            Some("none") => false,
-            Some(_) => {
-                return Err(Problem::other(
-                    fields.at(),
-                    "`snapshot` has to be `compared` or `none`",
-                ));
-            }
-        };
-        let fail_fast = fields.flag("fail_fast")?;
-        let timeout_ms = fields.number("timeout_ms")?.unwrap_or(TIMEOUT_MS);
-        Ok(Self {
+        let shows = shows.filter_map(|item| mistakes.keep(Shown::read(item, findings)));
+        let shows = shows.collect();
+        let deviations = differs.into_iter().chain(absent).flatten();
+        Self {
             file: stem.to_owned(),
             summary,
-            proves,
-            deviations,
-            needs,
+            proves: proves.unwrap_or_default(),
+            deviations: deviations.collect(),
+            needs: needs.unwrap_or_default(),
             xfails,
             shows,
-            snapshot,
-            fail_fast,
-            timeout_ms,
-        })
+            snapshot: mistakes.keep(read_snapshot(fields)).unwrap_or(true),
+            fail_fast: mistakes.keep(fields.flag("fail_fast")).unwrap_or_default(),
+            timeout_ms: mistakes
+                .keep(fields.number("timeout_ms"))
+                .flatten()
+                .unwrap_or(TIMEOUT_MS),
+        }
     }
 
     /// Checks that each row that `shows` and `xfail` name exists.
-    fn check_rows<'a>(&self, rows: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
+    fn check_rows<'a>(&self, rows: impl Iterator<Item = &'a str> + Clone, mistakes: &mut Mistakes) {
         let shown = self.shows.iter().flat_map(|shown| &shown.rows);
         let failing = self.xfails.iter().flat_map(|xfail| &xfail.rows);
         for row in shown.chain(failing) {
             if !rows.clone().any(|known| known == row.text) {
-                return Err(Problem::unknown_name(row.at, "row", &row.text, rows));
+                mistakes.add(Problem::unknown_name(
+                    row.at,
+                    "row",
+                    &row.text,
+                    rows.clone(),
+                ));
             }
         }
-        Ok(())
+    }
+
+    /// Returns the cases of a row: one for each shape.
+    fn row_cases(
+        &self,
+        row: &TableRow<'_>,
+        shapes: &[Option<Shape>],
+        file: At,
+        steps: &[Step],
+    ) -> Vec<Case> {
+        let at = row.name.map_or(file, |name| name.at);
+        let case = |shape: &Option<Shape>| {
+            let id = id(&self.file, row.name, *shape, shapes.len());
+            let mut case = self.case(id, at, row.name, *shape, steps.to_vec());
+            case.needs.clone_from(&row.needs);
+            case
+        };
+        shapes.iter().map(case).collect()
     }
 
     fn contract_cases(
@@ -429,26 +493,32 @@ fn read_deviations(node: Option<&Node>, absent: bool) -> Result<Vec<Deviation>, 
         .collect()
 }
 
-fn read_xfails(node: &Node, findings: &Findings) -> Result<Vec<Xfail>, Problem> {
-    node.items()
-        .iter()
-        .map(|item| {
-            let mut fields = Fields::of(item, "xfail")?;
-            let when = fields
-                .take("when")
-                .map_or(Ok(Condition::default()), Condition::read)?;
-            let rows = fields.take("rows").map_or(Ok(Vec::new()), read_rows)?;
-            let finding = findings.read(fields.need("finding")?)?;
-            let splat = fields.take("splat").map(|node| texts(Some(node)));
-            let splat = splat.transpose()?;
-            fields.finish()?;
-            Ok(Xfail {
-                when,
-                rows,
-                ..Xfail::new(finding.name, finding.reason, splat)
-            })
-        })
-        .collect()
+fn read_xfail(item: &Node, findings: &Findings) -> Result<Xfail, Problem> {
+    let mut fields = Fields::of(item, "xfail")?;
+    let when = fields
+        .take("when")
+        .map_or(Ok(Condition::default()), Condition::read)?;
+    let rows = fields.take("rows").map_or(Ok(Vec::new()), read_rows)?;
+    let finding = findings.read(fields.need("finding")?)?;
+    let splat = fields.take("splat").map(|node| texts(Some(node)));
+    let splat = splat.transpose()?;
+    fields.finish()?;
+    Ok(Xfail {
+        when,
+        rows,
+        ..Xfail::new(finding.name, finding.reason, splat)
+    })
+}
+
+fn read_snapshot(fields: &mut Fields<'_>) -> Result<bool, Problem> {
+    match fields.text("snapshot")? {
+        None | Some("compared") => Ok(true),
+        Some("none") => Ok(false),
+        Some(_) => {
+            let text = "`snapshot` has to be `compared` or `none`";
+            Err(Problem::other(fields.at(), text))
+        }
+    }
 }
 
 impl Case {

@@ -18,7 +18,7 @@ use crate::{
 /// A known deviation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its page.
+    /// Location of its page.
     pub at: At,
     /// The deviation in one sentence.
     pub title: String,
@@ -37,11 +37,11 @@ pub struct Finding {
 /// A project that can be at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Project {
-    /// Linux.
+    /// The kernel under test.
     Kernel,
-    /// The emulator.
+    /// QEMU, which emulates the machine.
     Qemu,
-    /// This suite.
+    /// This suite itself.
     Suite,
 }
 
@@ -131,8 +131,13 @@ impl Findings {
     /// Returns the finding with this name. The error has the location of the name.
     pub fn named(&self, at: At, name: &str) -> Result<&Finding, Problem> {
         let known = || self.pages.keys().map(String::as_str);
-        self.get(name)
-            .ok_or_else(|| Problem::unknown_name(at, "finding", name, known()))
+        self.get(name).ok_or_else(|| {
+            let problem = Problem::unknown_name(at, "finding", name, known());
+            match problem.help {
+                Some(_) => problem,
+                None => problem.help("the findings are the pages of results/findings, without .md"),
+            }
+        })
     }
 
     /// Reads the name of a finding and returns it with its title.
@@ -149,7 +154,7 @@ impl Findings {
 /// A finding that a case names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// Its name.
+    /// Its name: that of its page without `.md`.
     pub name: String,
     /// Its name and title: the reason of an XFAIL.
     pub reason: String,

@@ -19,6 +19,7 @@ mod findings;
 mod findings_check;
 mod folder;
 mod input;
+mod mistakes;
 mod needs;
 mod node;
 mod overview;

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 const CLAUSES: &str = "S1.6: a clause\n";
-const PRELUDES: &str =
-    "bound:\n  summary: x\n  steps:\n    - open: {iommu: /dev/iommu, a: arg.dev}\n";
+const PRELUDES: &str = "bound:\n  summary: x\n  steps:\n    - open: {iommu: /dev/iommu, a: arg.dev}\nfree:\n  \
+     summary: x\n  steps:\n    - close: a\n";
 
 fn load(text: &str) -> Result<Corpus, CorpusError> {
     let folder = tempfile::tempdir().unwrap();
@@ -76,6 +76,23 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::unknown_prelude("summary: x\nsteps:\n  - use: bond")]
 #[case::missing_argument("summary: x\nsteps:\n  - use: bound")]
 #[case::unknown_argument("summary: x\nsteps:\n  - use: {bound: {dev: a, iommu: i, devise: b}}")]
+#[case::argument_of_none("summary: x\nsteps:\n  - use: {free: {dev: a}}")]
+#[case::finding_unlike_any("summary: x\nxfail: {finding: zzz}\nsteps:\n  - close: a")]
+#[case::several_at_once(
+    "summary: 7\nprovs: [S1.6]\nfail_fast: maybe\nxfail: [{finding: known-on}, {}]\nsteps:\n  \
+     - opne: {a: group.0}\n  - close: a\n  - IOMMU_IOAS_MAP: {on: a, lenght: 4}\n  \
+     - munmap: {at: 1.5.2}\n  - use: bond"
+)]
+#[case::several_in_rows(
+    "summary: x\ntable: {one: {errno: EINVALID}, two: {}, three: 3}\nsteps:\n  - opne: a\n  \
+     - IOMMU_DESTROY: {on: a, errno: row.errno}"
+)]
+#[case::a_table_that_is_none(
+    "summary: x\ntable: [one]\nsteps:\n  - IOMMU_DESTROY: {on: a, id: row.id}"
+)]
+#[case::a_contract_that_is_none(
+    "summary: x\nshows: {known-one: size short}\ncontract: {call: 3}\nsteps: []"
+)]
 #[case::same_id("summary: x\ntable: {a b: {}, a-b: {}}\nsteps:\n  - close: a")]
 #[case::asserts_nothing("summary: x\nsteps:\n  - memory: {page: 0x1000}")]
 #[case::contract_of_a_step("summary: x\ncontract: {call: {close: a}}\nsteps: []")]
