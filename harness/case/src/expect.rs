@@ -34,11 +34,11 @@ impl Expect {
 /// How a call is expected to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WantEnd {
-    /// No error.
+    /// The call succeeds.
     Success,
     /// Exactly this error number.
     Errno(i32),
-    /// This signal.
+    /// The access raises this signal.
     Signal(i32),
     /// The device's DMA reaches the watched page, with its signature.
     Lands {
@@ -52,9 +52,9 @@ pub enum WantEnd {
 /// One expected value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
-    /// Equal to.
+    /// It is equal to this value.
     Is(Value),
-    /// Different from.
+    /// It is any value but this one.
     Not(Value),
     /// These bits set.
     Has(u64),
@@ -65,7 +65,7 @@ pub enum Want {
 /// One expected field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldWant {
-    /// Which field.
+    /// The field of the struct.
     pub field: &'static Field,
     /// Offset of its struct in the data.
     pub base: usize,
@@ -73,7 +73,7 @@ pub struct FieldWant {
     pub want: Want,
 }
 
-/// Expected bytes.
+/// What is expected of the bytes that an op returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WantData {
     /// Not looked at.
@@ -82,7 +82,7 @@ pub enum WantData {
     All(u8),
     /// At least one byte differs from this one.
     Changed(u8),
-    /// Exactly these.
+    /// Exactly these bytes.
     Bytes(Vec<u8>),
     /// Up to eight bytes that are this little-endian number.
     Number(Want),
@@ -99,13 +99,13 @@ pub enum WantData {
 pub enum Layout {
     /// A struct of the uAPI.
     Struct(&'static Struct),
-    /// Text.
+    /// Text in UTF-8.
     Text,
     /// Bytes of unknown meaning.
     Bytes,
     /// Bytes that differ from run to run.
     Volatile,
-    /// None.
+    /// The op returns no data.
     Nothing,
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn read_series(node: &Node) -> Result<Series, Problem> {
 }
 
 impl Needs {
-    /// Reads `needs:`.
+    /// Reads the mapping behind `needs:`.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "needs")?;
         let (unset, config) = texts(fields.take("config"))?
@@ -134,7 +134,7 @@ impl Needs {
 }
 
 impl Condition {
-    /// Reads `when:`.
+    /// Reads the mapping behind `when:`.
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(node, "when")?;
         let shapes = fields.take("shapes").map_or(&[][..], Node::items);

@@ -17,33 +17,33 @@ pub struct At {
     pub line: u32,
     /// Column, from 1.
     pub column: u32,
-    /// Byte offset.
+    /// Offset in the text of the file, in bytes.
     pub start: usize,
-    /// Bytes.
+    /// Length in the text of the file, in bytes.
     pub length: usize,
 }
 
 /// A node and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Its location.
+    /// Where it stands.
     pub at: At,
-    /// Its content.
+    /// The scalar, list or mapping.
     pub tree: Tree,
 }
 
 /// Content of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
-    /// Nothing.
+    /// A null, such as a key without a value.
     Null,
-    /// A boolean.
+    /// `true` or `false`.
     Bool(bool),
     /// An integer; a negative one as its two's complement.
     Int(u64),
     /// Any other scalar.
     Text(String),
-    /// A sequence.
+    /// A sequence, in the order of the file.
     List(Vec<Node>),
     /// A mapping, in the order of the file.
     Map(Vec<(Name, Node)>),
@@ -52,9 +52,9 @@ pub enum Tree {
 /// Key of a mapping and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// Its location.
+    /// Where it stands.
     pub at: At,
-    /// The key.
+    /// Text of the key.
     pub text: String,
 }
 

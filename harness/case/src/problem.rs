@@ -10,9 +10,9 @@ use crate::node::{At, at_of};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct Problem {
-    /// The location.
+    /// Where the error is.
     pub at: At,
-    /// The error.
+    /// What is wrong.
     pub kind: ProblemKind,
     /// How to fix it.
     pub help: Option<String>,
@@ -21,7 +21,7 @@ pub struct Problem {
 /// Kinds of error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
-    /// Not YAML.
+    /// The text is not YAML; this is the message of the parser.
     #[error("{0}")]
     Yaml(String),
     /// Something else belongs here.
@@ -35,7 +35,7 @@ pub enum ProblemKind {
     /// An unknown key.
     #[error("unknown key `{key}` in {what}")]
     UnknownKey {
-        /// The key.
+        /// The key in question.
         key: String,
         /// The mapping that it is in.
         what: String,
@@ -43,7 +43,7 @@ pub enum ProblemKind {
     /// A key that has to be there.
     #[error("`{key}` is missing in {what}")]
     Missing {
-        /// The key.
+        /// The key in question.
         key: String,
         /// The mapping that needs it.
         what: String,
@@ -53,10 +53,10 @@ pub enum ProblemKind {
     UnknownName {
         /// Kind of name.
         what: String,
-        /// The name.
+        /// The name that the file gives.
         name: String,
     },
-    /// Anything else.
+    /// Any other error, in full.
     #[error("{0}")]
     Other(String),
 }
@@ -146,7 +146,7 @@ impl Problem {
         }
     }
 
-    /// Anything else.
+    /// Returns an error with this text.
     pub fn other(at: At, text: impl Into<String>) -> Self {
         Self {
             at,
@@ -251,7 +251,7 @@ impl Sources {
             .help("save the file as UTF-8")
     }
 
-    /// `path:line:column`.
+    /// Returns a location as `path:line:column`.
     pub fn place(&self, at: At) -> String {
         format!("{}:{}:{}", self.path(at.file).display(), at.line, at.column)
     }

@@ -17,7 +17,7 @@ use crate::{
 pub struct UnknownStep {
     /// The given name.
     pub name: String,
-    /// A suggestion.
+    /// The step that was probably meant, or how to list all.
     pub help: String,
 }
 

@@ -129,9 +129,9 @@ pub enum Member {
 /// `group.0`, `group.host-driver`, `other.1`, `group`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Role {
-    /// Which group.
+    /// The group that it is in.
     pub which: Which,
-    /// Which member.
+    /// The member of that group.
     pub member: Member,
 }
 
@@ -214,7 +214,7 @@ impl fmt::Display for Function {
 pub struct OfferedGroup {
     /// Name in the platform file.
     pub name: String,
-    /// Shape.
+    /// Kind of group, by its devices.
     pub shape: Shape,
     /// IOMMU group number in this guest; `None` if the device has no group.
     pub number: Option<u32>,
@@ -258,13 +258,13 @@ pub struct OfferedDevice {
 pub struct Guest {
     /// Name of the platform.
     pub platform: String,
-    /// `uname -r`.
+    /// Release of the kernel, as `uname -r` prints it.
     pub release: String,
-    /// Kernel options.
+    /// Options of the kernel, with their values.
     pub config: BTreeMap<String, String>,
     /// Features, each available or missing with the reason.
     pub features: BTreeMap<String, Result<(), String>>,
-    /// Groups.
+    /// Groups that the platform offers.
     pub groups: Vec<OfferedGroup>,
     /// Reasons why groups of the platform file are missing.
     pub missing_groups: BTreeMap<String, String>,

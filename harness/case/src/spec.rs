@@ -4,11 +4,11 @@
 /// Allowed values of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
-    /// A number.
+    /// An integer.
     Number,
     /// `true` or `false`.
     Flag,
-    /// Any text.
+    /// Text, of any content.
     Text,
     /// The name of something that earlier steps opened or saved, or that this one saves.
     Name,
@@ -42,9 +42,9 @@ pub enum Spec {
     Fields(Box<Spec>),
     /// Elements of a flexible array.
     Elements,
-    /// A step.
+    /// One step of the table, or an ioctl.
     Step,
-    /// Steps.
+    /// A step, or a list of steps.
     Steps,
 }
 
@@ -58,11 +58,11 @@ impl Spec {
 /// A key of a mapping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// The key.
+    /// Name of the key.
     pub name: String,
-    /// Its description.
+    /// What the key means: the documentation of its field.
     pub help: String,
-    /// Allowed values.
+    /// Which values it may have.
     pub spec: Spec,
     /// Whether it may be missing.
     pub presence: Presence,

@@ -52,7 +52,7 @@ pub enum Deviates {
 /// One generated test.
 #[derive(Debug, Clone)]
 pub struct ContractCase {
-    /// The row.
+    /// Name of the row, with its location if the contract names it.
     pub name: Name,
     /// Its steps after the set-up of the case.
     pub steps: Vec<Step>,

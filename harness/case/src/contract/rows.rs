@@ -22,7 +22,7 @@ pub struct Row {
     pub name: String,
     /// The malformed field; an exception may name it for all of its rows.
     pub field: Option<String>,
-    /// The defect.
+    /// What is wrong with the argument.
     pub defect: Defect,
     /// The set-up that it needs.
     pub setup: Setup,
@@ -33,7 +33,7 @@ pub struct Row {
 /// What a row needs besides the set-up of its case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// Nothing.
+    /// The argument stays as it is.
     Nothing,
     /// An object of this type as `$other`.
     Object(Object),

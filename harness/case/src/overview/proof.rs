@@ -15,7 +15,7 @@ use crate::{
 /// How a call ends, if a case says so explicitly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// It succeeds.
+    /// The call succeeds.
     Ok,
     /// With this errno.
     Errno(&'static str),
