@@ -184,8 +184,12 @@ fn clauses(node: Option<&Node>, known: &[String]) -> Result<Vec<String>, Problem
 impl Entry {
     /// Whether these filters select it.
     pub fn is_meant(&self, filters: &[String]) -> bool {
-        let names = [&self.id, &self.area, &self.file, &self.function].map(String::as_str);
-        is_meant(&names, filters)
+        is_meant(&self.names(), filters)
+    }
+
+    /// The names that a filter can be a part of.
+    pub fn names(&self) -> [&str; 4] {
+        [&self.id, &self.area, &self.file, &self.function].map(String::as_str)
     }
 
     /// Returns its mutant for a kernel tree.

@@ -14,7 +14,7 @@ use runner::{
     lab::{Lab, LabError, load_corpus},
     options::{GuestOptions, MachineOptions, cases_folder, vm_images_folder},
     output::Output,
-    record::{NoFolder, RunDir, timestamp},
+    record::{NoFolder, RunDir, check_folder, timestamp},
     root::runs,
     say,
     select::{BadFilter, NothingSelected, Selection},
@@ -49,9 +49,30 @@ pub enum MutantsError {
     /// A mistake in the selection of cases.
     #[error(transparent)]
     Filter(#[from] BadFilter),
-    /// The selection is empty.
+    /// The selection of cases is empty.
     #[error(transparent)]
     NoCase(#[from] NothingSelected),
+    /// The selection of mutants is empty.
+    #[error(
+        "no mutant is selected{}; `mutants --list` shows all {all}",
+        advice(near)
+    )]
+    NoMutant {
+        /// For each filter, the name that was probably meant.
+        near: Vec<(String, Option<String>)>,
+        /// Number of mutants in the list.
+        all: usize,
+    },
+    /// A patch changes no function under test.
+    #[error(
+        "no function below {} differs from {revision}, so there are no mutants; give an older \
+         revision with --changed REV",
+        changed::UNDER_TEST.join(" and ")
+    )]
+    Untouched {
+        /// The revision.
+        revision: String,
+    },
     /// The lab could not be opened.
     #[error(transparent)]
     Lab(#[from] LabError),
@@ -93,7 +114,7 @@ impl MutantsError {
         match self {
             Self::MutantRunner(MutantRunError::Interrupted) => Exit::Interrupted,
             Self::MutantRunner(MutantRunError::Plain(_)) => Exit::Kernel,
-            Self::NoCase(_) => Exit::Nothing,
+            Self::NoCase(_) | Self::NoMutant { .. } | Self::Untouched { .. } => Exit::Nothing,
             Self::List(_)
             | Self::Misfit(_)
             | Self::Filter(_)
@@ -115,18 +136,22 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
     let entries = entries(&corpus)?;
     let meant = |entry: &Entry| entry.is_meant(&options.filters);
     if options.changed.is_none() && !entries.iter().any(meant) {
-        return Ok(nothing(&entries));
+        return Err(nothing(&entries, &options.filters));
     }
     // Checked before building, which takes minutes: the revision may be mistyped.
     let touched = touched(options)?;
     if let (Some([]), Some(changed)) = (touched.as_deref(), &options.changed) {
-        return Ok(untouched(&changed.revision));
+        let revision = changed.revision.clone();
+        return Err(MutantsError::Untouched { revision });
+    }
+    if let Some(folder) = &options.machine.record {
+        check_folder(folder)?;
     }
     let interrupt = Interrupt::install()?;
     let builder = builder(options)?;
     let pool = Pool::of(options, &entries, touched.as_deref(), &builder)?;
     if pool.chosen.is_empty() {
-        return Ok(nothing(&entries));
+        return Err(nothing(&entries, &options.filters));
     }
     let session = Session::open(options, &interrupt, builder, corpus, cases)?;
     session.run(&pool)
@@ -152,31 +177,37 @@ pub fn print_list(filters: &[String]) -> Result<Exit, MutantsError> {
         writeln!(out, "{:<28} {:<18} {}", entry.id, entry.area, entry.rule)?;
         shown += 1;
     }
-    Ok(if shown == 0 {
-        nothing(&entries)
-    } else {
-        Exit::Ok
-    })
+    match shown {
+        0 => Err(nothing(&entries, filters)),
+        _ => Ok(Exit::Ok),
+    }
 }
 
-fn nothing(entries: &[Entry]) -> Exit {
-    eprintln!(
-        "no mutant is selected; `--list` shows all {}",
-        entries.len()
-    );
-    Exit::Nothing
+/// Returns the error that these filters select no mutant.
+fn nothing(entries: &[Entry], filters: &[String]) -> MutantsError {
+    let known = || entries.iter().flat_map(Entry::names);
+    let near = filters.iter().map(|filter| {
+        let near = case::nearest(filter, known()).map(str::to_owned);
+        (filter.clone(), near)
+    });
+    MutantsError::NoMutant {
+        near: near.collect(),
+        all: entries.len(),
+    }
+}
+
+fn advice(near: &[(String, Option<String>)]) -> String {
+    let each = near.iter().map(|(filter, near)| match near {
+        Some(near) => format!(" by `{filter}` (did you mean `{near}`?)"),
+        None => format!(" by `{filter}`"),
+    });
+    each.collect::<Vec<_>>().join(",")
 }
 
 /// Returns the functions that differ, if `--changed` is given.
 fn touched(options: &Options) -> Result<Option<Vec<Touched>>, MutantsError> {
     let touched = |it: &Changed| changed::touched(&it.tree, &it.revision);
     Ok(options.changed.as_ref().map(touched).transpose()?)
-}
-
-fn untouched(revision: &str) -> Exit {
-    let places = changed::UNDER_TEST.join(" and ");
-    eprintln!("no function below {places} differs from {revision}, so there are no mutants");
-    Exit::Nothing
 }
 
 fn builder(options: &Options) -> Result<MutantBuilder, MutantsError> {

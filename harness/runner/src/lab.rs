@@ -28,7 +28,7 @@ use crate::{
     promise::Promise,
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     qemu_choice::{self, Distribution},
-    record::{NoFolder, Record, RunDir, RunFacts, timestamp},
+    record::{NoFolder, Record, RunDir, RunFacts, check_folder, timestamp},
     report::folder_of,
     snapshot::{Compared, Mode, Store},
     splat, transcript,
@@ -123,6 +123,9 @@ impl Lab {
         progress: &dyn Progress,
     ) -> Result<Self, LabError> {
         let platform = Platform::load(&vm_images_folder(), &options.platform)?;
+        if let Some(folder) = &options.record {
+            check_folder(folder)?;
+        }
         let given = options.guest.qemu.as_deref();
         let qemu = qemu_choice::choose(
             given,

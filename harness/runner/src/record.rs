@@ -209,6 +209,18 @@ pub struct NoFolder {
     pub error: io::Error,
 }
 
+/// Creates the folder given for the record, and checks that files can be written to it. So a wrong
+/// one is told before anything is built.
+pub fn check_folder(folder: &Path) -> Result<(), NoFolder> {
+    let unusable = |error| NoFolder {
+        folder: folder.to_owned(),
+        error,
+    };
+    fs::create_dir_all(folder).map_err(unusable)?;
+    tempfile::tempfile_in(folder).map_err(unusable)?;
+    Ok(())
+}
+
 impl RunDir {
     /// Creates `runs/TIME` and points `runs/latest` to it, or uses the given folder.
     pub fn create(runs: &Path, given: Option<&Path>, started: &str) -> Result<Self, NoFolder> {

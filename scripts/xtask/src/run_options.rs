@@ -30,7 +30,7 @@ pub struct RunOptions {
     pub skips: bool,
 
     /// Check all cases and stored snapshots for mistakes without booting a guest.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "bless")]
     pub check: bool,
 
     /// Store changed transcripts as the new snapshots, and print what changed.

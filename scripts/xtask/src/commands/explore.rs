@@ -97,7 +97,7 @@ Exit codes:
 /// Why the command has no result.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
-    #[error("unknown world `{name}`; the worlds are:\n{}", listed(known))]
+    #[error("unknown world `{name}`{}", advice(name, known))]
     UnknownWorld {
         name: String,
         known: Vec<&'static str>,
@@ -110,6 +110,16 @@ enum CommandError {
     Picture(#[from] PictureError),
     #[error(transparent)]
     Explore(#[from] ExploreError),
+}
+
+/// Returns the world that was probably meant, or all of them.
+fn advice(name: &str, known: &[&str]) -> String {
+    // A world can be given by a part of its name, so a word of it may be meant.
+    let words = known.iter().flat_map(|world| world.split(' '));
+    match case::nearest(name, known.iter().copied().chain(words)) {
+        Some(near) => format!("; did you mean `{near}`? `--list` lists all worlds"),
+        None => format!("; the worlds are:\n{}", listed(known)),
+    }
 }
 
 fn listed(names: &[&str]) -> String {

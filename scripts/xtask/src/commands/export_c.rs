@@ -17,13 +17,14 @@ use runner::{
     output::Output,
     platform::PlatformError,
     program::Platforms,
+    select::{BadFilter, NothingSelected, Selection},
 };
 
 /// Options of `export-c`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExportOptions {
-    /// Id of a case, or any YAML file with one case.
+    /// Id of a case or another filter that selects one, or any YAML file with one case.
     #[arg(value_name = "CASE", required_unless_present = "all")]
     pub case: Option<String>,
 
@@ -56,7 +57,8 @@ The head of a program says how to build it and which arguments it takes.
 
 Exit codes:
   0  exported
-  2  wrong usage, an unknown case, or a mistake in a case file
+  2  wrong usage, several cases, or a mistake in a case file
+  3  unknown case
   70  a case cannot be written as a C program, or a file could not be written";
 
 /// Maximum number of ids to list.
@@ -78,13 +80,11 @@ enum CommandError {
     #[error("the case file {} does not exist", .0.display())]
     NoFile(PathBuf),
     /// No such id.
-    #[error("unknown case `{id}`{}", advice(near))]
-    Unknown {
-        /// The argument.
-        id: String,
-        /// Similar ids.
-        near: Vec<String>,
-    },
+    #[error(transparent)]
+    Nothing(#[from] NothingSelected),
+    /// The argument is a malformed glob.
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
     /// The argument selects several cases.
     #[error("`{id}` selects {} cases; give the id of one:\n{}", ids.len(), listed(ids))]
     Several {
@@ -113,16 +113,10 @@ enum CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
+            Self::Nothing(_) => Exit::Nothing,
             Self::Export(_) | Self::Some { .. } | Self::Write { .. } => Exit::Host,
             _ => Exit::Usage,
         }
-    }
-}
-
-fn advice(near: &[String]) -> String {
-    match near {
-        [] => "; `run-conformance --list` lists all cases".to_owned(),
-        near => format!("; did you mean\n{}", listed(near)),
     }
 }
 
@@ -186,25 +180,19 @@ fn go(options: &ExportOptions) -> Result<(), CommandError> {
     }
 }
 
-/// Finds the case with this id.
+/// Finds the case that an id selects, as `run-conformance` would.
 fn find<'a>(corpus: &'a Corpus, asked: &str) -> Result<&'a Case, CommandError> {
     let asked = asked.trim_end_matches('/');
     if let Some(case) = corpus.cases.iter().find(|case| case.id == asked) {
         return Ok(case);
     }
-    let within = format!("{asked}/");
-    let rows = corpus
-        .cases
-        .iter()
-        .filter(|case| case.id.starts_with(&within));
-    let rows: Vec<_> = rows.collect();
-    if !rows.is_empty() {
-        return only(&rows, asked);
+    let selection = Selection::new(&[asked.to_owned()], &[])?;
+    let selected = selection.of(&corpus.cases)?;
+    for (old, new) in selection.renamed(&selected) {
+        eprintln!("note: {old} is now called {new}");
     }
-    Err(CommandError::Unknown {
-        id: asked.to_owned(),
-        near: near(corpus, asked),
-    })
+    let taken = corpus.cases.iter().filter(|case| selection.takes(case));
+    only(&taken.collect::<Vec<_>>(), asked)
 }
 
 fn only<'a>(cases: &[&'a Case], asked: &str) -> Result<&'a Case, CommandError> {
@@ -215,25 +203,6 @@ fn only<'a>(cases: &[&'a Case], asked: &str) -> Result<&'a Case, CommandError> {
             ids: cases.iter().map(|case| case.id.clone()).collect(),
         }),
     }
-}
-
-/// Returns the ids that contain the text, or else those with a similar spelling.
-fn near(corpus: &Corpus, asked: &str) -> Vec<String> {
-    let ids = || corpus.cases.iter().map(|case| &case.id);
-    let within: Vec<_> = ids().filter(|id| id.contains(asked)).cloned().collect();
-    if !within.is_empty() && !asked.is_empty() {
-        return within;
-    }
-    let mut scored: Vec<_> = ids()
-        .map(|id| (strsim::jaro_winkler(asked, id), id))
-        .filter(|(score, _)| *score > 0.85)
-        .collect();
-    scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, id)| id.clone())
-        .collect()
 }
 
 fn export_all(corpus: &Corpus, platforms: &Platforms, into: &Path) -> Result<(), CommandError> {

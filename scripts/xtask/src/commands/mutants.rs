@@ -47,8 +47,9 @@ pub struct MutantsOptions {
     #[arg(long, value_name = "N")]
     pub likely: Option<usize>,
 
-    /// Run only these cases: the same filters as those of run-conformance.
-    #[arg(long, value_name = "CASE")]
+    /// Run only these cases: an id, a folder, a glob over ids, or a part of an id, as
+    /// run-conformance takes them. May be repeated.
+    #[arg(long = "case", value_name = "CASE")]
     pub cases: Vec<String>,
 
     /// Run the mutants in functions that differ from this revision in the tree given with --linux:
@@ -76,6 +77,7 @@ Examples:
   cargo xtask mutants --list                                   the mutants
   cargo xtask mutants 'security context'                       one area
   cargo xtask mutants second-ioas --every-killer               all cases that kill one mutant
+  cargo xtask mutants --case stage2 second-ioas                one mutant, and the cases of one folder
   cargo xtask mutants --together --first-kill                  all mutants, quickly
   cargo xtask mutants --together --first-kill --likely 50      more quickly; survivors are then run with all cases
   cargo xtask mutants --changed origin/master --linux ~/linux  test the code of a patch
@@ -85,7 +87,7 @@ Exit codes:
   0  all mutants were killed, or are known to survive
   1  a mutant survived, or does not apply to the source
   2  wrong usage, or a mistake in the list or in a case file
-  3  no mutant selected
+  3  no mutant or no case selected
   70  this host lacks something or failed
   130  interrupted; the record has every mutant judged before";
 
