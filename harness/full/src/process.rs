@@ -14,7 +14,7 @@ use std::{
 use nix::{
     sys::{
         prctl,
-        signal::{Signal, kill},
+        signal::{Signal, killpg},
     },
     unistd::Pid,
 };
@@ -81,14 +81,14 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, as Ctrl-C does, and waits for its end. What is still running after the time
-    /// limit is killed.
+    /// Asks it and the programs that it has started to stop, as Ctrl-C does, and waits for its end.
+    /// If it is still running after the time limit, it is killed.
     pub fn stop(self, limit: Duration) {
         let Ok(pid) = i32::try_from(self.child.id()) else {
             return;
         };
         // It may have ended by itself.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGINT);
         let start = Instant::now();
         while let Some(left) = limit.checked_sub(start.elapsed()) {
             if self.next(left) == Next::End {
