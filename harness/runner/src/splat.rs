@@ -60,13 +60,63 @@ const RECORDS_LOST: &str = "(records lost)";
 /// Number of lines of a splat to show in a reason.
 const LINES: usize = 12;
 
+/// First lines of complaints whose head has further signs: the rest of their message.
+const HEADS: &[(&str, &[&str])] = &[
+    // WARN, BUG, UBSAN, and what lib/list_debug.c and others say before they WARN
+    ("[ cut here ]", SIGNS),
+    ("BUG: ", &["Oops:", "KASAN:", "general protection fault"]),
+    ("general protection fault", &["Oops:", "KASAN:"]),
+    ("Oops:", &["Oops:", "KASAN:", "general protection fault"]),
+    ("WARNING: ", &["-safe -> "]),
+];
+
+/// Parts of lines that end the head of a complaint: what follows is where it happened.
+const END_OF_HEAD: &[&str] = &["CPU: ", "Call Trace:", "Modules linked in:", "RIP: "];
+
 /// Returns the first complaint with the lines that follow it.
 pub fn find(kmsg: &[String]) -> Option<String> {
-    let at = kmsg
-        .iter()
-        .position(|line| SIGNS.iter().any(|sign| line.contains(sign)))?;
-    let end = kmsg.len().min(at + LINES);
-    Some(kmsg[at..end].join("\n"))
+    let at = kmsg.iter().position(|line| is_sign(line))?;
+    Some(shown(&kmsg[at..]))
+}
+
+/// Returns the first lines of a complaint.
+pub fn shown<T: AsRef<str>>(lines: &[T]) -> String {
+    let lines = lines.iter().take(LINES).map(AsRef::as_ref);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Returns every complaint, each with all its lines up to the next one.
+pub fn all(kmsg: &[String]) -> Vec<Vec<&str>> {
+    let mut all: Vec<Vec<&str>> = Vec::new();
+    let mut in_head = false;
+    for line in kmsg {
+        let goes_on = match all.last().and_then(|lines| lines.first()) {
+            Some(first) => !is_sign(line) || (in_head && is_in_head(first, line)),
+            None if is_sign(line) => false,
+            None => continue,
+        };
+        match all.last_mut() {
+            Some(lines) if goes_on => lines.push(line),
+            _ => all.push(vec![line]),
+        }
+        in_head = (in_head || !goes_on) && !has(line, END_OF_HEAD);
+    }
+    all
+}
+
+fn is_sign(line: &str) -> bool {
+    has(line, SIGNS)
+}
+
+/// Whether a line with a sign belongs to the head of the complaint with this first line.
+fn is_in_head(first: &str, line: &str) -> bool {
+    let starts_anew = line.contains("[ cut here ]");
+    let head = HEADS.iter().find(|(start, _)| first.contains(start));
+    !starts_anew && head.is_some_and(|(_, signs)| has(line, signs))
+}
+
+fn has(line: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| line.contains(part))
 }
 
 #[cfg(test)]
@@ -100,5 +150,59 @@ mod tests {
     #[case("vfio-pci 0000:00:04.0: resetting", false)]
     fn complaints_are_told_from_news(#[case] line: &str, #[case] splat: bool) {
         assert_eq!(find(&[line.to_owned()]).is_some(), splat);
+    }
+
+    fn complaints(log: &str) -> Vec<String> {
+        let lines: Vec<_> = log.lines().map(str::to_owned).collect();
+        let all = all(&lines);
+        all.iter().map(|lines| lines.join("\n")).collect()
+    }
+
+    const WARN: &str = "------------[ cut here ]------------
+list_del corruption. prev->next should be 1, but was 2
+WARNING: lib/list_debug.c:62 at __list_del_entry_valid_or_report+0xc4/0x100, CPU#0: init/51
+Modules linked in:
+CPU: 0 UID: 0 PID: 51 Comm: init Tainted: G        W
+RIP: 0010:__list_del_entry_valid_or_report+0xc4/0x100
+Call Trace:
+ vfio_group_release+0x1/0x2
+---[ end trace 0000000000000000 ]---";
+    const OOPS: &str = "BUG: kernel NULL pointer dereference, address: 0000000000000000
+#PF: supervisor write access in kernel mode
+Oops: Oops: 0002 [#1] SMP
+CPU: 0 UID: 0 PID: 51 Comm: init
+RIP: 0010:mutex_lock+0x1/0x2";
+
+    #[test]
+    fn a_log_without_complaints_has_none() {
+        assert_eq!(complaints("vfio-pci 0000:00:04.0: resetting\n"), [""; 0]);
+    }
+
+    #[test]
+    fn each_complaint_is_found_with_its_trace() {
+        let log = format!("resetting\n{WARN}\n{WARN}\n{OOPS}\nBUG: late\nODEBUG: x\nODEBUG: y");
+        let expected = [WARN, WARN, OOPS, "BUG: late", "ODEBUG: x", "ODEBUG: y"];
+        assert_eq!(complaints(&log), expected);
+    }
+
+    #[rstest]
+    #[case(
+        "------------[ cut here ]------------\nkernel BUG at mm/slub.c:1!\nOops: invalid opcode: 0000"
+    )]
+    #[case(
+        "------------[ cut here ]------------\nUBSAN: shift-out-of-bounds in a.c:1:2\nshift exponent 1"
+    )]
+    #[case(
+        "Oops: general protection fault, probably for 0x1: 0000 [#1] SMP KASAN\nKASAN: null-ptr-deref in range"
+    )]
+    #[case("WARNING: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected\n----")]
+    fn lines_of_one_message_are_one_complaint(#[case] log: &str) {
+        assert_eq!(complaints(log), [log]);
+    }
+
+    #[test]
+    fn a_complaint_in_the_trace_of_another_is_one_of_its_own() {
+        let log = "BUG: a\nCPU: 0\nBUG: KASAN: b";
+        assert_eq!(complaints(log), ["BUG: a\nCPU: 0", "BUG: KASAN: b"]);
     }
 }
