@@ -15,6 +15,7 @@ use crate::{
     problem::Problem,
     role::{Guest, RoleBindings, Shape},
     steps::{Step, accesses::check_accesses, control::process::check_calls},
+    xfail::{Shows, Xfail, read_names},
 };
 
 /// One test: a row of a case file on one group shape.
@@ -62,41 +63,6 @@ pub struct Deviation {
     pub absent: bool,
     /// The deviation and its reason.
     pub reason: String,
-}
-
-/// A known failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Xfail {
-    /// Where it applies.
-    pub when: Condition,
-    /// The rows that it applies to; all, if none is given.
-    rows: Vec<Name>,
-    /// The finding that it shows.
-    pub finding: String,
-    /// Name and title of the finding.
-    pub reason: String,
-    /// If given, only a complaint of the kernel that contains one of these texts is excused:
-    /// compilers that inline differently name different functions.
-    pub splat: Option<Vec<String>>,
-}
-
-impl Xfail {
-    /// Returns a known failure that applies wherever the case runs.
-    fn always(finding: Known) -> Self {
-        Self::new(finding.name, finding.reason, None)
-    }
-
-    /// Returns a known failure that applies wherever the case runs, of one of these complaints of
-    /// the kernel if they are given.
-    pub fn new(finding: String, reason: String, splat: Option<Vec<String>>) -> Self {
-        Self {
-            when: Condition::default(),
-            rows: Vec::new(),
-            finding,
-            reason,
-            splat,
-        }
-    }
 }
 
 /// Default deadline of a case.
@@ -165,7 +131,11 @@ fn read_cases(
                 let read = read_row(row, steps, at, preludes, mistakes);
                 header.row_cases(row, &shapes, at, &read)
             });
-            each.collect()
+            let cases: Vec<_> = each.collect();
+            if mistakes.is_empty() {
+                cases.iter().for_each(|case| case.check_xfails(mistakes));
+            }
+            cases
         }
     }
 }
@@ -321,18 +291,9 @@ impl Shown {
         let (name, rows) = item.single()?;
         let tree = Tree::Text(name.text.clone());
         let finding = findings.read(&Node { at: name.at, tree })?;
-        let rows = read_rows(rows)?;
+        let rows = read_names(rows)?;
         Ok(Self { finding, rows })
     }
-}
-
-/// Reads the names of rows.
-fn read_rows(node: &Node) -> Result<Vec<Name>, Problem> {
-    let name = |row: &Node| {
-        let text = row.text()?.to_owned();
-        Ok(Name { at: row.at, text })
-    };
-    node.items().iter().map(name).collect()
 }
 
 /// Whether a row is one of these; without any, each is.
@@ -366,7 +327,7 @@ impl Header {
         let absent = mistakes.keep(read_deviations(fields.take("absent"), true));
         let needs = mistakes.keep(read_needs(fields.take("needs"), &folder.needs));
         let xfails = fields.take("xfail").map_or(&[][..], Node::items).iter();
-        let xfails = xfails.filter_map(|item| mistakes.keep(read_xfail(item, findings)));
+        let xfails = xfails.filter_map(|item| mistakes.keep(Xfail::read(item, findings)));
         let xfails = xfails.collect();
         let shows = fields.take("shows").map_or(&[][..], Node::items).iter();
         let shows = shows.filter_map(|item| mistakes.keep(Shown::read(item, findings)));
@@ -439,7 +400,13 @@ impl Header {
                 match row.deviates.clone() {
                     Deviates::Nowhere => {}
                     Deviates::AsExpected(finding) => case.shows.push(finding.name),
-                    Deviates::Fails(finding) => case.xfails.push(Xfail::always(finding)),
+                    Deviates::Fails(finding, steps) => {
+                        let shows = Shows {
+                            steps,
+                            ..Shows::default()
+                        };
+                        case.xfails.push(Xfail::always(finding, shows));
+                    }
                 }
                 case
             })
@@ -493,23 +460,6 @@ fn read_deviations(node: Option<&Node>, absent: bool) -> Result<Vec<Deviation>, 
         .collect()
 }
 
-fn read_xfail(item: &Node, findings: &Findings) -> Result<Xfail, Problem> {
-    let mut fields = Fields::of(item, "xfail")?;
-    let when = fields
-        .take("when")
-        .map_or(Ok(Condition::default()), Condition::read)?;
-    let rows = fields.take("rows").map_or(Ok(Vec::new()), read_rows)?;
-    let finding = findings.read(fields.need("finding")?)?;
-    let splat = fields.take("splat").map(|node| texts(Some(node)));
-    let splat = splat.transpose()?;
-    fields.finish()?;
-    Ok(Xfail {
-        when,
-        rows,
-        ..Xfail::new(finding.name, finding.reason, splat)
-    })
-}
-
 fn read_snapshot(fields: &mut Fields<'_>) -> Result<bool, Problem> {
     match fields.text("snapshot")? {
         None | Some("compared") => Ok(true),
@@ -522,6 +472,13 @@ fn read_snapshot(fields: &mut Fields<'_>) -> Result<bool, Problem> {
 }
 
 impl Case {
+    /// Checks that the steps that its known failures name exist.
+    fn check_xfails(&self, mistakes: &mut Mistakes) {
+        for xfail in &self.xfails {
+            mistakes.keep(xfail.check(&self.steps));
+        }
+    }
+
     /// Turns the case into a plan for one guest.
     pub fn compile(&self, guest: &Guest) -> Result<Compiled, String> {
         self.needs.check(guest)?;

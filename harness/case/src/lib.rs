@@ -32,6 +32,7 @@ mod spec;
 pub mod steps;
 pub mod sysfs_ops;
 mod value;
+mod xfail;
 
 pub use build::{Builder, Compiled};
 pub use clauses::Clause;
@@ -40,7 +41,7 @@ pub use corpus_error::CorpusError;
 pub use expect::{
     Check, Expect, FieldWant, Injection, Layout, Parts, Race, Want, WantData, WantEnd,
 };
-pub use file::{Case, Deviation, Xfail, read as read_file};
+pub use file::{Case, Deviation, read as read_file};
 pub use findings::{Finding, Findings, Known, Project};
 pub use folder::Folder;
 pub use needs::{Condition, Needs};
@@ -55,6 +56,7 @@ pub use role::{
 pub use schema::{schema, schema_text};
 pub use steps::table::step_keys;
 pub use value::show;
+pub use xfail::{AFTER_THE_STEPS, FailingStep, KnownComplaint, Shows, Xfail, step_names};
 
 // For other files that are read like case files: key by key, with the location of each error.
 pub use fields::Fields;

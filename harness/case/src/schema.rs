@@ -136,11 +136,24 @@ fn header() -> Value {
 }
 
 fn xfail() -> Value {
-    json!({ "type": "object", "required": ["finding"], "additionalProperties": false,
+    let steps = json!({ "type": "object", "minProperties": 1,
+        "additionalProperties": texts("everything that is observed there"),
+        "description": "every step that does not end as expected, by its label (`LABEL (2)` is \
+         the second with it), and what is observed there" });
+    let any = texts("a text in the lines of a complaint, or a list of which one is there");
+    let splat = json!({ "type": ["string", "array"], "items": any,
+        "description": "every complaint of the kernel: a text in its lines, or a list of which one \
+         is there" });
+    json!({ "type": "object", "additionalProperties": false, "required": ["finding"],
         "properties": {
             "when": { "$ref": "#/$defs/condition" }, "finding": finding(),
             "rows": texts("rows of the table that it applies to; default: all"),
-            "splat": texts("the failure is a complaint of the kernel with one of these texts") } })
+            "steps": steps, "splat": splat,
+            "leaves": texts("texts of everything that the case leaves changed"),
+            "killed_in": text("label of the step in which the kernel kills the process, or \
+             `after the last step`") },
+        "anyOf": [ { "required": ["steps"] }, { "required": ["splat"] },
+            { "required": ["leaves"] }, { "required": ["killed_in"] } ] })
 }
 
 fn contract() -> Value {
@@ -155,8 +168,8 @@ fn contract() -> Value {
                     "properties": { "errno": { "$ref": "#/$defs/errno" },
                         "done": { "type": "boolean",
                             "description": "whether the call has done its work, so that it is undone" },
-                        "xfail": { "type": "boolean", "description": "the kernel is known to end \
-                         the row differently" },
+                        "xfail": text("how the kernel is known to end the call instead, such as \
+                         `success`"),
                         "finding": finding(),
                         "reason": text("why the row ends differently") } } },
             "omit": reasons("rows to leave out, each with its reason") } })

@@ -11,7 +11,7 @@ mod common;
 
 use std::{collections::BTreeSet, path::Path};
 
-use case::{Case, Corpus, Findings, WantEnd};
+use case::{Case, Corpus, Findings, WantEnd, Xfail};
 use common::findings;
 use rstest::rstest;
 
@@ -51,6 +51,13 @@ fn end(end: &WantEnd) -> String {
     }
 }
 
+/// The steps that a known failure names.
+fn failing(xfail: &Xfail) -> String {
+    let steps = xfail.shows.steps.iter();
+    let steps = steps.map(|it| format!("\n  {} => {}", it.step.text, it.observed.join(", ")));
+    steps.collect()
+}
+
 /// Every row with its calls; runs of calls that end alike and differ in a value only are cut.
 fn rows(corpus: &Corpus) -> String {
     let row = |case: &Case| {
@@ -68,7 +75,7 @@ fn rows(corpus: &Corpus) -> String {
         let xfail = case
             .xfails
             .first()
-            .map(|xfail| format!(" XFAIL {}", xfail.reason));
+            .map(|xfail| format!(" XFAIL {}{}", xfail.reason, failing(xfail)));
         format!("{}{}\n{shown}", case.id, xfail.unwrap_or_default())
     };
     corpus.cases.iter().map(row).collect()
@@ -115,7 +122,7 @@ contract:
   except:
     id does not exist: {errno: EINVAL, done: true, reason: r}
     id 0x0: {errno: EPERM, reason: r}
-    size short: {xfail: true, finding: known-one}
+    size short: {xfail: success, finding: known-one}
     size long garbage: {errno: none, reason: r}
   omit: {wrong ioctl type: r, id 0xffffffff: r}
 steps:

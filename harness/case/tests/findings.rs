@@ -57,7 +57,7 @@ fn without_folder(text: &str) -> String {
 }
 
 const CASE: &str = "summary: x
-xfail: {finding: unseen}
+xfail: {finding: unseen, leaves: x}
 table: {one: {}, two: {}}
 steps:
   - close: a
@@ -111,7 +111,7 @@ fn pages_agree_with_the_cases(
 #[case::one_row("shows: {unseen: two}", &[false, true])]
 #[case::some_rows("shows: [{unseen: [one, two]}]", &[true, true])]
 fn a_case_that_passes_shows_a_finding(#[case] shows: &str, #[case] wanted: &[bool]) {
-    let case = CASE.replace("xfail: {finding: unseen}", shows);
+    let case = CASE.replace("xfail: {finding: unseen, leaves: x}", shows);
     let corpus = corpus(&case, UNSEEN);
     let shown = corpus
         .cases

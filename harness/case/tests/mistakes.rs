@@ -112,7 +112,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 )]
 #[case::contract_xfail_without_finding(
     "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
-     except: {size short: {xfail: true, reason: x}}\nsteps: []"
+     except: {size short: {xfail: success, reason: x}}\nsteps: []"
 )]
 #[case::contract_unknown_finding(
     "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
@@ -122,6 +122,30 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::xfail_without_finding("summary: x\nxfail: {splat: x}\nsteps:\n  - close: a")]
 #[case::xfail_with_a_reason(
     "summary: x\nxfail: {finding: known-one, reason: x}\nsteps:\n  - close: a"
+)]
+#[case::contract_xfail_without_what_is_observed(
+    "summary: x\ncontract:\n  call: {IOMMU_DESTROY: {on: a}}\n  \
+     except: {size short: {xfail: true, finding: known-one}}\nsteps: []"
+)]
+#[case::xfail_without_how("summary: x\nxfail: {finding: known-one}\nsteps:\n  - close: a")]
+#[case::xfail_of_an_unknown_step(
+    "summary: x\nxfail: {finding: known-one, steps: {close b: EBADF}}\nsteps:\n  - close: a"
+)]
+#[case::xfail_of_a_second_step(
+    "summary: x\nxfail: {finding: known-one, steps: {close a (3): EBADF}}\n\
+     steps:\n  - close: a\n  - close: a"
+)]
+#[case::xfail_killed_in_an_unknown_step(
+    "summary: x\nxfail: {finding: known-one, killed_in: close}\nsteps:\n  - close: a"
+)]
+#[case::xfail_of_a_step_after_the_last(
+    "summary: x\nxfail: {finding: known-one, steps: {after the last step: x}}\nsteps:\n  - close: a"
+)]
+#[case::xfail_that_observes_nothing(
+    "summary: x\nxfail: {finding: known-one, steps: {close a: []}}\nsteps:\n  - close: a"
+)]
+#[case::xfail_of_any_complaint(
+    "summary: x\nxfail: {finding: known-one, splat: [a, \"\"]}\nsteps:\n  - close: a"
 )]
 #[case::shows_unknown_finding("summary: x\nshows: known\nsteps:\n  - close: a")]
 #[case::shows_in_unknown_row(

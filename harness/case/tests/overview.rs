@@ -21,7 +21,7 @@ steps:
   - VFIO_DEVICE_RESET: {on: a, errno: EINVAL}
 ";
 const KNOWN_TO_FAIL: &str = "summary: x
-xfail: {finding: known-one}
+xfail: {finding: known-one, leaves: x}
 steps:
   - IOMMU_DESTROY: {on: iommu, id: 1, errno: EBUSY}
 ";

@@ -537,12 +537,11 @@ impl Parts<'_> {
         lines.extend(self.clause_lines());
         for xfail in &case.xfails {
             if xfail.when.holds(self.offer, case.shape) {
-                let how = match &xfail.splat {
-                    Some(texts) => {
-                        let texts = texts.join("\" or \"");
-                        format!("The kernel is known to complain (\"{texts}\")")
-                    }
-                    None => "It is known to fail".to_owned(),
+                let complaints = xfail.shows.complaints.iter().map(ToString::to_string);
+                let complaints: Vec<_> = complaints.collect();
+                let how = match complaints.as_slice() {
+                    [] => "It is known to fail".to_owned(),
+                    texts => format!("The kernel is known to complain ({})", texts.join(", ")),
                 };
                 lines.extend([String::new(), format!("{how}: {}", xfail.reason)]);
             }

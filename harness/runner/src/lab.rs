@@ -378,7 +378,7 @@ impl Lab {
             mock_devices_unbound: of_platform(KnownDeviation::MockDevicesUnbound),
         };
         let mut blessed = None;
-        let judgement = judge(&compiled, &observation, steps.finish(), known, || {
+        let judgement = judge(&compiled, &observation, &steps.finish(), known, || {
             let (difference, stored) = match case.snapshot {
                 true => self.compare(case, &transcript),
                 false => (None, None),

@@ -201,7 +201,7 @@ fn judged(lab: &Lab, case: &Case, guest: &mut Guest) -> (Judgement, Option<Compi
     let observation = guest.run(&compiled);
     let known = Known::default();
     let steps = Steps::of(&compiled, &observation.outcomes, &lab.corpus.sources);
-    let judgement = judge(&compiled, &observation, steps, known, || None);
+    let judgement = judge(&compiled, &observation, &steps, known, || None);
     (judgement, Some(compiled))
 }
 

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use case::{At, Check, Compiled, Expect, Injection, Layout, Parts, Race, Sources, WantEnd, Xfail};
+use case::{
+    At, Check, Compiled, Expect, FailingStep, Injection, Known as Finding, KnownComplaint, Layout,
+    Name, Parts, Race, Shows, Sources, WantEnd, Xfail,
+};
 use rstest::rstest;
 use runner::{
     guest::{CaseEnd, Lost, Observation},
@@ -90,7 +93,7 @@ fn seen(observed: Vec<Observed>) -> Observation {
 
 fn verdict(compiled: &Compiled, seen: &Observation, known: Known<'_>) -> Judgement {
     let steps = Steps::of(compiled, &seen.outcomes, &Sources::default());
-    judge(compiled, seen, steps, known, || None)
+    judge(compiled, seen, &steps, known, || None)
 }
 
 fn lands() -> WantEnd {
@@ -172,60 +175,242 @@ fn a_complaint_says_why_a_case_ended(#[case] end: CaseEnd, #[case] wanted: Verdi
     assert!(reason.contains("after op 0"), "{reason}");
 }
 
-#[test]
-fn a_known_complaint_may_kill_its_process_and_still_costs_the_guest() {
-    let observation = Observation {
-        end: killed(),
-        kmsg: vec!["BUG: x".to_owned()],
-        ..seen(vec![ok()])
+fn name(text: &str) -> Name {
+    Name {
+        at: At::default(),
+        text: text.to_owned(),
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn shows(steps: &[(&str, &str)], complaints: &[&[&str]]) -> Shows {
+    let steps = steps.iter().map(|(step, observed)| FailingStep {
+        step: name(step),
+        observed: texts(&[observed]),
+    });
+    let complaints = complaints.iter().map(|any| KnownComplaint(texts(any)));
+    Shows {
+        steps: steps.collect(),
+        complaints: complaints.collect(),
+        ..Shows::default()
+    }
+}
+
+/// Judges a case of two equal steps that expect success and of a known failure.
+fn known_to_fail(shows: Shows, observation: &Observation) -> Judgement {
+    let finding = Finding {
+        name: "known".to_owned(),
+        reason: "known: It is known".to_owned(),
     };
-    let xfail = xfail(Some(&["x"]));
+    let xfail = Xfail::always(finding, shows);
     let known = Known {
         xfail: Some(&xfail),
         ..Known::default()
     };
-    let case = compiled(vec![check(WantEnd::Success, None)]);
-    assert_eq!(verdict(&case, &observation, known).verdict, Verdict::Xfail);
-    assert!(observation.spoils_guest());
-    assert!(!seen(vec![ok()]).spoils_guest());
+    let success = || check(WantEnd::Success, None);
+    let second = Check {
+        step: 1,
+        ..success()
+    };
+    verdict(&compiled(vec![success(), second]), observation, known)
 }
 
-fn xfail(splat: Option<&[&str]>) -> Xfail {
-    let splat = splat.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
-    Xfail::new("known".to_owned(), "known".to_owned(), splat)
+fn complaining(kmsg: &[&str], observation: Observation) -> Observation {
+    Observation {
+        kmsg: texts(kmsg),
+        ..observation
+    }
+}
+
+fn ending(end: End, changes: &[&str], observation: Observation) -> Observation {
+    Observation {
+        end: CaseEnd::Done {
+            end,
+            changes: texts(changes),
+        },
+        ..observation
+    }
+}
+
+const SECOND: &str = "a step (2)";
+
+#[rstest]
+#[case::as_known(&[ok(), errno(22)], Verdict::Xfail, "")]
+#[case::stale(&[ok(), ok()], Verdict::Xpass, "passes, although known to fail: known: It is known")]
+#[case::another_errno(&[ok(), errno(16)], Verdict::Fail, "but `a step (2)` shows `EBUSY`\n")]
+#[case::another_step(
+    &[errno(22), ok()],
+    Verdict::Fail,
+    "known failure is known: It is known, but `a step` shows `EINVAL`; `a step (2)` is as expected"
+)]
+#[case::one_more_step(&[errno(5), errno(22)], Verdict::Fail, "but `a step` shows `EIO`\nstep 1 ")]
+#[case::agent(&[ok(), Observed::Broken { why: "x".to_owned() }], Verdict::Error, "x")]
+#[case::agent_after_a_failure(&[errno(22), Observed::Broken { why: "x".to_owned() }], Verdict::Fail, "step 1 ")]
+fn a_known_failure_is_a_step_and_what_it_shows(
+    #[case] observed: &[Observed],
+    #[case] wanted: Verdict,
+    #[case] why: &str,
+) {
+    let judged = known_to_fail(shows(&[(SECOND, "EINVAL")], &[]), &seen(observed.to_vec()));
+    let reason = judged.reason.unwrap();
+    assert_eq!(judged.verdict, wanted, "{reason}");
+    assert!(reason.contains(why), "{reason}");
 }
 
 #[rstest]
-#[case::known_failure(None, errno(22), &[], Verdict::Xfail)]
-#[case::stale_excuse(None, ok(), &[], Verdict::Xpass)]
-#[case::no_excuse_for_a_splat(None, ok(), &["BUG: x"], Verdict::Splat)]
-#[case::known_splat(Some(&["x"][..]), ok(), &["BUG: x"], Verdict::Xfail)]
-#[case::one_of_two_splats(Some(&["z", "x"][..]), ok(), &["BUG: x"], Verdict::Xfail)]
-#[case::another_splat(Some(&["x"][..]), ok(), &["BUG: y"], Verdict::Splat)]
-#[case::stale_splat(Some(&["x"][..]), ok(), &[], Verdict::Xpass)]
-fn an_excuse_holds_for_what_it_says(
-    #[case] splat: Option<&[&str]>,
-    #[case] observed: Observed,
+#[case::as_known(&["BUG: x"], Verdict::Xfail, "")]
+#[case::twice(&["BUG: x", "BUG: x"], Verdict::Xfail, "")]
+#[case::by_its_trace(&["BUG: z", "Call Trace:", " x+0x1/0x2"], Verdict::Xfail, "")]
+#[case::of_another_compiler(&["BUG: y"], Verdict::Xfail, "")]
+#[case::stale(&[], Verdict::Xpass, "known: It is known")]
+#[case::another(&["BUG: z"], Verdict::Splat, "also complains:\nBUG: z; the kernel does not complain of `x` or `y`")]
+#[case::one_more(&["BUG: x", "BUG: z"], Verdict::Splat, "but the kernel also complains:\nBUG: z\n")]
+#[case::one_more_before(&["BUG: z", "BUG: x"], Verdict::Splat, "but the kernel also complains:\nBUG: z\n")]
+fn a_known_failure_is_every_complaint(
+    #[case] kmsg: &[&str],
+    #[case] wanted: Verdict,
+    #[case] why: &str,
+) {
+    let observation = complaining(kmsg, seen(vec![ok(), ok()]));
+    let judged = known_to_fail(shows(&[], &[&["x", "y"]]), &observation);
+    let reason = judged.reason.unwrap();
+    assert_eq!(judged.verdict, wanted, "{reason}");
+    assert!(reason.contains(why), "{reason}");
+}
+
+#[rstest]
+#[case::both(errno(22), &["BUG: x"], Verdict::Xfail)]
+#[case::no_complaint(errno(22), &[], Verdict::Fail)]
+#[case::complaint_only(ok(), &["BUG: x"], Verdict::Fail)]
+#[case::neither(ok(), &[], Verdict::Xpass)]
+fn steps_are_judged_beside_a_known_complaint(
+    #[case] second: Observed,
     #[case] kmsg: &[&str],
     #[case] wanted: Verdict,
 ) {
+    let observation = complaining(kmsg, seen(vec![ok(), second]));
+    let judged = known_to_fail(shows(&[(SECOND, "EINVAL")], &[&["x"]]), &observation);
+    assert_eq!(judged.verdict, wanted, "{:?}", judged.reason);
+}
+
+#[test]
+fn a_known_complaint_does_not_excuse_a_step() {
+    let observation = complaining(&["BUG: x"], seen(vec![ok(), errno(22)]));
+    let judged = known_to_fail(shows(&[], &[&["x"]]), &observation);
+    assert_eq!(judged.verdict, Verdict::Fail);
+    let reason = judged.reason.unwrap();
+    assert!(
+        reason.contains("but `a step (2)` shows `EINVAL`"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_complaint_is_not_excused_by_a_known_step() {
+    let observation = complaining(&["BUG: x"], seen(vec![ok(), errno(22)]));
+    let judged = known_to_fail(shows(&[(SECOND, "EINVAL")], &[]), &observation);
+    assert_eq!(judged.verdict, Verdict::Splat);
+}
+
+const TAINT: &str = "kernel taint: 0x0 became 0x200";
+
+#[rstest]
+#[case::nothing(&[], &[], &[], Verdict::Xfail)]
+#[case::unknown(&[], &["pinned pages: 0 became 2"], &[], Verdict::Fail)]
+#[case::named(&["pinned pages"], &["pinned pages: 0 became 2"], &[], Verdict::Xfail)]
+#[case::not_seen(&["pinned pages"], &[], &[], Verdict::Fail)]
+#[case::one_more(&["pinned pages"], &["pinned pages: 0 became 2", "still running: x"], &[], Verdict::Fail)]
+#[case::taint_of_a_complaint(&[], &[TAINT], &["BUG: x"], Verdict::Xfail)]
+#[case::taint_without_a_complaint(&[], &[TAINT], &[], Verdict::Fail)]
+#[case::another_taint(&[], &["kernel taint: 0x0 became 0x220"], &["BUG: x"], Verdict::Fail)]
+fn a_known_failure_is_everything_that_is_left_changed(
+    #[case] leaves: &[&str],
+    #[case] changes: &[&str],
+    #[case] kmsg: &[&str],
+    #[case] wanted: Verdict,
+) {
+    let complaints: &[&[&str]] = if kmsg.is_empty() { &[] } else { &[&["x"]] };
+    let known = Shows {
+        leaves: texts(leaves),
+        ..shows(&[(SECOND, "EINVAL")], complaints)
+    };
+    let observation = complaining(kmsg, seen(vec![ok(), errno(22)]));
+    let judged = known_to_fail(known, &ending(End::Finished, changes, observation));
+    assert_eq!(judged.verdict, wanted, "{:?}", judged.reason);
+}
+
+#[rstest]
+#[case::there(Some(SECOND), End::Killed { signal: 9 }, Verdict::Xfail)]
+#[case::later(Some("after the last step"), End::Killed { signal: 9 }, Verdict::Fail)]
+#[case::elsewhere(Some("a step"), End::Killed { signal: 9 }, Verdict::Fail)]
+#[case::not_said(None, End::Killed { signal: 9 }, Verdict::Fail)]
+#[case::exited(Some(SECOND), End::Exited { code: 1 }, Verdict::Splat)]
+#[case::hung(Some(SECOND), End::TimedOut { stack: String::new() }, Verdict::Hang)]
+fn a_known_complaint_kills_its_process_only_where_that_is_said(
+    #[case] killed_in: Option<&str>,
+    #[case] end: End,
+    #[case] wanted: Verdict,
+) {
+    let known = Shows {
+        killed_in: killed_in.map(name),
+        ..shows(&[], &[&["x"]])
+    };
+    let observation = complaining(&["BUG: x"], seen(vec![ok()]));
+    let observation = ending(end, &["kernel taint: 0x0 became 0x280"], observation);
+    let judged = known_to_fail(known, &observation);
+    assert_eq!(judged.verdict, wanted, "{:?}", judged.reason);
+    assert!(observation.spoils_guest());
+}
+
+#[test]
+fn a_process_that_is_not_killed_is_not_the_known_failure() {
+    let known = Shows {
+        killed_in: Some(name(SECOND)),
+        ..shows(&[], &[&["x"]])
+    };
+    let observation = complaining(&["BUG: x"], seen(vec![ok(), ok()]));
+    let judged = known_to_fail(known, &observation);
+    assert_eq!(judged.verdict, Verdict::Fail);
+    assert!(judged.reason.unwrap().contains("the process is not killed"));
+}
+
+#[test]
+fn a_panic_is_never_a_known_failure() {
     let observation = Observation {
-        kmsg: kmsg.iter().map(|line| (*line).to_owned()).collect(),
-        ..seen(vec![observed])
+        end: CaseEnd::Lost(Lost::Panic("x".to_owned())),
+        ..complaining(&["BUG: x"], seen(vec![ok(), ok()]))
     };
-    let xfail = xfail(splat);
-    let known = Known {
-        xfail: Some(&xfail),
-        ..Known::default()
-    };
-    let case = compiled(vec![check(WantEnd::Success, None)]);
-    assert_eq!(verdict(&case, &observation, known).verdict, wanted);
+    let judged = known_to_fail(shows(&[], &[&["x"]]), &observation);
+    assert_eq!(judged.verdict, Verdict::Panic);
+}
+
+/// DMA may change any number of bytes, and the differing fields of a call are all named.
+#[test]
+fn a_known_dma_is_the_same_whatever_it_writes() {
+    let case = compiled(vec![check(WantEnd::Blocked, None)]);
+    for changed in [1, 4096] {
+        let steps = Steps::of(
+            &case,
+            &seen(vec![dma(DmaEnd::Completed, changed)]).outcomes,
+            &Sources::default(),
+        );
+        let Steps::Failed(failures) = steps else {
+            panic!("{steps:?}");
+        };
+        let observed = "the device completed its DMA, the page changed, signed nqn:solo-0";
+        assert_eq!(failures.first.observed, [observed]);
+        assert!(failures.first.why.ends_with(&format!("; {changed} bytes")));
+    }
 }
 
 #[rstest]
 #[case::the_landing_fails(ok(), dma(DmaEnd::Faulted, 0), Verdict::Xfail)]
 #[case::something_else_fails(errno(22), dma(DmaEnd::Faulted, 0), Verdict::Fail)]
 #[case::it_lands_after_all(ok(), dma(DmaEnd::Completed, 8), Verdict::Xpass)]
+#[case::it_lands_nowhere(ok(), dma(DmaEnd::Completed, 0), Verdict::Xfail)]
 fn what_a_platform_cannot_do_excuses_landings_only(
     #[case] first: Observed,
     #[case] second: Observed,
@@ -327,7 +512,7 @@ fn ended(number: i32) -> Observed {
 #[case::of_another_kind(
     vec![attempt(1, Failure::Copy, 14, 0), attempt(2, Failure::Copy, 12, 0)],
     0,
-    Some("ENOMEM (a copy failed, at point 2; the call ended with ENOMEM)")
+    Some("ENOMEM (a copy failed; the call ended with ENOMEM); at point 2")
 )]
 #[case::not_allowed(vec![attempt(3, Failure::Allocation, 22, 0)], 0, Some("success or ENOMEM"))]
 #[case::changed(vec![attempt(1, Failure::Allocation, 12, 2)], 0, Some("success of a step afterwards"))]

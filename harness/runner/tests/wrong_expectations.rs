@@ -54,7 +54,7 @@ fn a_wrong_expectation_fails_at_its_step() {
 
 fn verdict(lab: &Lab, compiled: &Compiled, observation: &Observation) -> Judgement {
     let steps = Steps::of(compiled, &observation.outcomes, &lab.corpus.sources);
-    judge(compiled, observation, steps, Known::default(), || None)
+    judge(compiled, observation, &steps, Known::default(), || None)
 }
 
 /// The plan with one expectation turned into its opposite, once for each expectation; the

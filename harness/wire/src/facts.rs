@@ -176,6 +176,15 @@ impl World {
     }
 }
 
+/// Returns the bits that a change of the kernel's taint adds, if a line of [`World::changes`] is one.
+pub fn added_taint(change: &str) -> Option<u64> {
+    let (before, after) = change
+        .strip_prefix("kernel taint: ")?
+        .split_once(" became ")?;
+    let bits = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    Some(bits(after)? & !bits(before)?)
+}
+
 fn diff<K: Ord + std::fmt::Display, V: PartialEq + std::fmt::Debug>(
     what: &str,
     before: &BTreeMap<K, V>,
@@ -217,5 +226,16 @@ mod tests {
     )]
     fn what_a_case_leaves_behind_is_named(#[case] later: World, #[case] want: &[&str]) {
         assert_eq!(World::default().changes(&later), want);
+    }
+
+    #[test]
+    fn a_change_of_the_taint_is_read_back() {
+        let tainted = |taint| World {
+            taint,
+            ..World::default()
+        };
+        let changes = tainted(0x280).changes(&tainted(0x2a0));
+        assert_eq!(added_taint(&changes[0]), Some(0x20));
+        assert_eq!(added_taint("pinned pages: 0 became 2"), None);
     }
 }

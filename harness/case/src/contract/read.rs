@@ -14,6 +14,7 @@ use crate::{
     problem::Problem,
     steps::Step,
     value,
+    xfail::FailingStep,
 };
 
 /// The contract of one ioctl.
@@ -35,7 +36,9 @@ struct Exception {
     end: Option<WantEnd>,
     /// Whether the handler does its work despite the errno, so that the steps that undo it succeed.
     done: bool,
-    deviates: Deviates,
+    finding: Option<Known>,
+    /// How the call is known to end instead.
+    fails: Option<String>,
 }
 
 /// Whether a row of a contract shows a finding.
@@ -45,8 +48,8 @@ pub enum Deviates {
     Nowhere,
     /// It passes, because it expects what the handler does.
     AsExpected(Known),
-    /// It is known to fail.
-    Fails(Known),
+    /// It is known to fail in these steps.
+    Fails(Known, Vec<FailingStep>),
 }
 
 /// One generated test.
@@ -127,6 +130,7 @@ impl Contract {
         let exception = row.names().find_map(|name| self.exception(name));
         let mut steps = read_all(&self.setup(row.setup), preludes)?;
         let mut unknown = Vec::new();
+        let mut failing = Vec::new();
         for malformed in &row.calls {
             let own = self.exception(&malformed.what).or(exception);
             let own = own.map(|(_, exception)| exception);
@@ -137,7 +141,10 @@ impl Contract {
                 step = step.where_unnamed(unnamed);
             }
             match &malformed.unknown {
-                None => steps.push(step),
+                None => {
+                    failing.extend(own.and_then(|it| it.failing(&step)));
+                    steps.push(step);
+                }
                 // Only some kernels get this call, and none of them would need the undoing.
                 Some(part) if !done => unknown.push(step.where_unknown(part)),
                 Some(_) => continue,
@@ -157,8 +164,25 @@ impl Contract {
                 text: row.name.clone(),
             },
             steps,
-            deviates: exception.map_or(Deviates::Nowhere, |(_, it)| it.deviates.clone()),
+            deviates: self.deviates(row, failing),
         })
+    }
+
+    /// Returns what a row shows: the finding of a call that is known to fail, or else of the row.
+    fn deviates(&self, row: &Row, failing: Vec<FailingStep>) -> Deviates {
+        let calls = row.calls.iter().map(|call| call.what.as_str());
+        let named = calls.chain(row.names());
+        let exceptions: Vec<_> = named.filter_map(|name| self.exception(name)).collect();
+        let finding = |fails: bool| {
+            let mut exceptions = exceptions.iter().map(|(_, exception)| exception);
+            let found = exceptions.find(|it| it.finding.is_some() && it.fails.is_some() == fails);
+            found.and_then(|exception| exception.finding.clone())
+        };
+        match (finding(true), finding(false)) {
+            (Some(known), _) if !failing.is_empty() => Deviates::Fails(known, failing),
+            (_, Some(known)) => Deviates::AsExpected(known),
+            _ => Deviates::Nowhere,
+        }
     }
 
     /// Returns how a malformed call ends: as the case says, or else as its family does.
@@ -320,7 +344,7 @@ fn split_end(body: &Node) -> Result<(Node, WantEnd), Problem> {
     Ok((body, end.unwrap_or(WantEnd::Success)))
 }
 
-/// Reads `{ROW: {errno: NAME, done: true, xfail: true, finding: NAME, reason: TEXT}}`.
+/// Reads `{ROW: {errno: NAME, done: true, xfail: OBSERVED, finding: NAME, reason: TEXT}}`.
 fn read_exceptions(node: &Node, findings: &Findings) -> Result<Vec<(Name, Exception)>, Problem> {
     let entries = node.entries()?.iter();
     let read = |(name, node): &(Name, Node)| Ok((name.clone(), Exception::read(node, findings)?));
@@ -332,35 +356,34 @@ impl Exception {
         let mut fields = Fields::of(node, "exception")?;
         let end = fields.take("errno").map(value::end).transpose()?;
         let done = fields.flag("done")?;
-        let fails = fields.flag("xfail")?;
+        let fails = fields.text("xfail")?.map(str::to_owned);
         let finding = fields.take("finding").map(|name| findings.read(name));
+        let finding = finding.transpose()?;
         let reason = fields.text("reason")?.filter(|reason| !reason.is_empty());
-        let deviates = match (finding.transpose()?, reason) {
-            (Some(finding), _) if fails => Deviates::Fails(finding),
-            (None, _) if fails => return Err(Problem::missing(node.at, "finding", "exception")),
-            (Some(finding), _) => Deviates::AsExpected(finding),
-            (None, Some(_)) => Deviates::Nowhere,
-            (None, None) => {
-                return Err(Problem::missing(
-                    node.at,
-                    "reason` or `finding",
-                    "exception",
-                ));
-            }
-        };
-        if end.is_none() && !done && !fails {
-            return Err(Problem::missing(
-                node.at,
-                "errno`, `done` or `xfail",
-                "exception",
-            ));
+        let missing = |what| Err(Problem::missing(node.at, what, "exception"));
+        match (&finding, &fails, reason) {
+            (None, Some(_), _) => return missing("finding"),
+            (None, None, None) => return missing("reason` or `finding"),
+            _ => {}
+        }
+        if end.is_none() && !done && fails.is_none() {
+            return missing("errno`, `done` or `xfail");
         }
         fields.finish()?;
         Ok(Self {
             end,
             done,
-            deviates,
+            finding,
+            fails,
         })
+    }
+
+    /// Returns the step of a call, if it is known to fail.
+    fn failing(&self, step: &Step) -> Option<FailingStep> {
+        let observed = vec![self.fails.clone()?];
+        let (at, text) = (step.at, step.label.clone());
+        let step = Name { at, text };
+        Some(FailingStep { step, observed })
     }
 }
 

@@ -37,6 +37,11 @@ pub trait Action: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The labels of its checks, if they are not its own.
+    fn check_labels(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The steps that it is made of, if each ends as it says.
     fn determined(&self) -> &[Step] {
         &[]
@@ -104,6 +109,15 @@ impl Step {
     pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
         to.begin(index, self.label.clone(), self.at, self.plan.clone());
         self.action.compile(to)
+    }
+
+    /// The labels of its checks.
+    pub fn labels(&self) -> Vec<String> {
+        let labels = self.action.check_labels();
+        match labels.is_empty() {
+            true => vec![self.label.clone()],
+            false => labels,
+        }
     }
 
     /// Whether it makes one system call, into which failures can be injected.

@@ -4,7 +4,7 @@ use case::{Expect, FieldWant, Want, WantData, WantEnd};
 use wire::{DmaEnd, Observed, Outcome, Value};
 
 use crate::judge::{
-    description::{observed_end, shown_bytes, want_end},
+    description::{detail, observed_end, shown_bytes, want_end},
     values::Values,
 };
 
@@ -13,32 +13,48 @@ use crate::judge::{
 pub struct Mismatch {
     /// A description.
     pub expected: String,
-    /// A description.
+    /// A description that is the same in every run and build.
     pub observed: String,
+    /// What else was observed, which may differ between runs and builds: the number of bytes that
+    /// DMA changed, the points of injected failures.
+    pub details: Vec<String>,
 }
 
-/// Compares one outcome with the expectation. The error is the first difference.
-pub fn compare(expect: &Expect, outcome: &Outcome, values: &Values) -> Result<(), Mismatch> {
+impl Mismatch {
+    /// A mismatch without details.
+    pub fn new(expected: impl Into<String>, observed: impl Into<String>) -> Self {
+        Self {
+            expected: expected.into(),
+            observed: observed.into(),
+            details: Vec::new(),
+        }
+    }
+}
+
+/// Compares one outcome with the expectation. Returns every difference; if it ended differently,
+/// this is the only one.
+pub fn compare(expect: &Expect, outcome: &Outcome, values: &Values) -> Vec<Mismatch> {
     if !ends_as(&expect.end, outcome) {
-        return Err(Mismatch {
-            expected: want_end(&expect.end),
-            observed: observed_end(outcome),
-        });
+        let mismatch = Mismatch::new(want_end(&expect.end), observed_end(outcome));
+        let details = detail(outcome).into_iter().collect();
+        return vec![Mismatch {
+            details,
+            ..mismatch
+        }];
     }
     let (ret, data) = match &outcome.observed {
         Observed::Ok { ret, data } => (*ret, data.as_slice()),
         Observed::Errno { data, .. } => (0, data.as_slice()),
-        _ => return Ok(()),
+        _ => return Vec::new(),
     };
-    if let Some(want) = &expect.returns {
-        check_want("return value", want, ret, values, |value| {
-            format!("{value:#x}")
-        })?;
-    }
-    for field in &expect.fields {
-        check_field(field, data, values)?;
-    }
-    check_data(&expect.data, data, values)
+    let hex = |value| format!("{value:#x}");
+    let returned = expect.returns.iter();
+    let returned = returned.map(|want| check_want("return value", want, ret, values, hex));
+    let fields = expect.fields.iter();
+    let fields = fields.map(|field| check_field(field, data, values));
+    let of_data = [check_data(&expect.data, data, values)];
+    let checks = returned.chain(fields).chain(of_data);
+    checks.filter_map(Result::err).collect()
 }
 
 /// Whether the op ended as `want` says.
@@ -62,10 +78,7 @@ fn check_field(want: &FieldWant, data: &[u8], values: &Values) -> Result<(), Mis
             "the data has only {} bytes and ends before the field",
             data.len()
         );
-        return Err(Mismatch {
-            expected: format!("a field `{name}`"),
-            observed,
-        });
+        return Err(Mismatch::new(format!("a field `{name}`"), observed));
     };
     check_want(name, &want.want, value, values, |value| {
         want.field.text(value)
@@ -80,9 +93,9 @@ fn check_want(
     text: impl Fn(u64) -> String,
 ) -> Result<(), Mismatch> {
     let known = |wanted: &Value| {
-        values.value(wanted).ok_or_else(|| Mismatch {
-            expected: format!("{what} to be compared with {wanted:?}"),
-            observed: "no value was saved under that name".to_owned(),
+        values.value(wanted).ok_or_else(|| {
+            let expected = format!("{what} to be compared with {wanted:?}");
+            Mismatch::new(expected, "no value was saved under that name")
         })
     };
     let (met, expected) = match want {
@@ -106,10 +119,7 @@ fn check_want(
     if met {
         return Ok(());
     }
-    Err(Mismatch {
-        expected,
-        observed: format!("{what} {}", text(value)),
-    })
+    Err(Mismatch::new(expected, format!("{what} {}", text(value))))
 }
 
 fn check_data(want: &WantData, data: &[u8], values: &Values) -> Result<(), Mismatch> {
@@ -132,8 +142,5 @@ fn check_data(want: &WantData, data: &[u8], values: &Values) -> Result<(), Misma
     if met {
         return Ok(());
     }
-    Err(Mismatch {
-        expected: format!("{want:x?}"),
-        observed: shown_bytes(data),
-    })
+    Err(Mismatch::new(format!("{want:x?}"), shown_bytes(data)))
 }

@@ -39,8 +39,16 @@ fn dma_text(dma: &Dma) -> String {
     };
     match (dma.changed, dma.signature.as_str()) {
         (0, _) => format!("{device}, the page is untouched"),
-        (changed, "") => format!("{device}, {changed} bytes of the page changed"),
-        (changed, by) => format!("{device}, {changed} bytes of the page changed, signed {by}"),
+        (_, "") => format!("{device}, the page changed"),
+        (_, by) => format!("{device}, the page changed, signed {by}"),
+    }
+}
+
+/// Describes what of an outcome may differ between runs.
+pub fn detail(outcome: &Outcome) -> Option<String> {
+    match &outcome.observed {
+        Observed::Dma(dma) if dma.changed > 0 => Some(format!("{} bytes", dma.changed)),
+        _ => None,
     }
 }
 

@@ -18,14 +18,14 @@ struct Parts<'a> {
     injection: &'a Injection,
 }
 
-/// Compares every execution with the expectations. The error is the first difference.
+/// Compares every execution with the expectations, and returns every difference.
 pub fn compare_all(
     op: &Op,
     check: &Check,
     injection: &Injection,
     outcome: &Outcome,
     values: &mut Values,
-) -> Result<(), Mismatch> {
+) -> Vec<Mismatch> {
     let (Op::Control(ControlOp::FailNth { plan }), Observed::Injected(injected)) =
         (op, &outcome.observed)
     else {
@@ -37,25 +37,34 @@ pub fn compare_all(
         injection,
     };
     if injected.attempts.is_empty() {
-        return Err(Mismatch {
-            expected: "a point at which a failure can be injected".to_owned(),
-            observed: "the call has no such point".to_owned(),
-        });
+        let expected = "a point at which a failure can be injected";
+        return vec![Mismatch::new(expected, "the call has no such point")];
     }
+    let mut all = Vec::new();
     for attempt in &injected.attempts {
-        compare_attempt(&parts, attempt, values).map_err(|mismatch| within(attempt, mismatch))?;
+        for mismatch in compare_attempt(&parts, attempt, values) {
+            add(&mut all, within(attempt, mismatch));
+        }
     }
-    compare(&check.expect, &injected.last, values).map_err(|mismatch| Mismatch {
+    let last = compare(&check.expect, &injected.last, values);
+    all.extend(last.into_iter().map(|mismatch| Mismatch {
         expected: format!("{}, after the last failure", mismatch.expected),
-        observed: mismatch.observed,
-    })
+        ..mismatch
+    }));
+    all
 }
 
-fn compare_attempt(
-    parts: &Parts<'_>,
-    attempt: &Attempt,
-    values: &mut Values,
-) -> Result<(), Mismatch> {
+/// Adds a mismatch, or its details to the same one at another point.
+fn add(all: &mut Vec<Mismatch>, mismatch: Mismatch) {
+    let same =
+        |it: &&mut Mismatch| it.expected == mismatch.expected && it.observed == mismatch.observed;
+    match all.iter_mut().find(same) {
+        Some(known) => known.details.extend(mismatch.details),
+        None => all.push(mismatch),
+    }
+}
+
+fn compare_attempt(parts: &Parts<'_>, attempt: &Attempt, values: &mut Values) -> Vec<Mismatch> {
     let Parts {
         plan, injection, ..
     } = parts;
@@ -68,14 +77,16 @@ fn compare_attempt(
             compare_after(ops, checks, &attempt.after, values)
         }
         Observed::Ok { .. } => {
-            compare(&parts.check.expect, &attempt.outcome, values)?;
+            let mut all = compare(&parts.check.expect, &attempt.outcome, values);
             values.learn(&plan.op, &attempt.outcome);
-            compare_after(&plan.survived, &injection.survived, &attempt.after, values)
+            let (ops, checks) = (&plan.survived, &injection.survived);
+            all.extend(compare_after(ops, checks, &attempt.after, values));
+            all
         }
-        _ => Err(Mismatch {
-            expected: format!("success or {}", names(allowed(injection, attempt))),
-            observed: observed_end(&attempt.outcome),
-        }),
+        _ => {
+            let expected = format!("success or {}", names(allowed(injection, attempt)));
+            vec![Mismatch::new(expected, observed_end(&attempt.outcome))]
+        }
     }
 }
 
@@ -92,27 +103,31 @@ fn compare_after(
     checks: &[Check],
     outcomes: &[Outcome],
     values: &mut Values,
-) -> Result<(), Mismatch> {
+) -> Vec<Mismatch> {
+    let mut all = Vec::new();
     for ((op, check), outcome) in ops.iter().zip(checks).zip(outcomes) {
-        compare(&check.expect, outcome, values).map_err(|mismatch| Mismatch {
+        let differences = compare(&check.expect, outcome, values).into_iter();
+        all.extend(differences.map(|mismatch| Mismatch {
             expected: format!("{} of {} afterwards", mismatch.expected, check.label),
-            observed: mismatch.observed,
-        })?;
+            observed: format!("{}: {}", check.label, mismatch.observed),
+            ..mismatch
+        }));
         values.learn(op, outcome);
     }
-    Ok(())
+    all
 }
 
 fn within(attempt: &Attempt, mismatch: Mismatch) -> Mismatch {
+    let observed = format!(
+        "{} ({} failed; the call ended with {})",
+        mismatch.observed,
+        what(attempt.failure),
+        observed_end(&attempt.outcome)
+    );
     Mismatch {
-        expected: mismatch.expected,
-        observed: format!(
-            "{} ({} failed, at point {}; the call ended with {})",
-            mismatch.observed,
-            what(attempt.failure),
-            attempt.nth,
-            observed_end(&attempt.outcome)
-        ),
+        observed,
+        details: vec![format!("at point {}", attempt.nth)],
+        ..mismatch
     }
 }
 

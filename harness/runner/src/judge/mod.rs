@@ -2,9 +2,11 @@
 //!
 //! [`steps`] compares each op's outcome with its expectation while the case runs. [`verdict`]
 //! combines the result with the end of the case, the kernel log and the snapshot into one verdict.
+//! [`exact`] compares what was seen with a known failure.
 
 pub mod comparison;
 pub mod description;
+pub mod exact;
 mod injected;
 mod mock_device;
 mod race;
@@ -12,5 +14,5 @@ pub mod steps;
 mod values;
 pub mod verdict;
 
-pub use steps::{StepJudge, Steps};
+pub use steps::{Failure, Failures, StepJudge, Steps};
 pub use verdict::{Judgement, Known, judge};

@@ -9,15 +9,13 @@ use crate::judge::{
     values::Values,
 };
 
-/// Compares the outcomes with the ways in which the race may end.
-pub fn compare_all(race: &Race, outcome: &Outcome, values: &Values) -> Result<(), Mismatch> {
+/// Compares the outcomes with the ways in which the race may end, and returns every difference.
+pub fn compare_all(race: &Race, outcome: &Outcome, values: &Values) -> Vec<Mismatch> {
     let outcomes = match &outcome.observed {
         Observed::Together(outcomes) if outcomes.len() == race.checks.len() => outcomes,
         _ => {
-            return Err(Mismatch {
-                expected: format!("{} outcomes", race.checks.len()),
-                observed: observed_end(outcome),
-            });
+            let expected = format!("{} outcomes", race.checks.len());
+            return vec![Mismatch::new(expected, observed_end(outcome))];
         }
     };
     let seen = |way: &&Vec<WantEnd>| {
@@ -25,17 +23,16 @@ pub fn compare_all(race: &Race, outcome: &Outcome, values: &Values) -> Result<()
         ends.all(|(want, outcome)| ends_as(want, outcome))
     };
     let Some(way) = race.ends.iter().find(seen) else {
-        return Err(Mismatch {
-            expected: ways(race),
-            observed: ends_at_once(outcomes.iter().map(observed_end)),
-        });
+        let observed = ends_at_once(outcomes.iter().map(observed_end));
+        return vec![Mismatch::new(ways(race), observed)];
     };
-    for ((check, end), outcome) in race.checks.iter().zip(way).zip(outcomes) {
+    let ended = race.checks.iter().zip(way).zip(outcomes);
+    let each = ended.flat_map(|((check, end), outcome)| {
         let expect = Expect {
             end: end.clone(),
             ..check.expect.clone()
         };
-        compare(&expect, outcome, values)?;
-    }
-    Ok(())
+        compare(&expect, outcome, values)
+    });
+    each.collect()
 }

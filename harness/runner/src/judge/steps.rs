@@ -1,7 +1,7 @@
 //! Compares the outcome of each op with its expectation, once and in order.
 
 use case::{Check, Compiled, Parts, Sources};
-use wire::{Observed, Op, Outcome};
+use wire::{FileOp, Observed, Op, Outcome};
 
 use crate::judge::{
     comparison::{Mismatch, compare, ends_as},
@@ -16,17 +16,41 @@ pub enum Steps {
     AsExpected,
     /// A step is as the plan of 2021 demands where Linux is known to deviate.
     AsPlanned,
-    /// A step failed.
-    Failed {
-        /// What was expected and observed, and the location of the step.
-        why: String,
-        /// The step, from 0.
-        step: usize,
-        /// What a platform may be known not to do.
-        lacking: Option<Lacking>,
-    },
+    /// Steps failed.
+    Failed(Failures),
     /// The agent failed, so there is no result about the kernel.
     Broken(String),
+}
+
+/// Every failure of a case, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failures {
+    /// The first one, which later ones may follow from.
+    pub first: Failure,
+    /// The others, in order.
+    pub later: Vec<Failure>,
+}
+
+impl Failures {
+    /// Returns all of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Failure> {
+        std::iter::once(&self.first).chain(&self.later)
+    }
+}
+
+/// An op that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was expected and observed, and the location of the step.
+    pub why: String,
+    /// The op, from 0.
+    pub op: usize,
+    /// The step, from 0.
+    pub step: usize,
+    /// Everything that was not as expected, in words that are the same in every run and build.
+    pub observed: Vec<String>,
+    /// What a platform may be known not to do.
+    pub lacking: Option<Lacking>,
 }
 
 /// What a failed step shows a platform not to do.
@@ -34,7 +58,7 @@ pub enum Steps {
 pub enum Lacking {
     /// DMA does not land.
     Landing,
-    /// A device of the mock is not made.
+    /// A device of the mock is not made. What follows depends on it.
     MockDevice,
 }
 
@@ -59,8 +83,9 @@ pub struct StepJudge<'a> {
     values: Values,
     /// The op whose outcome comes next.
     next: usize,
-    /// The deciding result, if there is one; later outcomes are ignored.
-    found: Option<Steps>,
+    failures: Vec<Failure>,
+    /// The result that ends the judging, if there is one; later outcomes are ignored.
+    end: Option<Steps>,
 }
 
 impl<'a> StepJudge<'a> {
@@ -71,7 +96,8 @@ impl<'a> StepJudge<'a> {
             sources,
             values: Values::default(),
             next: 0,
-            found: None,
+            failures: Vec::new(),
+            end: None,
         }
     }
 
@@ -79,26 +105,34 @@ impl<'a> StepJudge<'a> {
     pub fn take(&mut self, index: usize, outcome: &Outcome) {
         let ops = &self.compiled.plan.ops;
         let op = ops.get(index).zip(self.compiled.checks.get(index));
-        let (None, Some((op, check))) = (&self.found, op) else {
+        let (None, Some((op, check))) = (&self.end, op) else {
             return;
         };
-        self.found = match index == self.next {
+        match index == self.next {
             true => self.compare(op, check, outcome),
-            false => self.unreported(),
-        };
+            false => self.end = self.unreported(),
+        }
         self.values.learn(op, outcome);
         self.next += 1;
     }
 
     /// Whether a step has failed.
     pub fn has_failed(&self) -> bool {
-        matches!(self.found, Some(Steps::Failed { .. }))
+        !self.failures.is_empty()
     }
 
-    /// Returns the result of the steps.
+    /// Returns the result of the steps. What the kernel did wrong comes before a failure of the
+    /// agent, which may follow from it.
     pub fn finish(self) -> Steps {
         let unreported = self.unreported();
-        self.found.or(unreported).unwrap_or(Steps::AsExpected)
+        let mut failures = self.failures.into_iter();
+        match failures.next() {
+            Some(first) => Steps::Failed(Failures {
+                first,
+                later: failures.collect(),
+            }),
+            None => self.end.or(unreported).unwrap_or(Steps::AsExpected),
+        }
     }
 
     fn unreported(&self) -> Option<Steps> {
@@ -107,22 +141,30 @@ impl<'a> StepJudge<'a> {
         Some(Steps::Broken(why))
     }
 
-    fn compare(&mut self, op: &Op, check: &Check, outcome: &Outcome) -> Option<Steps> {
+    fn compare(&mut self, op: &Op, check: &Check, outcome: &Outcome) {
         if let Some(why) = broken(outcome) {
             let place = self.sources.place(check.at);
-            return Some(Steps::Broken(format!("{place}: {}: {why}", check.label)));
+            let why = format!("{place}: {}: {why}", check.label);
+            self.end = Some(Steps::Broken(why));
+            return;
         }
         let planned = check.plan.as_ref();
         let planned = planned.is_some_and(|plan| ends_as(plan, outcome));
-        if planned && !ends_as(&check.expect.end, outcome) {
-            return Some(Steps::AsPlanned);
+        if planned && self.failures.is_empty() && !ends_as(&check.expect.end, outcome) {
+            self.end = Some(Steps::AsPlanned);
+            return;
         }
-        let mismatch = compare_op(op, check, outcome, &mut self.values).err()?;
-        Some(Steps::Failed {
-            why: describe(check, &mismatch, self.sources),
+        let mismatches = compare_op(op, check, outcome, &mut self.values);
+        if mismatches.is_empty() {
+            return;
+        }
+        self.failures.push(Failure {
+            why: describe(check, &mismatches, self.sources),
+            op: self.next,
             step: check.step,
+            observed: mismatches.into_iter().map(|it| it.observed).collect(),
             lacking: lacking(op, check, outcome),
-        })
+        });
     }
 }
 
@@ -133,21 +175,40 @@ fn lacking(op: &Op, check: &Check, outcome: &Outcome) -> Option<Lacking> {
     }
 }
 
-fn compare_op(
-    op: &Op,
-    check: &Check,
-    outcome: &Outcome,
-    values: &mut Values,
-) -> Result<(), Mismatch> {
+fn compare_op(op: &Op, check: &Check, outcome: &Outcome, values: &mut Values) -> Vec<Mismatch> {
     match &check.parts {
-        Parts::Whole => compare(&check.expect, outcome, values),
+        Parts::Whole => {
+            let mismatches = compare(&check.expect, outcome, values);
+            with_length(op, check, outcome, mismatches)
+        }
         Parts::Injected(injection) => injected::compare_all(op, check, injection, outcome, values),
         Parts::Together(race) => race::compare_all(race, outcome, values),
     }
 }
 
+/// Adds the number of bytes that were transferred where a transfer should have failed.
+fn with_length(
+    op: &Op,
+    check: &Check,
+    outcome: &Outcome,
+    mut mismatches: Vec<Mismatch>,
+) -> Vec<Mismatch> {
+    let transfers = matches!(
+        op.innermost(),
+        Op::File(FileOp::Read { .. } | FileOp::Write { .. } | FileOp::Transfer { .. })
+    );
+    if let (true, Observed::Ok { ret, .. }) = (transfers, &outcome.observed)
+        && !ends_as(&check.expect.end, outcome)
+    {
+        for mismatch in &mut mismatches {
+            mismatch.observed.push_str(&format!(", {ret} bytes"));
+        }
+    }
+    mismatches
+}
+
 /// Returns why the agent could not execute an op or a part of it.
-fn broken(outcome: &Outcome) -> Option<&str> {
+pub fn broken(outcome: &Outcome) -> Option<&str> {
     match &outcome.observed {
         Observed::Broken { why } => Some(why),
         Observed::Together(outcomes) => outcomes.iter().find_map(broken),
@@ -155,13 +216,16 @@ fn broken(outcome: &Outcome) -> Option<&str> {
     }
 }
 
-fn describe(check: &Check, mismatch: &Mismatch, sources: &Sources) -> String {
-    format!(
-        "step {} ({}) at {}\n  expected: {}\n  observed: {}",
-        check.step + 1,
-        check.label,
-        sources.place(check.at),
-        mismatch.expected,
-        mismatch.observed
-    )
+fn describe(check: &Check, mismatches: &[Mismatch], sources: &Sources) -> String {
+    let step = check.step + 1;
+    let place = sources.place(check.at);
+    let mut text = format!("step {step} ({}) at {place}", check.label);
+    for mismatch in mismatches {
+        let (expected, observed) = (&mismatch.expected, &mismatch.observed);
+        text.push_str(&format!("\n  expected: {expected}\n  observed: {observed}"));
+        if !mismatch.details.is_empty() {
+            text.push_str(&format!("; {}", mismatch.details.join(", ")));
+        }
+    }
+    text
 }

@@ -5,7 +5,10 @@ use wire::End;
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
-    judge::steps::{Lacking, Steps},
+    judge::{
+        exact::Seen,
+        steps::{Failure, Lacking, Steps},
+    },
     splat,
     verdict::Verdict,
 };
@@ -56,6 +59,21 @@ impl Judgement {
         Self::new(self.verdict, format!("{how}\n{splat}"))
     }
 
+    /// Says that this is not the known failure.
+    fn although_known(self, known: &Xfail, verdict: Verdict, differences: &[String]) -> Self {
+        let differences = differences.join("; ");
+        let reason = self.reason.unwrap_or_default();
+        let text = format!(
+            "the known failure is {}, but {differences}\n{reason}",
+            known.reason
+        );
+        Self {
+            verdict,
+            reason: Some(text),
+            ..self
+        }
+    }
+
     /// Sets the failed step.
     fn at(self, failed_step: Option<usize>) -> Self {
         Self {
@@ -93,11 +111,14 @@ pub struct Known<'a> {
     pub mock_devices_unbound: Option<&'a str>,
 }
 
-fn is_known(splat: &str, xfail: &Xfail) -> bool {
-    xfail
-        .splat
-        .as_ref()
-        .is_some_and(|texts| texts.iter().any(|text| splat.contains(text)))
+impl Known<'_> {
+    /// Returns the reason why the platform is known to fail in this way.
+    fn of_platform(&self, failure: &Failure) -> Option<&str> {
+        match failure.lacking? {
+            Lacking::Landing => self.dma_never_lands,
+            Lacking::MockDevice => self.mock_devices_unbound,
+        }
+    }
 }
 
 /// Judges what was observed. `snapshot` compares the transcript and returns the difference, if
@@ -105,89 +126,125 @@ fn is_known(splat: &str, xfail: &Xfail) -> bool {
 pub fn judge(
     compiled: &Compiled,
     observation: &Observation,
-    steps: Steps,
+    steps: &Steps,
     known: Known<'_>,
     snapshot: impl FnOnce() -> Option<String>,
 ) -> Judgement {
-    match judge_guest(compiled, observation, &steps, known) {
+    let Some(xfail) = known.xfail else {
+        return judge_unexcused(compiled, observation, steps, known, snapshot);
+    };
+    // A known failure is looked at as a whole, so its transcript is not compared.
+    let unexcused = judge_unexcused(compiled, observation, steps, known, || None);
+    let of_platform = |failure: &Failure| known.of_platform(failure).is_some();
+    match Seen::of(compiled, observation, steps, of_platform) {
+        Some(seen) => judge_known(unexcused, &seen, xfail),
+        None => unexcused,
+    }
+}
+
+/// Judges a case as if it were not known to fail.
+fn judge_unexcused(
+    compiled: &Compiled,
+    observation: &Observation,
+    steps: &Steps,
+    known: Known<'_>,
+    snapshot: impl FnOnce() -> Option<String>,
+) -> Judgement {
+    match judge_guest(compiled, observation, steps) {
         Some(judgement) => judgement,
         None => judge_steps(compiled, observation, steps, known, snapshot),
     }
 }
 
+/// Judges a case that is known to fail, given its verdict if it were not.
+fn judge_known(unexcused: Judgement, seen: &Seen, known: &Xfail) -> Judgement {
+    if seen.is_nothing() {
+        return match unexcused.verdict {
+            Verdict::Pass => Judgement {
+                conforms_to_plan: unexcused.conforms_to_plan,
+                ..Judgement::stale(&known.reason)
+            },
+            _ => unexcused,
+        };
+    }
+    let differences = seen.differs_from(&known.shows);
+    if differences.is_empty() {
+        return Judgement::new(Verdict::Xfail, &known.reason).at(unexcused.failed_step);
+    }
+    let verdict = match unexcused.verdict {
+        Verdict::Splat if !seen.complains_of_more(&known.shows) => Verdict::Fail,
+        Verdict::Xfail => Verdict::Fail,
+        other => other,
+    };
+    unexcused.although_known(known, verdict, &differences)
+}
+
 /// Returns the verdict that the end of the case and the kernel log decide, independent of the
 /// steps.
-fn judge_guest(
+fn judge_guest(compiled: &Compiled, observation: &Observation, steps: &Steps) -> Option<Judgement> {
+    let splat = splat::find(&observation.kmsg);
+    let place = || lost_at(compiled, observation, steps);
+    Some(match (splat, lost(observation)) {
+        (splat, Some(lost)) if lost.verdict != Verdict::Error => lost.after(splat).at(place()),
+        // If the process died in a kernel Oops, the harness is not at fault.
+        (Some(splat), lost) => {
+            let place = lost.is_some().then(place).flatten();
+            Judgement::new(Verdict::Splat, splat).ended(lost).at(place)
+        }
+        (None, Some(lost)) => lost.at(place()),
+        (None, None) => return None,
+    })
+}
+
+/// Judges a case by its steps. A known failure of the platform excuses only steps that fail by it.
+fn judge_steps(
     compiled: &Compiled,
     observation: &Observation,
     steps: &Steps,
     known: Known<'_>,
-) -> Option<Judgement> {
-    let splat = splat::find(&observation.kmsg);
-    let place = || lost_at(compiled, observation, steps);
-    let known_splat = known.xfail.filter(|xfail| xfail.splat.is_some());
-    Some(match (splat, known_splat, lost(observation)) {
-        // A known complaint of the kernel does not excuse a panic or a hang.
-        (splat, _, Some(lost)) if lost.verdict != Verdict::Error => lost.after(splat).at(place()),
-        (Some(splat), Some(known), _) if is_known(&splat, known) => {
-            Judgement::new(Verdict::Xfail, &known.reason)
-        }
-        // If the process died in a kernel Oops, the harness is not at fault.
-        (Some(splat), _, lost) => {
-            let place = lost.is_some().then(place).flatten();
-            Judgement::new(Verdict::Splat, splat).ended(lost).at(place)
-        }
-        (None, _, Some(lost)) => lost.at(place()),
-        (None, Some(known), None) => Judgement::stale(&known.reason),
-        (None, None, None) => return None,
-    })
-}
-
-fn judge_steps(
-    compiled: &Compiled,
-    observation: &Observation,
-    steps: Steps,
-    known: Known<'_>,
     snapshot: impl FnOnce() -> Option<String>,
 ) -> Judgement {
-    let xfail = known.xfail.map(|xfail| xfail.reason.as_str());
     let needs_dma = compiled.checks.iter().any(|check| check.needs_dma);
-    let dma_never_lands = known.dma_never_lands.filter(|_| needs_dma);
-    let excuse = xfail.or(dma_never_lands);
+    let never = known.dma_never_lands.filter(|_| needs_dma);
+    let left_behind = left_behind(observation);
     match steps {
-        Steps::Broken(why) => Judgement::error(&why),
-        Steps::Failed { why, step, lacking } => {
-            // A known failure of the platform excuses only steps that fail by it.
-            let of_platform = match lacking {
-                Some(Lacking::Landing) => dma_never_lands,
-                Some(Lacking::MockDevice) => known.mock_devices_unbound,
-                None => None,
+        Steps::Broken(why) => Judgement::error(why),
+        Steps::Failed(failures) => {
+            let first = &failures.first;
+            let others = failures.iter();
+            let mut others = others.filter(|failure| known.of_platform(failure).is_none());
+            let other = match first.lacking {
+                // Without the device the steps after it mean nothing.
+                Some(Lacking::MockDevice) => None,
+                _ => others.next(),
             };
-            failed(why, xfail.or(of_platform)).at(Some(step))
+            match (known.of_platform(first), other, left_behind) {
+                (Some(reason), None, None) => Judgement::new(Verdict::Xfail, reason),
+                (Some(_), None, Some(left)) => Judgement::new(Verdict::Fail, left),
+                (Some(_), Some(other), _) => failed(other),
+                (None, ..) => failed(first),
+            }
         }
         Steps::AsPlanned => Judgement {
             conforms_to_plan: true,
-            ..passed(left_behind(observation), excuse, || None)
+            ..passed(left_behind, never, || None)
         },
-        Steps::AsExpected => passed(left_behind(observation), excuse, snapshot),
+        Steps::AsExpected => passed(left_behind, never, snapshot),
     }
 }
 
-fn failed(why: String, excuse: Option<&str>) -> Judgement {
-    match excuse {
-        Some(reason) => Judgement::new(Verdict::Xfail, reason),
-        None => Judgement::new(Verdict::Fail, why),
-    }
+fn failed(failure: &Failure) -> Judgement {
+    Judgement::new(Verdict::Fail, &failure.why).at(Some(failure.step))
 }
 
 /// Judges a case whose steps are all as expected; the guest or the snapshot may not be.
 fn passed(
     left_behind: Option<String>,
-    excuse: Option<&str>,
+    never: Option<&str>,
     snapshot: impl FnOnce() -> Option<String>,
 ) -> Judgement {
-    match (left_behind, excuse) {
-        (Some(why), excuse) => failed(why, excuse),
+    match (left_behind, never) {
+        (Some(why), _) => Judgement::new(Verdict::Fail, why),
         (None, Some(reason)) => Judgement::stale(reason),
         (None, None) => match snapshot() {
             Some(why) => Judgement::new(Verdict::Fail, why),
@@ -249,8 +306,8 @@ fn lost(observation: &Observation) -> Option<Judgement> {
 /// Returns the step at which a case was lost: the first that failed, or else the first without an
 /// outcome.
 fn lost_at(compiled: &Compiled, observation: &Observation, steps: &Steps) -> Option<usize> {
-    if let Steps::Failed { step, .. } = steps {
-        return Some(*step);
+    if let Steps::Failed(failures) = steps {
+        return Some(failures.first.step);
     }
     let ended = observation.outcomes.iter().take_while(|it| it.is_some());
     Some(compiled.checks.get(ended.count())?.step)

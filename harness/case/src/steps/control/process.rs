@@ -33,6 +33,12 @@ impl Action for In {
         Ok(())
     }
 
+    fn check_labels(&self) -> Vec<String> {
+        let within = self.0.of.iter().flat_map(Step::labels);
+        let of = |label| format!("in {}: {label}", self.0.process);
+        within.map(of).collect()
+    }
+
     fn inner(&self) -> Vec<&Step> {
         self.0.of.iter().collect()
     }
@@ -90,6 +96,11 @@ impl Action for Start {
         self.0.of.compile(to.step(), to)?;
         to.leave();
         to.start_op(&self.0.process)
+    }
+
+    fn check_labels(&self) -> Vec<String> {
+        let label = &self.0.of.label;
+        vec![format!("in {}: {label}", self.0.process)]
     }
 
     fn begins(&self) -> Option<&str> {
