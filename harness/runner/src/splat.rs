@@ -122,6 +122,7 @@ fn has(line: &str, parts: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
     use rstest::rstest;
 
     #[rstest]
@@ -204,5 +205,24 @@ RIP: 0010:mutex_lock+0x1/0x2";
     fn a_complaint_in_the_trace_of_another_is_one_of_its_own() {
         let log = "BUG: a\nCPU: 0\nBUG: KASAN: b";
         assert_eq!(complaints(log), ["BUG: a\nCPU: 0", "BUG: KASAN: b"]);
+    }
+
+    proptest! {
+        /// Every line from the first sign on is in exactly one complaint, in order.
+        #[test]
+        fn no_line_of_a_log_is_lost(log in vec(prop_oneof!["[ -~]{0,20}", line()], 0..30)) {
+            let all = all(&log);
+            prop_assert!(all.iter().all(|lines| is_sign(lines[0])));
+            let first = log.iter().position(|line| is_sign(line)).unwrap_or(log.len());
+            prop_assert_eq!(all.concat(), &log[first..]);
+            let shown = all.first().map(|lines| shown(&lines[..1]));
+            let found = find(&log).map(|text| text.lines().next().unwrap_or_default().to_owned());
+            prop_assert_eq!(found, shown);
+        }
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let parts = [SIGNS, END_OF_HEAD].concat();
+        select(parts).prop_map(str::to_owned)
     }
 }
