@@ -81,14 +81,15 @@ impl Process {
         }
     }
 
-    /// Asks it and the programs that it has started to stop, as Ctrl-C does, and waits for its end.
-    /// If it is still running after the time limit, it is killed.
+    /// Asks it and the programs that it has started to stop, and waits for its end. A program that
+    /// was started in the background may ignore SIGINT, so it is SIGTERM. If it is still running
+    /// after the time limit, it is killed.
     pub fn stop(self, limit: Duration) {
         let Ok(pid) = i32::try_from(self.child.id()) else {
             return;
         };
         // It may have ended by itself.
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGINT);
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGTERM);
         let start = Instant::now();
         while let Some(left) = limit.checked_sub(start.elapsed()) {
             if self.next(left) == Next::End {
@@ -156,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (log, left) = (folder.path().join("log"), folder.path().join("left"));
         let script = format!(
-            "trap 'touch {}; exit' INT; echo a; while :; do sleep 0.01; done",
+            "trap 'touch {}; exit' TERM; echo a; while :; do sleep 0.01; done",
             left.display()
         );
         let process = shell(&script, &log);
