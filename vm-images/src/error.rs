@@ -307,7 +307,7 @@ pub enum ImageError {
     #[error(
         "{what} (Linux {series}) has no iommufd; give a kernel with drivers/iommu/iommufd, which \
          Linux {} brought",
-        crate::tree::FIRST_SERIES
+        crate::under_test::FIRST_SERIES
     )]
     NoIommufd {
         /// The tree or tarball.

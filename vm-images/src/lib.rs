@@ -32,6 +32,7 @@ mod required;
 mod source;
 mod tarball;
 mod tree;
+mod under_test;
 mod work_tree;
 pub mod x86;
 

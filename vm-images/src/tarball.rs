@@ -8,7 +8,7 @@ use crate::download::{self, Address, Fetched};
 use crate::download_error::{BadAddress, Checksum};
 use crate::error::ImageError;
 use crate::progress::Progress;
-use crate::tree::FIRST_SERIES;
+use crate::under_test::FIRST_SERIES;
 use uapi::Series;
 
 /// The release of [`uapi::SERIES`] that the suite was written against.

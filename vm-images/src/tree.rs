@@ -12,16 +12,12 @@ use crate::fragment::{self, Setting};
 use crate::image::{COVERAGE, Image};
 use crate::kbuild::{self, Kbuild};
 use crate::progress::Progress;
+use crate::under_test::IOMMUFD;
 use crate::x86;
 use uapi::Series;
 
 /// Files of a build in place, which make kbuild refuse to build in another folder.
 const IN_PLACE: &[&str] = &[".config", "include/config", x86::GENERATED];
-
-/// The code under test, in a source tree.
-const IOMMUFD: &str = "drivers/iommu/iommufd";
-/// The first series that has it.
-pub(crate) const FIRST_SERIES: Series = Series { major: 6, minor: 2 };
 
 /// Builds what has changed since the last build.
 pub(crate) fn obtain(

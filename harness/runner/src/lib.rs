@@ -28,6 +28,7 @@ pub mod platform;
 pub mod preview;
 pub mod program;
 pub mod promise;
+pub mod promises;
 pub mod qemu;
 pub mod qemu_choice;
 pub mod record;

@@ -21,7 +21,8 @@ use crate::{
     guest::{BootError, Guest},
     judge::Judgement,
     lab::{Lab, LabError, Ran, folders},
-    promise::{Broken, Promises},
+    promise::Broken,
+    promises::Promises,
     record::{BOOT, Record, RunFacts},
     summary::Summary,
 };
