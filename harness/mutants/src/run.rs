@@ -365,15 +365,18 @@ impl<'a> Session<'a> {
     }
 
     fn judge_all(&mut self, pool: &Pool) -> Result<(), MutantsError> {
-        let plain =
-            self.plain
-                .with_kernel(self.builder.plain(), "", &self.dir.path.join("plain"))?;
-        let jobs = self.options.machine.jobs();
-        let mut trial = MutantRunner::new(&plain, jobs, self.options.until.kills(), self.interrupt);
         let all = match self.options.together {
             true => Some(self.make_all(&pool.all)?),
             false => None,
         };
+        // A case that fails on the kernel with all mutants and none chosen shows how that kernel is
+        // built, not a mutant.
+        let base = all.as_deref().unwrap_or(self.builder.plain());
+        let plain = self
+            .plain
+            .with_kernel(base, "", &self.dir.path.join("plain"))?;
+        let jobs = self.options.machine.jobs();
+        let mut trial = MutantRunner::new(&plain, jobs, self.options.until.kills(), self.interrupt);
         for (done, (number, mutant)) in pool.chosen().enumerate() {
             let start = Instant::now();
             let outcome = match &all {
