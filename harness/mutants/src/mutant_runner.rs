@@ -1,7 +1,7 @@
 //! Runs cases on a mutant and determines which of them killed it.
 //!
 //! A case that does not pass has killed the mutant only if it passes on the unchanged kernel. If
-//! few cases kill it, each also has to fail again in its own guest.
+//! few cases kill it, one also has to fail again, in its own guest or after the cases before it.
 
 use std::{
     collections::BTreeSet,
@@ -31,6 +31,8 @@ use crate::{
 const BOOTS: usize = 3;
 /// Up to this many killers are run a second time.
 const FEW: usize = 3;
+/// Number of cases before one that may be the reason why it fails.
+const BEFORE: usize = 30;
 
 /// Why a mutant has no result.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +62,31 @@ pub struct MutantRunner<'a> {
 
 /// Result of a run of some cases.
 enum Ended {
-    /// Cases that did not pass, and whether all cases ran.
-    Judged(Vec<Record>, bool),
+    Judged(Judged),
     /// The kernel did not boot, for this reason.
     NoBoot(String),
+}
+
+/// Records of a run.
+struct Judged {
+    /// Cases that did not pass.
+    failed: Vec<Record>,
+    /// The others.
+    rest: Vec<Record>,
+    /// Whether all cases ran.
+    all: bool,
+}
+
+impl Judged {
+    fn has_failed(&self, id: &str) -> bool {
+        self.failed.iter().any(|record| record.id == id)
+    }
+
+    /// Returns the ids of all cases that were judged.
+    fn seen(&self) -> BTreeSet<String> {
+        let records = self.failed.iter().chain(&self.rest);
+        records.map(|record| record.id.clone()).collect()
+    }
 }
 
 impl<'a> MutantRunner<'a> {
@@ -94,32 +117,31 @@ impl<'a> MutantRunner<'a> {
         cases: &[&Case],
     ) -> Result<MutantOutcome, MutantRunError> {
         let lab = self.plain.with_kernel(kernel, append, folder)?;
-        loop {
-            let able: Vec<&Case> = cases
-                .iter()
-                .copied()
-                .filter(|case| !self.failing.contains(&case.id))
-                .collect();
-            let (failed, all) = match self.run_steadily(&lab, &able)? {
-                Ended::Judged(failed, all) => (failed, all),
+        let mut left: Vec<&Case> = cases.to_vec();
+        left.retain(|case| !self.failing.contains(&case.id));
+        while !left.is_empty() {
+            let run = match self.run_steadily(&lab, &left)? {
+                Ended::Judged(run) => run,
                 Ended::NoBoot(why) => return Ok(no_boot(why)),
             };
-            let before = self.failing.len();
-            self.ask_plain(&failed)?;
-            let by = self.confirmed(&lab, &able, failed)?;
-            match (by.is_empty(), all) {
-                (false, all) => {
-                    return Ok(MutantOutcome::Killed {
-                        by: by.iter().map(killer).collect(),
-                        cut_short: !all,
-                    });
-                }
-                (true, true) => return Ok(MutantOutcome::Survived),
-                // The run ended at cases that fail on any kernel: continue without them.
-                (true, false) if self.failing.len() > before => {}
-                (true, false) => return Ok(MutantOutcome::Survived),
+            self.ask_plain(&run.failed)?;
+            let seen = run.seen();
+            let by = self.confirmed(&lab, &left, run.failed)?;
+            if !by.is_empty() {
+                return Ok(MutantOutcome::Killed {
+                    by,
+                    cut_short: !run.all,
+                });
+            }
+            // The run ended at cases that fail on any kernel, or only now and then on this one:
+            // continue with those that it has not come to.
+            let before = left.len();
+            left.retain(|case| !seen.contains(&case.id));
+            if run.all || left.len() == before {
+                break;
             }
         }
+        Ok(MutantOutcome::Survived)
     }
 
     /// Finds out which of the cases pass on the unchanged kernel.
@@ -135,12 +157,12 @@ impl<'a> MutantRunner<'a> {
         if unknown.is_empty() {
             return Ok(());
         }
-        let bad = match self.run(self.plain, &unknown, usize::MAX)? {
-            Ended::Judged(bad, _) => bad,
+        let bad = match self.run(self.plain, &unknown, self.jobs, usize::MAX)? {
+            Ended::Judged(run) => run,
             Ended::NoBoot(why) => return Err(MutantRunError::Plain(why)),
         };
         for case in unknown {
-            let known = if bad.iter().any(|record| record.id == case.id) {
+            let known = if bad.has_failed(&case.id) {
                 &mut self.failing
             } else {
                 &mut self.passing
@@ -150,56 +172,83 @@ impl<'a> MutantRunner<'a> {
         Ok(())
     }
 
-    /// Returns the cases that fail because of the mutant.
+    /// Returns the cases that fail because of the mutant. Each has to fail again, in a guest of its
+    /// own; if none does, the first one after the cases that came before it, in their order. Both
+    /// are tried once.
     fn confirmed(
-        &mut self,
+        &self,
         lab: &Lab,
         cases: &[&Case],
         mut failed: Vec<Record>,
-    ) -> Result<Vec<Record>, MutantRunError> {
+    ) -> Result<Vec<Killer>, MutantRunError> {
         failed.retain(|record| !self.failing.contains(&record.id));
         if failed.is_empty() || failed.len() > FEW {
-            return Ok(failed);
+            return Ok(failed.iter().map(killer).collect());
         }
-        let mut again: Vec<&Case> = cases
-            .iter()
-            .copied()
-            .filter(|case| failed.iter().any(|record| record.id == case.id))
-            .collect();
+        let is_failed = |case: &&&Case| failed.iter().any(|record| record.id == case.id);
+        let mut again: Vec<&Case> = cases.iter().filter(is_failed).copied().collect();
         if again.is_empty() && failed.iter().any(Record::is_of_machine) {
             // What the machine lacks shows with any case.
             again.extend(cases.first());
         }
-        let Ended::Judged(twice, _) = self.run(lab, &again, usize::MAX)? else {
-            return Ok(failed);
+        let Ended::Judged(twice) = self.run(lab, &again, self.jobs, usize::MAX)? else {
+            return Ok(failed.iter().map(killer).collect());
         };
-        let unsteady = |record: &Record| !twice.iter().any(|other| other.id == record.id);
-        // These fail at times on any kernel, so they do not count.
-        self.failing
-            .extend(failed.iter().filter(|r| unsteady(r)).map(|r| r.id.clone()));
-        failed.retain(|record| !unsteady(record));
-        Ok(failed)
+        let (steady, unsteady): (Vec<_>, Vec<_>) = failed
+            .into_iter()
+            .partition(|record| twice.has_failed(&record.id));
+        match (steady.is_empty(), unsteady.first()) {
+            (true, Some(first)) => Ok(self.in_order(lab, cases, first)?.into_iter().collect()),
+            _ => Ok(steady.iter().map(killer).collect()),
+        }
+    }
+
+    /// Runs a case that passes alone after those that came before it, one after the other.
+    fn in_order(
+        &self,
+        lab: &Lab,
+        cases: &[&Case],
+        record: &Record,
+    ) -> Result<Option<Killer>, MutantRunError> {
+        let Some(at) = cases.iter().position(|case| case.id == record.id) else {
+            return Ok(None);
+        };
+        let order = &cases[at.saturating_sub(BEFORE)..=at];
+        let Ended::Judged(run) = self.run(lab, order, 1, usize::MAX)? else {
+            return Ok(Some(killer(record)));
+        };
+        let before = order.iter().take(order.len() - 1);
+        Ok(run.has_failed(&record.id).then(|| Killer {
+            after: before.map(|case| case.id.clone()).collect(),
+            ..killer(record)
+        }))
     }
 
     /// Runs cases, and tries again if the guest does not boot: a busy machine loses a guest at
     /// times, so only a kernel that never boots is killed.
     fn run_steadily(&self, lab: &Lab, cases: &[&Case]) -> Result<Ended, MutantRunError> {
         for _ in 1..BOOTS {
-            if let ended @ Ended::Judged(..) = self.run(lab, cases, self.enough)? {
+            if let ended @ Ended::Judged(_) = self.run(lab, cases, self.jobs, self.enough)? {
                 return Ok(ended);
             }
         }
-        self.run(lab, cases, self.enough)
+        self.run(lab, cases, self.jobs, self.enough)
     }
 
-    fn run(&self, lab: &Lab, cases: &[&Case], enough: usize) -> Result<Ended, MutantRunError> {
+    fn run(
+        &self,
+        lab: &Lab,
+        cases: &[&Case],
+        jobs: usize,
+        enough: usize,
+    ) -> Result<Ended, MutantRunError> {
         let cancel = self.interrupt.cancel();
         let counter = Counter {
             left: AtomicUsize::new(enough),
             cancel: Arc::clone(&cancel),
         };
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(counter)];
-        let ended = run(lab, cases, self.jobs, &mut sinks, &cancel);
+        let ended = run(lab, cases, jobs, &mut sinks, &cancel);
         if self.interrupt.is_asked() {
             return Err(MutantRunError::Interrupted);
         }
@@ -212,8 +261,12 @@ impl<'a> MutantRunner<'a> {
             let why = boot.reason.clone().unwrap_or_default();
             return Ok(Ended::NoBoot(why));
         }
-        let failed = summary.cases.into_iter().filter(is_complaint).collect();
-        Ok(Ended::Judged(failed, !summary.run.interrupted))
+        let (failed, rest) = summary.cases.into_iter().partition(is_complaint);
+        Ok(Ended::Judged(Judged {
+            failed,
+            rest,
+            all: !summary.run.interrupted,
+        }))
     }
 }
 
@@ -225,6 +278,7 @@ fn is_complaint(record: &Record) -> bool {
 fn killer(record: &Record) -> Killer {
     Killer {
         case: record.id.clone(),
+        after: Vec::new(),
         verdict: Some(record.verdict),
         reason: record.reason.clone(),
     }
@@ -233,6 +287,7 @@ fn killer(record: &Record) -> Killer {
 fn no_boot(why: String) -> MutantOutcome {
     let killer = Killer {
         case: "the boot".to_owned(),
+        after: Vec::new(),
         verdict: None,
         reason: Some(why),
     };

@@ -10,6 +10,9 @@ use serde::Serialize;
 pub struct Killer {
     /// Its id.
     pub case: String,
+    /// Cases that have to run before it in the same guest, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// Its verdict on the mutant; `None` if the guest did not boot.
     pub verdict: Option<Verdict>,
     pub reason: Option<String>,
@@ -57,6 +60,10 @@ impl fmt::Display for Killer {
             None => write!(f, "{} (no boot)", self.case),
             Some(Verdict::Fail | Verdict::Xpass) => f.write_str(&self.case),
             Some(verdict) => write!(f, "{} ({verdict})", self.case),
+        }?;
+        match self.after.len() {
+            0 => Ok(()),
+            before => write!(f, " after {before} others"),
         }
     }
 }

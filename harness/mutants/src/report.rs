@@ -194,6 +194,7 @@ mod tests {
 
     fn killed(verdict: Option<Verdict>) -> MutantOutcome {
         let killer = |case: &str| Killer {
+            after: Vec::new(),
             case: case.into(),
             verdict,
             reason: None,
