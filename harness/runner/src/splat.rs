@@ -12,7 +12,6 @@ const SIGNS: &[&str] = &[
     // the processor
     "Oops:",
     "general protection fault",
-    "Kernel panic",
     "stack guard page was hit",
     "nobody cared",
     // sanitizers
