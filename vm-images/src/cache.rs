@@ -145,7 +145,7 @@ pub(crate) fn prune(folder: &Path) {
 
 /// Returns the SHA-256 of the parts in hexadecimal. The length of each part is included, so that
 /// different lists of parts have different hashes.
-pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part.len().to_le_bytes());

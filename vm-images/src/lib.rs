@@ -37,7 +37,7 @@ mod work_tree;
 pub mod x86;
 
 pub use build::{Build, Compiler};
-pub use cache::cache_dir;
+pub use cache::{cache_dir, hash};
 pub use coverage::{Llvm, MEASURED};
 pub use download::Address;
 pub use download_error::{BadAddress, Checksum, DownloadError};

@@ -8,7 +8,6 @@ use std::{
 
 use runner::{qemu::Qemu, root::root};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::{FullError, parts::table::Part};
@@ -103,12 +102,8 @@ impl PartFolder {
 /// Returns the hash of what the result of a part depends on: the project's files, its command and
 /// the machine's QEMU.
 pub fn inputs(part: &Part, files: &str, qemu: &str) -> String {
-    let mut hash = Sha256::new();
-    for word in [files, qemu].into_iter().chain(part.words()) {
-        hash.update(word);
-        hash.update([0]);
-    }
-    hex(hash)
+    let words = [files, qemu].into_iter().chain(part.words());
+    vm_images::hash(words.map(str::as_bytes))
 }
 
 /// Returns the version of the machine's QEMU. A machine without one fails later, with a reason.
@@ -119,7 +114,7 @@ pub fn qemu() -> String {
 
 /// Returns the hash of the project's files.
 pub fn files(root: &Path) -> Result<String, FullError> {
-    let mut hash = Sha256::new();
+    let mut parts = Vec::new();
     for input in INPUTS {
         let mut entries = WalkDir::new(root.join(input))
             .sort_by_file_name()
@@ -129,20 +124,11 @@ pub fn files(root: &Path) -> Result<String, FullError> {
                 let path = entry.path();
                 let bytes = fs::read(path).map_err(FullError::file("reading", path))?;
                 let name = path.strip_prefix(root).unwrap_or(path);
-                hash.update(name.as_os_str().as_encoded_bytes());
-                hash.update(bytes.len().to_le_bytes());
-                hash.update(bytes);
+                parts.extend([name.as_os_str().as_encoded_bytes().to_vec(), bytes]);
             }
         }
     }
-    Ok(hex(hash))
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Ok(vm_images::hash(parts.iter().map(Vec::as_slice)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// A failure may have a temporary cause: a busy machine, a missing module, a setting.
 const REFUSAL_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,16 +62,11 @@ pub struct Memory {
 impl Memory {
     /// Returns the place of the trial that `parts` identify.
     pub fn of(folder: &Path, parts: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        let name = hash.finalize();
-        let name = name.iter().take(8).map(|byte| format!("{byte:02x}"));
+        let mut name = vm_images::hash(parts.iter().map(|part| part.as_bytes()));
+        name.truncate(16);
         Self {
             folder: folder.to_owned(),
-            name: name.collect(),
+            name,
         }
     }
 
