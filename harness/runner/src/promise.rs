@@ -88,13 +88,19 @@ enum Missing {
 
 impl Promise {
     /// Compares what a guest offers with what was promised. Of a kernel whose configuration is not
-    /// known only the groups are promised. A module counts only if the image has modules.
+    /// known nothing is promised. A module counts only if the image has modules.
     pub fn of(
         platform: &Platform,
         lacking: &BTreeMap<String, String>,
         offered: &Guest,
         has_modules: bool,
     ) -> Self {
+        if offered.config.is_empty() {
+            return Self {
+                guest: offered.clone(),
+                broken: Vec::new(),
+            };
+        }
         let mut config = offered.config.clone();
         config.retain(|_, value| value != "m" || has_modules);
         let mut guest = promised(platform, lacking, &config);
@@ -102,12 +108,6 @@ impl Promise {
         guest.release.clone_from(&offered.release);
         guest.known_ioctls.clone_from(&offered.known_ioctls);
         guest.declared.clone_from(&offered.declared);
-        if offered.config.is_empty() {
-            return Self {
-                guest: offered.clone(),
-                broken: Vec::new(),
-            };
-        }
         let mut broken = broken_groups(&guest, offered);
         broken.extend(broken_features(&guest, offered));
         Self { guest, broken }

@@ -56,7 +56,7 @@ pub fn repeat(options: &RunOptions, repeat: Repeat) -> Result<Exit, RunError> {
         "{runs} runs of {cases} cases; {} had more than one verdict",
         changing.len()
     );
-    say!("records: {}", folder.display());
+    say!("record: {}", folder.display());
     Ok(match changing.is_empty() {
         true => worst,
         false => Exit::Failed,
