@@ -65,11 +65,14 @@ impl<'a> WalkRunner<'a> {
     }
 
     fn run(&mut self, case: &Case, sources: &Sources) -> Result<Record, WalkError> {
-        let mut guest = match self.guest.take() {
-            Some(guest) => guest,
-            None => self.lab.boot()?.1,
+        let (mut guest, boot) = match self.guest.take() {
+            Some(guest) => (guest, None),
+            None => {
+                let (_, guest) = self.lab.boot()?;
+                let complaint = guest.complaint();
+                (guest, complaint)
+            }
         };
-        let boot = guest.complaint.take();
         let mut ran = self.lab.run_from(case, sources, &mut guest);
         if let Some(complaint) = boot.or(ran.complaint_before.take()) {
             // No walk is to blame, but the kernel is.

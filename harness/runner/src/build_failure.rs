@@ -46,6 +46,7 @@ impl BuildFailure {
                 ms: 0,
                 lacking: Vec::new(),
                 unknown_names: Vec::new(),
+                allowed: Vec::new(),
                 counters: None,
             },
             record,

@@ -15,10 +15,11 @@ use uapi::Header;
 use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
     CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, Phases, Reply,
-    Request, World, frame,
+    Request, TAINT_OF_COMPLAINTS, World, added_taint, frame,
 };
 
 use crate::{
+    allowed::Allowed,
     counters::{CountersError, GuestCounters},
     inventory,
     platform::Platform,
@@ -76,8 +77,9 @@ pub struct Guest {
     pub facts: Facts,
     /// What cases can use.
     pub offer: case::Guest,
-    /// What the kernel complained of while it booted and was set up.
-    pub complaint: Option<String>,
+    /// Kernel log from the first line of boot to the end of the set-up.
+    log_of_boot: Vec<String>,
+    allowed: Arc<Allowed>,
     /// What the platform and the configuration promise of it.
     pub promise: Promise,
     /// From the start of QEMU to the handshake.
@@ -261,7 +263,8 @@ impl Guest {
             token: 0,
             facts: Facts::default(),
             offer: case::Guest::default(),
-            complaint: None,
+            log_of_boot: Vec::new(),
+            allowed: Arc::default(),
             promise: Promise::default(),
             boot: Duration::ZERO,
         };
@@ -270,6 +273,18 @@ impl Guest {
         guest.set_up(platform)?;
         guest.offer = inventory::offered(platform, &argv.lacking, &guest.facts);
         Ok(guest)
+    }
+
+    /// Takes over the complaints of the kernel that are allowed.
+    pub fn with_allowed(mut self, allowed: Arc<Allowed>) -> Self {
+        allowed.mark(&mut self.log_of_boot);
+        self.allowed = allowed;
+        self
+    }
+
+    /// Returns what the kernel complained of while it booted and was set up.
+    pub fn complaint(&self) -> Option<String> {
+        splat::find(&self.log_of_boot)
     }
 
     /// Takes over what the headers of its kernel declare.
@@ -357,8 +372,7 @@ impl Guest {
             checks: Vec::new(),
         };
         let observation = self.run(&compiled);
-        let log = [observation.kmsg_before, observation.kmsg].concat();
-        self.complaint = splat::find(&log);
+        self.log_of_boot = [observation.kmsg_before, observation.kmsg].concat();
         let failed = |why: String| Err(BootError::Setup(why));
         match observation.end {
             CaseEnd::Lost(lost) => return failed(lost.to_string()),
@@ -431,12 +445,16 @@ impl Guest {
         let start = Instant::now();
         let mut outcomes = vec![None; compiled.plan.ops.len()];
         let mut seen = Seen::default();
-        let end = match self.exchange(compiled, &mut outcomes, &mut seen, &mut enough) {
+        let mut end = match self.exchange(compiled, &mut outcomes, &mut seen, &mut enough) {
             Ok(end) => end,
             Err(lost) => CaseEnd::Lost(lost),
         };
         if let CaseEnd::Lost(_) = end {
             seen.kmsg = self.console_since(&compiled.plan.name);
+        }
+        let marked = [&mut seen.kmsg_before, &mut seen.kmsg].map(|log| self.allowed.mark(log));
+        if let (CaseEnd::Done { changes, .. }, true) = (&mut end, marked.contains(&true)) {
+            self.forgive_taint(changes);
         }
         Observation {
             outcomes,
@@ -521,6 +539,17 @@ impl Guest {
         }
     }
 
+    /// Takes the taint of an allowed complaint for how the guest is from now on.
+    fn forgive_taint(&mut self, changes: &mut Vec<String>) {
+        changes.retain(|change| match added_taint(change) {
+            Some(added) if added & !TAINT_OF_COMPLAINTS == 0 => {
+                self.facts.world.taint |= added;
+                false
+            }
+            _ => true,
+        });
+    }
+
     /// Returns the changes that a case left. Set-up may change everything.
     fn changes(&self, world: &World) -> Vec<String> {
         if self.offer.platform.is_empty() {
@@ -544,6 +573,7 @@ impl Guest {
         let console = self.console_text();
         let last = console.get(shown..).unwrap_or_default();
         log.extend(last.lines().map(str::to_owned));
+        self.allowed.mark(&mut log);
         splat::find(&log)
     }
 

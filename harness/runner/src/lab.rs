@@ -17,6 +17,7 @@ use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Sourc
 use crate::{
     accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
+    allowed::{Allowed, AllowedError},
     configuration::Configuration,
     counters::{Counters, Kept},
     exit::Exit,
@@ -56,6 +57,9 @@ pub enum LabError {
     /// `--accel kvm` was given, and KVM cannot be used.
     #[error("--accel kvm: {0}")]
     Kvm(#[from] NoKvm),
+    /// The file of allowed complaints cannot be used.
+    #[error(transparent)]
+    Allowed(#[from] AllowedError),
     /// A guest could not be booted.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -74,7 +78,7 @@ impl LabError {
     /// Returns the exit code of a command that needs the lab.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Corpus(_) | Self::Platform(_) => Exit::Usage,
+            Self::Corpus(_) | Self::Platform(_) | Self::Allowed(_) => Exit::Usage,
             Self::Image(error) => error.blame().into(),
             Self::Boot(error) => error.blame().into(),
             Self::Agent(_)
@@ -112,6 +116,7 @@ pub struct Lab {
     pub counters: Option<Counters>,
     /// The configuration of a kernel that somebody else built.
     configuration: Option<Configuration>,
+    allowed: Arc<Allowed>,
 }
 
 impl Lab {
@@ -126,6 +131,8 @@ impl Lab {
         if let Some(folder) = &options.record {
             check_folder(folder)?;
         }
+        let allowed = options.splat_allow.as_deref().map(Allowed::load);
+        let allowed = Arc::new(allowed.transpose()?.unwrap_or_default());
         let given = options.guest.qemu.as_deref();
         let qemu = qemu_choice::choose(
             given,
@@ -179,6 +186,7 @@ impl Lab {
             counters,
             build,
             configuration,
+            allowed,
         };
         Ok(lab.with_processors(processors))
     }
@@ -216,6 +224,7 @@ impl Lab {
             counters: None,
             build: self.build.clone(),
             configuration: None,
+            allowed: Arc::clone(&self.allowed),
         })
     }
 
@@ -276,6 +285,7 @@ impl Lab {
             qemu: self.qemu.version.clone(),
             lacking: self.argv.left_out(),
             unknown_names: self.unknown_names(),
+            allowed: self.allowed.reports(),
             accel: self.chosen.accel.to_string(),
             why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,
@@ -322,6 +332,7 @@ impl Lab {
         let console = self.with_run_dir(|dir| dir.console(number));
         let limits = Limits::of(&self.build.flavour.traits);
         let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
+        let guest = guest.with_allowed(Arc::clone(&self.allowed));
         let guest = guest.with_declared(self.image.declared.clone());
         let mut guest = guest.with_config(self.image.config.as_ref())?;
         let has_modules = !self.image.modules.is_empty();

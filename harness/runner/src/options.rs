@@ -119,6 +119,11 @@ pub struct MachineOptions {
     #[command(flatten)]
     pub guest: GuestOptions,
 
+    /// Complaints of the kernel to allow: a list of `text`, `reason` and `until` (a date, after which
+    /// they are judged again). May be needed for a bug that a merge will mend.
+    #[arg(long, value_name = "FILE")]
+    pub splat_allow: Option<PathBuf>,
+
     /// Accelerator of the guests. The result of a failed KVM trial is stored for a day; `kvm` tries
     /// again.
     #[arg(long, value_enum, default_value_t)]
@@ -161,6 +166,7 @@ impl Default for MachineOptions {
             platform: REFERENCE_PLATFORM.to_owned(),
             jobs: None,
             processors: None,
+            splat_allow: None,
             guest: GuestOptions::default(),
             accel: AccelChoice::Auto,
             record: None,

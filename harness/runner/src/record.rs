@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{configuration::Configuration, counters::Kept, verdict::Verdict};
+use crate::{
+    allowed::AllowedReport, configuration::Configuration, counters::Kept, verdict::Verdict,
+};
 
 /// Judgement of one case: an element of `cases` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +130,9 @@ pub struct RunFacts {
     /// Names in the headers of the kernel that the suite does not know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_names: Vec<String>,
+    /// Complaints of the kernel that `--splat-allow` allows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<AllowedReport>,
     /// Accelerator: `kvm` or `tcg`.
     pub accel: String,
     /// The reason why it is not KVM, in one line.
@@ -160,6 +166,8 @@ impl RunFacts {
         lines.extend(configuration.map(|it| format!("configuration: {it}")));
         lines.extend(self.lacking.clone());
         lines.extend(self.unknown());
+        let over = self.allowed.iter().filter(|entry| entry.over);
+        lines.extend(over.map(|entry| format!("--splat-allow: {entry}")));
         lines
     }
 
@@ -291,44 +299,10 @@ fn point_latest(runs: &Path, path: &Path) -> io::Result<()> {
 
 /// Returns the time as `2026-01-31T12-59-59Z`, which is valid in a file name.
 pub fn timestamp() -> String {
-    let now = std::time::SystemTime::now();
-    let seconds = now
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}Z")
+    Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
 }
 
-/// Converts days since 1970-01-01 to a date of the Gregorian calendar, counting in eras of 400
-/// years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(0, (1970, 1, 1))]
-    #[case(11_016, (2000, 2, 29))]
-    #[case(20_779, (2026, 11, 22))]
-    fn days_become_dates(#[case] days: u64, #[case] date: (u64, u64, u64)) {
-        assert_eq!(civil(days), date);
-    }
+/// Returns the date in UTC.
+pub fn today() -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
 }

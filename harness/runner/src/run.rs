@@ -122,6 +122,7 @@ pub fn run(
         outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));
     }
     facts.interrupted = cancel.is_cancelled() && !unbootable;
+    facts.allowed = lab.facts(jobs).allowed;
     facts.ms = start.elapsed().as_millis() as u64;
     let summary = Summary::new(facts, records, &lab.corpus);
     let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
@@ -227,7 +228,7 @@ impl<'a> Worker<'a> {
             let (boot, guest) = self.lab.boot()?;
             let (took, instead) = (guest.boot, instead.take());
             self.last = None;
-            self.complain(When::Boot, guest.complaint.clone());
+            self.complain(When::Boot, guest.complaint());
             let broken = guest.promise.broken().to_vec();
             let _ = self.events.send(Message::Broken(broken));
             self.guest = Some((boot, guest));

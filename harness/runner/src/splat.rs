@@ -1,5 +1,8 @@
 //! Finds complaints of the kernel in its log.
 
+/// Before each line of a complaint that a run allows: the line is none then.
+pub const ALLOWED: &str = "allowed: ";
+
 /// Parts of lines that are complaints, whatever the case does, in the order of what prints them.
 const SIGNS: &[&str] = &[
     // WARN and BUG
@@ -103,8 +106,15 @@ pub fn all(kmsg: &[String]) -> Vec<Vec<&str>> {
     all
 }
 
+/// Returns every complaint that the run allows, as the kernel wrote it.
+pub fn allowed(kmsg: &[String]) -> Vec<String> {
+    let lines = kmsg.iter().filter_map(|line| line.strip_prefix(ALLOWED));
+    let lines: Vec<_> = lines.map(str::to_owned).collect();
+    all(&lines).iter().map(|lines| lines.join("\n")).collect()
+}
+
 fn is_sign(line: &str) -> bool {
-    has(line, SIGNS)
+    has(line, SIGNS) && !line.starts_with(ALLOWED)
 }
 
 /// Whether a line with a sign belongs to the head of the complaint with this first line.

@@ -87,6 +87,7 @@ fn facts() -> RunFacts {
         configuration: None,
         qemu: "QEMU emulator version 10.0.2".to_owned(),
         lacking: vec!["group sriov is left out: it has no device `igb`".to_owned()],
+        allowed: Vec::new(),
         unknown_names: vec!["IOMMU_FOO".to_owned(), "iommu_foo".to_owned()],
         accel: "tcg".to_owned(),
         why_not_kvm: Some("there is no /dev/kvm".to_owned()),

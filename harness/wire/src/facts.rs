@@ -147,6 +147,15 @@ pub struct World {
 /// Set by actions that a case may request (noiommu, sysrq), so it is not a complaint of the kernel.
 const TAINT_USER: u64 = 1 << 6;
 
+/// The kernel has warned.
+pub const TAINT_WARN: u64 = 1 << 9;
+/// The kernel has found memory that is not as it should be.
+pub const TAINT_BAD_PAGE: u64 = 1 << 5;
+/// The kernel has killed a process for an Oops.
+pub const TAINT_DIE: u64 = 1 << 7;
+/// Taint that comes with a complaint in the log.
+pub const TAINT_OF_COMPLAINTS: u64 = TAINT_WARN | TAINT_BAD_PAGE | TAINT_DIE;
+
 impl World {
     /// Describes the differences between this state and `later`, one in each line.
     pub fn changes(&self, later: &Self) -> Vec<String> {

@@ -15,7 +15,10 @@ pub mod outcome;
 pub mod plan;
 pub mod value;
 
-pub use facts::{Device, FEATURES, Facts, Group, PROBED, World, added_taint};
+pub use facts::{
+    Device, FEATURES, Facts, Group, PROBED, TAINT_BAD_PAGE, TAINT_DIE, TAINT_OF_COMPLAINTS,
+    TAINT_WARN, World, added_taint,
+};
 pub use frame::{FrameError, read_frame, write_frame};
 pub use message::{CheckState, End, KernelCheck, Phases, Reply, Request};
 pub use op::{

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use case::{AFTER_THE_STEPS, Compiled, KnownComplaint, Shows, step_names};
-use wire::End;
+use wire::{End, TAINT_BAD_PAGE, TAINT_DIE, TAINT_WARN};
 
 use crate::{
     guest::{CaseEnd, Observation},
@@ -19,6 +19,8 @@ pub struct Seen {
     steps: BTreeMap<String, BTreeSet<String>>,
     /// Complaints of the kernel with all their lines.
     complaints: Vec<String>,
+    /// Complaints that the run allows.
+    allowed: Vec<String>,
     /// What the case left changed.
     leaves: Vec<String>,
     /// The step in which the process was killed.
@@ -69,6 +71,7 @@ impl Seen {
         let mut seen = Self {
             steps: BTreeMap::new(),
             complaints: complaints.iter().map(|lines| lines.join("\n")).collect(),
+            allowed: splat::allowed(&observation.kmsg),
             leaves: left(changes, &complaints, killed),
             killed_in: killed.then(|| name(ended())),
         };
@@ -98,7 +101,7 @@ impl Seen {
         let mut all = self.steps_differ(known);
         let unknown = self.unknown_complaints(known).into_iter();
         all.extend(unknown.map(|text| format!("the kernel also complains:\n{text}")));
-        all.extend(self.missing(&known.complaints, &self.complaints));
+        all.extend(self.missing(&known.complaints));
         all.extend(self.leaves_differ(known));
         let killed_in = known.killed_in.as_ref().map(|step| step.text.as_str());
         all.extend(match (killed_in, self.killed_in.as_deref()) {
@@ -135,10 +138,11 @@ impl Seen {
         more.chain(missing).collect()
     }
 
-    fn missing(&self, known: &[KnownComplaint], seen: &[String]) -> Vec<String> {
+    fn missing(&self, known: &[KnownComplaint]) -> Vec<String> {
+        let seen = || self.complaints.iter().chain(&self.allowed);
         let missing = known
             .iter()
-            .filter(|known| !seen.iter().any(|text| known.is(text)));
+            .filter(|known| !seen().any(|text| known.is(text)));
         let told = missing.map(|known| format!("the kernel does not complain of {known}"));
         told.collect()
     }
@@ -166,13 +170,6 @@ fn left(changes: &[String], complaints: &[Vec<&str>], killed: bool) -> Vec<Strin
     };
     changes.iter().filter(more).cloned().collect()
 }
-
-/// The kernel has warned.
-const TAINT_WARN: u64 = 1 << 9;
-/// The kernel has found memory that is not as it should be.
-const TAINT_BAD_PAGE: u64 = 1 << 5;
-/// The kernel has killed a process for an Oops.
-const TAINT_DIE: u64 = 1 << 7;
 
 /// Returns the name of the step of each op.
 fn names(compiled: &Compiled) -> Vec<String> {

@@ -248,12 +248,26 @@ pub fn shown(summary: &Summary, detail: Detail) -> String {
     let parts = [
         clauses(summary, detail),
         deviations(summary),
+        allowed(summary),
         skipped(summary, detail),
         slowest(summary),
         not_as_expected(summary),
         totals(summary),
     ];
     parts.concat()
+}
+
+/// What became of the complaints that `--splat-allow` allows.
+fn allowed(summary: &Summary) -> String {
+    let allowed = &summary.run.allowed;
+    if allowed.is_empty() {
+        return String::new();
+    }
+    let lines = allowed.iter().map(|entry| format!("  {entry}\n"));
+    format!(
+        "\nComplaints that --splat-allow allows:\n{}",
+        lines.collect::<String>()
+    )
 }
 
 /// What was missing, with the number of cases that need it. With -v each case's line says it.
