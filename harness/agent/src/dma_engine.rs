@@ -1,16 +1,21 @@
 //! Devices that do DMA on demand.
 //!
-//! The device is QEMU's `nvme` with a controller memory buffer. The submission queue is in the
-//! device's own memory, so a command reaches the device in any security context. Only the writes of
-//! the command cross the IOMMU: the Identify data and its completion entry, both to the target
-//! page. A blocked completion write raises CSTS.CFS within microseconds, and a successful one
-//! asserts INTx; both can be detected without the host's memory.
+//! The device is QEMU's `nvme` with a controller memory buffer.
+//!
+//! To write, it has the submission queue in its own memory, so a command reaches the device in any
+//! security context. Only the writes of the command cross the IOMMU: the Identify data and its
+//! completion entry, both to the target page. A blocked completion write raises CSTS.CFS within
+//! microseconds, and a successful one asserts INTx; both can be detected without the host's memory.
+//!
+//! To read, it has the submission queue in the target page and the Identify data in its own memory,
+//! where they are seen if the command could be read. The completion entry goes nowhere, so that
+//! CSTS.CFS ends both.
 //!
 //! The device is driven through its sysfs resource files. That needs no vfio descriptor, so
 //! the same probe works before bind, while bound, and after the last close.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs::{File, OpenOptions},
     io,
     num::NonZeroUsize,
@@ -57,6 +62,16 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// although the device had no time.
 const ASKED: u32 = 5000;
 
+/// Offset of the Identify data of a command that was read from a page.
+const CMB_DATA: u64 = 0x1000;
+/// Offset of completion entries that are to go nowhere: the controller does not support a completion
+/// queue in its own memory.
+const CMB_NOWHERE: u64 = 0x2000;
+/// Range of the subsystem's NQN in an NVMe Identify Controller page.
+pub const SIGNATURE: std::ops::Range<u64> = 768..1024;
+/// Contents of memory before the DMA.
+pub const UNTOUCHED: u64 = 0xa5a5_a5a5_a5a5_a5a5;
+
 /// Devices that this process has mapped.
 #[derive(Default)]
 pub struct DmaEngines(HashMap<String, Nvme>);
@@ -64,13 +79,48 @@ pub struct DmaEngines(HashMap<String, Nvme>);
 impl DmaEngines {
     /// Lets `device` write its Identify page to `iova`.
     pub fn write_page(&mut self, device: &str, iova: u64) -> io::Result<DmaEnd> {
-        if !self.0.contains_key(device) {
-            self.0.insert(device.to_owned(), Nvme::open(device)?);
+        let engine = self.engine(device)?;
+        let command = engine.buffer;
+        engine.identify(&Places {
+            queue: CMB_BASE,
+            data: iova,
+            completion: iova,
+            command,
+        })
+    }
+
+    /// Lets `device` read an Identify command from `iova`, which `page` of this process may be
+    /// mapped to. Returns what the signature in its own memory is then.
+    pub fn read_page(
+        &mut self,
+        device: &str,
+        iova: u64,
+        page: u64,
+    ) -> io::Result<(DmaEnd, Vec<u8>)> {
+        let engine = self.engine(device)?;
+        let data = engine.buffer + CMB_DATA;
+        let words = || SIGNATURE.step_by(8).map(|at| data + at);
+        for at in words() {
+            check(guard::store(at, Width::W8, UNTOUCHED))?;
         }
-        match self.0.get_mut(device) {
-            Some(engine) => engine.identify(iova),
-            None => Err(io::Error::other("the device vanished from the table")),
+        let end = engine.identify(&Places {
+            queue: iova,
+            data: CMB_BASE + CMB_DATA,
+            completion: CMB_BASE + CMB_NOWHERE,
+            command: page,
+        })?;
+        let mut signature = Vec::new();
+        for at in words() {
+            signature.extend(load(at, Width::W8)?.to_le_bytes());
         }
+        Ok((end, signature))
+    }
+
+    fn engine(&mut self, device: &str) -> io::Result<&mut Nvme> {
+        Ok(match self.0.entry(device.to_owned()) {
+            Entry::Occupied(engine) => engine.into_mut(),
+            Entry::Vacant(place) => place.insert(Nvme::open(device)?),
+        })
     }
 
     /// Restores the command registers of the devices.
@@ -95,6 +145,18 @@ impl Drop for DmaEngines {
     }
 }
 
+/// Where an Identify command is, and what the device writes.
+struct Places {
+    /// The submission queue, as the device sees it.
+    queue: u64,
+    /// The data, as the device sees them.
+    data: u64,
+    /// The completion queue, as the device sees it.
+    completion: u64,
+    /// The submission queue, as this process sees it.
+    command: u64,
+}
+
 struct Nvme {
     config: File,
     registers: u64,
@@ -113,18 +175,18 @@ impl Nvme {
         Ok(Self {
             config,
             registers: map(&sysfs.join("resource0"), 0x2000)?,
-            buffer: map(&sysfs.join("resource2"), 0x1000)?,
+            buffer: map(&sysfs.join("resource2"), 0x2000)?,
             command: None,
         })
     }
 
-    fn identify(&mut self, iova: u64) -> io::Result<DmaEnd> {
+    fn identify(&mut self, places: &Places) -> io::Result<DmaEnd> {
         if self.command.is_none() {
             let command = self.config_u16(PCI_COMMAND)?;
             self.command = Some(command);
             self.set_command(command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_DISABLE)?;
         }
-        self.identify_enabled(iova)
+        self.identify_enabled(places)
     }
 
     fn restore_command(&mut self) -> io::Result<()> {
@@ -133,7 +195,7 @@ impl Nvme {
             .map_or(Ok(()), |command| self.set_command(command))
     }
 
-    fn identify_enabled(&self, iova: u64) -> io::Result<DmaEnd> {
+    fn identify_enabled(&self, places: &Places) -> io::Result<DmaEnd> {
         if self.get(CSTS)? == ALL_ONES {
             return Ok(DmaEnd::Absent);
         }
@@ -143,11 +205,11 @@ impl Nvme {
         self.set(CMBMSC + 4, (CMB_BASE | CMBMSC_ENABLE) >> 32)?;
         self.set(CMBMSC, (CMB_BASE | CMBMSC_ENABLE) & HALF)?;
         self.set(AQA, 0x0001_0001)?; // two entries each
-        self.set_address(ASQ, CMB_BASE)?;
-        self.set_address(ACQ, iova)?;
+        self.set_address(ASQ, places.queue)?;
+        self.set_address(ACQ, places.completion)?;
         self.set(CC, CC_ENABLE)?;
         self.await_status(CSTS_READY, CSTS_READY)?;
-        self.submit(iova)?;
+        self.submit(places)?;
         let end = self.await_end()?;
         if end == DmaEnd::TimedOut {
             self.complain()?;
@@ -160,11 +222,11 @@ impl Nvme {
         Ok(end)
     }
 
-    fn submit(&self, iova: u64) -> io::Result<()> {
+    fn submit(&self, places: &Places) -> io::Result<()> {
         // Dword 0 is the opcode, 6 and 7 are PRP1, 10 is CNS. They are written as 64-bit words,
         // because the width of an access does not matter in memory.
-        let entry = [IDENTIFY, 0, 0, iova, 0, IDENTIFY_CONTROLLER, 0, 0];
-        for (at, word) in (self.buffer..).step_by(8).zip(entry) {
+        let entry = [IDENTIFY, 0, 0, places.data, 0, IDENTIFY_CONTROLLER, 0, 0];
+        for (at, word) in (places.command..).step_by(8).zip(entry) {
             check(guard::store(at, Width::W8, word))?;
         }
         self.set(SQ0_TAIL, 1)
@@ -217,9 +279,7 @@ impl Nvme {
     }
 
     fn get(&self, register: u64) -> io::Result<u64> {
-        guard::load(self.registers + register, Width::W4).map_err(|guard::Raised(signal)| {
-            io::Error::other(format!("MMIO load: signal {signal}"))
-        })
+        load(self.registers + register, Width::W4)
     }
 
     /// Stores to a register, always 4 bytes at once. Under KVM, QEMU splits 8 bytes in two, low
@@ -243,6 +303,11 @@ impl Nvme {
     fn set_command(&self, value: u16) -> io::Result<()> {
         self.config.write_all_at(&value.to_le_bytes(), PCI_COMMAND)
     }
+}
+
+fn load(at: u64, width: Width) -> io::Result<u64> {
+    guard::load(at, width)
+        .map_err(|guard::Raised(signal)| io::Error::other(format!("MMIO load: signal {signal}")))
 }
 
 fn check(stored: Result<(), guard::Raised>) -> io::Result<()> {

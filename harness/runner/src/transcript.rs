@@ -9,7 +9,7 @@ use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
-use crate::judge::description::{observed_end, shown_bytes, ways};
+use crate::judge::description::{dma_result, observed_end, shown_bytes, ways};
 
 /// Renders one line for each op that is shown.
 pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
@@ -36,7 +36,12 @@ fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
         },
         // The number of changed bytes depends on the data, so only the fact of a change is shown.
         Observed::Dma(dma) if dma.changed > 0 => {
-            format!("{:?}, the page changed, signed {}", dma.end, dma.signature)
+            format!(
+                "{:?}, {}, signed {}",
+                dma.end,
+                dma_result(dma),
+                dma.signature
+            )
         }
         _ => observed_end(outcome),
     };

@@ -68,6 +68,7 @@ fn errno(errno: i32) -> Observed {
 fn dma(end: DmaEnd, changed: u32) -> Observed {
     let signature = if changed > 0 { SIGNATURE } else { "" };
     Observed::Dma(Dma {
+        access: wire::DmaAccess::Write,
         end,
         changed,
         signature: signature.to_owned(),

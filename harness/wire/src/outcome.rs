@@ -87,12 +87,23 @@ pub struct Attempt {
 /// What a device's DMA did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dma {
+    /// What the device was to do.
+    pub access: DmaAccess,
     /// How the device reports the transfer.
     pub end: DmaEnd,
-    /// Number of bytes that changed in the watched page.
+    /// Number of bytes that changed in the watched page, or in the device's memory if it read.
     pub changed: u32,
-    /// Identity string in the watched page, which shows the device that wrote it.
+    /// Identity string there, which shows the device that wrote it.
     pub signature: String,
+}
+
+/// What a device does by DMA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DmaAccess {
+    /// It writes a page.
+    Write,
+    /// It reads a page.
+    Read,
 }
 
 /// How the device reports a transfer.

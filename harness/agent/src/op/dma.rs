@@ -2,19 +2,18 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use wire::{Dma, DmaEngine, DmaOp, Observed, Value, Width};
+use wire::{Dma, DmaAccess, DmaEnd, DmaEngine, DmaOp, Observed, Value, Width};
 
 use crate::{
+    dma_engine::{SIGNATURE, UNTOUCHED},
     exec::Executor,
     guard,
     memory::{PAGE, peek},
     op_error::{Done, OpError, broken, ok},
 };
 
-/// Contents of a watched page before the DMA.
-const UNTOUCHED: u64 = 0xa5a5_a5a5_a5a5_a5a5;
-/// Range of the subsystem's NQN in an NVMe Identify Controller page.
-const SIGNATURE: std::ops::Range<usize> = 768..1024;
+/// Size of a command.
+const COMMAND: u64 = 64;
 
 impl Executor {
     pub fn dma(&mut self, op: &DmaOp) -> Done {
@@ -25,6 +24,12 @@ impl Executor {
                 iova,
                 watch,
             } => self.write_page(device, iova, watch),
+            DmaOp::Fetch {
+                device,
+                engine: DmaEngine::Nvme,
+                iova,
+                page,
+            } => self.read_page(device, iova, page),
             DmaOp::Phys { at, .. } => physical_address(self.value(at)?),
         }
     }
@@ -42,15 +47,29 @@ impl Executor {
         let after = peek(watch, PAGE)?;
         let pairs = before.iter().zip(&after);
         let changed = pairs.filter(|(old, new)| old != new).count() as u32;
-        let signature = match changed {
-            0 => String::new(),
-            _ => signature(&after),
+        let text = after.get(SIGNATURE.start as usize..SIGNATURE.end as usize);
+        observed(DmaAccess::Write, end, changed, text.unwrap_or_default())
+    }
+
+    fn read_page(&mut self, device: &str, iova: &Value, page: &Value) -> Done {
+        let (iova, page) = (self.value(iova)?, self.value(page)?);
+        // The command may not lie in a page that cannot be written.
+        guard::store(page, Width::W8, UNTOUCHED)?;
+        let read = self.engines.read_page(device, iova, page);
+        let (end, text) = read.map_err(|error| broken(&error))?;
+        // A command that stays would be read through a stale translation as well.
+        for at in (page..page + COMMAND).step_by(8) {
+            guard::store(at, Width::W8, UNTOUCHED)?;
+        }
+        let before = UNTOUCHED.to_le_bytes();
+        let pairs = before.iter().cycle().zip(&text);
+        let changed = pairs.filter(|(old, new)| old != new).count() as u32;
+        // The completion entry is always refused.
+        let end = match (end, changed) {
+            (DmaEnd::Faulted, 1..) => DmaEnd::Completed,
+            (end, _) => end,
         };
-        Err(OpError::Observed(Observed::Dma(Dma {
-            end,
-            changed,
-            signature,
-        })))
+        observed(DmaAccess::Read, end, changed, &text)
     }
 }
 
@@ -66,8 +85,20 @@ fn physical_address(at: u64) -> Done {
     ok((entry & ((1 << 55) - 1)) * PAGE + at % PAGE)
 }
 
-fn signature(page: &[u8]) -> String {
-    let text = page.get(SIGNATURE).unwrap_or_default();
+fn observed(access: DmaAccess, end: DmaEnd, changed: u32, text: &[u8]) -> Done {
+    let signature = match changed {
+        0 => String::new(),
+        _ => signature(text),
+    };
+    Err(OpError::Observed(Observed::Dma(Dma {
+        access,
+        end,
+        changed,
+        signature,
+    })))
+}
+
+fn signature(text: &[u8]) -> String {
     let end = text.iter().position(|byte| !byte.is_ascii_graphic());
     String::from_utf8_lossy(&text[..end.unwrap_or(text.len())]).into_owned()
 }

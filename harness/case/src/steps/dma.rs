@@ -1,6 +1,6 @@
 //! DMA: which memory a device can reach.
 
-use wire::{DmaOp, Returned, Value};
+use wire::{DmaAccess, DmaOp, Returned, Value};
 
 use crate::{
     build::Builder,
@@ -18,16 +18,22 @@ words!(DmaEnding);
 body! {
     /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
     ///
-    /// The page is filled before, so both outcomes show in memory as well as in the device.
+    /// The page is filled before, so both outcomes show in memory as well as in the device. With
+    /// `reads` or `unread` the device reads: a command that is put into the page, and whose answer
+    /// stays in the device.
     pub struct DmaBody in "dma" {
-        /// The device that writes.
+        /// The device that writes or reads.
         from: Role,
-        /// The address that it writes to.
+        /// The address that it writes to or reads from.
         iova: Value,
         /// A page of the process that has to receive the data from the device.
         lands: Option<Value>,
         /// A page of the process that has to stay unchanged, because the DMA is blocked.
         blocked: Option<Value>,
+        /// A page of the process that the device has to be able to read.
+        reads: Option<Value>,
+        /// A page of the process that the device must not be able to read.
+        unread: Option<Value>,
         /// How the DMA would end on a kernel that conforms to the plan of 2021.
         plan: Option<DmaEnding>,
     }
@@ -39,6 +45,7 @@ pub struct Dma {
     from: Role,
     iova: Value,
     page: Value,
+    access: DmaAccess,
     ending: DmaEnding,
     plan: Option<DmaEnding>,
 }
@@ -64,15 +71,26 @@ impl Word for DmaEnding {
 
 impl Dma {
     fn new(body: DmaBody, at: At) -> Result<Self, Problem> {
-        let (page, ending) = match (body.lands, body.blocked) {
-            (Some(page), None) => (page, DmaEnding::Lands),
-            (None, Some(page)) => (page, DmaEnding::Blocked),
-            _ => return Err(Problem::other(at, "give one of `lands` and `blocked`")),
+        let given = [
+            body.lands
+                .map(|page| (page, DmaAccess::Write, DmaEnding::Lands)),
+            body.blocked
+                .map(|page| (page, DmaAccess::Write, DmaEnding::Blocked)),
+            body.reads
+                .map(|page| (page, DmaAccess::Read, DmaEnding::Lands)),
+            body.unread
+                .map(|page| (page, DmaAccess::Read, DmaEnding::Blocked)),
+        ];
+        let mut given = given.into_iter().flatten();
+        let (Some((page, access, ending)), None) = (given.next(), given.next()) else {
+            let why = "give one of `lands`, `blocked`, `reads` and `unread`";
+            return Err(Problem::other(at, why));
         };
         Ok(Self {
             from: body.from,
             iova: body.iova,
             page,
+            access,
             ending,
             plan: body.plan,
         })
@@ -81,11 +99,13 @@ impl Dma {
 
 impl Action for Dma {
     fn label(&self) -> String {
-        let end = match self.ending {
-            DmaEnding::Lands => "lands",
-            DmaEnding::Blocked => "is blocked",
+        let (to, end) = match (self.access, self.ending) {
+            (DmaAccess::Write, DmaEnding::Lands) => ("to", "lands"),
+            (DmaAccess::Write, DmaEnding::Blocked) => ("to", "is blocked"),
+            (DmaAccess::Read, DmaEnding::Lands) => ("that reads", "succeeds"),
+            (DmaAccess::Read, DmaEnding::Blocked) => ("that reads", "is blocked"),
         };
-        format!("DMA from {} to {} {end}", self.from, show(&self.iova))
+        format!("DMA from {} {to} {} {end}", self.from, show(&self.iova))
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
@@ -93,20 +113,30 @@ impl Action for Dma {
         let engine = device
             .engine
             .ok_or_else(|| format!("a device {} that does DMA on demand", self.from))?;
+        let signature = device.signature.clone();
         let end = |ending| match ending {
             DmaEnding::Lands => WantEnd::Lands {
-                signature: device.signature.clone(),
+                signature: signature.clone(),
             },
             DmaEnding::Blocked => WantEnd::Blocked,
         };
         if let Some(planned) = self.plan {
             to.plan(end(planned));
         }
-        let op = DmaOp::Dma {
-            device: device.name.clone(),
-            engine,
-            iova: self.iova.clone(),
-            watch: self.page.clone(),
+        let (device, iova, page) = (device.name.clone(), self.iova.clone(), self.page.clone());
+        let op = match self.access {
+            DmaAccess::Write => DmaOp::Dma {
+                device,
+                engine,
+                iova,
+                watch: page,
+            },
+            DmaAccess::Read => DmaOp::Fetch {
+                device,
+                engine,
+                iova,
+                page,
+            },
         };
         let expect = Expect::ending(end(self.ending));
         match self.ending {

@@ -1,6 +1,6 @@
 //! DMA by devices.
 
-use wire::{DmaEngine, DmaOp};
+use wire::{DmaEngine, DmaOp, Value};
 
 use crate::call::{Call, Caller, End};
 
@@ -15,14 +15,28 @@ impl Caller<'_> {
                 engine: DmaEngine::Nvme,
                 iova,
                 watch,
-            } => {
-                let device = self.placeholders.device(device);
-                let (iova, watch) = (self.value(iova)?, self.value(watch)?);
-                Ok(Call {
-                    end: End::Dma,
-                    ..Call::new(format!("dma({device}, {iova}, {watch})"))
-                })
-            }
+            } => self.device_dma("dma", device, iova, watch),
+            DmaOp::Fetch {
+                device,
+                engine: DmaEngine::Nvme,
+                iova,
+                page,
+            } => self.device_dma("dma_read", device, iova, page),
         }
+    }
+
+    fn device_dma(
+        &self,
+        helper: &str,
+        device: &str,
+        iova: &Value,
+        page: &Value,
+    ) -> Result<Call, String> {
+        let device = self.placeholders.device(device);
+        let (iova, page) = (self.value(iova)?, self.value(page)?);
+        Ok(Call {
+            end: End::Dma,
+            ..Call::new(format!("{helper}({device}, {iova}, {page})"))
+        })
     }
 }

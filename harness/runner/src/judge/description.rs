@@ -1,7 +1,7 @@
 //! Describes how ops ended and how they should have ended.
 
 use case::{Race, WantEnd};
-use wire::{Dma, DmaEnd, Injected, Observed, Outcome};
+use wire::{Dma, DmaAccess, DmaEnd, Injected, Observed, Outcome};
 
 /// Describes how an op should have ended.
 pub fn want_end(want: &WantEnd) -> String {
@@ -37,10 +37,20 @@ fn dma_text(dma: &Dma) -> String {
         DmaEnd::TimedOut => "the device's DMA did not end",
         DmaEnd::Absent => "the device does not answer at all",
     };
-    match (dma.changed, dma.signature.as_str()) {
-        (0, _) => format!("{device}, the page is untouched"),
-        (_, "") => format!("{device}, the page changed"),
-        (_, by) => format!("{device}, the page changed, signed {by}"),
+    let what = dma_result(dma);
+    match dma.signature.as_str() {
+        "" => format!("{device}, {what}"),
+        by => format!("{device}, {what}, signed {by}"),
+    }
+}
+
+/// Describes what became of the page of a DMA.
+pub fn dma_result(dma: &Dma) -> &'static str {
+    match (dma.access, dma.changed) {
+        (DmaAccess::Write, 0) => "the page is untouched",
+        (DmaAccess::Write, _) => "the page changed",
+        (DmaAccess::Read, 0) => "the page was not read",
+        (DmaAccess::Read, _) => "the page was read",
     }
 }
 

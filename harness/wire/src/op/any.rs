@@ -269,6 +269,7 @@ mod tests {
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].target, Target::Fd("one"));
         let dma = Observed::Dma(Dma {
+            access: crate::DmaAccess::Write,
             end: DmaEnd::Completed,
             changed: 1,
             signature: String::new(),
