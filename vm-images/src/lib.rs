@@ -51,7 +51,7 @@ pub use modules::{MODULES_DIR, Module, module_entries};
 pub use obtain::{built, obtain};
 pub use progress::{Progress, Silent, Terminal};
 pub use qemu::{QemuSuite, cached_qemus, folder_of_packaged};
-pub use ready::{Given, Origin, ReadyError, configuration_of, read_config};
+pub use ready::{Given, Origin, ReadyError, configuration_of, read_config, remove_temporary};
 pub use required::{Required, required};
 pub use source::Source;
 pub use tarball::TarballPlace;

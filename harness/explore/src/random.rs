@@ -70,6 +70,7 @@ impl RandomWalks {
         let progress = Terminal::new();
         let lab = Lab::open(&machine, Corpus::default(), Mode::Ignore, &progress)?;
         drop(progress);
+        cancel.watch();
         let minimizer = Minimizer {
             begin: self.begin(),
             observability: Observability::of(&self.world, &lab.platform),

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use runner::run::Cancel;
+use runner::{exit::Exit, run::Cancel};
 
 /// Whether the user has interrupted the run.
 #[derive(Debug, Default)]
@@ -23,10 +23,13 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Before the first run nothing notices a signal, and the process ends: the next one restores the
+    /// tree.
     fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
-        if let Some(cancel) = self.running().as_ref() {
-            cancel.cancel();
+        match self.running().as_ref() {
+            Some(cancel) => cancel.cancel(),
+            None => std::process::exit(i32::from(Exit::Interrupted.number())),
         }
     }
 

@@ -29,18 +29,32 @@ use crate::{
 
 /// Set by Ctrl-C: no further case begins, and running guests are killed.
 #[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel {
+    asked: AtomicBool,
+    watched: AtomicBool,
+}
 
 impl Cancel {
     /// Asks the run to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.asked.store(true, Ordering::SeqCst);
         crate::qemu::kill_all();
     }
 
     /// Whether the run was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Says that something looks at this flag from now on.
+    pub fn watch(&self) {
+        self.watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether something looks at this flag. Before, while a kernel is built or a lock is waited
+    /// for, nothing would end.
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::SeqCst)
     }
 }
 
@@ -52,6 +66,7 @@ pub fn run(
     sinks: &mut [Box<dyn Sink>],
     cancel: &Cancel,
 ) -> Result<Summary, LabError> {
+    cancel.watch();
     let start = Instant::now();
     let mut facts = lab.facts(jobs);
     tell(

@@ -10,9 +10,11 @@ use std::{
 };
 
 use nix::{
+    fcntl::{Flock, FlockArg},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rstest::rstest;
 
 #[test]
 fn ctrl_c_ends_qemu_and_keeps_the_record() {
@@ -54,6 +56,30 @@ fn ctrl_c_ends_qemu_and_keeps_the_record() {
             "process {machine} is left"
         );
     }
+}
+
+/// A build, or another run's, takes minutes.
+#[rstest]
+#[case(Signal::SIGINT)]
+#[case(Signal::SIGTERM)]
+fn a_signal_ends_the_wait_for_a_lock(#[case] signal: Signal) {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("iommufd-conformance");
+    fs::create_dir(&folder).unwrap();
+    let lock = fs::File::create(folder.join("build.lock")).unwrap();
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["run-conformance", "--accel", "tcg", "stage1"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    let waits = |line: &std::io::Result<String>| line.as_ref().unwrap().starts_with("waiting");
+    lines.find(waits).unwrap().unwrap();
+    kill(Pid::from_raw(run.id().cast_signed()), signal).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    drop(lock);
 }
 
 /// Process ids whose parent is this one.

@@ -18,3 +18,4 @@ pub use find_config::read_config;
 pub use given::{Given, Origin};
 pub use image::configuration_of;
 pub(crate) use image::image;
+pub use temporary::remove_temporary;
