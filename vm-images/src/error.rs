@@ -235,7 +235,7 @@ pub enum ImageError {
         /// The archive.
         path: PathBuf,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
 
     /// A folder where a tarball was expected.

@@ -19,7 +19,15 @@ pub fn obtain(
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     match source {
-        Source::Ready(given) => ready::image(given),
+        Source::Ready(given) => {
+            if let Some(newer) = given.kbuild().and_then(ready::newer_source) {
+                let newer = newer.display();
+                progress.line(&format!(
+                    "note: {newer} is newer than the kernel that was built from it; is `make` due?"
+                ));
+            }
+            ready::image(given)
+        }
         Source::Release(series) => {
             let cache = Cache::open(&cache_dir())?;
             let packed = Packed::of_release(&cache, *series, progress)?;

@@ -111,7 +111,7 @@ impl Packed {
             }
             Self::Tarball(tarball) => {
                 progress.stage(&format!("unpacking {}", tarball.name));
-                extract(&tarball.path, source)?;
+                extract(&tarball.path, source).map_err(|error| corrupt(&tarball.path, error))?;
                 check_series(tarball, source)?;
                 Ok(None)
             }
@@ -181,12 +181,32 @@ fn extract(archive: &Path, source: &Path) -> Result<(), ImageError> {
     check(&mut tar, HINT)
 }
 
+/// What tar and its helpers print if the machine lacks room or a program for the compression.
+const LACKING: [&str; 2] = ["No space left on device", "Cannot exec"];
+
+/// Says of a tarball that tar cannot read that it is none, unless the machine lacks something.
+fn corrupt(path: &Path, error: ImageError) -> ImageError {
+    match error {
+        ImageError::StepFailed { tail, .. } if !LACKING.iter().any(|it| tail.contains(it)) => {
+            ImageError::NotATarball {
+                path: path.to_owned(),
+                problem: tail
+                    .lines()
+                    .next()
+                    .unwrap_or("tar cannot read it")
+                    .to_owned(),
+            }
+        }
+        other => other,
+    }
+}
+
 /// Checks that a tarball holds the series that its name says.
 fn check_series(tarball: &Tarball, source: &Path) -> Result<(), ImageError> {
     let found = tree::series_of(source).map_err(|error| match error {
         ImageError::NotATree { problem, .. } => ImageError::NotATarball {
             path: tarball.path.clone(),
-            problem,
+            problem: problem.to_owned(),
         },
         other => other,
     })?;
@@ -312,12 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_an_error_of_tar() {
+    fn what_is_no_archive_is_named() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("linux-7.3.4.tar.xz");
         fs::write(&place, "text").unwrap();
-        let error = unpacked(&place).unwrap_err();
-        assert!(matches!(error, ImageError::StepFailed { .. }), "{error}");
+        let error = unpacked(&place).unwrap_err().to_string();
+        assert!(error.contains("is not a tarball of Linux"), "{error}");
     }
 
     const REFERENCE: Series = Series { major: 7, minor: 3 };

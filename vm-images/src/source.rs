@@ -29,7 +29,8 @@ impl Source {
         match self {
             Self::Release(series) => Ok(*series),
             Self::Tree(tree) => crate::tree::series_of(tree).map(Some),
-            Self::Tarball(_) | Self::Ready(_) => Ok(None),
+            Self::Tarball(place) => place.series().map(Some),
+            Self::Ready(_) => Ok(None),
         }
     }
 }

@@ -36,6 +36,16 @@ impl TarballPlace {
     }
 }
 
+impl TarballPlace {
+    /// Returns the series that its name says.
+    pub(crate) fn series(&self) -> Result<Series, ImageError> {
+        match self {
+            Self::File(path) => series_in(&path.file_name().unwrap_or_default().to_string_lossy()),
+            Self::Url(from) => series_in(from.name()),
+        }
+    }
+}
+
 impl FromStr for TarballPlace {
     type Err = BadAddress;
 
@@ -67,7 +77,7 @@ pub(crate) fn find(
         TarballPlace::File(path) => of_file(path),
         TarballPlace::Url(from) => {
             // Before minutes of fetching.
-            series_in(from.name())?;
+            place.series()?;
             let _lock = cache.lock(FOLDER, progress)?;
             let variables = |name: &str| std::env::var(name).ok();
             let fetched = download::fetch(&cache.folder(FOLDER)?, from, &variables, progress)?;

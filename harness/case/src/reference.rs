@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use uapi::Ioctl;
+
 use crate::{
     problem::suggest,
     spec::{Key, Presence, Spec},
@@ -44,13 +46,39 @@ pub fn describe_step(name: &str) -> Result<String, UnknownStep> {
     if let Some(ioctl) = uapi::ioctl(name) {
         let mut text = format!("{name}: make this ioctl; {} defines it\n\n", ioctl.source);
         write_keys(&mut text, &keys(ioctl));
+        text.push('\n');
+        text.push_str(&when_it_came(ioctl));
         return Ok(text);
+    }
+    // A structure, a field or a constant is no step, but has a history.
+    if let Some(part) = uapi::history().find(|part| part.name == name) {
+        return Ok(format!("{name}: {} defines it, {part}\n", part.source));
     }
     Err(UnknownStep {
         name: name.to_owned(),
         help: suggest(name, step_keys())
             .unwrap_or_else(|| "list all with `cargo xtask reference --list`".to_owned()),
     })
+}
+
+/// Says when an ioctl came, and which fields of its structure came later.
+fn when_it_came(ioctl: &Ioctl) -> String {
+    let named = |name: &str| uapi::history().find(|part| part.name == name);
+    let Some(whole) = named(ioctl.name) else {
+        return String::new();
+    };
+    let mut text = format!("{whole}\n");
+    let prefix = ioctl.layout().map(|layout| format!("{}.", layout.name));
+    let later = uapi::history().filter(|part| {
+        let of_it = prefix
+            .as_deref()
+            .and_then(|prefix| part.name.strip_prefix(prefix));
+        of_it.is_some() && part.since.series() > whole.since.series()
+    });
+    for part in later {
+        let _ = writeln!(text, "{}: {part}", part.name);
+    }
+    text
 }
 
 /// Lists every step in one line, for a terminal.

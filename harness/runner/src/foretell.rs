@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use case::{Case, NOT_DECLARED};
-use uapi::Series;
+use vm_images::Source;
 
 use crate::{
     lab::LabError,
@@ -13,13 +13,22 @@ use crate::{
     snapshot::REFERENCE_SERIES,
 };
 
-/// Tells which cases a platform skips on a kernel whose configuration lacks these options, without
-/// booting it.
+/// Tells which cases a platform skips on a kernel, without booting it.
 #[derive(Debug)]
 pub struct Foreteller {
     platform: Platform,
-    series: Series,
-    off: BTreeSet<String>,
+    release: String,
+    options: Options,
+}
+
+/// What is known of a kernel's configuration.
+#[derive(Debug)]
+enum Options {
+    /// The configuration of a ready kernel.
+    Read(BTreeMap<String, String>),
+    /// Options that are off in a kernel that is not built yet. What no fragment states is taken to
+    /// be on.
+    Off(BTreeSet<String>),
 }
 
 impl Foreteller {
@@ -27,27 +36,43 @@ impl Foreteller {
     /// known of a kernel that is not built yet.
     ///
     /// # Errors
-    /// When the file of the platform, a flavour or a fragment cannot be read.
+    /// When the file of the platform, a flavour, a fragment or the ready kernel cannot be read, or
+    /// no configuration of that kernel is found.
     pub fn new(options: &MachineOptions) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-        let series = options.guest.release.unwrap_or(REFERENCE_SERIES);
-        let off = off(&options.build()?.stated(series)?);
+        let (release, options) = match options.guest.source() {
+            Source::Ready(given) => {
+                let (release, config) = vm_images::configuration_of(&given)?;
+                let config = config.ok_or(LabError::NoConfig)?;
+                (release, Options::Read(config.options))
+            }
+            source => {
+                let series = source.series()?.unwrap_or(REFERENCE_SERIES);
+                let stated = options.build()?.stated(series)?;
+                (series.to_string(), Options::Off(off(&stated)))
+            }
+        };
         Ok(Self {
             platform,
-            series,
-            off,
+            release,
+            options,
         })
     }
 
     /// Returns the need that makes a case a SKIP.
     pub fn skip(&self, case: &Case) -> Option<String> {
-        let needed = case.needs.config().iter().map(String::as_str);
-        // What no fragment states is taken to be on.
-        let options = needed.chain([MOCK]).chain(relevant(&self.platform));
-        let on = options.filter(|option| !self.off.contains(*option));
-        let config = on.map(|option| (option.to_owned(), "y".to_owned()));
-        let mut guest = promised(&self.platform, &BTreeMap::new(), &config.collect());
-        guest.release = self.series.to_string();
+        let config = match &self.options {
+            Options::Read(config) => config.clone(),
+            Options::Off(off) => {
+                let needed = case.needs.config().iter().map(String::as_str);
+                let options = needed.chain([MOCK]).chain(relevant(&self.platform));
+                let on = options.filter(|option| !off.contains(*option));
+                on.map(|option| (option.to_owned(), "y".to_owned()))
+                    .collect()
+            }
+        };
+        let mut guest = promised(&self.platform, &BTreeMap::new(), &config);
+        guest.release.clone_from(&self.release);
         let need = self.platform.compile(case, &guest).err();
         // The headers are known only of a kernel that is at hand.
         need.filter(|need| !need.starts_with(NOT_DECLARED))

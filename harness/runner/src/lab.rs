@@ -60,6 +60,12 @@ pub enum LabError {
     /// The file of allowed complaints cannot be used.
     #[error(transparent)]
     Allowed(#[from] AllowedError),
+    /// Which cases a kernel skips cannot be told before it boots.
+    #[error(
+        "no configuration of this kernel was found, so that which cases it skips is known only when \
+         it has booted; --config FILE gives it"
+    )]
+    NoConfig,
     /// A guest could not be booted.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -78,7 +84,7 @@ impl LabError {
     /// Returns the exit code of a command that needs the lab.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Corpus(_) | Self::Platform(_) | Self::Allowed(_) => Exit::Usage,
+            Self::Corpus(_) | Self::Platform(_) | Self::Allowed(_) | Self::NoConfig => Exit::Usage,
             Self::Image(error) => error.blame().into(),
             Self::Boot(error) => error.blame().into(),
             Self::Agent(_)

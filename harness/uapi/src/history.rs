@@ -51,6 +51,20 @@ pub struct Part {
     pub evidence: Evidence,
 }
 
+/// When it came, and how this is known.
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.since {
+            Since::Exactly(series) => write!(f, "since Linux {series}")?,
+            Since::By(series) => write!(f, "in Linux {series} and perhaps before")?,
+        }
+        match self.evidence {
+            Headers => f.write_str(" (the headers of releases)"),
+            Commit(commit) => write!(f, " (read in commit {commit})"),
+        }
+    }
+}
+
 /// Every part of the uAPI, in the order of the tables.
 pub fn history() -> impl Iterator<Item = Part> {
     let ioctls = ioctls().iter().map(|ioctl| (ioctl.name, ioctl.source));

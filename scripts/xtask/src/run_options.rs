@@ -26,7 +26,7 @@ pub struct RunOptions {
 
     /// With --list: list the ids and reasons of the cases that will be SKIP on this platform and
     /// configuration of the kernel, without building or booting it.
-    #[arg(long, requires = "list", conflicts_with = "kernel")]
+    #[arg(long, requires = "list")]
     pub skips: bool,
 
     /// Check all cases and stored snapshots for mistakes without booting a guest.

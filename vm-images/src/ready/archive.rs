@@ -31,7 +31,9 @@ enum Failed {
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::Archive(error.to_string())
+        // The text may quote the file, which may be anything.
+        let clean = |c: char| if c.is_control() { '?' } else { c };
+        Self::Archive(error.to_string().chars().map(clean).collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the user gives.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A kernel that somebody else built, as the user gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub enum Origin {
 }
 
 impl Given {
+    /// The folder of a finished build.
+    pub(crate) fn kbuild(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Kbuild(folder) => Some(folder),
+            Origin::File(_) | Origin::Tuxmake(_) | Origin::Packages(_) => None,
+        }
+    }
+
     /// A kernel file without modules, whose configuration is looked for.
     pub fn file(kernel: PathBuf) -> Self {
         Self {

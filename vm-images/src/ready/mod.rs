@@ -10,6 +10,7 @@ mod given;
 mod image;
 mod kernel_file;
 mod parts;
+mod stale;
 mod temporary;
 mod tuxmake;
 
@@ -18,4 +19,5 @@ pub use find_config::read_config;
 pub use given::{Given, Origin};
 pub use image::configuration_of;
 pub(crate) use image::image;
+pub use stale::newer_source;
 pub use temporary::remove_temporary;
