@@ -221,12 +221,13 @@ mod tests {
     }
 
     fn together(ops: Vec<Op>) -> Op {
-        ControlOp::Together { ops }.into()
+        let delays = vec![0, 50];
+        ControlOp::Together { ops, delays }.into()
     }
 
     fn ended(outcome: Outcome) -> Vec<Outcome> {
         match outcome.observed {
-            Observed::Together(outcomes) => outcomes,
+            Observed::Together(racers) => racers.into_iter().map(|it| it.outcome).collect(),
             other => panic!("{other:?}"),
         }
     }

@@ -193,15 +193,27 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds ops that are executed at once.
-    pub fn push_together(&mut self, ops: Vec<Op>, race: Race) {
+    pub fn push_together(&mut self, ops: Vec<Op>, delays: Vec<u32>, race: Race) {
         self.push(
-            ControlOp::Together { ops },
+            ControlOp::Together { ops, delays },
             Expect::SUCCESS,
             Layout::Nothing,
         );
         if let Some(check) = self.checks.last_mut() {
             check.parts = Parts::Together(race);
         }
+    }
+
+    /// Adds an op that was captured, and its check after each way in which the last race may end.
+    pub fn push_by_race(&mut self, op: Op, label: String, first: Check, others: Vec<Check>) {
+        let checks: Vec<_> = std::iter::once(first.clone()).chain(others).collect();
+        self.ops.push(op);
+        self.checks.push(Check {
+            label,
+            needs_dma: checks.iter().any(|check| check.needs_dma),
+            parts: Parts::ByRace(checks),
+            ..first
+        });
     }
 
     fn add(&mut self, op: Op, expect: Expect, layout: Layout, shown: bool) {

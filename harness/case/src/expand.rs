@@ -39,6 +39,8 @@ pub(crate) struct Parameters<'a> {
 const MAX_DEPTH: usize = 8;
 /// Keys of `fail_nth` and `together` that have steps.
 const STEPS_WITHIN: [&str; 4] = ["unchanged", "after_copy", "undo", "steps"];
+/// Key of `together` that has several lists of steps.
+const LISTS_WITHIN: &str = "then";
 
 impl Preludes {
     /// Reads `NAME: {summary: .., steps: [..]}` entries, and adds those of the parent folder.
@@ -137,6 +139,13 @@ impl Preludes {
         for (name, value) in &mut entries {
             if STEPS_WITHIN.contains(&name.text.as_str()) {
                 value.tree = Tree::List(self.expand_at(value.items(), depth)?);
+            }
+            if name.text == LISTS_WITHIN {
+                let lists = value.items().iter().map(|steps| {
+                    let tree = Tree::List(self.expand_at(steps.items(), depth)?);
+                    Ok(Node { at: steps.at, tree })
+                });
+                value.tree = Tree::List(lists.collect::<Result<_, _>>()?);
             }
             // A prelude with a single step can be used as one step.
             if name.text == "step"

@@ -143,6 +143,9 @@ pub enum Parts {
     Injected(Injection),
     /// The op consists of several ops at once. The check's own `expect` is not used.
     Together(Race),
+    /// What is expected depends on how the last race before it ended: a check for each way. The
+    /// check's own `expect` is the first one's.
+    ByRace(Vec<Check>),
 }
 
 /// What is expected of ops that are executed at once.

@@ -506,6 +506,11 @@ impl Case {
         self.steps.iter().any(Step::uses_identity)
     }
 
+    /// Whether some of its steps are executed at once.
+    pub fn races(&self) -> bool {
+        self.steps.iter().any(Step::races)
+    }
+
     /// Returns every finding that it names.
     pub fn findings(&self) -> impl Iterator<Item = &str> {
         let xfails = self.xfails.iter().map(|xfail| xfail.finding.as_str());

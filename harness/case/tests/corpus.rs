@@ -261,3 +261,12 @@ fn to_json(node: &Node) -> Value {
         }
     }
 }
+
+/// So that `race-of` selects all of them, for `cargo xtask full races` and for people.
+#[test]
+fn the_cases_that_race_are_called_so() {
+    for case in corpus().cases {
+        let name = case.file.rsplit('/').next().unwrap();
+        assert_eq!(case.races(), name.starts_with("race-of-"), "{}", case.id);
+    }
+}

@@ -65,6 +65,15 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::race_with_no_end(
     "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], ends: []}"
 )]
+#[case::race_with_a_delay_too_few(
+    "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], delay: 5}"
+)]
+#[case::race_with_then_for_one_end(
+    "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], ends: [[none, none], [EBADF, none]], then: [[{close: c}]]}"
+)]
+#[case::race_with_then_for_no_ends(
+    "summary: x\nsteps:\n  - together: {steps: [{close: a}, {close: b}], then: [[{close: c}]]}"
+)]
 #[case::unknown_group("summary: x\nsteps:\n  - group_type: {of: sngleton, to: identity}")]
 #[case::no_descriptor("summary: x\nsteps:\n  - IOMMU_IOAS_ALLOC: {flags: 0}")]
 #[case::two_keys("summary: x\nsteps:\n  - {close: a, open: {b: group.0}}")]

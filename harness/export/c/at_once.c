@@ -1,10 +1,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A call that a thread of its own makes. */
 struct racer {
 	long (*run)(void);
+	/* Microseconds by which it begins later. */
+	unsigned int delay;
 	long ret;
 	int error;
 	pthread_t thread;
@@ -16,10 +19,15 @@ static void *race(void *argument)
 	struct racer *racer = argument;
 
 	pthread_barrier_wait(racer->gate);
+	if (racer->delay)
+		usleep(racer->delay);
 	racer->ret = racer->run();
 	racer->error = errno;
 	return NULL;
 }
+
+/* The way in which the last race ended, of those in which it may; -1 for none of them. */
+static int way_of_race;
 
 /* All begin together, and all have ended. */
 static void at_once(struct racer *racers, int count)

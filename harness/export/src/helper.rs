@@ -86,7 +86,14 @@ const HELPERS: &[Helper] = &[
     helper!("of_process", "of_process"),
     helper!("wait_fault", "wait_fault"),
     helper!("wait_blocked", "wait_blocked"),
-    helper!("at_once", "at_once", "racer", "ended", "ends_of"),
+    helper!(
+        "at_once",
+        "at_once",
+        "racer",
+        "ended",
+        "ends_of",
+        "way_of_race"
+    ),
     helper!("uffd_resume", "uffd_resume"),
     helper!(
         "fail_nth",

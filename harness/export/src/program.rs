@@ -102,6 +102,7 @@ fn uses_mock(checks: &[Check]) -> bool {
             case::Parts::Whole => &[],
             case::Parts::Injected(injection) => &injection.failed,
             case::Parts::Together(race) => &race.checks,
+            case::Parts::ByRace(checks) => checks,
         };
         let mut layouts = parts.iter().chain([check]).map(|check| check.layout);
         layouts

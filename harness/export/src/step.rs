@@ -8,7 +8,7 @@ use wire::{ControlOp, Op, ProcessOp};
 use crate::{
     call::{Call, Caller, Data, End, looks_at, variable},
     check::{Checker, ending},
-    op::control::ways,
+    op::control::{ends_by_race, ways},
     text::{self, indented},
 };
 
@@ -132,6 +132,7 @@ impl<'a> Writer<'a> {
         };
         let ending = match &check.parts {
             Parts::Together(race) => ways(race)?,
+            Parts::ByRace(checks) => ends_by_race(checks)?,
             _ => ending(&check.expect.end)?,
         };
         let tail = match told {
@@ -141,7 +142,7 @@ impl<'a> Writer<'a> {
         Ok(format!("{head}{body}{tail}"))
     }
 
-    fn plain(&self, op: &Op, check: &Check) -> Result<String, String> {
+    pub fn plain(&self, op: &Op, check: &Check) -> Result<String, String> {
         let call = self.caller.call(op, check)?;
         if let Some(direct) = self.direct(&call, check)? {
             return Ok(direct);

@@ -178,6 +178,7 @@ impl Survey {
                     .for_each(|check| self.check(check));
             }
             Parts::Together(race) => race.checks.iter().for_each(|check| self.check(check)),
+            Parts::ByRace(checks) => checks.iter().for_each(|check| self.check(check)),
         }
     }
 

@@ -9,7 +9,7 @@ use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
-use crate::judge::description::{dma_result, observed_end, shown_bytes, ways};
+use crate::judge::description::{dma_result, observed_end, shown_bytes, ways, ends_by_race};
 
 /// Renders one line for each op that is shown.
 pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
@@ -28,6 +28,10 @@ pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {
 }
 
 fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
+    // How the race before ended differs between runs, so all that may follow is shown.
+    if let Parts::ByRace(checks) = &check.parts {
+        return ends_by_race(checks);
+    }
     let end = match &outcome.observed {
         // Which op wins differs between runs, so the possible ends are shown.
         Observed::Together(_) => match &check.parts {
@@ -131,6 +135,9 @@ struct Names {
     /// Whether a call was repeated until no failure was left to inject. How often depends on the
     /// allocations of this build, and so does everything that the kernel counts.
     injected: bool,
+    /// Whether ops were executed at once. Which ids are free afterwards, and so which number an
+    /// object gets, depends on how they ended.
+    raced: bool,
 }
 
 /// The names, and the fields of one call that the case set by name.
@@ -150,6 +157,7 @@ impl Given<'_> {
             .find_map(|patch| self.name(&patch.value, value));
         match (field.kind, given) {
             (Kind::Plain, Some(name)) => name,
+            (Kind::Id(_), given) if self.names.raced => given.unwrap_or_else(|| "<id>".to_owned()),
             _ => self.names.shown(field, value),
         }
     }
@@ -190,6 +198,7 @@ impl Names {
 
     fn learn(&mut self, op: &Op, layout: Layout, outcome: &Outcome) {
         self.injected |= matches!(outcome.observed, Observed::Injected(_));
+        self.raced |= matches!(outcome.observed, Observed::Together(_));
         // The layout is of a single op, and a race has several.
         let layout = match &outcome.observed {
             Observed::Together(_) => Layout::Nothing,

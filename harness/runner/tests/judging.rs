@@ -16,7 +16,7 @@ use runner::{
 };
 use wire::{
     Arg, Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Fd, Injected, IoctlOp,
-    Observed, Op, Outcome, Phases, Plan, ProcessOp,
+    Observed, Op, Outcome, Phases, Plan, ProcessOp, Racer,
 };
 
 const SIGNATURE: &str = "nqn:solo-0";
@@ -554,6 +554,45 @@ fn a_failure_that_is_injected_is_judged(
     assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
 }
 
+fn racer(observed: Observed) -> Racer {
+    Racer {
+        outcome: outcome(observed),
+        began: 0,
+        ended: 1,
+    }
+}
+
+/// What follows a race is judged by how it ended, and not at all if it ended as it may not.
+#[rstest]
+#[case::as_it_follows(&[0, 1], 0, None)]
+#[case::as_it_follows_the_other_way(&[1, 0], 16, None)]
+#[case::as_it_follows_only_the_other_way(&[0, 1], 16, Some("expected: success\n  observed: EBUSY"))]
+#[case::as_it_follows_only_one_way(&[1, 0], 0, Some("expected: EBUSY\n  observed: success"))]
+#[case::no_way(&[1, 1], 7, Some("success | EPERM; or EPERM | success"))]
+fn what_follows_a_race_depends_on_its_end(
+    #[case] ends: &[i32],
+    #[case] then: i32,
+    #[case] why: Option<&str>,
+) {
+    let success = || check(WantEnd::Success, None);
+    let mut compiled = compiled(vec![success(), success()]);
+    compiled.checks[0].parts = Parts::Together(Race {
+        checks: vec![success(), success()],
+        ends: vec![
+            vec![WantEnd::Success, WantEnd::Errno(1)],
+            vec![WantEnd::Errno(1), WantEnd::Success],
+        ],
+    });
+    compiled.checks[1].parts = Parts::ByRace(vec![success(), check(WantEnd::Errno(16), None)]);
+    let racers = ends.iter().map(|end| racer(ended(*end))).collect();
+    let seen = seen(vec![Observed::Together(racers), ended(then)]);
+    let judged = verdict(&compiled, &seen, Known::default());
+    let reason = judged.reason.unwrap_or_default();
+    assert!(reason.contains(why.unwrap_or_default()), "{reason}");
+    assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
+    assert!(!reason.contains("more"), "{reason}");
+}
+
 #[rstest]
 #[case::one_way(&[0, 1], None)]
 #[case::the_other_way(&[1, 0], None)]
@@ -566,6 +605,7 @@ fn a_race_ends_in_a_way_that_is_allowed(#[case] ends: &[i32], #[case] why: Optio
     let op = nothing;
     compiled.plan.ops[0] = ControlOp::Together {
         ops: vec![op(), op()],
+        delays: Vec::new(),
     }
     .into();
     compiled.checks[0].parts = Parts::Together(Race {
@@ -575,7 +615,7 @@ fn a_race_ends_in_a_way_that_is_allowed(#[case] ends: &[i32], #[case] why: Optio
             vec![WantEnd::Errno(1), WantEnd::Success],
         ],
     });
-    let ended = ends.iter().map(|end| outcome(ended(*end))).collect();
+    let ended = ends.iter().map(|end| racer(ended(*end))).collect();
     let seen = seen(vec![Observed::Together(ended)]);
     let judged = verdict(&compiled, &seen, Known::default());
     let reason = judged.reason.unwrap_or_default();
@@ -592,7 +632,7 @@ fn a_race_of_a_broken_agent_is_an_error() {
         ends: vec![vec![WantEnd::Success]],
     });
     let why = "no more threads".to_owned();
-    let seen = seen(vec![Observed::Together(vec![outcome(Observed::Broken {
+    let seen = seen(vec![Observed::Together(vec![racer(Observed::Broken {
         why,
     })])]);
     let judged = verdict(&compiled, &seen, Known::default());

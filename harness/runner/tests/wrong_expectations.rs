@@ -74,6 +74,10 @@ fn turned_around(compiled: &Compiled) -> Vec<(usize, Compiled)> {
                 all.extend(turned);
                 continue;
             }
+            Parts::ByRace(ways) => {
+                all.push((index, turned_by_race(compiled, index, ways.len())));
+                continue;
+            }
             Parts::Whole | Parts::Injected(_) => {
                 add(&|expect| expect.end = opposite_end(&expect.end));
             }
@@ -97,6 +101,17 @@ fn lost(compiled: &Compiled, index: usize, place: usize) -> Compiled {
     if let Parts::Together(race) = &mut wrong.checks[index].parts {
         for way in &mut race.ends {
             way[place] = opposite_end(&way[place]);
+        }
+    }
+    wrong
+}
+
+/// The plan with the opposite of what is expected after each way in which a race may end.
+fn turned_by_race(compiled: &Compiled, index: usize, ways: usize) -> Compiled {
+    let mut wrong = compiled.clone();
+    for way in 0..ways {
+        if let Parts::ByRace(checks) = &mut wrong.checks[index].parts {
+            checks[way].expect.end = opposite_end(&checks[way].expect.end);
         }
     }
     wrong

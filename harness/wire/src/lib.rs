@@ -33,7 +33,7 @@ pub use op::{
     process::{Fault, Limit, LockedVm, ProcessOp, Resource},
 };
 pub use operand::{Left, Target, Use};
-pub use outcome::{Attempt, Dma, DmaAccess, DmaEnd, Failure, Injected, Observed, Outcome};
+pub use outcome::{Attempt, Dma, DmaAccess, DmaEnd, Failure, Injected, Observed, Outcome, Racer};
 pub use plan::Plan;
 pub use value::{
     Counter, Fd, Location, NewFd, NewMapping, Number, Patch, Returned, Save, Slot, Timeout, Value,

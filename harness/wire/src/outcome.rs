@@ -34,8 +34,8 @@ pub enum Observed {
     Dma(Dma),
     /// An op was executed with failures injected.
     Injected(Injected),
-    /// Ops were executed at once; the outcome of each.
-    Together(Vec<Outcome>),
+    /// Ops were executed at once, in the order of the ops.
+    Together(Vec<Racer>),
     /// Not executed: a value that it needs is missing, because the op that should have saved it
     /// failed.
     NotRun {
@@ -48,6 +48,17 @@ pub enum Observed {
         /// What was tried and what happened.
         why: String,
     },
+}
+
+/// One of the ops that were executed at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Racer {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// When it began, in nanoseconds since some moment before all of them.
+    pub began: u64,
+    /// When it had ended, from the same moment.
+    pub ended: u64,
 }
 
 /// Outcome of [`crate::FailNth`].

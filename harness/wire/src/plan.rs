@@ -60,6 +60,7 @@ mod tests {
         };
         let together = ControlOp::Together {
             ops: vec![events(op), within(events(op))],
+            delays: Vec::new(),
         };
         Plan {
             name: "x".to_owned(),

@@ -2,12 +2,12 @@
 
 use std::{
     io,
-    sync::Barrier,
+    sync::atomic::{AtomicUsize, Ordering},
     thread::{self, ScopedJoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use wire::{ControlOp, Observed, Op, Outcome};
+use wire::{ControlOp, Observed, Op, Outcome, Racer};
 
 use crate::{exec::Executor, injection, op_error::broken};
 
@@ -28,7 +28,7 @@ impl Executor {
                 timed(|| self.repeat(*times, &counter.0, op))
             }
             ControlOp::FailNth { plan } => timed(|| injection::run(self, plan)),
-            ControlOp::Together { ops } => timed(|| self.together(ops)),
+            ControlOp::Together { ops, delays } => timed(|| self.together(ops, delays)),
         }
     }
 
@@ -63,23 +63,67 @@ impl Executor {
 
     /// Executes ops at once. Every thread has a copy of the values; the values that each saves are
     /// merged at the end.
-    fn together(&mut self, ops: &[Op]) -> Observed {
-        let gate = Barrier::new(ops.len());
+    fn together(&mut self, ops: &[Op], delays: &[u32]) -> Observed {
+        let gate = Gate::new(ops.len());
         let slots = &self.slots;
-        let race = |op| {
+        let delays = delays.iter().copied().chain(std::iter::repeat(0));
+        let race = |op, delay| {
             let mut own = Self {
                 slots: slots.clone(),
                 ..Self::default()
             };
-            gate.wait();
-            own.execute(op)
+            gate.pass(delay);
+            let began = gate.elapsed();
+            let outcome = own.execute(op);
+            Racer {
+                outcome,
+                began,
+                ended: gate.elapsed(),
+            }
         };
+        let race = &race;
         let ended: Vec<_> = thread::scope(|scope| {
-            let racers: Vec<_> = ops.iter().map(|op| scope.spawn(move || race(op))).collect();
+            let pairs = ops.iter().zip(delays);
+            let racers = pairs.map(|(op, delay)| scope.spawn(move || race(op, delay)));
+            let racers: Vec<_> = racers.collect();
             racers.into_iter().map(ScopedJoinHandle::join).collect()
         });
         // A thread that panics is a bug of the agent; the judge reports the missing outcome.
         Observed::Together(ended.into_iter().flatten().collect())
+    }
+}
+
+/// Lets threads go on together. They wait on a processor: threads that sleep are woken one after
+/// the other, and the last one to come, which does not sleep, would nearly always win.
+struct Gate {
+    missing: AtomicUsize,
+    made: Instant,
+}
+
+impl Gate {
+    /// Returns a gate that opens when this many threads have come.
+    fn new(threads: usize) -> Self {
+        Self {
+            missing: AtomicUsize::new(threads),
+            made: Instant::now(),
+        }
+    }
+
+    /// Returns when all threads have come, and this many microseconds have passed since.
+    fn pass(&self, delay: u32) {
+        self.missing.fetch_sub(1, Ordering::SeqCst);
+        while self.missing.load(Ordering::SeqCst) > 0 {
+            thread::yield_now();
+        }
+        let (open, delay) = (Instant::now(), Duration::from_micros(delay.into()));
+        while open.elapsed() < delay {
+            thread::yield_now();
+        }
+    }
+
+    /// Nanoseconds since the gate was made.
+    fn elapsed(&self) -> u64 {
+        self.made.elapsed().as_nanos() as u64
     }
 }
 

@@ -82,6 +82,11 @@ pub trait Action: Debug + Send + Sync {
         None
     }
 
+    /// Whether it executes steps at once.
+    fn races(&self) -> bool {
+        self.inner().into_iter().any(Step::races)
+    }
+
     /// Whether it makes a default domain an identity domain.
     fn uses_identity(&self) -> bool {
         self.inner().into_iter().any(Step::uses_identity)
@@ -186,6 +191,11 @@ impl Step {
     /// Whether it makes a default domain an identity domain.
     pub fn uses_identity(&self) -> bool {
         self.action.uses_identity()
+    }
+
+    /// Whether it executes steps at once.
+    pub fn races(&self) -> bool {
+        self.action.races()
     }
 
     /// Whether it is an ioctl.

@@ -19,6 +19,7 @@ impl Writer<'_> {
         number: usize,
     ) -> Result<Option<String>, String> {
         let body = match (op, &check.parts) {
+            (_, Parts::ByRace(checks)) => self.by_race(op, checks),
             (Op::Control(ControlOp::Repeat { times, counter, op }), _) => {
                 self.repeated(*times, &counter.0, op, check)
             }
@@ -28,8 +29,8 @@ impl Writer<'_> {
             (Op::Control(ControlOp::FailNth { .. }), _) => {
                 Err("injected failures without a check".to_owned())
             }
-            (Op::Control(ControlOp::Together { ops }), Parts::Together(race)) => {
-                self.together(ops, race)
+            (Op::Control(ControlOp::Together { ops, delays }), Parts::Together(race)) => {
+                self.together(ops, delays, race)
             }
             (Op::Control(ControlOp::Together { .. }), _) => {
                 Err("a race without a check".to_owned())
@@ -88,34 +89,41 @@ impl Writer<'_> {
     }
 
     /// Writes calls that begin at once, each in its own thread.
-    fn together(&mut self, ops: &[Op], race: &Race) -> Result<String, String> {
+    fn together(&mut self, ops: &[Op], delays: &[u32], race: &Race) -> Result<String, String> {
         let mut racers = Vec::new();
-        for (op, check) in ops.iter().zip(&race.checks) {
-            racers.push(format!("{{ .run = {} }}", self.racer(op, check)?));
+        let delays = delays.iter().copied().chain(std::iter::repeat(0));
+        for ((op, check), delay) in ops.iter().zip(&race.checks).zip(delays) {
+            let run = self.racer(op, check)?;
+            racers.push(match delay {
+                0 => format!("{{ .run = {run} }}"),
+                delay => format!("{{ .run = {run}, .delay = {delay} }}"),
+            });
         }
         let name = self.caller.words.variables.fresh("racers");
-        let mut conditions = Vec::new();
-        for way in &race.ends {
-            let mut ends = Vec::new();
-            for (place, end) in way.iter().enumerate() {
-                let error = match end {
-                    WantEnd::Success => "0".to_owned(),
-                    WantEnd::Errno(number) => errno_name(*number)?,
-                    other => return Err(format!("a race does not end with {other:?}")),
-                };
-                ends.push(format!("ended(&{name}[{place}], {error})"));
-            }
-            conditions.push(format!("!({})", ends.join(" && ")));
+        let mut seen = Vec::new();
+        for (number, way) in race.ends.iter().enumerate() {
+            let condition = condition(&name, way)?;
+            seen.push(format!("{condition} ? {number} :\n\t"));
         }
         let (count, racers) = (racers.len(), racers.join(", "));
         let mut block = Block::default();
         block.declare(format!("struct racer {name}[] = {{ {racers} }};"));
         let words = text::literal(&ways(race)?);
-        let conditions = conditions.join(" &&\n    ");
         Ok(block.around(&[
             format!("at_once({name}, {count});"),
-            format!("if ({conditions})\n\tfail({words}, \"%s\", ends_of({name}, {count}));"),
+            format!("way_of_race = {}-1;", seen.concat()),
+            format!("if (way_of_race < 0)\n\tfail({words}, \"%s\", ends_of({name}, {count}));"),
         ]))
+    }
+
+    /// Writes an op whose check depends on how the last race ended.
+    fn by_race(&self, op: &Op, checks: &[Check]) -> Result<String, String> {
+        let mut ways = Vec::new();
+        for (number, check) in checks.iter().enumerate() {
+            let body = indented(&self.plain(op, check)?);
+            ways.push(format!("if (way_of_race == {number}) {{\n{body}}}"));
+        }
+        Ok(format!("{}\n", ways.join(" else ")))
     }
 
     /// The function that a thread executes: its return value is the call's.
@@ -293,6 +301,28 @@ impl Writer<'_> {
         }
         Ok(body)
     }
+}
+
+/// Whether the racers of that name ended in this way.
+fn condition(racers: &str, way: &[WantEnd]) -> Result<String, String> {
+    let mut ends = Vec::new();
+    for (place, end) in way.iter().enumerate() {
+        let error = match end {
+            WantEnd::Success => "0".to_owned(),
+            WantEnd::Errno(number) => errno_name(*number)?,
+            other => return Err(format!("a race does not end with {other:?}")),
+        };
+        ends.push(format!("ended(&{racers}[{place}], {error})"));
+    }
+    Ok(ends.join(" && "))
+}
+
+/// Describes what follows each of the ways in which a race may end.
+pub fn ends_by_race(checks: &[Check]) -> Result<String, String> {
+    let ends = checks.iter().map(|check| ending(&check.expect.end));
+    let mut ends: Vec<_> = ends.collect::<Result<_, _>>()?;
+    ends.dedup();
+    Ok(ends.join("; or "))
 }
 
 /// Describes the ways in which a race may end.

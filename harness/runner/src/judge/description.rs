@@ -1,6 +1,6 @@
 //! Describes how ops ended and how they should have ended.
 
-use case::{Race, WantEnd};
+use case::{Race, WantEnd, Check};
 use wire::{Dma, DmaAccess, DmaEnd, Injected, Observed, Outcome};
 
 /// Describes how an op should have ended.
@@ -22,7 +22,9 @@ pub fn observed_end(outcome: &Outcome) -> String {
         Observed::Signal(signal) => signal_text(*signal),
         Observed::Dma(dma) => dma_text(dma),
         Observed::Injected(injected) => injected_end(injected),
-        Observed::Together(outcomes) => ends_at_once(outcomes.iter().map(observed_end)),
+        Observed::Together(racers) => {
+            ends_at_once(racers.iter().map(|racer| observed_end(&racer.outcome)))
+        }
         Observed::NotRun { missing } => {
             format!("not run: nothing was saved as `{missing}`, because an earlier step failed")
         }
@@ -77,11 +79,21 @@ fn signal_text(signal: i32) -> String {
 
 /// Describes the ways in which a race may end.
 pub fn ways(race: &Race) -> String {
-    let ways = race
-        .ends
-        .iter()
-        .map(|way| ends_at_once(way.iter().map(want_end)));
-    ways.collect::<Vec<_>>().join("; or ")
+    let ways: Vec<_> = race.ends.iter().map(|it| way(it)).collect();
+    ways.join("; or ")
+}
+
+/// Describes what follows each of the ways in which a race may end.
+pub fn ends_by_race(checks: &[Check]) -> String {
+    let ends = checks.iter().map(|check| want_end(&check.expect.end));
+    let mut ends: Vec<_> = ends.collect();
+    ends.dedup();
+    ends.join("; or ")
+}
+
+/// Describes one of the ways in which a race may end.
+pub fn way(ends: &[WantEnd]) -> String {
+    ends_at_once(ends.iter().map(want_end))
 }
 
 /// Joins the ends of ops that were executed at once, in the order of the ops.

@@ -9,7 +9,7 @@ pub mod description;
 pub mod exact;
 mod injected;
 mod mock_device;
-mod race;
+pub mod race;
 pub mod steps;
 mod values;
 pub mod verdict;

@@ -84,6 +84,9 @@ pub struct StepJudge<'a> {
     /// The op whose outcome comes next.
     next: usize,
     failures: Vec<Failure>,
+    /// The way in which the last race ended; `None` if there was none, or it ended in no way in
+    /// which it may.
+    way: Option<usize>,
     /// The result that ends the judging, if there is one; later outcomes are ignored.
     end: Option<Steps>,
 }
@@ -97,6 +100,7 @@ impl<'a> StepJudge<'a> {
             values: Values::default(),
             next: 0,
             failures: Vec::new(),
+            way: None,
             end: None,
         }
     }
@@ -142,6 +146,19 @@ impl<'a> StepJudge<'a> {
     }
 
     fn compare(&mut self, op: &Op, check: &Check, outcome: &Outcome) {
+        if let (Parts::Together(race), Observed::Together(racers)) =
+            (&check.parts, &outcome.observed)
+        {
+            self.way = race::way(race, racers);
+        }
+        let check = match &check.parts {
+            Parts::ByRace(checks) => match self.way.and_then(|way| checks.get(way)) {
+                Some(check) => check,
+                // The race itself has failed, and nothing is known of what follows it.
+                None => return,
+            },
+            _ => check,
+        };
         if let Some(why) = broken(outcome) {
             let place = self.sources.place(check.at);
             let why = format!("{place}: {}: {why}", check.label);
@@ -177,7 +194,7 @@ fn lacking(op: &Op, check: &Check, outcome: &Outcome) -> Option<Lacking> {
 
 fn compare_op(op: &Op, check: &Check, outcome: &Outcome, values: &mut Values) -> Vec<Mismatch> {
     match &check.parts {
-        Parts::Whole => {
+        Parts::Whole | Parts::ByRace(_) => {
             let mismatches = compare(&check.expect, outcome, values);
             with_length(op, check, outcome, mismatches)
         }
@@ -211,7 +228,7 @@ fn with_length(
 pub fn broken(outcome: &Outcome) -> Option<&str> {
     match &outcome.observed {
         Observed::Broken { why } => Some(why),
-        Observed::Together(outcomes) => outcomes.iter().find_map(broken),
+        Observed::Together(racers) => racers.iter().find_map(|racer| broken(&racer.outcome)),
         _ => None,
     }
 }

@@ -60,9 +60,11 @@ impl Op {
             (Self::Control(ControlOp::FailNth { plan }), Observed::Injected(injected)) => {
                 plan.op.leaves(&injected.last)
             }
-            (Self::Control(ControlOp::Together { ops }), Observed::Together(outcomes)) => {
-                let pairs = ops.iter().zip(outcomes);
-                pairs.flat_map(|(op, outcome)| op.leaves(outcome)).collect()
+            (Self::Control(ControlOp::Together { ops, .. }), Observed::Together(racers)) => {
+                let pairs = ops.iter().zip(racers);
+                pairs
+                    .flat_map(|(op, racer)| op.leaves(&racer.outcome))
+                    .collect()
             }
             // The outcome of a start is not yet that of what was started.
             (Self::Control(ControlOp::Start { .. }), _) => Vec::new(),
@@ -138,7 +140,8 @@ mod tests {
     use super::*;
     use crate::{
         Arg, Counter, Dma, DmaEnd, EventOp, FailNth, Fd, FileOp, Injected, IoctlOp, MemoryKind,
-        MemoryOp, NewFd, NewMapping, Number, ProcessOp, Returned, Save, Target, Value, Width,
+        MemoryOp, NewFd, NewMapping, Number, ProcessOp, Racer, Returned, Save, Target, Value,
+        Width,
     };
 
     fn outcome(observed: Observed) -> Outcome {
@@ -263,8 +266,15 @@ mod tests {
     #[test]
     fn each_op_of_a_race_leaves_its_own() {
         let ops = vec![eventfd("one"), eventfd("two")];
-        let op = Op::from(ControlOp::Together { ops });
-        let together = outcome(Observed::Together(vec![success(1, &[]), errno()]));
+        let delays = Vec::new();
+        let op = Op::from(ControlOp::Together { ops, delays });
+        let racer = |outcome| Racer {
+            outcome,
+            began: 0,
+            ended: 1,
+        };
+        let racers = [success(1, &[]), errno()].map(racer);
+        let together = outcome(Observed::Together(racers.into()));
         let left = op.leaves(&together);
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].target, Target::Fd("one"));

@@ -52,6 +52,8 @@ ops! {
         Together {
             /// The ops, one for each thread.
             ops: Vec<Op>,
+            /// Microseconds by which each op begins later; an op without an entry does not.
+            delays: Vec<u32>,
         },
     }
 }
@@ -101,7 +103,7 @@ impl ControlOp {
                 let after = after.chain(&plan.survived);
                 std::iter::once(&plan.op).chain(after).collect()
             }
-            Self::Together { ops } => ops.iter().collect(),
+            Self::Together { ops, .. } => ops.iter().collect(),
         }
     }
 }
