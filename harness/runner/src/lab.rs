@@ -23,7 +23,7 @@ use crate::{
     exit::Exit,
     guest::{BootError, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
-    options::{MachineOptions, vm_images_folder},
+    options::{MachineOptions, Processors, vm_images_folder},
     phases::Sums,
     platform::{self, KnownDeviation, Platform, PlatformError},
     promise::Promise,
@@ -118,6 +118,7 @@ pub struct Lab {
     snapshots: Store,
     boots: AtomicUsize,
     sums: Mutex<Sums>,
+    processors: Processors,
     /// Stores the counters of guests, if requested.
     pub counters: Option<Counters>,
     /// The configuration of a kernel that somebody else built.
@@ -177,7 +178,7 @@ impl Lab {
         });
         let counters = counters.transpose()?;
         let snapshots = store(&platform, &image, &build, mode);
-        let lab = Self {
+        Ok(Self {
             corpus,
             run_dir: Mutex::new(run_dir),
             started,
@@ -189,12 +190,12 @@ impl Lab {
             snapshots,
             boots: AtomicUsize::new(0),
             sums: Mutex::default(),
+            processors,
             counters,
             build,
             configuration,
             allowed,
-        };
-        Ok(lab.with_processors(processors))
+        })
     }
 
     /// Returns the same lab with another kernel, without building, reading or probing the rest
@@ -227,6 +228,7 @@ impl Lab {
             snapshots,
             boots: AtomicUsize::new(0),
             sums: Mutex::default(),
+            processors: self.processors,
             counters: None,
             build: self.build.clone(),
             configuration: None,
@@ -234,11 +236,15 @@ impl Lab {
         })
     }
 
-    /// Sets the number of processors of guests. Most cases need one, and guests boot faster with
-    /// one.
+    /// Sets the number of processors of guests, whatever runs in them.
     pub fn with_processors(mut self, count: u32) -> Self {
-        self.argv.set("-smp", |_| count.to_string());
+        self.processors = Processors::always(count);
         self
+    }
+
+    /// Returns the number of processors of a guest for this case.
+    pub fn processors(&self, case: &Case) -> u32 {
+        self.processors.of(case)
     }
 
     /// Folder of this run.
@@ -310,14 +316,25 @@ impl Lab {
         declared.flat_map(|header| header.unknown()).collect()
     }
 
-    /// Boots a guest. Returns its number in this run with it.
+    /// Boots a guest for cases without races. Returns its number in this run with it.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
-        self.boot_argv(&self.argv)
+        self.boot_processors(self.processors.usual)
+    }
+
+    /// Boots a guest with this number of processors.
+    pub fn boot_processors(&self, count: u32) -> Result<(usize, Guest), BootError> {
+        self.boot_argv(&self.argv_of(count))
+    }
+
+    fn argv_of(&self, processors: u32) -> Argv {
+        let mut argv = self.argv.clone();
+        argv.set("-smp", |_| processors.to_string());
+        argv
     }
 
     /// Boots a guest from another initramfs that contains the agent, with this many MiB of memory.
     pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
-        let mut argv = self.argv.clone();
+        let mut argv = self.argv_of(self.processors.usual);
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         argv.set("-m", |_| memory.to_string());
         self.boot_argv(&argv)
@@ -349,7 +366,7 @@ impl Lab {
     /// Starts the same machine with another initramfs, to compare boot times.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
-        let mut argv = self.argv.clone();
+        let mut argv = self.argv_of(self.processors.usual);
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         Ok(self.qemu.start(&argv, &console)?)
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use case::Case;
 use clap::{
     Args,
     builder::{PossibleValuesParser, RangedU64ValueParser},
@@ -111,7 +112,7 @@ pub struct MachineOptions {
     pub jobs: Option<usize>,
 
     /// Processors of each guest. The threads of a case run in parallel only with two or more.
-    /// Default: 1, or what the flavour says; 2 for random walks.
+    /// Default: 1, or what the flavour says; 2 for cases with `together` and for random walks.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub processors: Option<u32>,
 
@@ -136,6 +137,36 @@ pub struct MachineOptions {
     /// Whether the kernel has gcov counters, and where they are stored.
     #[arg(skip)]
     pub counters: KeepCounters,
+}
+
+/// Processors of a guest in which the threads of a case run in parallel.
+const TO_RACE: u32 = 2;
+
+/// How many processors guests have. Most cases need one, and guests boot faster with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processors {
+    /// Of a guest for a case without races.
+    pub usual: u32,
+    /// Of a guest for a case that executes steps at once.
+    races: u32,
+}
+
+impl Processors {
+    /// The same number for every case.
+    pub fn always(count: u32) -> Self {
+        Self {
+            usual: count,
+            races: count,
+        }
+    }
+
+    /// Returns how many a case gets.
+    pub fn of(self, case: &Case) -> u32 {
+        match case.races() {
+            true => self.races,
+            false => self.usual,
+        }
+    }
 }
 
 impl Default for GuestOptions {
@@ -242,9 +273,15 @@ impl MachineOptions {
         }
     }
 
-    /// Returns the number of processors of each guest with a kernel of this flavour.
-    pub fn processors(&self, flavour: &Traits) -> u32 {
-        self.processors.unwrap_or(flavour.processors)
+    /// Returns the numbers of processors of guests with a kernel of this flavour.
+    pub fn processors(&self, flavour: &Traits) -> Processors {
+        match self.processors {
+            Some(count) => Processors::always(count),
+            None => Processors {
+                usual: flavour.processors,
+                races: flavour.processors.max(TO_RACE),
+            },
+        }
     }
 
     /// Returns the number of guests at a time.

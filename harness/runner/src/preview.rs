@@ -40,7 +40,7 @@ pub fn command_line(options: &MachineOptions) -> Result<String, LabError> {
     let key = image.as_ref().map_or("", |it| it.key.as_str());
     machine.accel = accel::guess(options.accel, &qemu, &machine, key)?.accel;
     let mut argv = qemu.argv(&machine)?;
-    let processors = options.processors(&build.flavour.traits);
+    let processors = options.processors(&build.flavour.traits).usual;
     argv.set("-smp", |_| processors.to_string());
     Ok(qemu.shown(&argv))
 }

@@ -93,6 +93,7 @@ pub fn run(
                 events: to.clone(),
                 cancel,
                 guest: None,
+                processors: cases.first().map_or(1, |case| lab.processors(case)),
                 last: None,
             };
             scope.spawn(move || worker.work());
@@ -196,6 +197,8 @@ struct Worker<'a> {
     cancel: &'a Cancel,
     /// With its number in this run.
     guest: Option<(usize, Guest)>,
+    /// Processors that its guest has, or gets.
+    processors: u32,
     /// The case that the guest ran last.
     last: Option<String>,
 }
@@ -204,18 +207,31 @@ impl<'a> Worker<'a> {
     fn work(mut self) {
         let mut instead = None;
         while let Some(case) = self.next() {
+            self.need_processors(self.lab.processors(case));
             if let Err(error) = self.need_guest(&mut instead) {
                 self.no_guest(case, error);
                 return;
             }
             instead = self.run(case);
         }
+        self.end_guest();
+    }
+
+    /// Ends a guest that is not spoiled.
+    fn end_guest(&mut self) {
         if let Some(mut guest) = self.guest.take() {
             self.fetch_counters(&mut guest);
             self.ask_checks(&mut guest);
             let complaint = guest.1.end();
             let last = self.last.take();
             self.complain(When::After(last), complaint);
+        }
+    }
+
+    fn need_processors(&mut self, count: u32) {
+        if self.processors != count {
+            self.end_guest();
+            self.processors = count;
         }
     }
 
@@ -228,19 +244,21 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Takes the next case, if possible one for the guest that this worker has.
     fn next(&self) -> Option<&'a Case> {
         if self.cancel.is_cancelled() {
             return None;
         }
-        self.queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .pop_front()
+        let queue = self.queue.lock();
+        let mut queue = queue.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fits = |case: &&Case| self.lab.processors(case) == self.processors;
+        let at = queue.iter().position(fits).unwrap_or_default();
+        queue.remove(at)
     }
 
     fn need_guest(&mut self, instead: &mut Option<String>) -> Result<(), BootError> {
         if self.guest.is_none() {
-            let (boot, guest) = self.lab.boot()?;
+            let (boot, guest) = self.lab.boot_processors(self.processors)?;
             let (took, instead) = (guest.boot, instead.take());
             self.last = None;
             self.complain(When::Boot, guest.complaint());

@@ -3,7 +3,10 @@
 //! `cargo test -p runner --test conformance -- bind` filters by id. Guests are shared by all
 //! tests of the process.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use case::Case;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -43,20 +46,22 @@ fn trial(case: Case, shared: Arc<Shared>) -> Trial {
 #[derive(Default)]
 struct Shared {
     lab: OnceLock<Result<Lab, String>>,
-    idle: Mutex<Vec<Guest>>,
+    /// By their number of processors.
+    idle: Mutex<BTreeMap<u32, Vec<Guest>>>,
 }
 
 impl Shared {
     fn run(&self, case: &Case) -> Result<(), Failed> {
         let lab = self.lab.get_or_init(open).as_ref()?;
-        let idle = self.idle().pop();
+        let processors = lab.processors(case);
+        let idle = self.idle().entry(processors).or_default().pop();
         let mut guest = match idle {
             Some(guest) => guest,
-            None => lab.boot()?.1,
+            None => lab.boot_processors(processors)?.1,
         };
         let ran = lab.run(case, &mut guest);
         if !ran.guest_spoiled {
-            self.idle().push(guest);
+            self.idle().entry(processors).or_default().push(guest);
         }
         if let Some(what) = ran.blessed {
             eprintln!("blessed {what}");
@@ -72,14 +77,15 @@ impl Shared {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Vec<Guest>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self) {
-        for guest in self.idle().drain(..) {
+        let idle = std::mem::take(&mut *self.idle());
+        idle.into_values().flatten().for_each(|guest| {
             guest.end();
-        }
+        });
     }
 }
 
