@@ -64,6 +64,16 @@ impl Limits {
             quiet: None,
         }
     }
+
+    /// Shorter limits for a first try of two, after which the whole limits hold. `slowest` is the
+    /// longest boot so far.
+    pub fn first_of_two(self, slowest: Duration) -> Self {
+        let short = (self.total / 6).max(4 * slowest);
+        Self {
+            total: self.total.min(short),
+            ..self
+        }
+    }
 }
 
 /// A guest that has said hello and is set up.
@@ -183,6 +193,11 @@ impl Lost {
     /// Whether QEMU was killed by a signal, most likely its own `abort()`.
     pub fn is_crash(&self) -> bool {
         matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
+    }
+
+    /// Whether nothing came until a limit was reached.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Silent(_))
     }
 }
 
@@ -710,7 +725,7 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Lost, slowness};
+    use super::{Limits, Lost, slowness};
 
     #[rstest]
     #[case::kvm(300, 1)]
@@ -727,5 +742,19 @@ mod tests {
     #[case::panicked(Lost::Panic("signal".to_owned()), false)]
     fn only_qemu_crashes(#[case] lost: Lost, #[case] expected: bool) {
         assert_eq!(lost.is_crash(), expected);
+    }
+
+    #[rstest]
+    #[case::nothing_known(0, 20)]
+    #[case::usual(3, 20)]
+    #[case::slow_host(9, 36)]
+    #[case::very_slow_host(50, 120)]
+    fn a_first_try_is_short_but_not_on_a_slow_host(#[case] slowest: u64, #[case] seconds: u64) {
+        let whole = Limits {
+            total: Duration::from_secs(120),
+            quiet: None,
+        };
+        let first = whole.first_of_two(Duration::from_secs(slowest));
+        assert_eq!(first.total, Duration::from_secs(seconds));
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -117,6 +117,7 @@ pub struct Lab {
     chosen: Chosen,
     snapshots: Store,
     boots: AtomicUsize,
+    slowest_boot_ms: AtomicU64,
     sums: Mutex<Sums>,
     processors: Processors,
     /// Stores the counters of guests, if requested.
@@ -189,6 +190,7 @@ impl Lab {
             platform,
             snapshots,
             boots: AtomicUsize::new(0),
+            slowest_boot_ms: AtomicU64::new(0),
             sums: Mutex::default(),
             processors,
             counters,
@@ -227,6 +229,7 @@ impl Lab {
             chosen: self.chosen.clone(),
             snapshots,
             boots: AtomicUsize::new(0),
+            slowest_boot_ms: AtomicU64::new(0),
             sums: Mutex::default(),
             processors: self.processors,
             counters: None,
@@ -323,7 +326,7 @@ impl Lab {
 
     /// Boots a guest with this number of processors.
     pub fn boot_processors(&self, count: u32) -> Result<(usize, Guest), BootError> {
-        self.boot_argv(&self.argv_of(count))
+        self.boot_argv(&self.argv_of(count), count)
     }
 
     fn argv_of(&self, processors: u32) -> Argv {
@@ -337,23 +340,40 @@ impl Lab {
         let mut argv = self.argv_of(self.processors.usual);
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         argv.set("-m", |_| memory.to_string());
-        self.boot_argv(&argv)
+        self.boot_argv(&argv, self.processors.usual)
     }
 
-    /// Boots a guest, and tries a second time if QEMU crashes, which is not the kernel's fault.
-    /// QEMU 10.0 crashes at times with two processors under TCG (`iotlb_to_section: Assertion ...
-    /// failed`).
-    fn boot_argv(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
-        match self.boot_once(argv) {
-            Err(BootError::NoHello { lost, .. }) if lost.is_crash() => self.boot_once(argv),
+    /// Boots a guest, and tries a second time if QEMU fails, which is not the kernel's fault. With
+    /// two processors under TCG, QEMU 10.0 crashes at times (`iotlb_to_section: Assertion ...
+    /// failed`), or stands still: its threads leave the guest as soon as they have entered it. A
+    /// kernel that does not boot is seen at the second try.
+    fn boot_argv(&self, argv: &Argv, processors: u32) -> Result<(usize, Guest), BootError> {
+        let limits = Limits::of(&self.build.flavour.traits);
+        let may_stand_still = processors > 1 && self.chosen.accel == Accel::Tcg;
+        let first = match may_stand_still {
+            true => limits.first_of_two(self.slowest_boot()),
+            false => limits,
+        };
+        let booted = match self.boot_once(argv, first) {
+            Err(BootError::NoHello { lost, .. })
+                if lost.is_crash() || (may_stand_still && lost.is_silent()) =>
+            {
+                self.boot_once(argv, limits)
+            }
             booted => booted,
-        }
+        }?;
+        let took = booted.1.boot.as_millis() as u64;
+        self.slowest_boot_ms.fetch_max(took, Ordering::Relaxed);
+        Ok(booted)
     }
 
-    fn boot_once(&self, argv: &Argv) -> Result<(usize, Guest), BootError> {
+    fn slowest_boot(&self) -> Duration {
+        Duration::from_millis(self.slowest_boot_ms.load(Ordering::Relaxed))
+    }
+
+    fn boot_once(&self, argv: &Argv, limits: Limits) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let limits = Limits::of(&self.build.flavour.traits);
         let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
         let guest = guest.with_allowed(Arc::clone(&self.allowed));
         let guest = guest.with_declared(self.image.declared.clone());
