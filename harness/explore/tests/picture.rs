@@ -49,6 +49,7 @@ fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
         conforms_to_plan: false,
         failed_step,
         kmsg: Vec::new(),
+        races: Vec::new(),
         transcript: String::new(),
     }
 }

@@ -48,6 +48,7 @@ impl Tester for Fake {
             conforms_to_plan: false,
             failed_step: None,
             kmsg: Vec::new(),
+            races: Vec::new(),
             transcript: String::new(),
         })
     }

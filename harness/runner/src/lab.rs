@@ -29,6 +29,7 @@ use crate::{
     promise::Promise,
     qemu::{Accel, Argv, Machine, Qemu, QemuError, Running},
     qemu_choice::{self, Distribution},
+    races,
     record::{NoFolder, Record, RunDir, RunFacts, check_folder, timestamp},
     report::folder_of,
     snapshot::{Compared, Mode, Store},
@@ -120,6 +121,8 @@ pub struct Lab {
     slowest_boot_ms: AtomicU64,
     sums: Mutex<Sums>,
     processors: Processors,
+    /// The number of earlier runs, if a run is repeated.
+    turn: u64,
     /// Stores the counters of guests, if requested.
     pub counters: Option<Counters>,
     /// The configuration of a kernel that somebody else built.
@@ -193,6 +196,7 @@ impl Lab {
             slowest_boot_ms: AtomicU64::new(0),
             sums: Mutex::default(),
             processors,
+            turn: options.turn,
             counters,
             build,
             configuration,
@@ -232,6 +236,7 @@ impl Lab {
             slowest_boot_ms: AtomicU64::new(0),
             sums: Mutex::default(),
             processors: self.processors,
+            turn: self.turn,
             counters: None,
             build: self.build.clone(),
             configuration: None,
@@ -398,7 +403,7 @@ impl Lab {
 
     /// Runs one case of these case files in a guest and judges it.
     pub fn run_from(&self, case: &Case, sources: &Sources, guest: &mut Guest) -> Ran {
-        let compiled = match self.compile(case, guest) {
+        let mut compiled = match self.compile(case, guest) {
             Ok(compiled) => compiled,
             Err(need) => {
                 let promise = &guest.promise;
@@ -418,6 +423,7 @@ impl Lab {
                 };
             }
         };
+        races::delay(&mut compiled.plan, self.turn);
         let mut steps = StepJudge::new(&compiled, sources);
         let observation = guest.run_until(&compiled, |index, outcome| {
             steps.take(index, outcome);
@@ -449,6 +455,7 @@ impl Lab {
             record.kmsg = observation.kmsg;
         }
         record.findings = self.findings(case, guest, &record);
+        record.races = races::of(&compiled, &observation.outcomes);
         record.transcript = transcript;
         Ran {
             record,
@@ -512,6 +519,7 @@ impl Lab {
             conforms_to_plan: judgement.conforms_to_plan,
             failed_step: judgement.failed_step,
             kmsg: Vec::new(),
+            races: Vec::new(),
             transcript: String::new(),
         }
     }

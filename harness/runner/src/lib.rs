@@ -32,6 +32,7 @@ pub mod promise;
 pub mod promises;
 pub mod qemu;
 pub mod qemu_choice;
+pub mod races;
 pub mod record;
 pub mod records;
 pub mod report;

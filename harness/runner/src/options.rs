@@ -137,6 +137,11 @@ pub struct MachineOptions {
     /// Whether the kernel has gcov counters, and where they are stored.
     #[arg(skip)]
     pub counters: KeepCounters,
+
+    /// The number of earlier runs, if a run is repeated. Steps that race are delayed otherwise each
+    /// time.
+    #[arg(skip)]
+    pub turn: u64,
 }
 
 /// Processors of a guest in which the threads of a case run in parallel.
@@ -202,6 +207,7 @@ impl Default for MachineOptions {
             accel: AccelChoice::Auto,
             record: None,
             counters: KeepCounters::No,
+            turn: 0,
         }
     }
 }

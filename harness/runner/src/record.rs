@@ -9,9 +9,7 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    allowed::AllowedReport, configuration::Configuration, counters::Kept, verdict::Verdict,
-};
+use crate::{allowed::AllowedReport, configuration::Configuration, counters::Kept, verdict::Verdict, races::Raced};
 
 /// Judgement of one case: an element of `cases` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +46,9 @@ pub struct Record {
     /// Kernel log of the case, for verdicts that are not as expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kmsg: Vec<String>,
+    /// Its races, each with the order that was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<Raced>,
     /// The normalised transcript.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub transcript: String,
@@ -88,6 +89,7 @@ impl Record {
             conforms_to_plan: false,
             failed_step: None,
             kmsg: Vec::new(),
+            races: Vec::new(),
             transcript: String::new(),
         }
     }

@@ -42,6 +42,11 @@ pub fn snapshots() -> PathBuf {
     root().join("results").join("snapshots")
 }
 
+/// The list of orders of races that no run shows.
+pub fn races() -> PathBuf {
+    root().join("results").join("races.yaml")
+}
+
 fn built_in() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own).to_owned()

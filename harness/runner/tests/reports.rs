@@ -125,6 +125,7 @@ fn record(verdict: Verdict) -> Record {
         conforms_to_plan: false,
         failed_step: None,
         kmsg: Vec::new(),
+        races: Vec::new(),
         transcript: String::new(),
     }
 }

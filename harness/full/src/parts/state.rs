@@ -19,6 +19,7 @@ const INPUTS: &[&str] = &[
     "cases",
     "harness",
     "results/findings",
+    "results/races.yaml",
     "results/snapshots",
     "results/unreachable.yaml",
     "scripts",

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     event::{Event, Sink},
+    races::Tally,
     record::{Record, RunFacts},
     summary::{ClauseReport, ClauseVerdict, DeviationReport, Summary},
     verdict::Verdict,
@@ -250,6 +251,7 @@ pub fn shown(summary: &Summary, detail: Detail) -> String {
         deviations(summary),
         allowed(summary),
         skipped(summary, detail),
+        races(summary, detail),
         slowest(summary),
         not_as_expected(summary),
         totals(summary),
@@ -414,6 +416,20 @@ fn deviations(summary: &Summary) -> String {
     });
     let lines: String = lines.collect();
     format!("\nKnown deviations (results/findings), with the number of cases:\n{lines}")
+}
+
+/// Lists the races with the orders in which they ended.
+fn races(summary: &Summary, detail: Detail) -> String {
+    let tally = Tally::of(&summary.cases);
+    if tally.is_empty() || detail == Detail::Brief {
+        return String::new();
+    }
+    let lines = tally.lines();
+    let lines: Vec<_> = lines.iter().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "\nRaces, with the order in which each ended:\n{}",
+        lines.concat()
+    )
 }
 
 fn slowest(summary: &Summary) -> String {

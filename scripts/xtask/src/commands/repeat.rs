@@ -1,4 +1,5 @@
-//! `--repeat`: the same run several times, and whether each case has one verdict.
+//! `--repeat`: the same run several times, whether each case has one verdict, and the orders in
+//! which races ended.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +7,13 @@ use std::{
 };
 
 use runner::{
-    counters::KeepCounters, exit::Exit, record::timestamp, records::records, root::runs, say,
+    counters::KeepCounters,
+    exit::Exit,
+    races::{Listed, Tally},
+    record::{Record, timestamp},
+    records::records,
+    root::{races, runs},
+    say,
     verdict::Verdict,
 };
 
@@ -22,18 +29,24 @@ pub struct Repeat {
     pub times: Option<u64>,
     /// Whether the first run that is not as expected is the last one.
     pub until_fail: bool,
+    /// Whether an order of a race that no run showed is a failure, unless it is listed.
+    pub orders: bool,
 }
 
 /// Runs the cases again and again, each time with a record of its own, and prints the cases that
 /// had more than one verdict.
 pub fn repeat(options: &RunOptions, repeat: Repeat) -> Result<Exit, RunError> {
     let usual = || runs().join(format!("{}-repeat", timestamp()));
+    let listed = match repeat.orders {
+        true => Some(Listed::load(&races())?),
+        false => None,
+    };
     let folder = options.machine.record.clone().unwrap_or_else(usual);
     let mut seen = Seen::default();
     let mut worst = Exit::Ok;
     for number in 1..=repeat.times.unwrap_or(u64::MAX) {
         say!("run {number}{}", of(repeat.times));
-        let (exit, path) = once(options, &folder.join(number.to_string()))?;
+        let (exit, path) = once(options, number, &folder.join(number.to_string()))?;
         match exit {
             Exit::Ok | Exit::Failed => {}
             // Nothing was judged, or not all.
@@ -49,18 +62,33 @@ pub fn repeat(options: &RunOptions, repeat: Repeat) -> Result<Exit, RunError> {
             break;
         }
     }
+    seen.tally.lines().iter().for_each(|line| say!("{line}"));
+    let unlisted = listed.map(|listed| faults(&seen.tally, &listed));
+    let unlisted = unlisted.unwrap_or_default();
+    unlisted.iter().for_each(|line| say!("{line}"));
     let changing = seen.changing();
     changing.iter().for_each(|line| say!("{line}"));
     let (runs, cases) = (seen.runs, seen.verdicts.len());
+    let races = match repeat.orders {
+        true => format!("; {} orders of races missing or misnamed", unlisted.len()),
+        false => String::new(),
+    };
     say!(
-        "{runs} runs of {cases} cases; {} had more than one verdict",
+        "{runs} runs of {cases} cases; {} had more than one verdict{races}",
         changing.len()
     );
     say!("record: {}", folder.display());
-    Ok(match changing.is_empty() {
+    Ok(match changing.is_empty() && unlisted.is_empty() {
         true => worst,
         false => Exit::Failed,
     })
+}
+
+/// What is wrong with the orders in which races ended, and with the list of those that never are.
+fn faults(tally: &Tally, listed: &Listed) -> Vec<String> {
+    let unseen = tally.unseen(listed).into_iter();
+    let unseen = unseen.map(|unseen| unseen.to_string());
+    unseen.chain(tally.misnamed(listed)).collect()
 }
 
 fn of(times: Option<u64>) -> String {
@@ -69,8 +97,14 @@ fn of(times: Option<u64>) -> String {
         .unwrap_or_default()
 }
 
-fn once(options: &RunOptions, record: &Path) -> Result<(Exit, Option<PathBuf>), RunError> {
+/// Makes the run with this number, from 1.
+fn once(
+    options: &RunOptions,
+    number: u64,
+    record: &Path,
+) -> Result<(Exit, Option<PathBuf>), RunError> {
     let mut options = options.clone();
+    options.machine.turn = number - 1;
     options.machine.record = Some(record.to_owned());
     go(&options, KeepCounters::No)
 }
@@ -80,20 +114,22 @@ fn once(options: &RunOptions, record: &Path) -> Result<(Exit, Option<PathBuf>), 
 struct Seen {
     runs: u64,
     verdicts: BTreeMap<String, BTreeMap<Verdict, Vec<u64>>>,
+    tally: Tally,
 }
 
 impl Seen {
     fn add(&mut self, number: u64, folder: &Path) -> Result<(), RunError> {
         self.runs += 1;
-        for (id, record) in records(folder)? {
-            self.note(number, id, record.verdict);
+        for record in records(folder)?.into_values() {
+            self.note(number, &record);
         }
         Ok(())
     }
 
-    fn note(&mut self, number: u64, id: String, verdict: Verdict) {
-        let of_case = self.verdicts.entry(id).or_default();
-        of_case.entry(verdict).or_default().push(number);
+    fn note(&mut self, number: u64, record: &Record) {
+        let of_case = self.verdicts.entry(record.id.clone()).or_default();
+        of_case.entry(record.verdict).or_default().push(number);
+        self.tally.add(record);
     }
 
     /// Returns a line for each case with more than one verdict, or that was not judged each time.
@@ -124,6 +160,13 @@ fn line(id: &str, verdicts: &BTreeMap<Verdict, Vec<u64>>) -> String {
 mod tests {
     use super::*;
 
+    fn record(id: &str, verdict: Verdict) -> Record {
+        Record {
+            verdict,
+            ..Record::of_machine(id, "intel", "a rule")
+        }
+    }
+
     #[test]
     fn a_case_with_two_verdicts_and_one_that_is_missing_are_told() {
         let mut seen = Seen {
@@ -131,15 +174,15 @@ mod tests {
             ..Seen::default()
         };
         for run in 1..=5 {
-            seen.note(run, "a/steady".to_owned(), Verdict::Xfail);
+            seen.note(run, &record("a/steady", Verdict::Xfail));
             let verdict = if run == 4 {
                 Verdict::Fail
             } else {
                 Verdict::Pass
             };
-            seen.note(run, "b/changes".to_owned(), verdict);
+            seen.note(run, &record("b/changes", verdict));
         }
-        seen.note(2, "machine/log".to_owned(), Verdict::Fail);
+        seen.note(2, &record("machine/log", Verdict::Fail));
         assert_eq!(
             seen.changing(),
             [

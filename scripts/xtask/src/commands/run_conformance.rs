@@ -21,6 +21,7 @@ use runner::{
     options::{GuestOptions, MachineOptions},
     output::Output,
     preview,
+    races::ListError,
     records::NoRecord,
     report::{Detail, Human, Json, Ktap},
     run::run,
@@ -50,6 +51,11 @@ pub struct RunConformanceOptions {
     #[arg(conflicts_with_all = ["list", "check", "bless", "bisect", "print_qemu", "print_config_fragment"])]
     pub repeat: Option<u64>,
 
+    /// With --repeat: fail if a race never ended in one of the orders in which it may, unless
+    /// results/races.yaml lists that order with the reason.
+    #[arg(long, requires = "repeat")]
+    pub orders: bool,
+
     /// Run the cases until one is not as expected, or N times with --repeat.
     #[arg(long)]
     #[arg(conflicts_with_all = ["list", "check", "bless", "bisect", "print_qemu", "print_config_fragment"])]
@@ -67,7 +73,7 @@ Examples:
   cargo xtask run-conformance --kbuild ~/build           a build folder, as it is
   cargo xtask run-conformance --package IMAGE.deb --package MODULES.deb   a distribution's kernel
   cargo xtask run-conformance --until-fail stage2        until a verdict is not as expected
-  cargo xtask run-conformance --processors 2 race        two processors, so that threads race
+  cargo xtask run-conformance --repeat 20 --orders race  races, and whether each order was seen
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
   cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
@@ -96,6 +102,8 @@ pub enum RunError {
     ListAsKtap,
     #[error(transparent)]
     Record(#[from] NoRecord),
+    #[error(transparent)]
+    Orders(#[from] ListError),
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
     #[error("catching Ctrl-C: {0}")]
@@ -105,7 +113,7 @@ pub enum RunError {
 impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Filter(_) | Self::Update(_) | Self::ListAsKtap => Exit::Usage,
+            Self::Filter(_) | Self::Update(_) | Self::ListAsKtap | Self::Orders(_) => Exit::Usage,
             Self::Lab(error) => error.exit(),
             Self::Record(_) | Self::Output(_) | Self::Signal(_) => Exit::Host,
         }
@@ -117,6 +125,7 @@ pub fn main(options: &RunConformanceOptions) -> ExitCode {
     let repeated = Repeat {
         times: options.repeat,
         until_fail: options.until_fail,
+        orders: options.orders,
     };
     let exit = match options.repeat.is_some() || options.until_fail {
         true => repeat(&options.run, repeated),
@@ -275,7 +284,12 @@ fn list_skips(selected: &[Case], format: Format, machine: &MachineOptions) -> Re
 
 fn listed(case: &Case) -> serde_json::Value {
     let clauses: Vec<_> = case.clauses().collect();
-    serde_json::json!({"id": case.id, "summary": case.summary, "clauses": clauses})
+    serde_json::json!({
+        "id": case.id,
+        "summary": case.summary,
+        "clauses": clauses,
+        "races": case.races(),
+    })
 }
 
 fn judge(
