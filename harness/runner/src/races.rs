@@ -78,8 +78,9 @@ fn overlapped(racers: &[Racer]) -> bool {
     last_begin < first_end
 }
 
-/// Microseconds by which a step of a race begins later, in turn.
-const DELAYS: [u32; 4] = [50, 200, 1000, 5000];
+/// Microseconds by which a step of a race begins later, in turn. The longest one lets a close of a
+/// device end before.
+const DELAYS: [u32; 4] = [50, 1000, 20_000, 200_000];
 
 /// Delays one step of each race of a plan, another one in each run of many: chance alone may never
 /// show an order. In the first run, and in every so many, all steps begin together. A case that
@@ -276,7 +277,7 @@ pub enum ListError {
     #[error("{path}: {error}; an entry has the keys case, step, order and why")]
     Entry {
         path: String,
-        error: serde_yaml::Error,
+        error: Box<serde_yaml::Error>,
     },
 }
 
@@ -288,7 +289,10 @@ impl Listed {
             path: shown.clone(),
             error,
         })?;
-        Self::read(&text).map_err(|error| ListError::Entry { path: shown, error })
+        Self::read(&text).map_err(|error| ListError::Entry {
+            path: shown,
+            error: Box::new(error),
+        })
     }
 
     fn read(text: &str) -> Result<Self, serde_yaml::Error> {
@@ -348,7 +352,7 @@ mod tests {
         assert_eq!(delays[..3], round);
         assert_eq!(
             delays[3..],
-            [none.clone(), vec![200, 0], vec![0, 200], none]
+            [none.clone(), vec![1000, 0], vec![0, 1000], none]
         );
     }
 

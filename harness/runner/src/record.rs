@@ -9,7 +9,10 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{allowed::AllowedReport, configuration::Configuration, counters::Kept, verdict::Verdict, races::Raced};
+use crate::{
+    allowed::AllowedReport, configuration::Configuration, counters::Kept, races::Raced,
+    verdict::Verdict,
+};
 
 /// Judgement of one case: an element of `cases` in `report.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use case::{Check, Compiled, Layout, Parts};
 use uapi::{Field, Kind, Struct};
 use wire::{Arg, IoctlOp, Left, Observed, Op, Outcome, Patch, Target, Value};
 
-use crate::judge::description::{dma_result, observed_end, shown_bytes, ways, ends_by_race};
+use crate::judge::description::{dma_result, ends_by_race, observed_end, shown_bytes, ways};
 
 /// Renders one line for each op that is shown.
 pub fn render(compiled: &Compiled, outcomes: &[Option<Outcome>]) -> String {

@@ -1,6 +1,6 @@
 //! Describes how ops ended and how they should have ended.
 
-use case::{Race, WantEnd, Check};
+use case::{Check, Race, WantEnd};
 use wire::{Dma, DmaAccess, DmaEnd, Injected, Observed, Outcome};
 
 /// Describes how an op should have ended.
