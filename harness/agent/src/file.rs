@@ -35,6 +35,42 @@ pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Returns the names in a folder that begin so and are not `numbered` and a number, one a line.
+pub fn list_folder(path: &str, begin: &str, numbered: Option<&str>) -> io::Result<Vec<u8>> {
+    let names = names_in(&first_of_each(path)?)?;
+    let is_numbered = |name: &str| {
+        let number = numbered.and_then(|before| name.strip_prefix(before));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let mut text = Vec::new();
+    for name in names {
+        if name.starts_with(begin) && !is_numbered(&name) {
+            text.extend(name.into_bytes());
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
+}
+
+/// Replaces each component `*` of a path by the first name there.
+fn first_of_each(path: &str) -> io::Result<String> {
+    let mut path = path.to_owned();
+    while let Some((folder, rest)) = path.split_once("/*") {
+        let first = names_in(folder)?.into_iter().next();
+        let first = first.ok_or(io::ErrorKind::NotFound)?;
+        path = format!("{folder}/{first}{rest}");
+    }
+    Ok(path)
+}
+
+fn names_in(folder: &str) -> io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
 /// Returns the text of a file once it is `text`, or at the deadline.
 pub fn await_file(path: &str, text: &str, timeout: Timeout) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + timeout.duration();
@@ -124,6 +160,29 @@ pub fn await_path(path: &str, there: bool, timeout: Timeout) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[rstest::rstest]
+    #[case::all("/", "", None, "0\n12\nnode\nnode7\n")]
+    #[case::that_begin_so("/", "no", None, "node\nnode7\n")]
+    #[case::without_numbers("/", "", Some(""), "node\nnode7\n")]
+    #[case::without_numbered("/", "", Some("node"), "0\n12\nnode\n")]
+    #[case::of_the_first("/*", "", None, "inner\n")]
+    fn names_of_a_folder_are_listed(
+        #[case] below: &str,
+        #[case] begin: &str,
+        #[case] numbered: Option<&str>,
+        #[case] listed: &str,
+    ) {
+        let folder = std::env::temp_dir().join(format!("list-{}", std::process::id()));
+        let folder = folder.join(format!("{}-{begin}-{numbered:?}", below.len()));
+        for name in ["0/inner", "12", "node", "node7"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let path = format!("{}{below}", folder.display());
+        let names = list_folder(&path, begin, numbered).unwrap();
+        assert_eq!(String::from_utf8(names).unwrap(), listed);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn what_is_left_over_shows_nothing() {

@@ -50,6 +50,7 @@ const HELPERS: &[Helper] = &[
     helper!("write_file", "write_file"),
     helper!("await_file", "await_file"),
     helper!("await_path", "await_path"),
+    helper!("list_folder", "list_folder"),
     helper!("driver", "driver"),
     helper!("wait_hotplug", "wait_hotplug"),
     helper!("at_edge", "at_edge"),

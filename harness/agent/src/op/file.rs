@@ -42,6 +42,11 @@ impl Executor {
                 at,
             } => self.transfer(fd, *write, offset, *length, at),
             FileOp::ReadFile { at } => Ok((0, file::read_file(&self.path_of(at)?)?)),
+            FileOp::ListFolder {
+                path,
+                begin,
+                numbered,
+            } => Ok((0, file::list_folder(path, begin, numbered.as_deref())?)),
             FileOp::WriteFile { at, text } => {
                 let path = self.path_of(at)?;
                 sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;

@@ -641,6 +641,45 @@ impl Action for ReadFile {
 }
 
 body! {
+    /// `list: {path: "/sys/kernel/iommu_groups/{group}", names: [devices, reserved_regions, type]}`
+    ///
+    /// The folder has to contain these names and no others.
+    pub struct List in "list" {
+        /// Path of the folder. A component `*` stands for the first name there.
+        path: String,
+        /// Names that begin in another way do not count.
+        begin: String = String::new(),
+        /// Names that consist of this text and a number do not count.
+        numbered: Option<String>,
+        /// The names.
+        names: Vec<String>,
+    }
+}
+
+impl Action for List {
+    fn label(&self) -> String {
+        match self.begin.as_str() {
+            "" => format!("list {}", self.path),
+            begin => format!("list {begin}* in {}", self.path),
+        }
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let op = FileOp::ListFolder {
+            path: to.roles.fill(&self.path)?,
+            begin: self.begin.clone(),
+            numbered: self.numbered.clone(),
+        };
+        let names = self.names.iter().map(|name| to.roles.fill(name));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        let mut expect = Expect::SUCCESS;
+        expect.data = WantData::Text(names.join("\n"));
+        to.push(op, expect, Layout::Text);
+        Ok(())
+    }
+}
+
+body! {
     /// `await_file: {path: "/sys/bus/pci/devices/{group.0}/power/runtime_status", text: suspended}`
     pub struct AwaitFile in "await_file" {
         /// Path of the file to read.

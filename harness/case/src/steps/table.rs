@@ -93,6 +93,7 @@ steps! {
         "read": file::Read = "Read events into memory of the process.",
         "write": file::Write = "Write memory of the process to a descriptor.",
         "read_file": file::ReadFile = "Read a file of sysfs or procfs.",
+        "list": file::List = "Compare the names in a folder of sysfs, procfs or /dev.",
         "write_file": file::WriteFile = "Write one value to a file of sysfs or procfs.",
         "await_file": file::AwaitFile = "Wait until a file of sysfs or procfs has a certain text.",
         "random": file::Random = "Read random bytes through a host driver, to show that \

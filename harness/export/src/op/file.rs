@@ -53,6 +53,22 @@ impl Caller<'_> {
                     format!("read_file({path}, {bytes}, {length})")
                 }))
             }
+            FileOp::ListFolder {
+                path,
+                begin,
+                numbered,
+            } => {
+                let path = self.placeholders.text(path);
+                let begin = self.placeholders.text(begin);
+                let numbered = numbered.as_deref();
+                let numbered = numbered.map_or_else(
+                    || "NULL".to_owned(),
+                    |before| self.placeholders.text(before),
+                );
+                Ok(self.bytes("unsigned char", PAGE, |bytes, length| {
+                    format!("list_folder({path}, {begin}, {numbered}, {bytes}, {length})")
+                }))
+            }
             FileOp::WriteFile { at, text } => {
                 let (path, text) = (self.location(at)?, self.placeholders.text(text));
                 Ok(Call::new(format!("write_file({path}, {text})")))

@@ -82,6 +82,15 @@ ops! {
             /// The file, by its path.
             at: Location,
         },
+        /// List the names in a folder, sorted, one a line; text is in the outcome.
+        ListFolder {
+            /// The folder, by its path. A component `*` stands for the first name there.
+            path: String,
+            /// Leave out names that begin in another way.
+            begin: String,
+            /// Leave out names that are this text and a number.
+            numbered: Option<String>,
+        },
         /// Open, write once, close.
         WriteFile {
             /// The file, by its path.
