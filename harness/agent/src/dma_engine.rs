@@ -118,7 +118,12 @@ impl DmaEngines {
 
     fn engine(&mut self, device: &str) -> io::Result<&mut Nvme> {
         Ok(match self.0.entry(device.to_owned()) {
-            Entry::Occupied(engine) => engine.into_mut(),
+            // A case may have removed the device from the bus and let it be found again.
+            Entry::Occupied(engine) if engine.get().is_there() => engine.into_mut(),
+            Entry::Occupied(mut engine) => {
+                engine.insert(Nvme::open(device)?);
+                engine.into_mut()
+            }
             Entry::Vacant(place) => place.insert(Nvme::open(device)?),
         })
     }
@@ -180,7 +185,6 @@ impl Nvme {
         })
     }
 
-    fn identify(&mut self, places: &Places) -> io::Result<DmaEnd> {
         if self.command.is_none() {
             let command = self.config_u16(PCI_COMMAND)?;
             self.command = Some(command);

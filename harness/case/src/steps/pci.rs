@@ -404,6 +404,68 @@ impl Action for Plug {
     }
 }
 
+newtype! {
+    /// `remove: group.1`
+    ///
+    /// Removes a device from its bus through sysfs. After the case it is found again.
+    pub struct Remove(Role);
+}
+
+impl Action for Remove {
+    fn label(&self) -> String {
+        format!("remove {}", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.roles.device(self.0)?;
+        to.restore_by(found(device));
+        let path = format!("/sys/bus/pci/devices/{}/remove", device.name);
+        to.push(write_file(path, "1"), Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+}
+
+newtype! {
+    /// `rescan: group.1`
+    ///
+    /// Lets the kernel look for devices on its buses, and waits for a removed one. The kernel offers
+    /// the device to its drivers as at boot.
+    pub struct Rescan(Role);
+}
+
+impl Action for Rescan {
+    fn label(&self) -> String {
+        format!("find {} again", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let device = to.roles.device(self.0)?;
+        for op in rescan(device) {
+            to.push(op, Expect::SUCCESS, Layout::Nothing);
+        }
+        Ok(())
+    }
+}
+
+fn rescan(device: &OfferedDevice) -> [Op; 2] {
+    [
+        write_file("/sys/bus/pci/rescan".to_owned(), "1"),
+        await_path(format!("{}/driver_override", device.name), true),
+    ]
+}
+
+/// Finds a device on its bus, and restores its state between cases.
+fn found(device: &OfferedDevice) -> Vec<Op> {
+    let mut ops = Vec::from(rescan(device));
+    // One without reset methods does not have the file.
+    if device.engine.is_some() {
+        ops.push(set_method(&device.name, "\n"));
+    }
+    let drivers = [None, device.default_driver.clone()];
+    ops.extend(drivers.map(|driver| set_driver(&device.name, driver)));
+    ops
+}
+
 fn gone(device: &OfferedDevice, below: &str) -> Op {
     await_path(format!("{}{below}", device.name), false)
 }

@@ -134,6 +134,8 @@ steps! {
          the case.",
         "wait_gone": pci::WaitGone = "Wait until an unplugged device is gone.",
         "plug": pci::Plug = "Plug an unplugged device in again.",
+        "remove": pci::Remove = "Remove a device from its bus; it is found again after the case.",
+        "rescan": pci::Rescan = "Let the kernel find a removed device again.",
     }
     "process" {
         "fork": process::Fork = "Fork a process that waits for steps.",
