@@ -23,6 +23,9 @@ pub enum Shape {
     Bridge,
     /// Functions of one slot without ACS: each has its own requester id (1:N).
     Functions,
+    /// Functions of one slot below a root port without ACS: the port and its driver are in the group
+    /// as well (1:N).
+    Port,
     /// An SR-IOV capable device.
     Sriov,
     /// One conventional-PCI function that raises INTx and MSI on demand; no reset.
@@ -39,11 +42,12 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
+        ("port", Self::Port),
         ("sriov", Self::Sriov),
         ("conventional", Self::Conventional),
         ("express", Self::Express),
@@ -124,6 +128,8 @@ pub enum Member {
     Index(usize),
     /// The member that has a host driver.
     HostDriver,
+    /// The bridge above its devices.
+    Bridge,
 }
 
 /// `group.0`, `group.host-driver`, `other.1`, `group`.
@@ -141,6 +147,7 @@ impl Role {
         let (group, member) = match name.split_once('.') {
             None => (name, Member::Whole),
             Some((group, "host-driver")) => (group, Member::HostDriver),
+            Some((group, "bridge")) => (group, Member::Bridge),
             Some((group, index)) => (group, Member::Index(index.parse().ok()?)),
         };
         let which = Which::named(group)?;
@@ -167,6 +174,7 @@ impl Role {
                     "group.0",
                     "group.1",
                     "group.host-driver",
+                    "group.bridge",
                     "other.0",
                     "mdev.0",
                 ];
@@ -182,6 +190,7 @@ impl fmt::Display for Role {
             Member::Whole => Ok(()),
             Member::Index(index) => write!(f, ".{index}"),
             Member::HostDriver => f.write_str(".host-driver"),
+            Member::Bridge => f.write_str(".bridge"),
         }
     }
 }
@@ -220,9 +229,16 @@ pub struct OfferedGroup {
     pub number: Option<u32>,
     /// Its devices, in the order of the platform file.
     pub devices: Vec<OfferedDevice>,
+    /// The bridge above its devices, if there is one.
+    pub bridge: Option<OfferedDevice>,
 }
 
 impl OfferedGroup {
+    /// Its devices, and the bridge above them.
+    pub fn members(&self) -> impl Iterator<Item = &OfferedDevice> {
+        self.devices.iter().chain(&self.bridge)
+    }
+
     /// IOMMU group number in this guest.
     pub fn number(&self) -> Result<u32, String> {
         self.number.ok_or_else(|| {
@@ -461,6 +477,7 @@ impl<'a> RoleBindings<'a> {
                 .devices
                 .iter()
                 .find(|device| device.host_driver.is_some()),
+            Member::Bridge => group.bridge.as_ref(),
             Member::Index(index) if group.devices.iter().any(|d| d.engine.is_some()) => group
                 .devices
                 .iter()
@@ -525,7 +542,8 @@ fn missing(guest: &Guest, shape: Shape) -> String {
 impl RoleBindings<'_> {
     /// The driver a device has between cases.
     pub fn default_driver_of(&self, name: &str) -> Option<String> {
-        let mut devices = self.guest.groups.iter().flat_map(|group| &group.devices);
+        let groups = self.guest.groups.iter();
+        let mut devices = groups.flat_map(OfferedGroup::members);
         devices
             .find(|device| device.name == name)?
             .default_driver

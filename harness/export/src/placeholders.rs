@@ -198,7 +198,7 @@ fn renamed(offer: &Guest) -> Guest {
             group.number = Some(number);
             kinds.insert(number, format!("{MARK}t{place}{MARK}"));
         }
-        for device in &mut group.devices {
+        for device in group.devices.iter_mut().chain(&mut group.bridge) {
             device.name = format!("{MARK}d{index}:{MARK}");
             device.machine_id = device.machine_id.is_some().then(|| device.name.clone());
             device.signature = format!("{MARK}s{index}{MARK}");
@@ -230,15 +230,15 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
         });
         let first: usize = guest.groups[..place]
             .iter()
-            .map(|it| it.devices.len())
+            .map(|it| it.members().count())
             .sum();
         let indices = (0..group.devices.len()).map(Member::Index);
-        for member in indices.chain([Member::HostDriver]) {
+        for member in indices.chain([Member::HostDriver, Member::Bridge]) {
             let role = Role { which, member };
             let Ok(device) = roles.device(role) else {
                 continue;
             };
-            let at = group.devices.iter().position(|other| other == device);
+            let at = group.members().position(|other| other == device);
             let bus = if group.shape == Shape::Mdev {
                 "mdev"
             } else {

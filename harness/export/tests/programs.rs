@@ -29,6 +29,7 @@ fn group(number: u32, shape: Shape, devices: Vec<OfferedDevice>) -> OfferedGroup
         shape,
         number: Some(number),
         devices,
+        bridge: None,
     }
 }
 

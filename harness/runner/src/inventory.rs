@@ -10,7 +10,7 @@ use wire::{Device, Facts, Plan};
 
 use crate::{
     platform::{EngineName, GroupSpec, Model, Platform},
-    qemu::{device_id, model},
+    qemu::{bridge_id, device_id, model},
 };
 
 /// Deadline of the set-up.
@@ -98,7 +98,20 @@ fn imagined_group(platform: &Platform, number: u32, name: &str, spec: &GroupSpec
         shape: spec.shape.0,
         number: (spec.shape.0 != Shape::Noiommu).then_some(number),
         devices: devices.chain(mdev).collect(),
+        bridge: bridge(platform, spec, |at| Some(at.to_owned())),
     }
+}
+
+/// The last bridge on the way to the devices of a group, with the name that the guest has for it.
+fn bridge(
+    platform: &Platform,
+    spec: &GroupSpec,
+    name: impl Fn(&str) -> Option<String>,
+) -> Option<OfferedDevice> {
+    let bridge = spec.bridges.last()?;
+    let model = platform.devices.models.get(&bridge.model)?;
+    let name = name(guest_path(spec, &bridge.at))?;
+    Some(device(model, bridge_id(&bridge.at), name))
 }
 
 /// A device of a model, with the name that the guest has for it.
@@ -149,6 +162,12 @@ fn group(
         numbers.extend(found.group);
         devices.push(mdev_device(&found.name));
     }
+    let bridge = bridge(platform, spec, |at| Some(by_path(facts, at)?.name.clone()));
+    if spec.shape.0 == Shape::Port {
+        let name = bridge.as_ref().map(|bridge| &bridge.name);
+        let found = facts.devices.iter().find(|it| Some(&it.name) == name);
+        numbers.extend(found.and_then(|it| it.group));
+    }
     numbers.dedup();
     if numbers.len() > 1 {
         return Err(format!(
@@ -160,6 +179,7 @@ fn group(
         shape: spec.shape.0,
         number: numbers.first().copied(),
         devices,
+        bridge,
     })
 }
 

@@ -506,7 +506,7 @@ fn inherit(command: &mut Command, port: OwnedFd, monitor: OwnedFd) {
 }
 
 /// Name of a bridge in QEMU, derived from its PCI path.
-fn bridge_id(at: &str) -> String {
+pub fn bridge_id(at: &str) -> String {
     format!("bridge-{}", at.replace(['/', '.'], "-"))
 }
 
