@@ -185,6 +185,12 @@ impl Nvme {
         })
     }
 
+    /// Whether its files are still those of the device: a file of a removed one gives ENODEV.
+    fn is_there(&self) -> bool {
+        self.config_u16(PCI_COMMAND).is_ok()
+    }
+
+    fn identify(&mut self, places: &Places) -> io::Result<DmaEnd> {
         if self.command.is_none() {
             let command = self.config_u16(PCI_COMMAND)?;
             self.command = Some(command);
