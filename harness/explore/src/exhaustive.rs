@@ -59,14 +59,14 @@ impl<'a> ExhaustiveWalks<'a> {
     /// Writes the first walks, and opens a lab for them.
     pub fn open(
         options: &MachineOptions,
-        mut traversals: Vec<Traversal>,
+        traversals: Vec<Traversal>,
         cancel: &'a Cancel,
     ) -> Result<Self, ExploreError> {
         let images = vm_images_folder();
         let platform = Platform::load(&images, &options.platform).map_err(LabError::from)?;
         let folder = TempDir::with_prefix("walks-")?;
         let from = vec![0; traversals.len()];
-        let walked = walk_cases(&mut traversals, &from, &platform);
+        let walked = walk_cases(&traversals, &from, &platform);
         let first = folder.path().join("0");
         write(&walked, &first)?;
         let corpus = load_corpus(&first).map_err(LabError::from)?;
@@ -144,7 +144,7 @@ impl<'a> ExhaustiveWalks<'a> {
         if more == 0 {
             return Ok(false);
         }
-        let walked = walk_cases(&mut self.traversals, &from, &self.lab.platform);
+        let walked = walk_cases(&self.traversals, &from, &self.lab.platform);
         let folder = self.folder.path().join(round.to_string());
         write(&walked, &folder)?;
         self.lab.corpus = load_corpus(&folder).map_err(io::Error::other)?;

@@ -29,7 +29,7 @@ pub use observability::Observability;
 pub use random::{RandomWalks, WalkOutcome, seed_of_now};
 pub use random_walk::{Move, RandomWalk};
 pub use report::list;
-pub use script::{Script, Seen};
+pub use script::{Extent, Look, Script, Seen};
 pub use traversal::{Traversal, WalkCase, take_records, walk_cases, write};
 pub use walk_all::walk_all;
 pub use walk_runner::{Tester, WalkError, WalkRunner};

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
-use model::{Graph, Group, Ioas, Iommu, Shape, State, World};
+use model::{Edge, Graph, Group, Ioas, Iommu, Shape, State, World};
 
 use crate::{
     case_language::{CaseLanguage, does_dma, end_name, shape_name},
@@ -23,18 +23,67 @@ pub struct Script {
     /// For each step of the case, the position in the walk of its transition; none for a step of
     /// the set-up.
     pub transition_of: Vec<Option<usize>>,
+    /// The observations, in the order of the walk.
+    pub looks: Vec<Look>,
 }
 
-/// States and transitions after which sysfs was read and DMA was observed.
+/// An observation after a transition: sysfs is read, and DMA is observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The position of the transition in the walk.
+    pub position: usize,
+    /// Where DMA is tried.
+    pub extent: Extent,
+}
+
+/// Where an observation tries DMA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// At every page.
+    Everywhere,
+    /// Where it has to land, and at the page of one IOAS.
+    OnePage,
+}
+
+/// States and transitions after which sysfs is read and DMA is observed.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
+    /// States that were observed at every page.
     states: HashSet<usize>,
     edges: HashSet<usize>,
+}
+
+impl Seen {
+    /// Returns the observation that a transition still needs, and notes it.
+    fn need(&mut self, number: usize, edge: &Edge) -> Option<Extent> {
+        let extent = match (self.states.contains(&edge.to), self.edges.contains(&number)) {
+            (false, _) => Extent::Everywhere,
+            // The state was observed before, but not after this transition.
+            (true, false) => Extent::OnePage,
+            (true, true) => return None,
+        };
+        self.add(number, edge, extent);
+        Some(extent)
+    }
+
+    /// Notes an observation.
+    pub fn add(&mut self, number: usize, edge: &Edge, extent: Extent) {
+        self.edges.insert(number);
+        if extent == Extent::Everywhere {
+            self.states.insert(edge.to);
+        }
+    }
+
+    /// Whether a transition and the state that it leads to were observed.
+    pub fn is_complete(&self, number: usize, edge: &Edge) -> bool {
+        self.edges.contains(&number) && self.states.contains(&edge.to)
+    }
 }
 
 impl Script {
     /// Writes a walk through a graph as a case. After each transition that is not yet in `seen`,
     /// sysfs is read and DMA is observed; in each state that is not yet there, at every page.
+    /// These observations are added to `seen`, for the walks that are run together with this one.
     pub fn of_edges(
         world: &World,
         graph: &Graph,
@@ -51,15 +100,15 @@ impl Script {
             for step in writer.language.event(edge.event, edge.rule.answer, state) {
                 writer.step(format_args!("{step}"));
             }
-            let others = if seen.states.insert(edge.to) {
-                writer.all_ioases()
-            } else if seen.edges.insert(*number) {
-                // The state was observed before, but not after this transition.
-                vec![Ioas(number % world.ioases.len())]
-            } else {
+            let Some(extent) = seen.need(*number, edge) else {
                 continue;
             };
+            let others = match extent {
+                Extent::Everywhere => writer.all_ioases(),
+                Extent::OnePage => vec![Ioas(number % world.ioases.len())],
+            };
             writer.observe(&[state], &others);
+            writer.looks.push(Look { position, extent });
         }
         writer.end()
     }
@@ -97,6 +146,7 @@ struct Writer<'a> {
     observability: &'a Observability,
     text: String,
     transition_of: Vec<Option<usize>>,
+    looks: Vec<Look>,
     now: Option<usize>,
 }
 
@@ -109,6 +159,7 @@ impl<'a> Writer<'a> {
             observability,
             text: String::new(),
             transition_of: Vec::new(),
+            looks: Vec::new(),
             now: None,
         };
         writer.head();
@@ -120,6 +171,7 @@ impl<'a> Writer<'a> {
         Script {
             text: self.text,
             transition_of: self.transition_of,
+            looks: self.looks,
         }
     }
 

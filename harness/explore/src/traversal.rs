@@ -25,8 +25,9 @@ pub struct Traversal {
     pub graph: Graph,
     /// Walks that together take every transition.
     pub walks: Vec<Walk>,
-    /// The transitions that were taken, and those that diverge.
+    /// The transitions that were taken and observed, and those that diverge.
     pub marks: EdgeMarks,
+    /// What walks that ran have observed.
     seen: Seen,
 }
 
@@ -57,8 +58,11 @@ impl Traversal {
     }
 
     /// Writes the walks from this position on as cases.
-    fn walk_cases(&mut self, number: usize, from: usize, platform: &Platform) -> Vec<WalkCase> {
+    fn walk_cases(&self, number: usize, from: usize, platform: &Platform) -> Vec<WalkCase> {
         let observability = Observability::of(&self.world, platform);
+        // A walk that diverges or is lost does not make all of its observations, so they count
+        // only when it has run.
+        let mut planned = self.seen.clone();
         let walks = self.walks.iter().enumerate().skip(from);
         walks
             .map(|(walk, edges)| WalkCase {
@@ -69,18 +73,27 @@ impl Traversal {
                     &self.graph,
                     edges,
                     &observability,
-                    &mut self.seen,
+                    &mut planned,
                 ),
                 record: None,
             })
             .collect()
     }
 
-    /// Marks the transitions of a walk, and returns the transition that diverges, if it is new.
+    /// Notes what a walk observed, and returns the transition that diverges, if it is new.
     pub fn learn(&mut self, walked: &WalkCase) -> Option<usize> {
+        let covered = walked.covered(self);
         let walk = &self.walks[walked.walk];
-        for edge in &walk[..walked.covered(self)] {
-            self.marks.take(*edge);
+        let looks = walked.script.looks.iter();
+        for look in looks.filter(|look| look.position < covered) {
+            if let Some(edge) = walk.get(look.position) {
+                self.seen.add(*edge, &self.graph.edges[*edge], look.extent);
+            }
+        }
+        for (number, edge) in self.graph.edges.iter().enumerate() {
+            if self.seen.is_complete(number, edge) {
+                self.marks.take(number);
+            }
         }
         let diverges = walked.diverges_at()?;
         let edge = *walk.get(diverges)?;
@@ -135,12 +148,8 @@ impl WalkCase {
 
 /// Writes the walks through every world as cases for a platform, starting at a position for each
 /// world.
-pub fn walk_cases(
-    traversals: &mut [Traversal],
-    from: &[usize],
-    platform: &Platform,
-) -> Vec<WalkCase> {
-    let traversals = traversals.iter_mut().zip(from).enumerate();
+pub fn walk_cases(traversals: &[Traversal], from: &[usize], platform: &Platform) -> Vec<WalkCase> {
+    let traversals = traversals.iter().zip(from).enumerate();
     traversals
         .flat_map(|(number, (traversal, from))| traversal.walk_cases(number, *from, platform))
         .collect()

@@ -112,7 +112,7 @@ fn keep_telling_walk(traversal: &mut Traversal) {
 #[test]
 fn each_wrong_rule_is_found() {
     let wrong = wrong_rules();
-    let mut traversals: Vec<_> = wrong
+    let traversals: Vec<_> = wrong
         .iter()
         .map(|(name, world, wrong)| {
             let mut traversal =
@@ -122,7 +122,7 @@ fn each_wrong_rule_is_found() {
         })
         .collect();
     let from = vec![0; traversals.len()];
-    let mut walked = walk_cases(&mut traversals, &from, &intel());
+    let mut walked = walk_cases(&traversals, &from, &intel());
     let cases = tempfile::tempdir().unwrap();
     write(&walked, cases.path()).unwrap();
     let record = tempfile::tempdir().unwrap();

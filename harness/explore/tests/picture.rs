@@ -8,15 +8,14 @@
 
 mod common;
 
-use common::intel;
+use common::{diverge, passed, record};
 use explore::{
     Traversal, WalkCase,
     picture::{Picture, PictureFile, TransitionResult, dot, svg},
-    walk_cases,
 };
 use model::{Reading, Shape, World, view::Stage};
 use rstest::rstest;
-use runner::{record::Record, verdict::Verdict};
+use runner::verdict::Verdict;
 
 fn traversals(worlds: Vec<World>) -> Vec<Traversal> {
     let rules = Reading::Stage2.rules();
@@ -24,51 +23,11 @@ fn traversals(worlds: Vec<World>) -> Vec<Traversal> {
     worlds.into_iter().map(traversal).collect()
 }
 
-/// The walks of some traversals, all of which passed.
-fn passed(traversals: &mut [Traversal]) -> Vec<WalkCase> {
-    let from = vec![0; traversals.len()];
-    let mut walked = walk_cases(traversals, &from, &intel());
-    for one in &mut walked {
-        one.record = Some(record(one.id(), Verdict::Pass, None));
-    }
-    walked
-}
-
-fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
-    Record {
-        id,
-        former_ids: Vec::new(),
-        platform: "intel".to_owned(),
-        verdict,
-        summary: String::new(),
-        clauses: Vec::new(),
-        ms: 1,
-        waits_for: None,
-        reason: None,
-        findings: Vec::new(),
-        conforms_to_plan: false,
-        failed_step,
-        kmsg: Vec::new(),
-        races: Vec::new(),
-        transcript: String::new(),
-    }
-}
-
 fn drawn(traversals: &mut [Traversal], walked: &[WalkCase]) -> Picture {
     for one in walked {
         traversals[one.traversal].learn(one);
     }
     Picture::of_walks(traversals)
-}
-
-/// Lets a walk fail at its transition `at`.
-fn diverge(one: &mut WalkCase, at: usize) {
-    let step = one
-        .script
-        .transition_of
-        .iter()
-        .position(|it| *it == Some(at));
-    one.record = Some(record(one.id(), Verdict::Fail, Some(step.unwrap())));
 }
 
 #[test]
@@ -132,7 +91,7 @@ fn states_are_grouped_by_stage(
 fn what_passed_conforms() {
     let mut traversals = traversals(vec![World::resettable(), World::mdev()]);
     let counts = {
-        let walked = passed(&mut traversals);
+        let walked = passed(&traversals);
         drawn(&mut traversals, &walked)
     }
     .counts();
@@ -146,7 +105,7 @@ fn what_passed_conforms() {
 #[test]
 fn a_walk_that_fails_has_diverged_there_and_covers_nothing_after() {
     let mut traversals = traversals(vec![World::resettable()]);
-    let mut walked = passed(&mut traversals);
+    let mut walked = passed(&traversals);
     assert_eq!(walked.len(), 1);
     diverge(&mut walked[0], 5);
     let picture = drawn(&mut traversals, &walked);
@@ -169,7 +128,7 @@ fn of_worlds_drawn_once_the_worse_counts() {
         World::group(Shape::Bridge),
         World::group(Shape::Functions),
     ]);
-    let mut walked = passed(&mut traversals);
+    let mut walked = passed(&traversals);
     let second = walked.iter_mut().find(|one| one.traversal == 1).unwrap();
     diverge(second, 0);
     let picture = drawn(&mut traversals, &walked);
@@ -185,7 +144,7 @@ fn of_worlds_drawn_once_the_worse_counts() {
 #[test]
 fn a_walk_without_verdict_covers_nothing() {
     let mut traversals = traversals(vec![World::resettable()]);
-    let mut walked = passed(&mut traversals);
+    let mut walked = passed(&traversals);
     walked[0].record = Some(record(walked[0].id(), Verdict::Hang, None));
     let counts = drawn(&mut traversals, &walked).counts();
     assert_eq!(

@@ -21,9 +21,9 @@ fn every_walk_of_every_world_is_a_valid_case() {
     let rules = Reading::Stage2.rules();
     let traversals = World::all().into_iter();
     let traversals = traversals.map(|world| Traversal::new(world, &rules).unwrap());
-    let mut traversals: Vec<_> = traversals.collect();
+    let traversals: Vec<_> = traversals.collect();
     let from = vec![0; traversals.len()];
-    let walks = walk_cases(&mut traversals, &from, &intel());
+    let walks = walk_cases(&traversals, &from, &intel());
     let folder = tempfile::tempdir().unwrap();
     write(&walks, folder.path()).unwrap();
     let corpus = load_corpus(folder.path()).unwrap_or_else(|error| panic!("{error}"));
@@ -65,7 +65,7 @@ fn a_walk_is_a_program() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::all().into_iter().next().unwrap();
     let traversal = Traversal::new(world, &Reading::Stage2.rules()).unwrap();
-    let walked = walk_cases(&mut [traversal], &[0], &intel());
+    let walked = walk_cases(&[traversal], &[0], &intel());
     write(&walked[..1], folder.path()).unwrap();
     let walk = folder.path().join(format!("{}.yaml", walked[0].id()));
     let corpus = load_case_file(&cases_folder(), &walk).unwrap();
