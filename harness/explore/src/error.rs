@@ -22,6 +22,9 @@ pub enum ExploreError {
     /// A walk has no result.
     #[error("walk {0}: {1}")]
     Walk(u64, WalkError),
+    /// A worker panicked, and has printed the reason.
+    #[error("a worker panicked, so not every walk was run; this is a bug of the tool")]
+    Panicked,
     /// The picture could not be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
@@ -33,6 +36,8 @@ impl ExploreError {
         match self {
             Self::Lab(error) => error.exit(),
             Self::Picture(_) => Exit::Usage,
+            Self::Walk(_, WalkError::Boot(error)) => error.blame().into(),
+            Self::Walk(_, WalkError::Missing(_)) => Exit::Failed,
             _ => Exit::Host,
         }
     }

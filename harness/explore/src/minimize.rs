@@ -9,6 +9,7 @@ use runner::{record::Record, verdict::Verdict};
 
 use crate::{
     observability::Observability,
+    orders::Orders,
     random_walk::{Move, RandomWalk},
     script::Script,
     shrink::shrink,
@@ -18,6 +19,8 @@ use crate::{
 /// Number of runs of a shorter walk with a race before it counts as one that conforms, because the
 /// order of the events is random.
 const TRIES: usize = 2;
+/// Number of runs of a walk that assume an order of its races. Then every allowed order is right.
+const ORDERS: usize = 6;
 /// Maximum number of runs for one divergence.
 const MOST_RUNS: u32 = 300;
 /// Time limit for one divergence. A walk that hangs takes a minute each time.
@@ -116,18 +119,38 @@ impl Attempts<'_> {
         Ok(false)
     }
 
-    /// Runs a walk, and returns the position of the move that diverges.
-    fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
-        self.runs += 1;
+    /// Runs a walk in the order that the kernel gives to its races. If a race ends in another
+    /// allowed way than assumed, the walk is run again, and assumes that way.
+    fn test(&mut self, moves: &[Move]) -> Result<(Script, Record), WalkError> {
         let Minimizer {
             begin,
             observability,
         } = self.minimizer;
-        let script = Script::of_moves(begin, moves, observability);
+        let mut orders = Orders::default();
+        for _ in 0..ORDERS {
+            self.runs += 1;
+            let script = Script::of_moves(begin, moves, observability, &orders);
+            let record = self.tester.test(&script)?;
+            match other_order(&script, &record) {
+                Some((position, told)) => orders.choose(position, told),
+                None => return Ok((script, record)),
+            }
+        }
+        self.runs += 1;
+        let script = Script::of_moves(begin, moves, observability, &Orders::open());
         let record = self.tester.test(&script)?;
+        Ok((script, record))
+    }
+
+    /// Runs a walk, and returns the position of the move that diverges.
+    fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
+        let (script, record) = self.test(moves)?;
         let reason = || record.reason.clone().unwrap_or_default();
         match record.verdict {
             Verdict::Pass => return Ok(None),
+            Verdict::Skip if record.waits_for.is_some() => {
+                return Err(WalkError::Missing(reason()));
+            }
             Verdict::Skip => return Err(WalkError::Need(reason())),
             Verdict::Error => return Err(WalkError::NoVerdict(reason())),
             _ => {}
@@ -138,4 +161,15 @@ impl Attempts<'_> {
         self.failed = Some((moves.to_vec(), script, record));
         Ok(Some(at))
     }
+}
+
+/// Returns the position of the race at which a walk failed only because it assumed another order,
+/// and what its ends tell.
+fn other_order(script: &Script, record: &Record) -> Option<(usize, usize)> {
+    let failed = record
+        .failed_step
+        .filter(|_| record.verdict == Verdict::Fail)?;
+    let race = script.assumed.iter().find(|race| race.step == failed)?;
+    let told = race.told_by(record.reason.as_deref()?)?;
+    Some((race.position, told))
 }

@@ -84,13 +84,18 @@ impl RandomWalks {
             next: AtomicU64::new(self.first),
             totals: Mutex::default(),
         };
-        let totals = workers.work(machine.jobs())?;
+        let (totals, failed) = workers.work(machine.jobs());
         let exit = self.report(&lab, &totals)?;
-        Ok(if cancel.is_cancelled() {
-            Exit::Interrupted
-        } else {
-            exit
-        })
+        match failed {
+            _ if cancel.is_cancelled() => Ok(Exit::Interrupted),
+            // A divergence that was found counts, whatever happened to the other walks.
+            Some(error) if exit == Exit::Failed => {
+                eprintln!("error: {error}");
+                Ok(exit)
+            }
+            Some(error) => Err(error),
+            None => Ok(exit),
+        }
     }
 
     /// Returns the start of each walk.
@@ -162,15 +167,16 @@ impl RandomWalks {
             out,
             "walks: {} / {} conform, {} moves, {} of them races; seed {seed} ({})",
             totals.walks - totals.divergences.len() as u64,
-            totals.walks,
+            self.walks,
             totals.moves,
             totals.races,
             lab.accel()
         )?;
-        Ok(match totals.divergences.is_empty() {
-            true => Exit::Ok,
-            false => Exit::Failed,
-        })
+        if totals.walks < self.walks {
+            let left = self.walks - totals.walks;
+            writeln!(out, "not run: {left} of {} walks", self.walks)?;
+        }
+        Ok(totals.exit(self.walks))
     }
 }
 
@@ -184,6 +190,17 @@ struct Totals {
 }
 
 impl Totals {
+    /// Returns the exit code of a run of this many walks.
+    fn exit(&self, asked: u64) -> Exit {
+        if !self.divergences.is_empty() {
+            Exit::Failed
+        } else if self.walks < asked || asked == 0 {
+            Exit::Host // nothing is known of the walks that were not run
+        } else {
+            Exit::Ok
+        }
+    }
+
     fn add(&mut self, number: u64, outcome: WalkOutcome) {
         self.walks += 1;
         match outcome {
@@ -210,9 +227,10 @@ struct Workers<'a> {
 }
 
 impl Workers<'_> {
-    fn work(self, jobs: usize) -> Result<Totals, ExploreError> {
+    /// Runs all walks, and returns the results and the first failure of a worker.
+    fn work(self, jobs: usize) -> (Totals, Option<ExploreError>) {
         let bar = progress_bar(self.walks.walks);
-        std::thread::scope(|scope| {
+        let failed = std::thread::scope(|scope| {
             let jobs = (jobs as u64).min(self.walks.walks);
             let work = || {
                 self.run_walks(|number, outcome| {
@@ -223,13 +241,13 @@ impl Workers<'_> {
                 })
             };
             let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-            // A thread that panics has already printed the reason.
-            let ended = threads.into_iter().map(|it| it.join().unwrap_or(Ok(())));
-            ended.collect::<Result<(), _>>()
-        })?;
+            // All are joined: the scope panics if a thread is not that has panicked.
+            let ended: Vec<_> = threads.into_iter().map(|it| it.join()).collect();
+            first_failure(ended)
+        });
         bar.finish_and_clear();
         let totals = self.totals.into_inner();
-        Ok(totals.unwrap_or_else(PoisonError::into_inner))
+        (totals.unwrap_or_else(PoisonError::into_inner), failed)
     }
 
     /// Runs walks until none is left, and reports the outcome of each.
@@ -256,9 +274,54 @@ impl Workers<'_> {
     }
 }
 
+/// Returns why a worker ended before its walks were run.
+fn first_failure(
+    ended: Vec<std::thread::Result<Result<(), ExploreError>>>,
+) -> Option<ExploreError> {
+    let mut failed = ended.into_iter().filter_map(|ended| match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error),
+        Err(_) => Some(ExploreError::Panicked),
+    });
+    failed.next()
+}
+
 /// Returns a new seed each time.
 pub fn seed_of_now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // Short enough to be typed.
     now.map_or(1, |since| since.as_millis() as u64 % 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all(3, 3, Exit::Ok)]
+    #[case::one_is_missing(2, 3, Exit::Host)]
+    #[case::nothing_was_asked_for(0, 0, Exit::Host)]
+    fn walks_that_were_not_run_do_not_conform(
+        #[case] walks: u64,
+        #[case] asked: u64,
+        #[case] exit: Exit,
+    ) {
+        let totals = Totals {
+            walks,
+            ..Totals::default()
+        };
+        assert_eq!(totals.exit(asked), exit);
+    }
+
+    #[test]
+    fn a_worker_that_panics_is_not_done() {
+        let panicked = std::thread::spawn(|| panic!("of the test")).join();
+        let ended = vec![Ok(Ok(())), panicked.map(|()| Ok(())), Ok(Ok(()))];
+        let failed = first_failure(ended);
+        assert!(matches!(failed, Some(ExploreError::Panicked)));
+        assert_eq!(failed.map(|error| error.exit()), Some(Exit::Host));
+        assert!(first_failure(vec![Ok(Ok(()))]).is_none());
+    }
 }

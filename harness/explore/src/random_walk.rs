@@ -77,6 +77,14 @@ impl RandomWalk {
         &self.possible
     }
 
+    /// Returns the walk in one of these states, as the answers of a race have told.
+    pub fn told(&self, possible: &Possible) -> Self {
+        Self {
+            setting: Arc::clone(&self.setting),
+            possible: possible.clone(),
+        }
+    }
+
     /// Returns the outcome of a move, and the walk after it, or `None` if the move cannot be made
     /// here.
     pub fn play(&self, one: Move) -> Option<(Played, Self)> {

@@ -94,18 +94,22 @@ fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exi
     )
 }
 
-/// Why no walk of a world could be run.
+/// Why no walk of a world could be run. `None` if one of them was run.
 fn skipped_because(walks: &ExhaustiveWalks<'_>, traversal: usize) -> Option<String> {
-    let first = walks.of_world(traversal).next()?;
-    let record = first.record.as_ref()?;
-    (record.verdict == Verdict::Skip).then(|| reason(Some(record)).to_owned())
+    let records = walks.of_world(traversal).map(|walk| walk.record.as_ref());
+    let records: Vec<_> = records.collect();
+    let first = records.first().copied().flatten()?;
+    let skipped = |record: &Option<&Record>| record.is_some_and(|it| it.verdict == Verdict::Skip);
+    let all = records.iter().all(skipped);
+    all.then(|| reason(Some(first)).to_owned())
 }
 
 /// Whether a world lacks what the platform and the kernel's configuration promise.
 fn is_missing(walks: &ExhaustiveWalks<'_>, traversal: usize) -> bool {
-    let first = walks.of_world(traversal).next();
-    let record = first.and_then(|walk| walk.record.as_ref());
-    record.is_some_and(|record| record.waits_for.is_some())
+    let mut records = walks
+        .of_world(traversal)
+        .filter_map(|walk| walk.record.as_ref());
+    records.any(|record| record.waits_for.is_some())
 }
 
 fn reason(record: Option<&Record>) -> &str {

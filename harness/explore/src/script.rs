@@ -5,11 +5,12 @@ use std::{
     fmt::{self, Write},
 };
 
-use model::{Edge, Graph, Group, Ioas, Iommu, Shape, State, World};
+use model::{Answer, Edge, Event, Graph, Group, Ioas, Iommu, Race, Shape, State, World};
 
 use crate::{
     case_language::{CaseLanguage, does_dma, end_name, shape_name},
     observability::Observability,
+    orders::Orders,
     probe::{DmaTarget, Probe, kernel_does_dma, probes},
     random_walk::{Move, Played, RandomWalk},
     readback::readbacks,
@@ -25,6 +26,41 @@ pub struct Script {
     pub transition_of: Vec<Option<usize>>,
     /// The observations, in the order of the walk.
     pub looks: Vec<Look>,
+    /// The races whose answers are assumed, because they tell the state that follows.
+    pub assumed: Vec<Assumed>,
+}
+
+/// A race whose answers are assumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assumed {
+    /// Its step of the case.
+    pub step: usize,
+    /// Its position among the moves.
+    pub position: usize,
+    /// What else the model allows: the ends as a failure describes them, and what they tell.
+    pub others: Vec<(String, usize)>,
+}
+
+impl Assumed {
+    /// Returns what the ends tell that a failure of this race describes, if the model allows them.
+    pub fn told_by(&self, reason: &str) -> Option<usize> {
+        let observed = reason
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("observed: "))?;
+        let mut others = self.others.iter();
+        others
+            .find(|(ends, _)| ends == observed)
+            .map(|(_, told)| *told)
+    }
+}
+
+/// The ends of a race as a failure describes them.
+fn described([one, other]: &[Answer; 2]) -> String {
+    let end = |answer| match answer {
+        Answer::Ok => "success",
+        _ => end_name(answer),
+    };
+    format!("{} | {}", end(*one), end(*other))
 }
 
 /// An observation after a transition: sysfs is read, and DMA is observed.
@@ -114,8 +150,14 @@ impl Script {
     }
 
     /// Writes a walk whose events may race as a case. After every move sysfs is read and DMA is
-    /// observed at every page, as far as all possible states agree.
-    pub fn of_moves(begin: &RandomWalk, moves: &[Move], observability: &Observability) -> Self {
+    /// observed at every page, as far as all possible states agree. The answers of a race that
+    /// tell the state are assumed to be those of `orders`.
+    pub fn of_moves(
+        begin: &RandomWalk,
+        moves: &[Move],
+        observability: &Observability,
+        orders: &Orders,
+    ) -> Self {
         let world = begin.world();
         let mut writer = Writer::begin(world, observability);
         let mut at = begin.clone();
@@ -124,7 +166,7 @@ impl Script {
             let Some((played, next)) = at.play(*one) else {
                 break; // the rules have no answer: nothing is known from here on
             };
-            writer.played(&played, &next);
+            let next = writer.played(&played, next, orders);
             let everywhere = writer.all_ioases();
             let states: Vec<_> = next.possible().states().collect();
             writer.observe(&states, &everywhere);
@@ -147,6 +189,7 @@ struct Writer<'a> {
     text: String,
     transition_of: Vec<Option<usize>>,
     looks: Vec<Look>,
+    assumed: Vec<Assumed>,
     now: Option<usize>,
 }
 
@@ -160,6 +203,7 @@ impl<'a> Writer<'a> {
             text: String::new(),
             transition_of: Vec::new(),
             looks: Vec::new(),
+            assumed: Vec::new(),
             now: None,
         };
         writer.head();
@@ -172,6 +216,7 @@ impl<'a> Writer<'a> {
             text: self.text,
             transition_of: self.transition_of,
             looks: self.looks,
+            assumed: self.assumed,
         }
     }
 
@@ -239,7 +284,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn played(&mut self, played: &Played, next: &RandomWalk) {
+    /// Writes a move, and returns the walk after it.
+    fn played(&mut self, played: &Played, next: RandomWalk, orders: &Orders) -> RandomWalk {
         match played {
             Played::One(event, rule) => {
                 self.line(format_args!("  # {event}: {}", rule.says));
@@ -250,26 +296,55 @@ impl<'a> Writer<'a> {
                 for step in steps.unwrap_or_default() {
                     self.step(format_args!("{step}"));
                 }
+                next
             }
-            Played::Race(events, race) => {
-                let ends = race
-                    .ends
-                    .iter()
-                    .map(|[one, other]| format!("[{}, {}]", end_name(*one), end_name(*other)));
-                let ends = ends.collect::<Vec<_>>().join(", ");
-                self.line(format_args!(
-                    "  # at once: {}, and {}",
-                    events[0], events[1]
-                ));
-                self.step(format_args!("together:"));
-                self.line(format_args!("      steps:"));
-                for event in events {
-                    let step = self.language.single(*event).unwrap_or_default();
-                    self.line(format_args!("        - {step}"));
-                }
-                self.line(format_args!("      ends: [{ends}]"));
-            }
+            Played::Race(events, race) => self.race(*events, race, next, orders),
         }
+    }
+
+    /// Writes two events at once. If their answers tell the state that follows, answers are
+    /// assumed.
+    fn race(
+        &mut self,
+        events: [Event; 2],
+        race: &Race,
+        next: RandomWalk,
+        orders: &Orders,
+    ) -> RandomWalk {
+        let position = self.now.unwrap_or_default();
+        let told = match race.told.as_slice() {
+            [] | [_] => None,
+            several => orders.chosen(position, several),
+        };
+        self.line(format_args!(
+            "  # at once: {}, and {}",
+            events[0], events[1]
+        ));
+        if told.is_some() {
+            self.line(format_args!("  # of the allowed ends, these lead on"));
+            let all = race.told.iter().enumerate();
+            let others = all.flat_map(|(number, told)| {
+                told.ends.iter().map(move |ends| (described(ends), number))
+            });
+            self.assumed.push(Assumed {
+                step: self.transition_of.len(),
+                position,
+                others: others.collect(),
+            });
+        }
+        let ends = told.map_or(&race.ends, |told| &told.ends);
+        let ends = ends
+            .iter()
+            .map(|[one, other]| format!("[{}, {}]", end_name(*one), end_name(*other)));
+        let ends = ends.collect::<Vec<_>>().join(", ");
+        self.step(format_args!("together:"));
+        self.line(format_args!("      steps:"));
+        for event in events {
+            let step = self.language.single(event).unwrap_or_default();
+            self.line(format_args!("        - {step}"));
+        }
+        self.line(format_args!("      ends: [{ends}]"));
+        told.map_or_else(|| next.clone(), |told| next.told(&told.next))
     }
 
     fn all_ioases(&self) -> Vec<Ioas> {

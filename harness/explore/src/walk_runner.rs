@@ -26,6 +26,9 @@ pub enum WalkError {
     /// The guest cannot run it.
     #[error("the platform does not offer what the world needs: {0}")]
     Need(String),
+    /// The guest lacks what the platform and the kernel's configuration promise.
+    #[error("the guest lacks what the platform promises, and the world needs: {0}")]
+    Missing(String),
     /// The walk has no verdict on the kernel.
     #[error("a walk has no verdict: {0}")]
     NoVerdict(String),

@@ -7,7 +7,7 @@ mod common;
 use std::{fs, process::Command};
 
 use common::intel;
-use explore::{Observability, RandomWalks, Script, Traversal, walk_cases, write};
+use explore::{Observability, Orders, RandomWalks, Script, Traversal, walk_cases, write};
 use model::{Reading, World};
 use runner::{
     lab::{load_case_file, load_corpus},
@@ -49,7 +49,7 @@ fn a_random_walk_is_a_valid_case() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..walks.walks {
         let moves = walks.draw(number).unwrap();
-        let script = Script::of_moves(&walks.begin(), &moves, &observability);
+        let script = Script::of_moves(&walks.begin(), &moves, &observability, &Orders::default());
         fs::write(
             folder.path().join(format!("walk-{number}.yaml")),
             script.text,

@@ -11,12 +11,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{intel, lab};
+use common::{intel, lab, record};
 use explore::{
-    Divergence, Minimizer, Move, Observability, RandomWalks, Script, Tester, WalkError,
+    Divergence, Minimizer, Move, Observability, Orders, RandomWalks, Script, Tester, WalkError,
     WalkOutcome, WalkRunner,
 };
-use model::{Reading, Rule, World};
+use model::{Device, Event, Iommu, Reading, Rule, Shape, World};
+use rstest::rstest;
 use runner::{
     lab::Lab,
     record::Record,
@@ -34,23 +35,6 @@ impl Tester for Fake {
         } else {
             Verdict::Pass
         };
-        Ok(Record {
-            id: "walk".to_owned(),
-            former_ids: Vec::new(),
-            platform: "none".to_owned(),
-            verdict,
-            summary: String::new(),
-            clauses: Vec::new(),
-            ms: 0,
-            waits_for: None,
-            reason: None,
-            findings: Vec::new(),
-            conforms_to_plan: false,
-            failed_step: None,
-            kmsg: Vec::new(),
-            races: Vec::new(),
-            transcript: String::new(),
-        })
     }
 }
 
@@ -134,6 +118,7 @@ fn a_race_is_a_step_of_the_case_language() {
         begin,
         &[moves.expect("a race at the beginning of a walk")],
         &minimizer.observability,
+        &Orders::default(),
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("walk.yaml"), &script.text).unwrap();
@@ -141,9 +126,86 @@ fn a_race_is_a_step_of_the_case_language() {
     assert_eq!(corpus.cases[0].steps.len(), script.transition_of.len());
 }
 
+/// Gives two binds that race the order of their names, or the other one.
+struct Race<'a> {
+    observed: &'a str,
+    scripts: Vec<Script>,
+}
+
+impl Tester for Race<'_> {
+    fn test(&mut self, script: &Script) -> Result<Record, WalkError> {
+        self.scripts.push(script.clone());
+        let ends = match self.observed {
+            "success | EPERM" => "[none, EPERM]",
+            "EPERM | success" => "[EPERM, none]",
+            _ => "no ends that are allowed",
+        };
+        let mut lines = script.text.lines().filter(|line| line.contains("ends:"));
+        if lines.any(|line| line.contains(ends)) {
+            return Ok(record("walk".to_owned(), Verdict::Pass, None));
+        }
+        let race = script.text.lines().filter(|line| line.starts_with("  - "));
+        let step = race.take_while(|line| !line.contains("together")).count();
+        let mut failed = record("walk".to_owned(), Verdict::Fail, Some(step));
+        failed.reason = Some(format!("  expected: else\n  observed: {}", self.observed));
+        Ok(failed)
+    }
+}
+
+/// Two devices of a group are bound to two iommu_fds at once, and the first is accessed.
+fn race_of_binds(observed: &str) -> (Option<Divergence>, Vec<Script>) {
+    let walks = walks(World::group(Shape::Functions), Reading::Stage2.rules());
+    let (one, other) = (Device(0), Device(1));
+    let moves = [
+        Move::One(Event::Open(one)),
+        Move::One(Event::Open(other)),
+        Move::Race([Event::Bind(one, Iommu(0)), Event::Bind(other, Iommu(1))]),
+    ];
+    let mut tester = Race {
+        observed,
+        scripts: Vec::new(),
+    };
+    let divergence = minimizer(&walks).divergence(&moves, &mut tester).unwrap();
+    (divergence, tester.scripts)
+}
+
+/// sysfs tells which of the devices is enabled.
+#[rstest]
+#[case::as_assumed("success | EPERM", 1, ["1", "0"])]
+#[case::the_other_order("EPERM | success", 2, ["0", "1"])]
+fn a_walk_goes_on_in_the_order_of_the_kernel(
+    #[case] observed: &str,
+    #[case] runs: usize,
+    #[case] enabled: [&str; 2],
+) {
+    let (divergence, scripts) = race_of_binds(observed);
+    assert!(divergence.is_none());
+    assert_eq!(scripts.len(), runs);
+    let text = &scripts.last().unwrap().text;
+    let (_, after) = text.split_once("ends:").unwrap();
+    for (device, enabled) in enabled.iter().enumerate() {
+        let path = format!("vfio-pci/{{group.{device}}}/enable");
+        let line = after.lines().find(|line| line.contains(&path)).unwrap();
+        assert!(line.contains(&format!("text: \"{enabled}\"")), "{line}");
+    }
+}
+
+#[test]
+fn an_end_that_no_order_has_diverges_at_once() {
+    let (divergence, scripts) = race_of_binds("success | success");
+    let divergence = divergence.unwrap();
+    assert_eq!(divergence.moves.len(), 3, "{divergence}");
+    assert_eq!(scripts[0].assumed.len(), 1);
+}
+
 /// A lab without a corpus, as walks need it.
 fn lab_for_walks(minimizer: &Minimizer, cases: &Path, record: &Path) -> Lab {
-    let script = Script::of_moves(&minimizer.begin, &[], &minimizer.observability);
+    let script = Script::of_moves(
+        &minimizer.begin,
+        &[],
+        &minimizer.observability,
+        &Orders::default(),
+    );
     std::fs::write(cases.join("walk.yaml"), script.text).unwrap();
     lab(cases, record).with_processors(2)
 }

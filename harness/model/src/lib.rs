@@ -21,7 +21,7 @@ pub mod world;
 
 pub use event::Event;
 pub use graph::{Edge, Graph, Unruled};
-pub use possible::{Possible, Race};
+pub use possible::{Possible, Race, Told};
 pub use rules::{Answer, Decision, Reading, Rule, decide};
 pub use state::{
     Binding, Container, Device, Domain, Driver, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt,

@@ -23,6 +23,50 @@ pub struct Race {
     pub ends: BTreeSet<[Answer; 2]>,
     /// The states that may follow.
     pub next: Possible,
+    /// What the answers tell about the state, each with other states. The first is that of the
+    /// first event before the second one.
+    pub told: Vec<Told>,
+}
+
+/// Answers to two events that raced, and the states that may follow if these are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The answers.
+    pub ends: BTreeSet<[Answer; 2]>,
+    /// The states that may follow.
+    pub next: Possible,
+}
+
+impl Race {
+    /// Sorts the outcomes by what the answers tell.
+    fn new(outcomes: Vec<([Answer; 2], State)>) -> Self {
+        let mut by_ends: Vec<([Answer; 2], BTreeSet<State>)> = Vec::new();
+        for (ends, state) in &outcomes {
+            match by_ends.iter_mut().find(|(known, _)| known == ends) {
+                Some((_, states)) => {
+                    states.insert(state.clone());
+                }
+                None => by_ends.push((*ends, BTreeSet::from([state.clone()]))),
+            }
+        }
+        let mut told: Vec<Told> = Vec::new();
+        for (ends, states) in by_ends {
+            match told.iter_mut().find(|one| one.next.0 == states) {
+                Some(one) => {
+                    one.ends.insert(ends);
+                }
+                None => told.push(Told {
+                    ends: BTreeSet::from([ends]),
+                    next: Possible(states),
+                }),
+            }
+        }
+        Self {
+            ends: outcomes.iter().map(|(ends, _)| *ends).collect(),
+            next: Possible(outcomes.into_iter().map(|(_, state)| state).collect()),
+            told,
+        }
+    }
 }
 
 impl Possible {
@@ -68,8 +112,7 @@ impl Possible {
     /// if one of them cannot be issued after the other, or if too many states would be possible.
     pub fn race(&self, rules: &[Rule], world: &World, events: [Event; 2]) -> Option<Race> {
         let [one, other] = events;
-        let mut ends = BTreeSet::new();
-        let mut next = BTreeSet::new();
+        let mut outcomes = Vec::new();
         for state in &self.0 {
             for swapped in [false, true] {
                 let [first, second] = if swapped { [other, one] } else { events };
@@ -77,19 +120,17 @@ impl Possible {
                 let overlap = overlap(rules, world, state, first, second);
                 let overlap = overlap.map(|answers| (answers, state.clone()));
                 for ([first, second], after) in iter::once((answers, after)).chain(overlap) {
-                    ends.insert(if swapped {
+                    let ends = if swapped {
                         [second, first]
                     } else {
                         [first, second]
-                    });
-                    next.insert(after);
+                    };
+                    outcomes.push((ends, after));
                 }
             }
         }
-        (next.len() <= MOST).then_some(Race {
-            ends,
-            next: Self(next),
-        })
+        let race = Race::new(outcomes);
+        (race.next.0.len() <= MOST).then_some(race)
     }
 }
 

@@ -74,6 +74,41 @@ fn both_orders_are_possible(
     assert_eq!(race.next.states().count(), states);
 }
 
+/// The answers say who won; where both orders give the same answers, they say nothing.
+#[rstest]
+#[case::two_iommu_fds(
+    &[Event::Open(A), Event::Open(B)],
+    [Event::Bind(A, Iommu(0)), Event::Bind(B, Iommu(1))],
+    &[([OK, EPERM], 1), ([EPERM, OK], 1)],
+)]
+#[case::one_iommu_fd(
+    &[Event::Open(A), Event::Open(B)],
+    [Event::Bind(A, Iommu(0)), Event::Bind(B, Iommu(0))],
+    &[([OK, OK], 1)],
+)]
+#[case::the_last_of_two_moves_is_not_known(
+    &[Event::Open(A), Event::Bind(A, Iommu(0)), Event::Attach(A, IOAS0)],
+    [Event::Attach(A, IOAS1), Event::Attach(A, IOAS0)],
+    &[([OK, OK], 2)],
+)]
+fn the_answers_choose_among_the_states(
+    #[case] before: &[Event],
+    #[case] events: [Event; 2],
+    #[case] told: &[([Answer; 2], usize)],
+) {
+    let race = after(before).race(&rules(), &world(), events).unwrap();
+    let seen: Vec<_> = race
+        .told
+        .iter()
+        .map(|one| (one.ends.clone(), one.next.states().count()))
+        .collect();
+    let expected: Vec<_> = told
+        .iter()
+        .map(|(ends, states)| (BTreeSet::from([*ends]), *states))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
 /// S2.0: a bind that is refused stands in the way of the group's own path while it lasts.
 #[test]
 fn two_events_may_refuse_each_other() {
@@ -129,7 +164,10 @@ proptest! {
             if let Some((other, race)) = race {
                 let first = decide(&rules, &world, &real, event).unwrap();
                 let second = decide(&rules, &world, &first.next, other).unwrap();
-                prop_assert!(race.ends.contains(&[first.rule.answer, second.rule.answer]));
+                let ends = [first.rule.answer, second.rule.answer];
+                prop_assert!(race.ends.contains(&ends));
+                let told = race.told.iter().find(|told| told.ends.contains(&ends)).unwrap();
+                prop_assert!(told.next.states().any(|state| *state == second.next));
                 real = second.next;
                 possible = race.next;
             } else if let Some((rule, next)) = possible.step(&rules, &world, event) {

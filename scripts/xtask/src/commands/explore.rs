@@ -34,7 +34,8 @@ pub struct ExploreOptions {
     pub reading: ReadingName,
 
     /// Take this many random walks through a larger world instead, with events that race.
-    #[arg(long, value_name = "WALKS", conflicts_with_all = ["list", "graph"])]
+    #[arg(long, value_name = "WALKS", conflicts_with_all = ["list", "graph"],
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub random: Option<u64>,
 
     /// Seed of the random walks: the same seed gives the same walks. Default: a new seed each
