@@ -38,6 +38,8 @@ pub enum WantEnd {
     Success,
     /// Exactly this error number.
     Errno(i32),
+    /// The call fails, with any error number.
+    Refused,
     /// The access raises this signal.
     Signal(i32),
     /// The device's DMA reaches the watched page, with its signature.

@@ -230,7 +230,8 @@ one step. `cases/schema.json` is generated from the same table.
 - **value**: a number, the name of a constant of the uAPI, a list of constants for all of their bits,
   or `$NAME` of something saved, with an offset behind it (`$NAME+0x1000`).
 - **expected value**: a value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
-- **errno**: the name of an errno, or `none` for success.
+- **errno**: the name of an errno, `none` for success, or `any` for a failure with any errno, where no
+  rule names one.
 - **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
   second, `group.host-driver` the one with a host driver; `other.0` is in another group, `mdev.0`
   in the group of that shape.

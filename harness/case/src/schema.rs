@@ -46,7 +46,7 @@ fn frame(preludes: &Preludes) -> Value {
             "flag": { "anyOf": [{ "type": "boolean" }, defined("row")] },
             "name": { "type": "string", "pattern": NAME_OR_SLOT },
             "errno": { "anyOf": [{ "enum": errnos() }, defined("row")],
-                "description": "Name of an errno; `none` for success." },
+                "description": "Name of an errno; `none` for success, `any` for any errno." },
             "row": { "type": "string", "pattern": r"^(row|arg)\." ,
                 "description": "A value of the row, or an argument of the prelude." },
             "value": {
@@ -102,7 +102,7 @@ fn text(description: &str) -> Value {
 
 fn errnos() -> Vec<&'static str> {
     let errnos = uapi::ERRNOS.iter().map(|(name, _)| *name);
-    std::iter::once("none").chain(errnos).collect()
+    ["none", "any"].into_iter().chain(errnos).collect()
 }
 
 fn header() -> Value {

@@ -168,10 +168,11 @@ pub fn errno(node: &Node) -> Result<i32, Problem> {
     })
 }
 
-/// Reads the name of an errno, or `none` for success.
+/// Reads the name of an errno, `none` for success, or `any` for a failure with any errno.
 pub fn end(node: &Node) -> Result<WantEnd, Problem> {
     match node.text()? {
         "none" => Ok(WantEnd::Success),
+        "any" => Ok(WantEnd::Refused),
         _ => errno(node).map(WantEnd::Errno),
     }
 }

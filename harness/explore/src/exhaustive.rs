@@ -1,8 +1,12 @@
 //! Walks every transition of some worlds on a kernel. Adds walks around transitions that diverge,
 //! until no further divergence is found.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
+use case::Case;
 use indicatif::ProgressBar;
 use model::{Rule, shortest};
 use runner::{
@@ -10,6 +14,7 @@ use runner::{
     lab::{Lab, LabError, load_corpus},
     options::{MachineOptions, vm_images_folder},
     platform::Platform,
+    record::Record,
     run::{Cancel, run},
     say,
     snapshot::Mode,
@@ -24,7 +29,7 @@ use crate::{
     observability::Observability,
     progress::progress_bar,
     random_walk::{Move, RandomWalk},
-    traversal::{Traversal, WalkCase, take_records, walk_cases, write},
+    traversal::{Traversal, WALK, WalkCase, take_records, walk_cases, write},
     walk_runner::{WalkError, WalkRunner},
 };
 
@@ -39,6 +44,8 @@ pub struct ExhaustiveWalks<'a> {
     pub walked: Vec<WalkCase>,
     /// The lab.
     pub lab: Lab,
+    /// Failures of the machine, which no walk is to blame for.
+    pub machine: Vec<Record>,
     cancel: &'a Cancel,
     jobs: usize,
     folder: TempDir,
@@ -78,6 +85,7 @@ impl<'a> ExhaustiveWalks<'a> {
             traversals,
             walked,
             lab,
+            machine: Vec::new(),
             cancel,
             jobs: options.jobs(),
             folder,
@@ -106,12 +114,39 @@ impl<'a> ExhaustiveWalks<'a> {
         Ok(found)
     }
 
+    /// Runs the walks from a position on. A walk without a verdict is run once more: a crash of
+    /// QEMU is not the kernel's fault.
     fn run(&mut self, from: usize) -> Result<(), ExploreError> {
-        let cases: Vec<_> = self.lab.corpus.cases.iter().collect();
+        self.run_those(from, |_| true)?;
+        let again: BTreeSet<_> = self.walked[from..]
+            .iter()
+            .filter(|one| one.has_no_verdict())
+            .map(WalkCase::id)
+            .collect();
+        if again.is_empty() || self.cancel.is_cancelled() {
+            return Ok(());
+        }
+        self.run_those(from, |walk| again.contains(walk))
+    }
+
+    fn run_those(
+        &mut self,
+        from: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), ExploreError> {
+        let all = self.lab.corpus.cases.iter();
+        // If a case has a shape, its id ends with it.
+        let of_walk = |case: &&Case| case.id.split('/').next().is_some_and(&wanted);
+        let cases: Vec<_> = all.filter(of_walk).collect();
         let mut sinks: Vec<Box<dyn Sink>> =
             vec![Box::new(WalkProgress(progress_bar(cases.len() as u64)))];
         let summary = run(&self.lab, &cases, self.jobs, &mut sinks, self.cancel)?;
         take_records(&mut self.walked[from..], &summary.cases);
+        let of_machine = summary
+            .cases
+            .into_iter()
+            .filter(|record| !record.verdict.is_expected() && !record.id.starts_with(WALK));
+        self.machine.extend(of_machine);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod case_language;
+mod coverage;
 mod error;
 mod exhaustive;
 mod minimize;

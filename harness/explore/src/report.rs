@@ -7,10 +7,10 @@ use runner::{exit::Exit, output::Output, record::Record, verdict::Verdict};
 
 use crate::{
     artifacts::Artifacts,
+    coverage::Coverage,
     error::ExploreError,
     exhaustive::{BrokenRule, ExhaustiveWalks},
     minimize::Divergence,
-    observability::Observability,
     traversal::{Traversal, WalkCase},
 };
 
@@ -52,64 +52,14 @@ pub fn report(
     for one in &walks.walked {
         without_verdict(&mut out, walks, one)?;
     }
-    Ok(coverage(&mut out, walks)?)
-}
-
-/// Prints how many transitions of each world and of all conform to the model.
-fn coverage(out: &mut impl Write, walks: &ExhaustiveWalks<'_>) -> io::Result<Exit> {
-    let (mut covered, mut reachable, mut skipped, mut missing) = (0, 0, 0, 0);
-    for (number, traversal) in walks.traversals.iter().enumerate() {
-        let why = skipped_because(walks, number);
-        let (own, all) = (traversal.marks.count(), traversal.graph.edges.len());
-        let name = traversal.world.name;
-        match &why {
-            Some(why) => writeln!(out, "{name:<28}      - / {all:>6}  {why}")?,
-            None => writeln!(out, "{name:<28} {own:>6} / {all:>6}")?,
-        }
-        for limit in Observability::of(&traversal.world, &walks.lab.platform).limits() {
-            writeln!(out, "{:28} {limit}", "")?;
-        }
-        match why {
-            Some(_) if is_missing(walks, number) => missing += all,
-            Some(_) => skipped += all,
-            None => (covered, reachable) = (covered + own, reachable + all),
-        }
+    for record in &walks.machine {
+        let why = reason(Some(record));
+        writeln!(out, "{}: {}\n  {why}", record.id, record.verdict)?;
     }
-    let (platform, accel) = (&walks.lab.platform.name, walks.lab.accel());
-    writeln!(
-        out,
-        "transitions on {platform}: {covered} / {reachable} ({accel})"
-    )?;
-    if skipped > 0 {
-        writeln!(out, "not offered by the platform: {skipped}")?;
-    }
-    if missing > 0 {
-        writeln!(out, "promised by the platform, and missing: {missing}")?;
-    }
-    Ok(
-        match covered == reachable && reachable > 0 && missing == 0 {
-            true => Exit::Ok,
-            false => Exit::Failed,
-        },
-    )
-}
-
-/// Why no walk of a world could be run. `None` if one of them was run.
-fn skipped_because(walks: &ExhaustiveWalks<'_>, traversal: usize) -> Option<String> {
-    let records = walks.of_world(traversal).map(|walk| walk.record.as_ref());
-    let records: Vec<_> = records.collect();
-    let first = records.first().copied().flatten()?;
-    let skipped = |record: &Option<&Record>| record.is_some_and(|it| it.verdict == Verdict::Skip);
-    let all = records.iter().all(skipped);
-    all.then(|| reason(Some(first)).to_owned())
-}
-
-/// Whether a world lacks what the platform and the kernel's configuration promise.
-fn is_missing(walks: &ExhaustiveWalks<'_>, traversal: usize) -> bool {
-    let mut records = walks
-        .of_world(traversal)
-        .filter_map(|walk| walk.record.as_ref());
-    records.any(|record| record.waits_for.is_some())
+    let coverage = Coverage::of(walks);
+    write!(out, "{coverage}")?;
+    std::fs::write(walks.lab.path().join("explore.json"), coverage.json()?)?;
+    Ok(coverage.exit())
 }
 
 fn reason(record: Option<&Record>) -> &str {

@@ -37,30 +37,30 @@ pub struct Assumed {
     pub step: usize,
     /// Its position among the moves.
     pub position: usize,
-    /// What else the model allows: the ends as a failure describes them, and what they tell.
-    pub others: Vec<(String, usize)>,
+    /// All answers that the model allows, and what they tell.
+    pub allowed: Vec<([Answer; 2], usize)>,
 }
 
 impl Assumed {
     /// Returns what the ends tell that a failure of this race describes, if the model allows them.
     pub fn told_by(&self, reason: &str) -> Option<usize> {
-        let observed = reason
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("observed: "))?;
-        let mut others = self.others.iter();
-        others
-            .find(|(ends, _)| ends == observed)
-            .map(|(_, told)| *told)
+        let mut lines = reason.lines().map(str::trim);
+        let observed = lines.find_map(|line| line.strip_prefix("observed: "))?;
+        let (one, other) = observed.split_once(" | ")?;
+        let given = |[first, second]: &[Answer; 2]| is(*first, one) && is(*second, other);
+        let mut allowed = self.allowed.iter();
+        let (_, told) = allowed.find(|(answers, _)| given(answers))?;
+        Some(*told)
     }
 }
 
-/// The ends of a race as a failure describes them.
-fn described([one, other]: &[Answer; 2]) -> String {
-    let end = |answer| match answer {
-        Answer::Ok => "success",
-        _ => end_name(answer),
-    };
-    format!("{} | {}", end(*one), end(*other))
+/// Whether this is the answer that a failure describes.
+fn is(answer: Answer, observed: &str) -> bool {
+    match answer {
+        Answer::Ok => observed == "success",
+        Answer::Errno(name) => observed == name,
+        Answer::Refused => observed != "success",
+    }
 }
 
 /// An observation after a transition: sysfs is read, and DMA is observed.
@@ -323,13 +323,13 @@ impl<'a> Writer<'a> {
         if told.is_some() {
             self.line(format_args!("  # of the allowed ends, these lead on"));
             let all = race.told.iter().enumerate();
-            let others = all.flat_map(|(number, told)| {
-                told.ends.iter().map(move |ends| (described(ends), number))
-            });
+            let allowed =
+                all.flat_map(|(told, one)| one.ends.iter().map(move |ends| (*ends, told)));
+            let allowed = allowed.collect();
             self.assumed.push(Assumed {
                 step: self.transition_of.len(),
                 position,
-                others: others.collect(),
+                allowed,
             });
         }
         let ends = told.map_or(&race.ends, |told| &told.ends);

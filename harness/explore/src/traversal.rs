@@ -10,6 +10,9 @@ use crate::{
     script::{Script, Seen},
 };
 
+/// Beginning of the id of each walk.
+pub const WALK: &str = "walk-";
+
 /// Transitions in one walk: enough to need few walks, and few enough that a divergence is found
 /// early in its case.
 const LENGTH: usize = 250;
@@ -117,7 +120,7 @@ pub struct WalkCase {
 impl WalkCase {
     /// Id of its case.
     pub fn id(&self) -> String {
-        format!("walk-{}-{:03}", self.traversal, self.walk)
+        format!("{WALK}{}-{:03}", self.traversal, self.walk)
     }
 
     /// How many of its transitions conform to the model.
@@ -135,6 +138,12 @@ impl WalkCase {
             .failed_step
             .filter(|_| record.verdict != Verdict::Pass);
         *self.script.transition_of.get(failed?)?
+    }
+
+    /// Whether it has no verdict on the kernel, because the infrastructure failed.
+    pub fn has_no_verdict(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| record.verdict == Verdict::Error)
     }
 
     /// Whether the walk failed as a whole, without a transition that diverges: the kernel panicked
@@ -171,6 +180,9 @@ pub fn take_records(walked: &mut [WalkCase], records: &[Record]) {
         let own = one.id();
         // If a case has a shape, its id ends with it.
         let mine = |record: &&Record| record.id.split('/').next() == Some(own.as_str());
-        one.record = records.iter().find(mine).cloned();
+        // A walk that was run again has a second record; the others keep theirs.
+        if let Some(record) = records.iter().find(mine) {
+            one.record = Some(record.clone());
+        }
     }
 }

@@ -28,6 +28,7 @@ impl Checker<'_> {
             (End::Errno, WantEnd::Errno(number)) => {
                 format!("WANT_ERRNO({seen}, {});", errno_name(*number)?)
             }
+            (End::Errno, WantEnd::Refused) => format!("want_refused({seen});"),
             (End::Signal, WantEnd::Success) => format!("want_signal({seen}, 0);"),
             (End::Signal, WantEnd::Signal(number)) => {
                 format!("want_signal({seen}, {});", signal_name(*number)?)
@@ -62,6 +63,7 @@ impl Checker<'_> {
             (End::Errno, WantEnd::Errno(number)) => {
                 format!("{seen} == -1 && errno == {}", errno_name(*number)?)
             }
+            (End::Errno, WantEnd::Refused) => format!("{seen} == -1"),
             (End::Signal, WantEnd::Success) => format!("{seen} == 0"),
             (End::Signal, WantEnd::Signal(number)) => {
                 format!("{seen} == {}", signal_name(*number)?)
@@ -76,7 +78,7 @@ impl Checker<'_> {
     /// Returns the checks of the return value and the data of a call.
     pub fn rest(&self, expect: &Expect, call: &Call) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
-        let failed = matches!(expect.end, WantEnd::Errno(_));
+        let failed = matches!(expect.end, WantEnd::Errno(_) | WantEnd::Refused);
         match (&expect.returns, &expect.end) {
             (None, _) => {}
             (Some(want), WantEnd::Success) => {
@@ -229,6 +231,7 @@ pub fn ending(end: &WantEnd) -> Result<String, String> {
     Ok(match end {
         WantEnd::Success => "success".to_owned(),
         WantEnd::Errno(number) => errno_name(*number)?.to_owned(),
+        WantEnd::Refused => "an errno".to_owned(),
         WantEnd::Signal(number) => signal_name(*number)?.to_owned(),
         WantEnd::Lands { .. } => "DMA lands".to_owned(),
         WantEnd::Blocked => "DMA is blocked".to_owned(),

@@ -30,6 +30,7 @@ const HELPERS: &[Helper] = &[
     helper!("text", "text"),
     helper!("want_success", "want_success"),
     helper!("want_errno", "WANT_ERRNO"),
+    helper!("want_refused", "want_refused"),
     helper!("want_signal", "want_signal"),
     helper!("want_equal", "want_equal"),
     helper!("want_other", "want_other"),

@@ -62,6 +62,7 @@ pub fn ends_as(want: &WantEnd, outcome: &Outcome) -> bool {
     match (want, &outcome.observed) {
         (WantEnd::Success, Observed::Ok { .. }) => true,
         (WantEnd::Errno(want), Observed::Errno { errno, .. }) => want == errno,
+        (WantEnd::Refused, Observed::Errno { .. }) => true,
         (WantEnd::Signal(want), Observed::Signal(signal)) => want == signal,
         (WantEnd::Lands { signature }, Observed::Dma(dma)) => {
             dma.end == DmaEnd::Completed && dma.changed > 0 && dma.signature == *signature

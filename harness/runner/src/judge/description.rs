@@ -8,6 +8,7 @@ pub fn want_end(want: &WantEnd) -> String {
     match want {
         WantEnd::Success => "success".to_owned(),
         WantEnd::Errno(errno) => errno_text(*errno),
+        WantEnd::Refused => "an errno".to_owned(),
         WantEnd::Signal(signal) => signal_text(*signal),
         WantEnd::Lands { signature } => format!("DMA lands, signed {signature}"),
         WantEnd::Blocked => "DMA is blocked".to_owned(),
