@@ -45,6 +45,9 @@ pub struct WorldCoverage {
     pub partly_skipped: Option<String>,
     /// Whether the guest lacks what the platform promises.
     pub missing: bool,
+    /// Why no default domain is an identity domain, so that a blocked DMA does not tell the
+    /// blocking domain from a translated default domain.
+    pub no_identity_control: Option<String>,
     /// DMA that is not observed, and why.
     pub limits: Vec<String>,
 }
@@ -120,6 +123,13 @@ impl fmt::Display for Coverage {
             "transitions on {}: {covered} / {reachable} ({})",
             self.platform, self.accel
         )?;
+        let without = self.worlds.iter();
+        let without = without.filter(|it| it.skipped.is_none() && it.no_identity_control.is_some());
+        let without: Vec<_> = without.map(|world| world.name).collect();
+        if !without.is_empty() {
+            let names = without.join(", ");
+            writeln!(to, "blocked DMA without an identity control: {names}")?;
+        }
         let counts = [
             ("not offered by the platform", self.skipped(false)),
             ("promised by the platform, and missing", self.skipped(true)),
@@ -148,6 +158,7 @@ impl WorldCoverage {
             skipped: reason.clone().filter(|_| all),
             partly_skipped: reason.filter(|_| !all),
             missing: skipped.iter().any(|record| record.waits_for.is_some()),
+            no_identity_control: observability.no_control.clone(),
             limits: observability.limits().collect(),
         }
     }
@@ -177,7 +188,12 @@ impl fmt::Display for WorldCoverage {
         for limit in &self.limits {
             writeln!(to, "{:28} {limit}", "")?;
         }
-        Ok(())
+        match &self.no_identity_control {
+            Some(why) if self.skipped.is_none() => {
+                writeln!(to, "{:28} no identity control: {why}", "")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -197,6 +213,7 @@ mod tests {
             skipped: None,
             partly_skipped: None,
             missing: false,
+            no_identity_control: None,
             limits: Vec::new(),
         }
     }
@@ -264,13 +281,20 @@ mod tests {
 
     #[test]
     fn the_report_names_what_was_not_looked_at() {
-        let coverage = coverage(vec![world("singleton"), skipped(), partly()]);
+        let hotplug = WorldCoverage {
+            no_identity_control: Some("it is in a new group each time".to_owned()),
+            ..world("hotplug")
+        };
+        let coverage = coverage(vec![world("singleton"), hotplug, skipped(), partly()]);
         insta::assert_snapshot!(coverage, @r"
         singleton                        10 /     10
+        hotplug                          10 /     10
+                                     no identity control: it is in a new group each time
         bridge                            - /     10  a group of shape bridge
         mdev                              4 /     10
                                      some walks were not run: the mdev is gone
         transitions on intel: 24 / 30 (tcg)
+        blocked DMA without an identity control: hotplug
         not offered by the platform: 10
         ");
     }

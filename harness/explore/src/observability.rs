@@ -10,9 +10,9 @@ use crate::case_language::{does_dma, shape_name};
 /// The DMA of a world that a walk can observe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observability {
-    /// Whether the default domain can be an identity domain, in which DMA to physical addresses
-    /// passes: the positive control of the blocking domain.
-    pub(super) control: bool,
+    /// Why the default domain cannot be an identity domain, in which DMA to physical addresses
+    /// passes: the positive control of the blocking domain. `None` if it can.
+    pub(super) no_control: Option<String>,
     /// Shapes of group whose DMA cannot be observed, and why.
     hidden: BTreeMap<&'static str, String>,
 }
@@ -26,12 +26,23 @@ impl Observability {
             let why = known(KnownDeviation::DmaNeverLands, shape)?;
             Some((shape_name(shape), why.trim().to_owned()))
         });
-        let free = |shape| known(KnownDeviation::NoIdentityControl, shape).is_none();
+        let without = |shape| known(KnownDeviation::NoIdentityControl, shape);
+        let no_control = match shapes().find_map(without) {
+            _ if !shapes().any(does_dma) => Some("no device does DMA on demand".to_owned()),
+            _ if world.scope.hotplug => {
+                Some("a device that is plugged in again is in a new group".to_owned())
+            }
+            why => why.map(|why| why.trim().to_owned()),
+        };
         Self {
-            // A device that is plugged in again is in a new group.
-            control: shapes().any(does_dma) && shapes().all(free) && !world.scope.hotplug,
+            no_control,
             hidden: hidden.collect(),
         }
+    }
+
+    /// Whether the default domain is an identity domain.
+    pub const fn has_control(&self) -> bool {
+        self.no_control.is_none()
     }
 
     /// Whether the DMA that devices of a group of this shape do on demand can be observed.

@@ -46,7 +46,7 @@ pub fn probes(
             let targets = targets(
                 world,
                 state.domain(world, group),
-                observability.control,
+                observability.has_control(),
                 others,
             );
             probes.extend(targets.into_iter().map(|(target, lands)| Probe {

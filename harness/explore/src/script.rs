@@ -250,7 +250,7 @@ impl<'a> Writer<'a> {
     }
 
     fn set_up(&mut self) {
-        if self.observability.control {
+        if self.observability.has_control() {
             for group in self.world.all_groups() {
                 self.identity(group);
             }
