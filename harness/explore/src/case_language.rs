@@ -6,6 +6,10 @@ use model::{Answer, Device, Driver, Event, Group, Ioas, Iommu, Pt, Shape, State,
 const IOVA: u64 = 0x40_0010_0000;
 const STRIDE: u64 = 0x10_0000;
 
+/// The step that reads by the DMA of a kernel driver. It drops the bytes that may be older than the
+/// binding: 64 of the core, and 64 that virtio-rng has fetched.
+pub const RANDOM: &str = "random: {bytes: 16}";
+
 /// Names the objects of a world, and writes its events as steps.
 #[derive(Debug, Clone, Copy)]
 pub struct CaseLanguage<'a>(pub &'a World);
@@ -45,6 +49,25 @@ impl CaseLanguage<'_> {
             }
         }
         steps
+    }
+
+    /// The steps that give a device of a group to its kernel driver, read by its DMA, and take the
+    /// device back.
+    pub fn lend(self, group: Group) -> Vec<String> {
+        let role = self.group_role(group);
+        let own = |to: &str| format!("driver: {{of: {role}.0, to: {to}}}");
+        let further = |to: &str| format!("driver: {{of: {role}.host-driver, to: {to}}}");
+        let random = RANDOM.to_owned();
+        match self.0.groups[group.0].host_driver {
+            true => vec![further("host-driver"), random, further("none")],
+            false => vec![
+                own("none"),
+                own("host-driver"),
+                random,
+                own("none"),
+                own("vfio-pci"),
+            ],
+        }
     }
 
     fn allocate(self, ioas: Ioas) -> [String; 2] {

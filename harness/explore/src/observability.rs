@@ -29,6 +29,9 @@ impl Observability {
         let without = |shape| known(KnownDeviation::NoIdentityControl, shape);
         let no_control = match shapes().find_map(without) {
             _ if !shapes().any(does_dma) => Some("no device does DMA on demand".to_owned()),
+            _ if world.scope.translated => {
+                Some("its default domain is one that translates".to_owned())
+            }
             _ if world.scope.hotplug => {
                 Some("a device that is plugged in again is in a new group".to_owned())
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Device, Domain, Ioas, Presence, State, World};
+use model::{Device, Domain, Group, Ioas, Presence, Shape, State, World};
 
 use crate::observability::Observability;
 
@@ -29,26 +29,30 @@ pub struct Probe {
     pub lands: bool,
 }
 
-/// Returns the probes of every device: a write that has to land, and writes that must not land. The
-/// latter go to the pages of `others`, and to a physical address if the identity domain is a
-/// control and no landing write shows that addresses are translated.
+/// Returns every target that a device of a world may be told to write to.
+pub fn all_targets(world: &World, observability: &Observability) -> Vec<DmaTarget> {
+    let pages = (0..world.ioases.len()).map(Ioas).map(DmaTarget::Page);
+    let container = world.scope.group_path.then_some(DmaTarget::Container);
+    let physical = observability.has_control().then_some(DmaTarget::Physical);
+    pages.chain(container).chain(physical).collect()
+}
+
+/// Returns the probes of every device: a write that has to land, and writes to `others` that must
+/// not land. The latter go to a physical address as well if the device has to be blocked and the
+/// identity domain is a control.
 pub fn probes(
     world: &World,
     state: &State,
     observability: &Observability,
-    others: &[Ioas],
+    others: &[DmaTarget],
 ) -> BTreeSet<Probe> {
     let mut probes = BTreeSet::new();
     for device in world.devices() {
         let group = world.group_of(device);
         let here = state.devices[device.0].presence != Presence::Gone;
         if here && observability.has_dma(world.groups[group.0].shape) {
-            let targets = targets(
-                world,
-                state.domain(world, group),
-                observability.has_control(),
-                others,
-            );
+            let domain = state.domain(world, group);
+            let targets = targets(domain, observability.has_control(), others);
             probes.extend(targets.into_iter().map(|(target, lands)| Probe {
                 device,
                 target,
@@ -68,38 +72,73 @@ pub fn kernel_does_dma(world: &World, state: &State, observability: &Observabili
     })
 }
 
-fn targets(
+/// Returns the groups that have just gone back to a default domain that translates, and with which
+/// a kernel driver can show that: its DMA lands there only.
+pub fn returned(
     world: &World,
-    domain: Domain,
-    control: bool,
-    others: &[Ioas],
-) -> Vec<(DmaTarget, bool)> {
-    let mut targets = Vec::new();
-    // DMA that lands at the IOVA of an IOAS was translated. Nothing is mapped there in a default
-    // domain.
-    if control && matches!(domain, Domain::Default | Domain::Blocking) {
-        targets.push((DmaTarget::Physical, domain == Domain::Default));
+    before: &State,
+    after: &State,
+    observability: &Observability,
+) -> BTreeSet<Group> {
+    let goes_back = |group: &Group| {
+        before.domain(world, *group) != Domain::Default
+            && after.domain(world, *group) == Domain::Default
+    };
+    let observed = |group: &Group| {
+        !observability.has_control()
+            && observability.has_driver_dma(world.groups[group.0].shape)
+            && may_lend(world, after, *group)
+    };
+    world
+        .all_groups()
+        .filter(goes_back)
+        .filter(observed)
+        .collect()
+}
+
+/// Whether a device of the group can be given to a kernel driver and back.
+fn may_lend(world: &World, state: &State, group: Group) -> bool {
+    let spec = &world.groups[group.0];
+    if spec.host_driver {
+        return !state.groups[group.0].on_kernel_driver;
     }
-    if domain == Domain::Default {
-        return targets;
-    }
-    for ioas in (0..world.ioases.len()).map(Ioas) {
-        let lands = domain == Domain::Ioas(ioas);
-        if lands || others.contains(&ioas) {
-            targets.push((DmaTarget::Page(ioas), lands));
-        }
-    }
-    if domain == Domain::Container {
-        targets.push((DmaTarget::Container, true));
-    }
-    targets
+    let mut members = world.members(group);
+    spec.shape == Shape::HostDriver
+        && world.scope.drivers
+        && !state.group_path(world, group)
+        && members.all(|device| {
+            let now = &state.devices[device.0];
+            now.is_idle() && now.on_vfio()
+        })
+}
+
+fn targets(domain: Domain, control: bool, others: &[DmaTarget]) -> Vec<(DmaTarget, bool)> {
+    let own = match domain {
+        Domain::Default if control => Some(DmaTarget::Physical),
+        // Nothing is mapped there for a device whose driver does not do DMA.
+        Domain::Default | Domain::Blocking => None,
+        Domain::Ioas(ioas) => Some(DmaTarget::Page(ioas)),
+        Domain::Container => Some(DmaTarget::Container),
+    };
+    // An identity domain translates nothing, so the device finds no memory at an IOVA, but does not
+    // fault.
+    let identity = control && domain == Domain::Default;
+    let blocking = control && domain == Domain::Blocking;
+    let blocked = others.iter().copied().filter(|_| !identity);
+    let blocked = blocked.chain(blocking.then_some(DmaTarget::Physical));
+    let blocked = blocked.filter(|target| Some(*target) != own);
+    let blocked = blocked.map(|target| (target, false));
+    own.map(|target| (target, true))
+        .into_iter()
+        .chain(blocked)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use model::{Driver, Event, Group, Iommu, Pt, Reading, Shape, decide};
+    use model::{Driver, Event, Iommu, Pt, Reading, decide};
     use rstest::rstest;
 
     use super::*;
@@ -137,11 +176,80 @@ mod tests {
         #[case] expected: &[(DmaTarget, bool)],
     ) {
         let world = World::group(Shape::Functions);
-        let state = after(&world, events);
-        let probes = probes(&world, &state, &observability(&world, "intel"), &[Ioas(1)]);
-        let seen = probes.iter().filter(|probe| probe.device == DEVICE);
-        let seen: Vec<_> = seen.map(|probe| (probe.target, probe.lands)).collect();
+        let seen = probed(&world, events, &[DmaTarget::Page(Ioas(1))]);
         assert_eq!(seen, expected);
+    }
+
+    const GROUP: Group = Group(0);
+    const CONTAINER: [Event; 3] = [
+        Event::OpenGroup(GROUP),
+        Event::SetContainer(GROUP),
+        Event::SetIommu(GROUP),
+    ];
+
+    /// Where a device has a security context, everything else is blocked.
+    #[rstest]
+    #[case::attached(
+        World::group_path(Shape::Functions),
+        &[Event::Open(DEVICE), BIND, ATTACH],
+        &[
+            (DmaTarget::Physical, false),
+            (DmaTarget::Page(Ioas(0)), true),
+            (DmaTarget::Container, false),
+        ]
+    )]
+    #[case::in_a_container(
+        World::group_path(Shape::Functions),
+        &CONTAINER,
+        &[
+            (DmaTarget::Physical, false),
+            (DmaTarget::Page(Ioas(0)), false),
+            (DmaTarget::Container, true),
+        ]
+    )]
+    #[case::the_kernels_translated(
+        World::hotplug(),
+        &[],
+        &[(DmaTarget::Page(Ioas(0)), false)]
+    )]
+    fn every_target_is_tried(
+        #[case] world: World,
+        #[case] events: &[Event],
+        #[case] expected: &[(DmaTarget, bool)],
+    ) {
+        let others = all_targets(&world, &observability(&world, "intel"));
+        assert_eq!(probed(&world, events, &others), expected);
+    }
+
+    fn probed(world: &World, events: &[Event], others: &[DmaTarget]) -> Vec<(DmaTarget, bool)> {
+        let state = after(world, events);
+        let probes = probes(world, &state, &observability(world, "intel"), others);
+        let seen = probes.iter().filter(|probe| probe.device == DEVICE);
+        seen.map(|probe| (probe.target, probe.lands)).collect()
+    }
+
+    /// Each route back to a default domain that translates is looked at.
+    #[rstest]
+    #[case::closed_while_bound(World::kernel_driver(), &[Event::Open(DEVICE), BIND], Event::Close(DEVICE))]
+    #[case::closed_while_attached(
+        World::kernel_driver(), &[Event::Open(DEVICE), BIND, ATTACH], Event::Close(DEVICE)
+    )]
+    #[case::out_of_its_container(
+        World::translated(), &CONTAINER, Event::UnsetContainer(GROUP)
+    )]
+    #[case::group_closed(World::kernel_driver(), &CONTAINER, Event::CloseGroup(GROUP))]
+    fn a_kernel_driver_shows_the_way_back(
+        #[case] world: World,
+        #[case] events: &[Event],
+        #[case] last: Event,
+    ) {
+        let on_vfio = [Event::Drive(DEVICE, Driver::Vfio)];
+        let before = after(&world, &[&on_vfio[..], events].concat());
+        let now = after(&world, &[&on_vfio[..], events, &[last]].concat());
+        let observability = observability(&world, "intel");
+        let groups = returned(&world, &before, &now, &observability);
+        assert_eq!(groups, BTreeSet::from([GROUP]));
+        assert!(returned(&world, &now, &now, &observability).is_empty());
     }
 
     #[rstest]

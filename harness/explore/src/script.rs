@@ -8,10 +8,10 @@ use std::{
 use model::{Answer, Edge, Event, Graph, Group, Ioas, Iommu, Race, Shape, State, World};
 
 use crate::{
-    case_language::{CaseLanguage, does_dma, end_name, shape_name},
+    case_language::{CaseLanguage, RANDOM, does_dma, end_name, shape_name},
     observability::Observability,
     orders::Orders,
-    probe::{DmaTarget, Probe, kernel_does_dma, probes},
+    probe::{DmaTarget, Probe, all_targets, kernel_does_dma, probes, returned},
     random_walk::{Move, Played, RandomWalk},
     readback::readbacks,
 };
@@ -75,10 +75,10 @@ pub struct Look {
 /// Where an observation tries DMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// At every page.
+    /// At every target.
     Everywhere,
-    /// Where it has to land, and at the page of one IOAS.
-    OnePage,
+    /// Where it has to land, and at one other target.
+    OneTarget,
 }
 
 /// States and transitions after which sysfs is read and DMA is observed.
@@ -95,7 +95,7 @@ impl Seen {
         let extent = match (self.states.contains(&edge.to), self.edges.contains(&number)) {
             (false, _) => Extent::Everywhere,
             // The state was observed before, but not after this transition.
-            (true, false) => Extent::OnePage,
+            (true, false) => Extent::OneTarget,
             (true, true) => return None,
         };
         self.add(number, edge, extent);
@@ -139,11 +139,17 @@ impl Script {
             let Some(extent) = seen.need(*number, edge) else {
                 continue;
             };
+            let all = all_targets(world, observability);
             let others = match extent {
-                Extent::Everywhere => writer.all_ioases(),
-                Extent::OnePage => vec![Ioas(number % world.ioases.len())],
+                Extent::Everywhere => all,
+                Extent::OneTarget => all
+                    .get(number % all.len().max(1))
+                    .copied()
+                    .into_iter()
+                    .collect(),
             };
             writer.observe(&[state], &others);
+            writer.observe_return(&graph.states[edge.from], state);
             writer.looks.push(Look { position, extent });
         }
         writer.end()
@@ -167,9 +173,13 @@ impl Script {
                 break; // the rules have no answer: nothing is known from here on
             };
             let next = writer.played(&played, next, orders);
-            let everywhere = writer.all_ioases();
+            let everywhere = all_targets(world, observability);
             let states: Vec<_> = next.possible().states().collect();
             writer.observe(&states, &everywhere);
+            let before: Vec<_> = at.possible().states().collect();
+            if let ([before], [after]) = (before.as_slice(), states.as_slice()) {
+                writer.observe_return(before, after);
+            }
             at = next;
         }
         writer.end()
@@ -347,12 +357,18 @@ impl<'a> Writer<'a> {
         told.map_or_else(|| next.clone(), |told| next.told(&told.next))
     }
 
-    fn all_ioases(&self) -> Vec<Ioas> {
-        (0..self.world.ioases.len()).map(Ioas).collect()
+    /// Gives a device of each group that has gone back to a default domain that translates to its
+    /// kernel driver, whose DMA has to land, and takes it back.
+    fn observe_return(&mut self, before: &State, after: &State) {
+        for group in returned(self.world, before, after, self.observability) {
+            for step in self.language.lend(group) {
+                self.step(format_args!("{step}"));
+            }
+        }
     }
 
     /// Observes what holds in each of these states.
-    fn observe(&mut self, states: &[&State], others: &[Ioas]) {
+    fn observe(&mut self, states: &[&State], others: &[DmaTarget]) {
         let (world, observability) = (self.world, self.observability);
         let states = || states.iter().copied();
         for readback in common(states().map(|state| readbacks(world, state))) {
@@ -362,7 +378,7 @@ impl<'a> Writer<'a> {
             states().map(|state| probes(world, state, observability, others)),
         ));
         if states().all(|state| kernel_does_dma(world, state, observability)) {
-            self.step(format_args!("random: {{bytes: 16}}"));
+            self.step(format_args!("{RANDOM}"));
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Scope {
     pub reset: bool,
     /// The machine loses and regains a device.
     pub hotplug: bool,
+    /// The default domains translate, although they could be identity domains.
+    pub translated: bool,
 }
 
 impl GroupSpec {
@@ -76,6 +78,7 @@ impl Scope {
         lifetimes: false,
         reset: false,
         hotplug: false,
+        translated: false,
     };
 }
 
@@ -268,6 +271,29 @@ impl World {
         }
     }
 
+    /// A group whose default domain translates. Its further member, with a kernel driver, can show
+    /// whether the group has gone back there.
+    pub fn translated() -> Self {
+        Self {
+            name: "translated default domain",
+            groups: vec![GroupSpec {
+                shape: Shape::Functions,
+                devices: 1,
+                host_driver: true,
+            }],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            hwpts: Vec::new(),
+            scope: Scope {
+                group_path: true,
+                mmap: true,
+                lifetimes: true,
+                translated: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
     /// A group of two that is attached to page tables that user space allocates for an IOAS.
     pub fn page_tables() -> Self {
         Self {
@@ -323,6 +349,7 @@ impl World {
                 lifetimes: true,
                 reset: false,
                 hotplug: false,
+                translated: false,
             },
         }
     }
@@ -355,6 +382,7 @@ impl World {
             Self::resettable(),
             Self::hotplug(),
             Self::kernel_driver(),
+            Self::translated(),
             Self::page_tables(),
             Self::page_table_lifetime(),
         ]

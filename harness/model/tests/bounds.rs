@@ -18,6 +18,7 @@ use rstest::rstest;
 #[case(World::resettable(), 4, 22)]
 #[case(World::hotplug(), 20, 119)]
 #[case(World::kernel_driver(), 14, 96)]
+#[case(World::translated(), 90, 851)]
 #[case(World::page_tables(), 120, 1766)]
 #[case(World::page_table_lifetime(), 82, 885)]
 fn the_worlds_are_as_big_as_they_were(
