@@ -74,19 +74,14 @@ impl CaseLanguage<'_> {
         let iommu = self.0.ioases[ioas.0];
         [
             format!("IOMMU_IOAS_ALLOC: {{on: {iommu}, save: {{out_ioas_id: {ioas}}}}}"),
-            format!(
-                "IOMMU_IOAS_MAP: {{on: {iommu}, ioas_id: ${ioas}, user_va: $page{}, length: 0x1000, iova: {:#x}, \
-                 flags: [FIXED_IOVA, READABLE, WRITEABLE]}}",
-                ioas.0,
-                self.iova(ioas)
-            ),
+            self.map(ioas),
         ]
     }
 
     /// Returns the steps of an event with this answer. `next` is the state after it, for steps that
     /// wait for a change.
     pub fn event(self, event: Event, answer: Answer, next: &State) -> Vec<String> {
-        let mut steps = self.calls(event, answer);
+        let mut steps = self.calls(event, answer, true);
         match event {
             Event::Unplug(device) | Event::Close(device) | Event::Munmap(device) => {
                 steps.extend(self.leaves(device, event, next));
@@ -112,13 +107,18 @@ impl CaseLanguage<'_> {
     pub fn single(self, event: Event) -> Option<String> {
         let mut steps = match event {
             Event::Unplug(_) | Event::Plug(_) => return None,
-            _ => self.calls(event, Answer::Ok),
+            Event::Access(device) => {
+                return Some(format!("VFIO_DEVICE_GET_INFO: {{on: {device}}}"));
+            }
+            _ => self.calls(event, Answer::Ok, false),
         };
         let step = steps.pop();
         step.filter(|_| steps.is_empty())
     }
 
-    fn calls(self, event: Event, answer: Answer) -> Vec<String> {
+    /// Returns the calls of an event. Their results are compared, except in a race, in which the
+    /// call may fail.
+    fn calls(self, event: Event, answer: Answer, compare: bool) -> Vec<String> {
         let errno = match answer {
             Answer::Ok => String::new(),
             _ => format!(", errno: {}", end_name(answer)),
@@ -126,6 +126,10 @@ impl CaseLanguage<'_> {
         // A call that fails has no result to save.
         let save = |what: String| match answer {
             Answer::Ok => format!(", {what}"),
+            _ => String::new(),
+        };
+        let id = |field: &str| match (answer, compare) {
+            (Answer::Ok, true) => format!(", expect: {{{field}: {{not: 0}}}}"),
             _ => String::new(),
         };
         let step = match event {
@@ -140,11 +144,12 @@ impl CaseLanguage<'_> {
                     true => String::new(),
                     false => save(format!("save: {{out_devid: {device}_id}}")),
                 };
+                let id = id("out_devid");
                 format!(
-                    "VFIO_DEVICE_BIND_IOMMUFD: {{on: {device}, iommufd: ${iommu}{save}{errno}}}"
+                    "VFIO_DEVICE_BIND_IOMMUFD: {{on: {device}, iommufd: ${iommu}{save}{id}{errno}}}"
                 )
             }
-            Event::Access(device) => format!("VFIO_DEVICE_GET_INFO: {{on: {device}{errno}}}"),
+            Event::Access(device) => return self.access(device, answer),
             Event::Reset(device) => format!("VFIO_DEVICE_RESET: {{on: {device}{errno}}}"),
             Event::Attach(device, pt) => {
                 format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: ${pt}{errno}}}")
@@ -205,8 +210,9 @@ impl CaseLanguage<'_> {
                 let pt = Pt::Hwpt(hwpt);
                 let (iommu, ioas) = (self.0.iommu_of(pt), self.0.ioas_of(pt));
                 let save = save(format!("save: {{out_hwpt_id: {hwpt}}}"));
+                let id = id("out_hwpt_id");
                 format!(
-                    "IOMMU_HWPT_ALLOC: {{on: {iommu}, dev_id: ${device}_id, pt_id: ${ioas}{save}{errno}}}"
+                    "IOMMU_HWPT_ALLOC: {{on: {iommu}, dev_id: ${device}_id, pt_id: ${ioas}{save}{id}{errno}}}"
                 )
             }
             Event::Destroy(pt) => {
@@ -215,6 +221,59 @@ impl CaseLanguage<'_> {
             }
         };
         vec![step]
+    }
+
+    /// Every kind of access: queries, reads and writes of configuration space, and of a BAR if the
+    /// device is known to have one.
+    fn access(self, device: Device, answer: Answer) -> Vec<String> {
+        let (errno, ok) = match answer {
+            Answer::Ok => (String::new(), true),
+            _ => (format!(", errno: {}", end_name(answer)), false),
+        };
+        let expect = |what: &'static str| if ok { what } else { "" };
+        let (flags, size) = (
+            expect(", expect: {flags: {has: [PCI]}, num_regions: {not: 0}}"),
+            expect(", expect: {size: {not: 0}}"),
+        );
+        let config = "region: VFIO_PCI_CONFIG_REGION_INDEX";
+        let mut steps = vec![
+            format!("VFIO_DEVICE_GET_INFO: {{on: {device}{flags}{errno}}}"),
+            format!(
+                "VFIO_DEVICE_GET_REGION_INFO: {{on: {device}, index: VFIO_PCI_CONFIG_REGION_INDEX{size}{errno}}}"
+            ),
+            format!(
+                "VFIO_DEVICE_GET_IRQ_INFO: {{on: {device}, index: VFIO_PCI_INTX_IRQ_INDEX{errno}}}"
+            ),
+            format!("pread: {{on: {device}, {config}, length: 2{errno}}}"),
+            // The interrupt line is a scratch register.
+            format!("pwrite: {{on: {device}, {config}, offset: 0x3c, bytes: [10]{errno}}}"),
+        ];
+        if does_dma(self.0.groups[self.0.group_of(device).0].shape) {
+            steps.push(format!(
+                "pread: {{on: {device}, region: VFIO_PCI_BAR0_REGION_INDEX, length: 4{errno}}}"
+            ));
+        }
+        steps
+    }
+
+    /// The step that takes a page out of an IOAS.
+    pub fn unmap(self, ioas: Ioas) -> String {
+        let (iommu, iova) = (self.0.ioases[ioas.0], self.iova(ioas));
+        format!(
+            "IOMMU_IOAS_UNMAP: {{on: {iommu}, ioas_id: ${ioas}, iova: {iova:#x}, length: 0x1000, \
+             expect: {{length: 0x1000}}}}"
+        )
+    }
+
+    /// The step that puts it back.
+    pub fn map(self, ioas: Ioas) -> String {
+        format!(
+            "IOMMU_IOAS_MAP: {{on: {}, ioas_id: ${ioas}, user_va: $page{}, length: 0x1000, iova: {:#x}, \
+             flags: [FIXED_IOVA, READABLE, WRITEABLE]}}",
+            self.0.ioases[ioas.0],
+            ioas.0,
+            self.iova(ioas)
+        )
     }
 
     fn set_iommu(self, group: Group, answer: Answer) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Probes: where the DMA of each device may land, as far as it is known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Device, Domain, Group, Ioas, Presence, Shape, State, World};
 
@@ -70,6 +70,28 @@ pub fn kernel_does_dma(world: &World, state: &State, observability: &Observabili
         state.kernel_drives(world, group)
             && observability.has_driver_dma(world.groups[group.0].shape)
     })
+}
+
+/// Returns the IOASes whose page can be taken away from a device that is attached, and put back: one
+/// device of each.
+pub fn remaps(
+    world: &World,
+    state: &State,
+    observability: &Observability,
+) -> BTreeSet<(Ioas, Device)> {
+    let mut first = BTreeMap::new();
+    for device in world.devices() {
+        let group = world.group_of(device);
+        let here = state.devices[device.0].presence != Presence::Gone;
+        if let Domain::Ioas(ioas) = state.domain(world, group)
+            && here
+            && state.iommus[world.ioases[ioas.0].0]
+            && observability.has_dma(world.groups[group.0].shape)
+        {
+            first.entry(ioas).or_insert(device);
+        }
+    }
+    first.into_iter().collect()
 }
 
 /// Returns the groups that have just gone back to a default domain that translates, and with which

@@ -98,6 +98,29 @@ fn of_host_driver(language: CaseLanguage<'_>, state: &State, group: Group) -> Op
     })
 }
 
+/// Steps that show what user space holds: a mapping of a BAR can be read as long as it exists
+/// (S1.7), and a group says whether it is viable and in a container (S1.0).
+pub fn held(world: &World, state: &State) -> BTreeSet<String> {
+    let mapped = world.devices().filter(|device| {
+        let now = &state.devices[device.0];
+        now.held.is_some() || now.file.is_some_and(|file| file.mapped)
+    });
+    let loads = mapped.map(|device| format!("load: {{at: $bar{}}}", device.0));
+    let open = world
+        .all_groups()
+        .filter(|group| state.groups[group.0].open);
+    let states = open.map(|group| {
+        let in_container = state.groups[group.0].container.is_some();
+        let flags = match (in_container, state.kernel_drives(world, group)) {
+            (true, _) => "[VIABLE, CONTAINER_SET]",
+            (false, true) => "0",
+            (false, false) => "[VIABLE]",
+        };
+        format!("VFIO_GROUP_GET_STATUS: {{on: {group}, expect: {{flags: {flags}}}}}")
+    });
+    loads.chain(states).collect()
+}
+
 const fn on_off(on: bool) -> Content {
     Content::Text(if on { "1" } else { "0" })
 }
@@ -174,6 +197,37 @@ mod tests {
             "read_file: {{path: \"/sys/bus/pci/devices/{{group.host-driver}}/enable\", text: \"{text}\"}}"
         );
         assert!(said.contains(&expected), "{said:?}");
+    }
+
+    #[rstest]
+    #[case::nothing(&[], &[])]
+    #[case::a_mapping(
+        &[Event::Open(DEVICE), BIND, Event::Mmap(DEVICE)], &["load: {at: $bar0}"]
+    )]
+    #[case::a_mapping_alone(
+        &[Event::Open(DEVICE), BIND, Event::Mmap(DEVICE), Event::Close(DEVICE)],
+        &["load: {at: $bar0}"]
+    )]
+    #[case::a_group(
+        &[Event::OpenGroup(Group(0))],
+        &["VFIO_GROUP_GET_STATUS: {on: group0, expect: {flags: [VIABLE]}}"]
+    )]
+    #[case::in_a_container(
+        &[Event::OpenGroup(Group(0)), Event::SetContainer(Group(0))],
+        &["VFIO_GROUP_GET_STATUS: {on: group0, expect: {flags: [VIABLE, CONTAINER_SET]}}"]
+    )]
+    #[case::the_kernels(
+        &[Event::OpenGroup(Group(0)), Event::KernelDriver(Group(0))],
+        &["VFIO_GROUP_GET_STATUS: {on: group0, expect: {flags: 0}}"]
+    )]
+    fn what_user_space_holds_is_looked_at(#[case] events: &[Event], #[case] says: &[&str]) {
+        let world = World::translated();
+        let rules = Reading::Stage2.rules();
+        let state = events.iter().fold(State::initial(&world), |state, event| {
+            decide(&rules, &world, &state, *event).expect("a rule").next
+        });
+        let held = held(&world, &state);
+        assert_eq!(held.iter().collect::<Vec<_>>(), says);
     }
 
     #[test]

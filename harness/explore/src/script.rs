@@ -5,16 +5,19 @@ use std::{
     fmt::{self, Write},
 };
 
-use model::{Answer, Edge, Event, Graph, Group, Ioas, Iommu, Race, Shape, State, World};
+use model::{Answer, Device, Edge, Event, Graph, Group, Ioas, Iommu, Race, Shape, State, World};
 
 use crate::{
     case_language::{CaseLanguage, RANDOM, does_dma, end_name, shape_name},
     observability::Observability,
     orders::Orders,
-    probe::{DmaTarget, Probe, all_targets, kernel_does_dma, probes, returned},
+    probe::{DmaTarget, Probe, all_targets, kernel_does_dma, probes, remaps, returned},
     random_walk::{Move, Played, RandomWalk},
-    readback::readbacks,
+    readback::{held, readbacks},
 };
+
+/// Time limit of a walk. Long ones take seconds, and a busy host makes them slower.
+const TIMEOUT_MS: u32 = 60_000;
 
 /// A case, and the transition that each of its steps belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,6 +249,7 @@ impl<'a> Writer<'a> {
             self.world.name
         ));
         self.line(format_args!("snapshot: none"));
+        self.line(format_args!("timeout_ms: {TIMEOUT_MS}"));
         // If model and kernel disagree about what is open, vfio-pci would wait forever.
         self.line(format_args!("fail_fast: true"));
         let mut shapes = self.world.groups.iter().map(|group| group.shape);
@@ -374,12 +378,34 @@ impl<'a> Writer<'a> {
         for readback in common(states().map(|state| readbacks(world, state))) {
             self.step(format_args!("{readback}"));
         }
+        for step in common(states().map(|state| held(world, state))) {
+            self.step(format_args!("{step}"));
+        }
+        if others.len() == all_targets(world, observability).len() {
+            let remaps = common(states().map(|state| remaps(world, state, observability)));
+            for (ioas, device) in remaps {
+                self.remap(ioas, device);
+            }
+        }
         self.observe_dma(&common(
             states().map(|state| probes(world, state, observability, others)),
         ));
         if states().all(|state| kernel_does_dma(world, state, observability)) {
             self.step(format_args!("{RANDOM}"));
         }
+    }
+
+    /// Takes the page of an IOAS away from a device that is attached, and puts it back: DMA is
+    /// blocked between. The probes that follow have to land.
+    fn remap(&mut self, ioas: Ioas, device: Device) {
+        let language = self.language;
+        self.step(format_args!("{}", language.unmap(ioas)));
+        self.observe_dma(&BTreeSet::from([Probe {
+            device,
+            target: DmaTarget::Page(ioas),
+            lands: false,
+        }]));
+        self.step(format_args!("{}", language.map(ioas)));
     }
 
     fn observe_dma(&mut self, probes: &BTreeSet<Probe>) {
