@@ -11,7 +11,7 @@ mod common;
 
 use common::{intel, lab};
 use explore::{Traversal, take_records, walk_cases, write};
-use model::{Answer, Event, Reading, Rule, Shape, World, decide};
+use model::{Answer, Binding, Event, Ioas, Pt, Reading, Rule, Shape, State, World, decide};
 use runner::{
     run::{Cancel, run},
     verdict::Verdict,
@@ -26,13 +26,28 @@ enum Wrong {
     /// A success changes nothing.
     Idle,
     /// A success does what another rule's does.
-    Does(fn(&World, &mut model::State, Event)),
+    Does(fn(&World, &mut State, Event)),
 }
 
 use Wrong::{Answers, Does, Idle, Missing};
 
 /// Neither a call nor DMA tells at once that a device has no driver any more.
 const ONLY_SYSFS_TELLS: &str = "driver leaves";
+
+/// The calls and sysfs are the same whether a bound device is blocked or not.
+const ONLY_DMA_TELLS: &str = "bind";
+
+/// As if bind gave access to the first IOAS of the iommu_fd, instead of the blocking domain.
+fn attaches_at_once(world: &World, next: &mut State, event: Event) {
+    let Event::Bind(device, iommu) = event else {
+        return;
+    };
+    let first = world.ioases.iter().position(|of| *of == iommu);
+    if let Some(file) = &mut next.devices[device.0].file {
+        let attached = first.map(Ioas).map(Pt::Ioas);
+        file.binding = Some(Binding::Iommufd { iommu, attached });
+    }
+}
 
 fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
     // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
@@ -71,6 +86,20 @@ fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
         ("unset container: a device is open", path(), Missing),
         ("set IOMMU", path(), Idle),
         (ONLY_SYSFS_TELLS, World::group(Shape::Functions), Idle),
+        (ONLY_DMA_TELLS, group(), Does(attaches_at_once)),
+        (
+            "kernel driver",
+            group(),
+            Answers(Answer::Errno("EBUSY")), // as if the group were never given back
+        ),
+        ("plug", World::hotplug(), Idle),
+        ("reset: not bound", World::resettable(), Missing),
+        (
+            "reset",
+            World::resettable(),
+            Answers(Answer::Errno("ENOTTY")),
+        ),
+        ("kernel driver comes", World::kernel_driver(), Idle),
         ("destroy: in use", World::mdev(), Missing),
         ("attach: a second page table", World::page_tables(), Missing),
         (
@@ -138,6 +167,10 @@ fn each_wrong_rule_is_found() {
         if *name == ONLY_SYSFS_TELLS {
             let reason = found.reason.as_ref().unwrap();
             assert!(reason.contains("read /sys/bus/pci/drivers"), "{reason}");
+        }
+        if *name == ONLY_DMA_TELLS {
+            let reason = found.reason.as_ref().unwrap();
+            assert!(reason.contains("DMA from"), "{reason}");
         }
     }
 }
