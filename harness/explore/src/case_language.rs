@@ -151,6 +151,9 @@ impl CaseLanguage<'_> {
             }
             Event::Access(device) => return self.access(device, answer),
             Event::Reset(device) => format!("VFIO_DEVICE_RESET: {{on: {device}{errno}}}"),
+            Event::HotReset(device) => {
+                format!("VFIO_DEVICE_PCI_HOT_RESET: {{on: {device}, count: 0{errno}}}")
+            }
             Event::Attach(device, pt) => {
                 format!("VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, pt_id: ${pt}{errno}}}")
             }

@@ -270,6 +270,12 @@ impl<'a> Writer<'a> {
             }
             self.step(format_args!("memory: {{control: 0x1000}}"));
         }
+        if self.world.scope.hot_reset {
+            // A bus can be reset if all its devices are on vfio-pci.
+            self.step(format_args!(
+                "driver: {{of: group.host-driver, to: vfio-pci}}"
+            ));
+        }
         for ioas in 0..self.world.ioases.len() {
             self.step(format_args!("memory: {{page{ioas}: 0x1000}}"));
         }

@@ -28,6 +28,8 @@ pub enum Event {
     Munmap(Device),
     /// Reset a device: `VFIO_DEVICE_RESET`.
     Reset(Device),
+    /// Reset the bus of a device: `VFIO_DEVICE_PCI_HOT_RESET`.
+    HotReset(Device),
     /// Close the device_fd.
     Close(Device),
     /// The device's driver changes.
@@ -76,6 +78,7 @@ impl fmt::Display for Event {
             Self::Mmap(device) => write!(to, "mmap {device}"),
             Self::Munmap(device) => write!(to, "munmap {device}"),
             Self::Reset(device) => write!(to, "reset {device}"),
+            Self::HotReset(device) => write!(to, "hot reset by {device}"),
             Self::Close(device) => write!(to, "close {device}"),
             Self::Drive(device, driver) => match driver {
                 Driver::None => write!(to, "take {device} from its driver"),
@@ -124,8 +127,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "covered by cases of compat and type1, a few orders only",
     ),
     (
-        "hot resets, resets of devices that do DMA, and functions that arrive in an owned group",
-        "covered by cases of vfio-pci and stage 2, a few orders only",
+        "resets of one device that does DMA, and functions that arrive in an owned group",
+        "covered by cases of vfio-pci and stage 2, a few orders only; the hot reset of a bus is walked",
     ),
     (
         "mappings as states: what is mapped or unmapped is undone at once",
@@ -261,6 +264,9 @@ impl World {
         }
         if self.scope.reset {
             events.push(Event::Reset(device));
+        }
+        if self.scope.hot_reset {
+            events.push(Event::HotReset(device));
         }
     }
 

@@ -190,6 +190,12 @@ const RULES: &[Rule] = rules! {
     "reset" ["S1.6"] "a reset leaves the security context alone"
         Event::Reset(_), |_, _| true => Done;
 
+    "hot reset: not bound" ["S1.4", "S2.4"] "access is refused until bind"
+        Event::HotReset(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+    "hot reset" ["S1.6", "S3.4"] "a reset of the bus leaves the security context of each of its \
+     devices alone"
+        Event::HotReset(_), |_, _| true => Done;
+
     "mmap: not bound" ["S1.4", "S2.4"] "mmap is refused until bind"
         Event::Mmap(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
     "mmap" ["S1.5"] "from bind on the user may map the device"

@@ -123,6 +123,7 @@ impl Renaming {
             Event::Mmap(device) => Event::Mmap(self.device(device)),
             Event::Munmap(device) => Event::Munmap(self.device(device)),
             Event::Reset(device) => Event::Reset(self.device(device)),
+            Event::HotReset(device) => Event::HotReset(self.device(device)),
             Event::Close(device) => Event::Close(self.device(device)),
             Event::Drive(device, driver) => Event::Drive(self.device(device), driver),
             Event::Unplug(device) => Event::Unplug(self.device(device)),

@@ -45,6 +45,8 @@ pub struct Scope {
     pub lifetimes: bool,
     /// Whether devices are reset: `VFIO_DEVICE_RESET`.
     pub reset: bool,
+    /// Whether the bus of the devices is reset: `VFIO_DEVICE_PCI_HOT_RESET`.
+    pub hot_reset: bool,
     /// The machine loses and regains a device.
     pub hotplug: bool,
     /// The default domains translate, although they could be identity domains.
@@ -77,6 +79,7 @@ impl Scope {
         drivers: false,
         lifetimes: false,
         reset: false,
+        hot_reset: false,
         hotplug: false,
         translated: false,
     };
@@ -239,6 +242,25 @@ impl World {
         }
     }
 
+    /// A group whose bus is reset, which takes a second each time. All its devices are on vfio-pci.
+    pub fn hot_reset() -> Self {
+        Self {
+            name: "hot reset",
+            groups: vec![GroupSpec {
+                shape: Shape::Bridge,
+                devices: 2,
+                host_driver: false,
+            }],
+            iommus: 1,
+            ioases: vec![Iommu(0)],
+            hwpts: Vec::new(),
+            scope: Scope {
+                hot_reset: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
     /// A device that the machine may unplug at any time.
     pub fn hotplug() -> Self {
         Self {
@@ -348,6 +370,7 @@ impl World {
                 drivers: true,
                 lifetimes: true,
                 reset: false,
+                hot_reset: false,
                 hotplug: false,
                 translated: false,
             },
@@ -380,6 +403,7 @@ impl World {
             Self::two_groups(),
             Self::mdev(),
             Self::resettable(),
+            Self::hot_reset(),
             Self::hotplug(),
             Self::kernel_driver(),
             Self::translated(),

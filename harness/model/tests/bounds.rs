@@ -16,6 +16,7 @@ use rstest::rstest;
 #[case(World::two_groups(), 245, 4634)]
 #[case(World::mdev(), 108, 978)]
 #[case(World::resettable(), 4, 22)]
+#[case(World::hot_reset(), 16, 176)]
 #[case(World::hotplug(), 20, 119)]
 #[case(World::kernel_driver(), 14, 96)]
 #[case(World::translated(), 90, 851)]
