@@ -35,6 +35,7 @@ impl Tester for Fake {
         } else {
             Verdict::Pass
         };
+        Ok(record("walk".to_owned(), verdict, None))
     }
 }
 

@@ -468,19 +468,20 @@ fn a_platform_without_mock_devices_excuses_their_refusal_only(
 }
 
 #[rstest]
-#[case::linux_today(errno(22), Verdict::Pass, false)]
-#[case::the_plan(ok(), Verdict::Pass, true)]
-#[case::neither(errno(16), Verdict::Fail, false)]
-fn a_kernel_may_do_what_the_plan_says(
-    #[case] observed: Observed,
+#[case::linux_today([errno(22), errno(1), errno(5)], Verdict::Pass, false)]
+#[case::the_plan([ok(), ok(), errno(5)], Verdict::Pass, true)]
+#[case::neither([errno(16), errno(1), errno(5)], Verdict::Fail, false)]
+#[case::half_of_the_plan([ok(), errno(1), errno(5)], Verdict::Fail, false)]
+#[case::the_other_half([errno(22), ok(), errno(5)], Verdict::Fail, false)]
+#[case::the_plan_and_a_bug([ok(), ok(), errno(6)], Verdict::Fail, false)]
+fn a_kernel_may_do_all_that_the_plan_says(
+    #[case] observed: [Observed; 3],
     #[case] wanted: Verdict,
     #[case] planned: bool,
 ) {
-    let step = check(WantEnd::Errno(22), Some(WantEnd::Success));
-    // What follows is about the kernel as it is today.
-    let case = compiled(vec![step, check(WantEnd::Errno(1), None)]);
-    let observed = seen(vec![observed, errno(1)]);
-    let judged = verdict(&case, &observed, Known::default());
+    let plan = |errno| check(WantEnd::Errno(errno), Some(WantEnd::Success));
+    let case = compiled(vec![plan(22), plan(1), check(WantEnd::Errno(5), None)]);
+    let judged = verdict(&case, &seen(observed.into()), Known::default());
     assert_eq!((judged.verdict, judged.conforms_to_plan), (wanted, planned));
 }
 

@@ -121,7 +121,7 @@ fn turned_by_race(compiled: &Compiled, index: usize, ways: usize) -> Compiled {
 fn opposite_end(end: &WantEnd) -> WantEnd {
     match end {
         WantEnd::Success => WantEnd::Errno(18), // EXDEV: nothing here gives it
-        WantEnd::Errno(_) | WantEnd::Signal(_) => WantEnd::Success,
+        WantEnd::Refused | WantEnd::Errno(_) | WantEnd::Signal(_) => WantEnd::Success,
         WantEnd::Lands { .. } => WantEnd::Blocked,
         WantEnd::Blocked => WantEnd::Lands {
             signature: String::new(),

@@ -47,6 +47,7 @@ pub fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Recor
         conforms_to_plan: false,
         failed_step,
         kmsg: Vec::new(),
+        races: Vec::new(),
         transcript: String::new(),
     }
 }
