@@ -506,6 +506,11 @@ impl Case {
         self.steps.iter().any(Step::uses_identity)
     }
 
+    /// Whether devices are in another order on their bus after it.
+    pub fn reorders_devices(&self) -> bool {
+        self.steps.iter().any(Step::reorders_devices)
+    }
+
     /// Whether some of its steps are executed at once.
     pub fn races(&self) -> bool {
         self.steps.iter().any(Step::races)

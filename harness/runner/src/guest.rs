@@ -30,7 +30,7 @@ use crate::{
 
 /// Interval at which a guest that has not said hello is checked.
 const LOOK: Duration = Duration::from_millis(500);
-/// Time within which a live agent answers a ping.
+/// Time within which a live agent answers a ping, on the machine that deadlines are written for.
 const PING: Duration = Duration::from_secs(10);
 /// Time for the kernel's own checks, of which kmemleak scans the whole memory twice.
 const CHECKS: Duration = Duration::from_secs(60);
@@ -425,7 +425,11 @@ impl Guest {
     /// Returns the agent's answer to the last request. Skips answers to earlier pings, which an
     /// agent that was busy sends late.
     fn answer(&mut self) -> Result<Reply, Lost> {
-        self.answer_within(PING)
+        self.answer_within(self.ping())
+    }
+
+    fn ping(&self) -> Duration {
+        PING * u32::try_from(slowness(self.boot)).unwrap_or(1)
     }
 
     fn answer_within(&mut self, time: Duration) -> Result<Reply, Lost> {
@@ -493,12 +497,13 @@ impl Guest {
         let slower = slowness(self.boot);
         let plan = compiled.plan.clone();
         let plan = plan.with_patience(PATIENCE * slower, slower);
-        let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE;
+        let limit = Instant::now() + Duration::from_millis(plan.timeout_ms);
+        let limit = limit + RESTORE * u32::try_from(slower).unwrap_or(1);
         self.send(&Request::Run { token: own, plan })?;
         let mut pinged = false;
         let mut stopped = false;
         loop {
-            let silence = if pinged { PING } else { QUIET };
+            let silence = if pinged { self.ping() } else { QUIET };
             match self.receive(Instant::now() + silence)? {
                 Some(Reply::Step {
                     token,
@@ -580,7 +585,7 @@ impl Guest {
         let mut log = self.log().unwrap_or_default();
         let shown = self.console_text().len();
         if self.send(&Request::PowerOff).is_ok() {
-            let deadline = Instant::now() + PING;
+            let deadline = Instant::now() + self.ping();
             while let Ok(Some(_)) = self.receive(deadline) {}
         }
         self.running.kill();

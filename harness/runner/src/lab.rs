@@ -449,6 +449,7 @@ impl Lab {
         let complaint_before = splat::find(&observation.kmsg_before);
         let guest_spoiled = judgement.verdict.spoils_guest()
             || observation.spoils_guest()
+            || case.reorders_devices()
             || complaint_before.is_some();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {

@@ -423,6 +423,11 @@ impl Action for Remove {
         to.push(write_file(path, "1"), Expect::SUCCESS, Layout::Nothing);
         Ok(())
     }
+
+    fn reorders_devices(&self) -> bool {
+        // One that is found again becomes the last of its bus.
+        true
+    }
 }
 
 newtype! {

@@ -87,6 +87,11 @@ pub trait Action: Debug + Send + Sync {
         self.inner().into_iter().any(Step::races)
     }
 
+    /// Whether devices are in another order on their bus afterwards.
+    fn reorders_devices(&self) -> bool {
+        self.inner().into_iter().any(Step::reorders_devices)
+    }
+
     /// Whether it makes a default domain an identity domain.
     fn uses_identity(&self) -> bool {
         self.inner().into_iter().any(Step::uses_identity)
@@ -196,6 +201,11 @@ impl Step {
     /// Whether it executes steps at once.
     pub fn races(&self) -> bool {
         self.action.races()
+    }
+
+    /// Whether devices are in another order on their bus afterwards.
+    pub fn reorders_devices(&self) -> bool {
+        self.action.reorders_devices()
     }
 
     /// Whether it is an ioctl.
