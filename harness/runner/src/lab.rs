@@ -348,10 +348,10 @@ impl Lab {
         self.boot_argv(&argv, self.processors.usual)
     }
 
-    /// Boots a guest, and tries a second time if QEMU fails, which is not the kernel's fault. With
-    /// two processors under TCG, QEMU 10.0 crashes at times (`iotlb_to_section: Assertion ...
-    /// failed`), or stands still: its threads leave the guest as soon as they have entered it. A
-    /// kernel that does not boot is seen at the second try.
+    /// Boots a guest, and tries a second time if QEMU fails. With two processors under TCG, QEMU 10.0
+    /// crashes at times (`iotlb_to_section: Assertion ... failed`), and about one boot of 70 made no
+    /// progress for a minute with both of its threads busy, for a reason that is not known. A kernel
+    /// that does not boot is seen at the second try, and one that does not boot at times by the note.
     fn boot_argv(&self, argv: &Argv, processors: u32) -> Result<(usize, Guest), BootError> {
         let limits = Limits::of(&self.build.flavour.traits);
         let may_stand_still = processors > 1 && self.chosen.accel == Accel::Tcg;
@@ -363,6 +363,7 @@ impl Lab {
             Err(BootError::NoHello { lost, .. })
                 if lost.is_crash() || (may_stand_still && lost.is_silent()) =>
             {
+                eprintln!("note: a guest is started again, because the first try ended so: {lost}");
                 self.boot_once(argv, limits)
             }
             booted => booted,
