@@ -36,10 +36,10 @@ fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
 }
 
 const DEVICES: [(&str, &str); 8] = [
-    ("nvme", "serial cmb_size_mb"),
-    ("virtio-rng-pci", "disable-legacy iommu_platform"),
+    ("nvme", "serial cmb_size_mb use-intel-id"),
+    ("virtio-rng-pci", "disable-legacy iommu_platform ats"),
     ("pcie-pci-bridge", "addr"),
-    ("pcie-root-port", "chassis"),
+    ("pcie-root-port", "chassis disable-acs x-speed"),
     ("pxb-pcie", "bus_nr bypass_iommu"),
     ("igb", "netdev"),
     ("edu", "romfile"),
@@ -128,7 +128,7 @@ fn a_device_that_is_missing_costs_its_group_only() {
 #[case::one(&["igb"], &["group sriov is left out: QEMU emulator version 99.0 has no device `igb`"])]
 #[case::two(&["nvme", "edu"], &[
     "group conventional is left out: QEMU emulator version 99.0 has no device `edu`",
-    "groups bridge, functions, hotplug, lone, noiommu, solo are left out: \
+    "groups bridge, functions, hotplug, lone, noiommu, port, solo are left out: \
      QEMU emulator version 99.0 has no device `nvme`",
 ])]
 fn what_is_left_out_is_one_line_for_each_reason(#[case] without: &[&str], #[case] want: &[&str]) {

@@ -99,8 +99,9 @@ fn turned_around(compiled: &Compiled) -> Vec<(usize, Compiled)> {
 fn lost(compiled: &Compiled, index: usize, place: usize) -> Compiled {
     let mut wrong = compiled.clone();
     if let Parts::Together(race) = &mut wrong.checks[index].parts {
+        // The opposite of one way may be another one.
         for way in &mut race.ends {
-            way[place] = opposite_end(&way[place]);
+            way[place] = WantEnd::Errno(18);
         }
     }
     wrong

@@ -1,7 +1,7 @@
 //! Judges an observation: one total function from the observation to a verdict.
 
-use case::{Compiled, Xfail};
-use wire::End;
+use case::{Check, Compiled, Parts, Xfail};
+use wire::{DmaEnd, End, Observed, Outcome};
 
 use crate::{
     guest::{CaseEnd, Lost, Observation},
@@ -204,7 +204,10 @@ fn judge_steps(
     known: Known<'_>,
     snapshot: impl FnOnce() -> Option<String>,
 ) -> Judgement {
-    let needs_dma = compiled.checks.iter().any(|check| check.needs_dma);
+    let checks = compiled.checks.iter().zip(&observation.outcomes);
+    let needs_dma = checks
+        .into_iter()
+        .any(|(check, outcome)| lands(check, outcome));
     let never = known.dma_never_lands.filter(|_| needs_dma);
     let left_behind = left_behind(observation);
     match steps {
@@ -231,6 +234,20 @@ fn judge_steps(
         },
         Steps::AsExpected => passed(left_behind, never, snapshot),
     }
+}
+
+/// Whether a check wants DMA to land. After a race it depends on how the race ended, and what came
+/// out says it.
+fn lands(check: &Check, outcome: &Option<Outcome>) -> bool {
+    let landed = |outcome: &Outcome| match &outcome.observed {
+        Observed::Dma(dma) => dma.end == DmaEnd::Completed,
+        _ => false,
+    };
+    check.needs_dma
+        && match check.parts {
+            Parts::ByRace(_) => outcome.as_ref().is_some_and(landed),
+            _ => true,
+        }
 }
 
 fn failed(failure: &Failure) -> Judgement {
