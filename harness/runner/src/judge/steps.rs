@@ -119,8 +119,8 @@ pub struct StepJudge<'a> {
     way: Option<usize>,
     /// What the kernel does where Linux deviates from the plan, and the step that showed it first.
     side: Option<(Side, String)>,
-    /// The result that ends the judging, if there is one; later outcomes are ignored.
-    end: Option<Steps>,
+    /// How the agent failed, if it did; later outcomes are ignored.
+    broken: Option<String>,
 }
 
 impl<'a> StepJudge<'a> {
@@ -134,7 +134,7 @@ impl<'a> StepJudge<'a> {
             failures: Vec::new(),
             way: None,
             side: None,
-            end: None,
+            broken: None,
         }
     }
 
@@ -142,12 +142,12 @@ impl<'a> StepJudge<'a> {
     pub fn take(&mut self, index: usize, outcome: &Outcome) {
         let ops = &self.compiled.plan.ops;
         let op = ops.get(index).zip(self.compiled.checks.get(index));
-        let (None, Some((op, check))) = (&self.end, op) else {
+        let (None, Some((op, check))) = (&self.broken, op) else {
             return;
         };
         match index == self.next {
             true => self.compare(op, check, outcome),
-            false => self.end = self.unreported(),
+            false => self.broken = self.unreported(),
         }
         self.values.learn(op, outcome);
         self.next += 1;
@@ -163,22 +163,20 @@ impl<'a> StepJudge<'a> {
     pub fn finish(self) -> Steps {
         let unreported = self.unreported();
         let mut failures = self.failures.into_iter();
-        match failures.next() {
-            Some(first) => Steps::Failed(Failures {
+        match (failures.next(), self.broken.or(unreported), self.side) {
+            (Some(first), ..) => Steps::Failed(Failures {
                 first,
                 later: failures.collect(),
             }),
-            None => self.end.or(unreported).unwrap_or(match self.side {
-                Some((Side::Planned, _)) => Steps::AsPlanned,
-                Some((Side::Today, _)) | None => Steps::AsExpected,
-            }),
+            (None, Some(why), _) => Steps::Broken(why),
+            (None, None, Some((Side::Planned, _))) => Steps::AsPlanned,
+            (None, None, Some((Side::Today, _)) | None) => Steps::AsExpected,
         }
     }
 
-    fn unreported(&self) -> Option<Steps> {
+    fn unreported(&self) -> Option<String> {
         let check = self.compiled.checks.get(self.next)?;
-        let why = format!("{}: the agent reported no outcome", check.label);
-        Some(Steps::Broken(why))
+        Some(format!("{}: the agent reported no outcome", check.label))
     }
 
     fn compare(&mut self, op: &Op, check: &Check, outcome: &Outcome) {
@@ -198,7 +196,7 @@ impl<'a> StepJudge<'a> {
         if let Some(why) = broken(outcome) {
             let place = self.sources.place(check.at);
             let why = format!("{place}: {}: {why}", check.label);
-            self.end = Some(Steps::Broken(why));
+            self.broken = Some(why);
             return;
         }
         let mismatches = match (Side::of(check, outcome), &self.side) {
