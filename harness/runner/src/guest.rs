@@ -42,7 +42,7 @@ const BOOT_OF_REFERENCE: u128 = 2000;
 /// Factor for the deadline of every case, because hosts are busy at times.
 const PATIENCE: u64 = 3;
 /// Upper limit of [`slowness`]: a boot that takes minutes has another cause.
-const SLOWEST: u64 = 10;
+const SLOWEST: u32 = 10;
 /// Time that the agent needs after the deadline to kill the case and restore the guest.
 const RESTORE: Duration = Duration::from_secs(30);
 
@@ -429,7 +429,7 @@ impl Guest {
     }
 
     fn ping(&self) -> Duration {
-        PING * u32::try_from(slowness(self.boot)).unwrap_or(1)
+        PING * slowness(self.boot)
     }
 
     fn answer_within(&mut self, time: Duration) -> Result<Reply, Lost> {
@@ -496,9 +496,8 @@ impl Guest {
         let own = self.token;
         let slower = slowness(self.boot);
         let plan = compiled.plan.clone();
-        let plan = plan.with_patience(PATIENCE * slower, slower);
-        let limit = Instant::now() + Duration::from_millis(plan.timeout_ms);
-        let limit = limit + RESTORE * u32::try_from(slower).unwrap_or(1);
+        let plan = plan.with_patience(PATIENCE * u64::from(slower), slower.into());
+        let limit = Instant::now() + Duration::from_millis(plan.timeout_ms) + RESTORE * slower;
         self.send(&Request::Run { token: own, plan })?;
         let mut pinged = false;
         let mut stopped = false;
@@ -631,8 +630,7 @@ impl Guest {
     /// Asks whether checks of the kernel are still on, and what they found.
     pub fn checks(&mut self, checks: &[KernelCheck]) -> Result<Vec<CheckState>, Lost> {
         self.send(&Request::Checks(checks.to_vec()))?;
-        let slower = u32::try_from(slowness(self.boot)).unwrap_or(1);
-        match self.answer_within(CHECKS * slower)? {
+        match self.answer_within(CHECKS * slowness(self.boot))? {
             Reply::Checks(states) => Ok(states),
             other => Err(Lost::Broken(format!(
                 "asked for the kernel's checks, the agent answered with {other:?}"
@@ -704,8 +702,8 @@ impl Guest {
 
 /// Returns by which factor a machine is slower than the one that deadlines are written for, at
 /// least 1.
-fn slowness(boot: Duration) -> u64 {
-    let slower = u64::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(SLOWEST);
+fn slowness(boot: Duration) -> u32 {
+    let slower = u32::try_from(boot.as_millis() / BOOT_OF_REFERENCE).unwrap_or(SLOWEST);
     slower.clamp(1, SLOWEST)
 }
 
@@ -737,7 +735,7 @@ mod tests {
     #[case::tcg(1740, 1)]
     #[case::kvm_that_is_emulated(20_000, 10)]
     #[case::held_up(110_000, 10)]
-    fn a_slow_machine_gets_time(#[case] boot_ms: u64, #[case] expected: u64) {
+    fn a_slow_machine_gets_time(#[case] boot_ms: u64, #[case] expected: u32) {
         assert_eq!(slowness(Duration::from_millis(boot_ms)), expected);
     }
 
