@@ -12,15 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{record::today, splat};
 
-/// The complaints that a run allows, and how often it saw them.
+/// The complaints that a run allows.
 #[derive(Debug, Default)]
-pub struct Allowed {
-    entries: Vec<Entry>,
-    seen: Vec<AtomicUsize>,
+pub struct Allowed(Vec<AllowedComplaint>);
+
+/// A complaint that a run allows, and how often it saw it.
+#[derive(Debug)]
+struct AllowedComplaint {
+    complaint: KnownComplaint,
+    reason: String,
+    until: Date,
+    seen: AtomicUsize,
 }
 
 /// An entry of the file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     /// A text in the lines of the complaint, or several of which one is there; ` ... ` stands for
@@ -32,7 +38,7 @@ struct Entry {
     until: Date,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Texts {
     One(String),
@@ -97,20 +103,27 @@ impl Allowed {
                 path: path.to_owned(),
                 error: Box::new(error),
             })?;
-        let entries = entries.unwrap_or_default();
-        for (index, entry) in entries.iter().enumerate() {
-            if let Some(what) = entry.empty() {
+        let entries = entries
+            .unwrap_or_default()
+            .into_iter()
+            .map(AllowedComplaint::of);
+        let all: Vec<_> = entries.collect();
+        for (index, one) in all.iter().enumerate() {
+            if let Some(what) = one.empty() {
                 let (path, number) = (path.to_owned(), index + 1);
                 return Err(AllowedError::Empty { path, number, what });
             }
         }
-        let seen = entries.iter().map(|_| AtomicUsize::new(0)).collect();
-        Ok(Self { entries, seen })
+        Ok(Self(all))
     }
 
     /// Marks the lines of allowed complaints, so that nobody judges them. Returns whether there
     /// were some.
     pub fn mark(&self, log: &mut [String]) -> bool {
+        // Nearly every run, for each of its cases.
+        if self.0.is_empty() {
+            return false;
+        }
         let today = today();
         let marked = |lines: &[&str]| self.allows(&lines.join("\n"), today);
         let complaints = splat::all(log);
@@ -127,39 +140,40 @@ impl Allowed {
     }
 
     fn allows(&self, complaint: &str, today: Date) -> bool {
-        let is = |entry: &Entry| !entry.is_over(today) && entry.complaint().is(complaint);
-        let entry = self.entries.iter().position(is);
-        if let Some(seen) = entry.and_then(|at| self.seen.get(at)) {
-            seen.fetch_add(1, Ordering::Relaxed);
+        let is = |one: &&AllowedComplaint| !one.is_over(today) && one.complaint.is(complaint);
+        let known = self.0.iter().find(is);
+        if let Some(one) = known {
+            one.seen.fetch_add(1, Ordering::Relaxed);
         }
-        entry.is_some()
+        known.is_some()
     }
 
     /// Returns what became of each entry so far.
     pub fn reports(&self) -> Vec<AllowedReport> {
         let today = today();
-        let all = self.entries.iter().zip(&self.seen);
-        all.map(|(entry, seen)| AllowedReport {
-            texts: entry.texts(),
-            reason: entry.reason.clone(),
-            until: entry.until.to_string(),
-            over: entry.is_over(today),
-            seen: seen.load(Ordering::Relaxed),
-        })
-        .collect()
+        let report = |one: &AllowedComplaint| AllowedReport {
+            texts: one.complaint.0.clone(),
+            reason: one.reason.clone(),
+            until: one.until.to_string(),
+            over: one.is_over(today),
+            seen: one.seen.load(Ordering::Relaxed),
+        };
+        self.0.iter().map(report).collect()
     }
 }
 
-impl Entry {
-    fn texts(&self) -> Vec<String> {
-        match &self.text {
-            Texts::One(text) => vec![text.clone()],
-            Texts::Several(texts) => texts.clone(),
+impl AllowedComplaint {
+    fn of(entry: Entry) -> Self {
+        let texts = match entry.text {
+            Texts::One(text) => vec![text],
+            Texts::Several(texts) => texts,
+        };
+        Self {
+            complaint: KnownComplaint(texts),
+            reason: entry.reason,
+            until: entry.until,
+            seen: AtomicUsize::new(0),
         }
-    }
-
-    fn complaint(&self) -> KnownComplaint {
-        KnownComplaint(self.texts())
     }
 
     fn is_over(&self, today: Date) -> bool {
@@ -167,7 +181,7 @@ impl Entry {
     }
 
     fn empty(&self) -> Option<&'static str> {
-        let texts = self.texts();
+        let texts = &self.complaint.0;
         let no_text = texts.is_empty() || texts.iter().any(|text| text.trim().is_empty());
         match (no_text, self.reason.trim().is_empty()) {
             (true, _) => Some("`text`, which would allow everything"),

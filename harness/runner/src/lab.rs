@@ -17,7 +17,7 @@ use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Sourc
 use crate::{
     accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
-    allowed::{Allowed, AllowedError},
+    allowed::{Allowed, AllowedError, AllowedReport},
     configuration::Configuration,
     counters::{Counters, Kept},
     exit::Exit,
@@ -305,7 +305,7 @@ impl Lab {
             qemu: self.qemu.version.clone(),
             lacking: self.argv.left_out(),
             unknown_names: self.unknown_names(),
-            allowed: self.allowed.reports(),
+            allowed: self.allowed(),
             accel: self.chosen.accel.to_string(),
             why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,
@@ -317,6 +317,11 @@ impl Lab {
                 lost: Vec::new(),
             }),
         }
+    }
+
+    /// Returns what became so far of the complaints that the run allows.
+    pub fn allowed(&self) -> Vec<AllowedReport> {
+        self.allowed.reports()
     }
 
     fn unknown_names(&self) -> Vec<String> {

@@ -138,7 +138,7 @@ pub fn run(
         outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));
     }
     facts.interrupted = cancel.is_cancelled() && !unbootable;
-    facts.allowed = lab.facts(jobs).allowed;
+    facts.allowed = lab.allowed();
     facts.ms = start.elapsed().as_millis() as u64;
     let summary = Summary::new(facts, records, &lab.corpus);
     let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
