@@ -156,12 +156,15 @@ mod tests {
 
     use super::*;
 
-    /// A fake graphviz.
+    /// A fake graphviz. Another process writes the program: if this one did, a child that another
+    /// test starts meanwhile could hold the file open for writing, and nobody could execute it.
     fn fake(folder: &Path, script: &str) -> PathBuf {
-        let path = folder.join("dot");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
+        let (text, program) = (folder.join("text"), folder.join("dot"));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let mut install = Command::new("install");
+        let done = install.args(["-m", "755"]).args([&text, &program]).status();
+        assert!(done.unwrap().success());
+        program
     }
 
     #[rstest]
