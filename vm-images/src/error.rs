@@ -110,6 +110,17 @@ pub enum ImageError {
         log: PathBuf,
     },
 
+    /// A file that the flavour keeps was not made.
+    #[error(
+        "the kernel was built, but without {}, which its flavour keeps; add the target of make \
+         that makes it to `targets:` of the flavour's file, or use a kernel that has it",
+        file.display()
+    )]
+    NotMade {
+        /// Path in the folder of the build.
+        file: PathBuf,
+    },
+
     /// tuxmake could not build the kernel.
     #[error(
         "tuxmake could not build the kernel in {} (failed: {}):\n{log}; correct the source and \
@@ -375,9 +386,10 @@ impl ImageError {
     /// Returns who has to act.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::BuildFailed { .. } | Self::TuxmakeFailed { .. } | Self::Kconfig { .. } => {
-                Blame::Kernel
-            }
+            Self::BuildFailed { .. }
+            | Self::NotMade { .. }
+            | Self::TuxmakeFailed { .. }
+            | Self::Kconfig { .. } => Blame::Kernel,
             // Its own options stick in every kernel of a series that has them.
             Self::ConfigNotApplied { mismatches, .. } => {
                 match mismatches.iter().any(|it| it.of_user) {

@@ -62,6 +62,9 @@ pub struct Traits {
     /// Whether the code under test has gcov counters. Such a kernel is always built by clang.
     #[serde(default)]
     pub gcov: bool,
+    /// Targets of make beside the image.
+    #[serde(default)]
+    pub targets: Vec<String>,
     /// Files and folders of the build to keep beside the image.
     #[serde(default)]
     pub keep: Vec<PathBuf>,

@@ -201,15 +201,16 @@ impl Kbuild {
         Ok(text.trim().to_owned())
     }
 
-    /// Compiles the image and returns the number of steps.
+    /// Compiles the image and further targets, and returns the number of steps.
     pub(crate) fn compile(
         &self,
+        also: &[String],
         log: &Path,
         expected: Option<u64>,
         progress: &dyn Progress,
     ) -> Result<u64, ImageError> {
         let mut make = self.make();
-        make.arg(format!("-j{}", jobs())).arg(x86::IMAGE);
+        make.arg(format!("-j{}", jobs())).arg(x86::IMAGE).args(also);
         let mut build = Build::new(log, expected)?;
         let finished = run(&mut make, &mut |line| build.line(line, progress))?;
         if finished.status.success() {
@@ -245,6 +246,11 @@ impl Kbuild {
     /// are links to the source.
     fn keep(&self, name: &Path, to: &Path) -> Result<(), ImageError> {
         let (from, target) = (self.objects.join(name), to.join(name));
+        if !from.exists() {
+            return Err(ImageError::NotMade {
+                file: name.to_owned(),
+            });
+        }
         target.parent().map_or(Ok(()), make_dir)?;
         let mut copy = command("cp");
         copy.args(["--recursive", "--dereference", "--"]);
@@ -479,6 +485,20 @@ mod tests {
         let long = "a line\n".repeat(100);
         let shown = excerpt_of(long.as_bytes()).unwrap();
         assert_eq!(shown.lines().count(), EXCERPT);
+    }
+
+    #[test]
+    fn a_file_that_the_build_did_not_make_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("objects")).unwrap();
+        std::fs::write(at("objects/vmlinux"), "x").unwrap();
+        let toolchain = Toolchain::Gnu { cc: None };
+        let kbuild = Kbuild::plain(at("source"), at("objects"), toolchain);
+        let keep = ["vmlinux", "scripts/gdb"].map(PathBuf::from);
+        let error = kbuild.keep_extras(&keep, &at("image")).unwrap_err();
+        assert!(error.to_string().contains("scripts/gdb"), "{error}");
+        assert!(at("image").join(KEPT).join("vmlinux").exists());
     }
 
     #[test]

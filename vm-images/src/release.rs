@@ -1,11 +1,13 @@
 //! Images of a released kernel, from the distribution's source package or a release tarball.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::build::Build;
 use crate::cache::{Cache, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
+use crate::flavour::Traits;
 use crate::fragment::{self, Setting};
 use crate::image::Image;
 use crate::kbuild::{self, Kbuild};
@@ -58,7 +60,15 @@ pub(crate) fn obtain(
     let settings = build.settings(packed.series())?;
     let toolchain = build.toolchain()?;
     toolchain.check()?;
-    let (kind, key) = (kind(build), key(packed, &settings, &toolchain.versions()?));
+    let (kind, key) = (
+        kind(build),
+        key(
+            packed,
+            &settings,
+            &build.flavour.traits,
+            &toolchain.versions()?,
+        ),
+    );
     if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
     }
@@ -77,7 +87,7 @@ pub(crate) fn obtain(
         &kbuild,
         packed.name(),
         &settings,
-        &build.flavour.traits.keep,
+        &build.flavour.traits,
         temp.path(),
         progress,
     )?;
@@ -99,7 +109,12 @@ pub(crate) fn built_of(
     build: &Build,
 ) -> Result<Option<Image>, ImageError> {
     let settings = build.settings(packed.series())?;
-    let key = key(packed, &settings, &build.toolchain()?.versions()?);
+    let key = key(
+        packed,
+        &settings,
+        &build.flavour.traits,
+        &build.toolchain()?.versions()?,
+    );
     Ok(cache.image(&kind(build), &key))
 }
 
@@ -114,18 +129,18 @@ pub(crate) fn built(cache: &Cache, wanted: Option<Series>, build: &Build) -> Opt
 }
 
 /// Returns the key, which depends on everything that goes into the image.
-fn key(packed: &Packed, settings: &[Setting], toolchain: &str) -> String {
+fn key(packed: &Packed, settings: &[Setting], traits: &Traits, toolchain: &str) -> String {
     let settings = fragment::text(settings);
-    hash(
-        [
-            RECIPE,
-            packed.name(),
-            packed.version(),
-            &settings,
-            toolchain,
-        ]
-        .map(str::as_bytes),
-    )
+    let words = [
+        RECIPE,
+        packed.name(),
+        packed.version(),
+        &settings,
+        toolchain,
+    ];
+    let kept = traits.keep.iter().map(|path| path.as_os_str());
+    let parts = words.into_iter().map(str::as_bytes);
+    hash(parts.chain(kept.map(OsStr::as_encoded_bytes)))
 }
 
 /// Compiles the kernel, and returns the folder with the results.
@@ -134,7 +149,7 @@ fn compile(
     kbuild: &Kbuild,
     package: &str,
     settings: &[Setting],
-    keep: &[PathBuf],
+    traits: &Traits,
     temp: &Path,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ImageError> {
@@ -145,14 +160,15 @@ fn compile(
     // Outside of the temporary folder, so that it can be read after a failure.
     let log = cache.folder("logs")?.join(format!("{package}.log"));
     let total = kbuild::expected(cache.recall("steps"));
-    cache.remember("steps", kbuild.compile(&log, Some(total), progress)?);
+    let steps = kbuild.compile(&traits.targets, &log, Some(total), progress)?;
+    cache.remember("steps", steps);
     progress.stage("installing the headers");
     let made = temp.join("image");
     kbuild.headers(&made.join("include"))?;
     copy(&kbuild.kernel(), &made.join(x86::IMAGE))?;
     copy(&kbuild.config(), &made.join("config"))?;
     write(&made.join("release"), &release)?;
-    kbuild.keep_extras(keep, &made)?;
+    kbuild.keep_extras(&traits.keep, &made)?;
     Ok(made)
 }
 
@@ -204,11 +220,21 @@ mod tests {
     fn the_key_changes_with_what_goes_in() {
         let plain = Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap();
         let settings = plain.settings(Series { major: 7, minor: 3 }).unwrap();
-        let first = key(&package("7.3.4-1"), &settings, "gcc 12");
-        assert_eq!(first, key(&package("7.3.4-1"), &settings, "gcc 12"));
-        assert_ne!(first, key(&package("7.3.5-1"), &settings, "gcc 12"));
-        assert_ne!(first, key(&package("7.3.4-1"), &settings[1..], "gcc 12"));
-        assert_ne!(first, key(&package("7.3.4-1"), &settings, "gcc 13"));
+        let traits = &plain.flavour.traits;
+        let first = key(&package("7.3.4-1"), &settings, traits, "gcc 12");
+        assert_eq!(first, key(&package("7.3.4-1"), &settings, traits, "gcc 12"));
+        assert_ne!(first, key(&package("7.3.5-1"), &settings, traits, "gcc 12"));
+        assert_ne!(
+            first,
+            key(&package("7.3.4-1"), &settings[1..], traits, "gcc 12")
+        );
+        assert_ne!(first, key(&package("7.3.4-1"), &settings, traits, "gcc 13"));
+        let keep = vec!["vmlinux".into()];
+        let more = &Traits {
+            keep,
+            ..traits.clone()
+        };
+        assert_ne!(first, key(&package("7.3.4-1"), &settings, more, "gcc 12"));
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub(crate) fn obtain(
     progress.stage(&format!("compiling Linux {release}"));
     let fresh = !kbuild.kernel().exists();
     let total = fresh.then(|| kbuild::expected(cache.recall("steps")));
-    kbuild.compile(&folder.join("build.log"), total, progress)?;
+    let also = &build.flavour.traits.targets;
+    kbuild.compile(also, &folder.join("build.log"), total, progress)?;
     collect(cache, &kbuild, build, &tree, &place, &release)
 }
 

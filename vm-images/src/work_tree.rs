@@ -141,7 +141,7 @@ impl KernelWorkTree {
         }
         let log = self.folder.join("build.log");
         let total = fresh.then(|| kbuild::expected(self.cache.recall("steps")));
-        self.build.compile(&log, total, progress)?;
+        self.build.compile(&[], &log, total, progress)?;
         Ok(Compiled {
             kernel: self.build.kernel(),
             warnings: warnings(&fs::read_to_string(&log).unwrap_or_default()),
