@@ -1,10 +1,11 @@
 //! Builds an image from its source, or uses the cached one.
 
-use crate::build::Build;
+use crate::build::{Build, Compiler};
 use crate::cache::{Cache, cache_dir};
 use crate::error::ImageError;
 use crate::image::Image;
-use crate::packed::Packed;
+use crate::kbuild::Toolchain;
+use crate::packed::{self, Packed};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::{ready, release, tarball, tree};
@@ -40,6 +41,17 @@ pub fn obtain(
         }
         Source::Tree(path) => tree::obtain(&Cache::open(&cache_dir())?, path, build, progress),
     }
+}
+
+/// Names the source of the newest release and the compilers of this machine: images of one build
+/// differ if one of them does.
+pub fn ingredients(progress: &dyn Progress) -> Result<String, ImageError> {
+    let source = packed::newest(&Cache::open(&cache_dir())?, progress)?;
+    let compilers = [Compiler::Gcc, Compiler::Llvm(None)];
+    let versions = |compiler| Toolchain::of(&compiler, false)?.versions();
+    // A compiler that is missing is told by the build that needs it.
+    let versions = compilers.map(|it| versions(it).unwrap_or_default());
+    Ok(format!("{source}\n{}", versions.concat()))
 }
 
 /// Returns the image of a source if it is available without building or fetching anything: for a

@@ -47,18 +47,15 @@ impl Packed {
         wanted: Option<Series>,
         progress: &dyn Progress,
     ) -> Result<Self, ImageError> {
-        let reference = uapi::SERIES;
-        let reason = match apt::find(cache, wanted, progress) {
-            Ok(package) if wanted.is_some() || package.series >= reference => {
-                return Ok(Self::Package(package));
+        match Offered::of_release(cache, wanted, progress)? {
+            Offered::Package(package) => Ok(Self::Package(package)),
+            Offered::Tarball { place, reason } => {
+                if tarball::kept(cache, &place)?.is_none() {
+                    progress.line(&reason);
+                }
+                Self::of_tarball(cache, &place, progress)
             }
-            found => why_tarball(found, wanted, reference)?,
-        };
-        let place = TarballPlace::reference()?;
-        if tarball::kept(cache, &place)?.is_none() {
-            progress.line(&reason);
         }
-        Self::of_tarball(cache, &place, progress)
     }
 
     /// Finds a tarball, and fetches it if it is not there.
@@ -117,6 +114,40 @@ impl Packed {
             }
         }
     }
+}
+
+/// Where the source of a release would come from.
+enum Offered {
+    Package(Package),
+    Tarball { place: TarballPlace, reason: String },
+}
+
+impl Offered {
+    fn of_release(
+        cache: &Cache,
+        wanted: Option<Series>,
+        progress: &dyn Progress,
+    ) -> Result<Self, ImageError> {
+        let reference = uapi::SERIES;
+        let found = match apt::find(cache, wanted, progress) {
+            Ok(package) if wanted.is_some() || package.series >= reference => {
+                return Ok(Self::Package(package));
+            }
+            found => found,
+        };
+        Ok(Self::Tarball {
+            reason: why_tarball(found, wanted, reference)?,
+            place: TarballPlace::reference()?,
+        })
+    }
+}
+
+/// Names the source that the newest release would be built from.
+pub(crate) fn newest(cache: &Cache, progress: &dyn Progress) -> Result<String, ImageError> {
+    Ok(match Offered::of_release(cache, None, progress)? {
+        Offered::Package(Package { deb, .. }) => format!("{} {}", deb.name, deb.version),
+        Offered::Tarball { .. } => tarball::REFERENCE.to_owned(),
+    })
 }
 
 /// Returns why the tarball of the reference release is taken in place of what apt found; any other

@@ -12,7 +12,7 @@ use crate::under_test::FIRST_SERIES;
 use uapi::Series;
 
 /// The release of [`uapi::SERIES`] that the suite was written against.
-const REFERENCE: &str = "7.3.4";
+pub(crate) const REFERENCE: &str = "7.3.4";
 /// The folder of the cache for what was fetched.
 const FOLDER: &str = "download";
 
@@ -98,16 +98,17 @@ pub(crate) fn kept(cache: &Cache, place: &TarballPlace) -> Result<Option<Tarball
 }
 
 fn of_file(path: &Path) -> Result<Tarball, ImageError> {
-    if path.is_dir() {
-        return Err(ImageError::FolderAsTarball {
-            path: path.to_owned(),
-        });
-    }
     let failed = |source| ImageError::Given {
         what: "tarball",
         path: path.to_owned(),
         source,
     };
+    // Before a complaint about its name.
+    if std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Err(ImageError::FolderAsTarball {
+            path: path.to_owned(),
+        });
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Tarball {
         series: series_in(&name)?,

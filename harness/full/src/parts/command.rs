@@ -119,7 +119,7 @@ fn execute(planned: &Planned, interrupt: &Interrupt) -> Result<Outcome, FullErro
 
 /// Returns the hash of the inputs if no file changed while the part ran.
 fn unchanged(planned: &Planned) -> Result<Option<String>, FullError> {
-    let now = state::inputs(&planned.part, &state::files(&root())?, &state::qemu());
+    let now = state::inputs(&planned.part, &state::files(&root())?, &planned.machine);
     Ok((now == planned.inputs).then_some(now))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runner::root::root;
+use vm_images::Terminal;
 
 use crate::{
     FullError,
@@ -20,6 +21,8 @@ pub struct Planned {
     pub last: Option<Outcome>,
     /// Hash of what its result depends on.
     pub inputs: String,
+    /// What its result depends on besides the project.
+    pub machine: String,
     again: bool,
 }
 
@@ -49,10 +52,11 @@ impl Planned {
 /// Returns the parts with these names, or all.
 pub fn plan(names: &[String], again: bool) -> Result<Vec<Planned>, FullError> {
     let files = state::files(&root())?;
-    let qemu = state::qemu();
+    let machine = state::machine(&Terminal::new());
     let planned = |part: Part| Planned {
         last: PartFolder::of(&part.name).last(),
-        inputs: state::inputs(&part, &files, &qemu),
+        inputs: state::inputs(&part, &files, &machine),
+        machine: machine.clone(),
         again,
         part,
     };
@@ -99,6 +103,7 @@ mod tests {
                 seconds: 80,
             }),
             inputs: "now".to_owned(),
+            machine: String::new(),
             again: false,
         }
     }

@@ -8,6 +8,7 @@ use std::{
 
 use runner::{qemu::Qemu, root::root};
 use serde::{Deserialize, Serialize};
+use vm_images::Progress;
 use walkdir::WalkDir;
 
 use crate::{FullError, parts::table::Part};
@@ -101,16 +102,19 @@ impl PartFolder {
 }
 
 /// Returns the hash of what the result of a part depends on: the project's files, its command and
-/// the machine's QEMU.
-pub fn inputs(part: &Part, files: &str, qemu: &str) -> String {
-    let words = [files, qemu].into_iter().chain(part.words());
+/// what comes from the machine.
+pub fn inputs(part: &Part, files: &str, machine: &str) -> String {
+    let words = [files, machine].into_iter().chain(part.words());
     vm_images::hash(words.map(str::as_bytes))
 }
 
-/// Returns the version of the machine's QEMU. A machine without one fails later, with a reason.
-pub fn qemu() -> String {
+/// Returns the versions of the machine's QEMU, of the source of Linux and of the compilers. What is
+/// missing fails later, with a reason.
+pub fn machine(progress: &dyn Progress) -> String {
     let qemu = Qemu::open(Path::new(vm_images::x86::QEMU));
-    qemu.map(|qemu| qemu.version).unwrap_or_default()
+    let qemu = qemu.map(|qemu| qemu.version).unwrap_or_default();
+    let kernels = vm_images::ingredients(progress).unwrap_or_default();
+    format!("{qemu}\n{kernels}")
 }
 
 /// Returns the hash of the project's files.
@@ -157,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn another_qemu_changes_the_hash_of_a_part() {
+    fn another_machine_changes_the_hash_of_a_part() {
         let part = &crate::parts::table::table().unwrap()[0];
-        assert_ne!(inputs(part, "x", "QEMU 10"), inputs(part, "x", "QEMU 11"));
+        assert_ne!(inputs(part, "x", "gcc 14"), inputs(part, "x", "gcc 15"));
     }
 }
