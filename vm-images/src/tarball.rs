@@ -206,10 +206,13 @@ mod tests {
     #[rstest]
     #[case("none/linux-7.3.tar.xz", "cannot read")]
     #[case("", "--linux")]
-    #[case("none/linux.tar.xz", "linux-7.3.4.tar.xz")]
-    #[case("none/linux-6.1.tar.xz", "linux-6.1.tar.xz (Linux 6.1) has no iommufd")]
+    #[case("linux.tar.xz", "linux-7.3.4.tar.xz")]
+    #[case("linux-6.1.tar.xz", "linux-6.1.tar.xz (Linux 6.1) has no iommufd")]
     fn what_is_no_tarball_is_named(#[case] path: &str, #[case] says: &str) {
         let root = tempfile::tempdir().unwrap();
+        for name in ["linux.tar.xz", "linux-6.1.tar.xz"] {
+            std::fs::write(root.path().join(name), "x").unwrap();
+        }
         let error = of_file(&root.path().join(path)).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }

@@ -30,6 +30,8 @@ use crate::{
 
 /// Interval at which a guest that has not said hello is checked.
 const LOOK: Duration = Duration::from_millis(500);
+/// Time after which the user is told that a guest has not said hello yet.
+const TELL: Duration = Duration::from_secs(30);
 /// Time within which a live agent answers a ping, on the machine that deadlines are written for.
 const PING: Duration = Duration::from_secs(10);
 /// Time for the kernel's own checks, of which kmemleak scans the whole memory twice.
@@ -347,6 +349,7 @@ impl Guest {
     fn first_message(&mut self, limits: Limits) -> Result<Reply, Lost> {
         let start = Instant::now();
         let mut grown = (0, start);
+        let mut told = false;
         loop {
             let end = start + limits.total;
             if let Some(reply) = self.receive(end.min(Instant::now() + LOOK))? {
@@ -362,11 +365,24 @@ impl Guest {
             if Instant::now() >= end {
                 return Err(Lost::Silent(limits.total));
             }
+            if !told && start.elapsed() >= TELL {
+                eprintln!("note: {}", self.still_booting(limits));
+                told = true;
+            }
             match limits.quiet {
                 Some(quiet) if grown.1.elapsed() >= quiet => return Err(Lost::Quiet(quiet)),
                 _ => {}
             }
         }
+    }
+
+    fn still_booting(&self, limits: Limits) -> String {
+        format!(
+            "a guest still boots after {} s, and may take {} s; its console is in {}",
+            TELL.as_secs(),
+            limits.total.as_secs(),
+            self.console.display()
+        )
     }
 
     fn no_hello(&self, lost: Lost) -> BootError {
