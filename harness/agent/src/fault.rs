@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io,
     os::fd::{FromRawFd, RawFd},
+    path::Path,
 };
 
 use nix::sys::{mman::MapFlags, signal::Signal};
@@ -23,6 +24,7 @@ pub fn commit(fault: Fault) -> Done {
         Fault::Hang => loop {
             nix::unistd::pause();
         },
+        Fault::Starve => starve()?,
         Fault::KillAgent => {
             let init = nix::unistd::Pid::from_raw(1);
             nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGTERM)?;
@@ -37,6 +39,23 @@ pub fn commit(fault: Fault) -> Done {
         }
     }
     ok(0)
+}
+
+/// Takes the processor for ever, before everything else.
+fn starve() -> io::Result<()> {
+    sysfs::write("/proc/sys/kernel/sched_rt_runtime_us", "-1")?;
+    // Linux 6.12 and newer keep a part of the time for usual tasks.
+    let server = Path::new("/sys/kernel/debug/sched/fair_server/cpu0/runtime");
+    if server.exists() {
+        std::fs::write(server, "0")?;
+    }
+    let highest = libc::sched_param { sched_priority: 99 };
+    // SAFETY: plain system call with a pointer to a live struct.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const highest) };
+    nix::errno::Errno::result(done)?;
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 /// The port is still open in this process, as in the agent that forked it.

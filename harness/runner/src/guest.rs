@@ -22,6 +22,7 @@ use crate::{
     allowed::Allowed,
     counters::{CountersError, GuestCounters},
     inventory,
+    monitor::MachineState,
     platform::Platform,
     promise::Promise,
     qemu::{Argv, Qemu, QemuError, Running},
@@ -359,10 +360,12 @@ impl Guest {
             if size != grown.0 {
                 grown = (size, Instant::now());
             }
-            if let Some(why) = self.running.monitor.why_stopped() {
+            let state = self.running.monitor.state();
+            if let MachineState::Stopped(why) = state {
                 return Err(Lost::Stopped(why));
             }
             if Instant::now() >= end {
+                self.ask_kernel_where(&state);
                 return Err(Lost::Silent(limits.total));
             }
             if !told && start.elapsed() >= TELL {
@@ -461,8 +464,19 @@ impl Guest {
 
     /// Returns why no answer came. If QEMU has stopped the machine, the kernel is not at fault.
     fn no_answer(&mut self) -> Lost {
-        let stopped = self.running.monitor.why_stopped();
-        stopped.map_or(Lost::Frozen, Lost::Stopped)
+        let state = self.running.monitor.state();
+        self.ask_kernel_where(&state);
+        match state {
+            MachineState::Stopped(why) => Lost::Stopped(why),
+            MachineState::Running | MachineState::NoAnswer => Lost::Frozen,
+        }
+    }
+
+    /// Makes a kernel that hangs print its stacks to the console. It ends by that.
+    fn ask_kernel_where(&mut self, state: &MachineState) {
+        if *state == MachineState::Running && self.running.monitor.interrupt().is_ok() {
+            self.running.wait_for_end();
+        }
     }
 
     /// Runs one case. The guest cannot be used after [`CaseEnd::Lost`].

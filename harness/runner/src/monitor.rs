@@ -9,7 +9,7 @@ use std::{
 
 use qapi::{
     ExecuteError, Qmp, Stream,
-    qmp::{RunState, device_del, human_monitor_command, qom_list, query_status},
+    qmp::{RunState, device_del, human_monitor_command, inject_nmi, qom_list, query_status},
 };
 use wire::HostAction;
 
@@ -85,6 +85,17 @@ pub enum MonitorError {
     },
 }
 
+/// Whether QEMU runs the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MachineState {
+    /// It does.
+    Running,
+    /// It has stopped it, for this reason.
+    Stopped(String),
+    /// The monitor does not answer.
+    NoAnswer,
+}
+
 impl Monitor {
     /// Returns a monitor that has not been greeted yet.
     pub fn new(stream: UnixStream, devices: BTreeMap<String, String>) -> io::Result<Self> {
@@ -107,14 +118,29 @@ impl Monitor {
         }
     }
 
-    /// Returns why QEMU has stopped the machine, such as an internal error of KVM. Returns `None`
-    /// if the machine runs or the monitor does not answer.
-    pub fn why_stopped(&mut self) -> Option<String> {
+    /// Returns whether QEMU runs the machine.
+    pub fn state(&mut self) -> MachineState {
+        match self.status() {
+            None => MachineState::NoAnswer,
+            Some(RunState::internal_error) => {
+                MachineState::Stopped("an internal error of KVM".to_owned())
+            }
+            Some(_) => MachineState::Running,
+        }
+    }
+
+    fn status(&mut self) -> Option<RunState> {
         self.greet().ok()?;
         let status = self.client.execute(&query_status {}).ok()?;
         self.client.events().for_each(drop); // nobody else takes them
-        let failed = status.status == RunState::internal_error;
-        failed.then(|| "an internal error of KVM".to_owned())
+        Some(status.status)
+    }
+
+    /// Sends a non-maskable interrupt, at which the kernel prints where each processor is and ends.
+    pub fn interrupt(&mut self) -> Result<(), MonitorError> {
+        let sent = self.client.execute(&inject_nmi {});
+        let failed = |error| refused("sending an NMI".to_owned(), error);
+        sent.map(drop).map_err(failed)
     }
 
     fn greet(&mut self) -> Result<(), MonitorError> {

@@ -153,9 +153,11 @@ impl Argv {
 /// Kernel command line of every guest. The kernel does not wait for entropy or a console, and a
 /// panic ends QEMU. An idle vfio device stays powered, which saves 10 ms for each open. The DMA
 /// probe may map the resources of a device that is bound to a driver. The timer check is off: on a
-/// busy host too few ticks arrive, and the check would panic.
+/// busy host too few ticks arrive, and the check would panic. At an NMI, which a guest that hangs
+/// gets, the kernel shows the stacks of all processors and of tasks that are blocked.
 const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
-                       vfio_pci.disable_idle_d3=1 no_timer_check";
+                       vfio_pci.disable_idle_d3=1 no_timer_check unknown_nmi_panic \
+                       panic_print=0xc0";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.

@@ -82,12 +82,17 @@ fn each_fault_has_its_verdict_and_costs_no_other_case() {
         ("i-dies", Verdict::Error),
         ("j-warns-and-dies", Verdict::Splat),
         ("k-passes", Verdict::Pass),
+        ("l-starves", Verdict::Hang),
     ];
     for (id, wanted) in expected {
         assert_eq!(verdict(&summary, id), wanted, "{id}");
     }
     let kept = std::fs::read_to_string(record.path().join("records.jsonl")).unwrap();
     assert_eq!(kept.lines().count(), expected.len());
+    let starved = summary.cases.iter().find(|it| it.id.ends_with("l-starves"));
+    let log = starved.unwrap().kmsg.join("\n");
+    assert!(log.contains("NMI"), "{log}");
+    assert!(log.contains("Call Trace"), "{log}");
     assert_no_children();
 }
 

@@ -331,6 +331,7 @@ impl Word for WireFault {
         ("none", Self::None),
         ("panic", Self::PanicKernel),
         ("hang", Self::Hang),
+        ("starve", Self::Starve),
         ("kill_agent", Self::KillAgent),
         ("warn", Self::Warn),
         ("die", Self::Die),

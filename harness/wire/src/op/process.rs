@@ -137,6 +137,8 @@ pub enum Fault {
     PanicKernel,
     /// Sleep for ever, so that the deadline of the case passes.
     Hang,
+    /// Take the processor for ever, so that the agent does not answer.
+    Starve,
     /// Kill the agent.
     KillAgent,
     /// Put a kernel warning into the log.
