@@ -32,6 +32,17 @@ pub struct Finding {
     pub since: Option<Series>,
     /// Why no case shows it.
     pub no_case: Option<String>,
+    /// Parts of its complaint in the kernel log, if that may come in any case: which case closes a
+    /// circle of locks depends on those that the guest ran before.
+    pub complaint: Vec<String>,
+}
+
+impl Finding {
+    /// Whether a complaint with all its lines is the one of this finding.
+    pub fn explains(&self, complaint: &str) -> bool {
+        let parts = &self.complaint;
+        !parts.is_empty() && parts.iter().all(|part| complaint.contains(part))
+    }
 }
 
 /// A project that can be at fault.
@@ -128,6 +139,12 @@ impl Findings {
         pages.map(|(name, finding)| (name.as_str(), finding))
     }
 
+    /// Returns the finding whose complaint this is, as the reason of an XFAIL.
+    pub fn explaining(&self, complaint: &str) -> Option<String> {
+        let (name, finding) = self.iter().find(|(_, it)| it.explains(complaint))?;
+        Some(reason(name, &finding.title))
+    }
+
     /// Returns the finding with this name. The error has the location of the name.
     pub fn named(&self, at: At, name: &str) -> Result<&Finding, Problem> {
         let known = || self.pages.keys().map(String::as_str);
@@ -146,9 +163,13 @@ impl Findings {
         let title = &self.named(node.at, name)?.title;
         Ok(Known {
             name: name.to_owned(),
-            reason: format!("{name}: {title}"),
+            reason: reason(name, title),
         })
     }
+}
+
+fn reason(name: &str, title: &str) -> String {
+    format!("{name}: {title}")
 }
 
 /// A finding that a case names.
@@ -190,6 +211,7 @@ fn read(text: &str, file: usize) -> Result<Finding, Problem> {
     let seen = fields.need("seen")?.text()?.to_owned();
     let since = fields.take("since").map(read_series).transpose()?;
     let no_case = fields.text("no_case")?.map(|why| why.trim().to_owned());
+    let complaint = texts(fields.take("complaint"))?;
     fields.finish()?;
     Ok(Finding {
         at,
@@ -199,6 +221,7 @@ fn read(text: &str, file: usize) -> Result<Finding, Problem> {
         seen,
         since,
         no_case,
+        complaint,
     })
 }
 

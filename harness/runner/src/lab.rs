@@ -440,6 +440,7 @@ impl Lab {
         let of_platform = |deviation| self.platform.known(deviation, case.shape);
         let known = Known {
             xfail: case.xfail(&guest.offer),
+            findings: Some(&self.corpus.findings),
             dma_never_lands: of_platform(KnownDeviation::DmaNeverLands),
             mock_devices_unbound: of_platform(KnownDeviation::MockDevicesUnbound),
         };
@@ -456,7 +457,9 @@ impl Lab {
         let guest_spoiled = judgement.verdict.spoils_guest()
             || observation.spoils_guest()
             || case.reorders_devices()
-            || complaint_before.is_some();
+            || complaint_before.is_some()
+            // Some checks of the kernel switch themselves off at their first complaint.
+            || splat::find(&observation.kmsg).is_some();
         let mut record = self.record(case, judgement, observation.wall);
         if !record.verdict.is_expected() {
             record.kmsg = observation.kmsg;

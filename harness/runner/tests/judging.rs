@@ -97,6 +97,70 @@ fn verdict(compiled: &Compiled, seen: &Observation, known: Known<'_>) -> Judgeme
     judge(compiled, seen, &steps, known, || None)
 }
 
+const LOCK_ORDER: &str = "---
+of: kernel
+seen: Linux 7.3.4
+no_case: any case may close the circle
+complaint: [possible circular locking dependency, \"&a_lock\", \"&b_lock\"]
+---
+
+# Two locks are taken in both orders
+
+## What
+
+## Evidence
+
+## Cases
+
+## Mend
+";
+
+fn lockdep(locks: &[&str]) -> Vec<String> {
+    let lines = ["WARNING: possible circular locking dependency detected"];
+    lines
+        .iter()
+        .chain(locks)
+        .map(|it| (*it).to_owned())
+        .collect()
+}
+
+fn warning() -> Vec<String> {
+    let lines = [
+        "------------[ cut here ]------------",
+        "WARNING: CPU: 0 PID: 1 at a.c:1",
+    ];
+    lines.map(str::to_owned).to_vec()
+}
+
+#[rstest]
+#[case::exactly_it(lockdep(&["(&a_lock)", "(&b_lock)"]), 0, Verdict::Xfail)]
+#[case::another_circle(lockdep(&["(&a_lock)", "(&c_lock)"]), 0, Verdict::Splat)]
+#[case::and_another(
+    [lockdep(&["(&a_lock)", "(&b_lock)"]), warning()].concat(), 0, Verdict::Splat
+)]
+#[case::and_a_step_that_fails(lockdep(&["(&a_lock)", "(&b_lock)"]), 22, Verdict::Splat)]
+fn a_finding_may_complain_in_any_case(
+    #[case] kmsg: Vec<String>,
+    #[case] ended: i32,
+    #[case] wanted: Verdict,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lock-order.md"), LOCK_ORDER).unwrap();
+    let findings = case::Findings::load(folder.path(), false).unwrap();
+    let observed = if ended == 0 { ok() } else { errno(ended) };
+    let seen = Observation {
+        kmsg,
+        ..seen(vec![observed])
+    };
+    let known = Known {
+        findings: Some(&findings),
+        ..Known::default()
+    };
+    let compiled = compiled(vec![check(WantEnd::Success, None)]);
+    let judged = verdict(&compiled, &seen, known);
+    assert_eq!(judged.verdict, wanted, "{:?}", judged.reason);
+}
+
 fn lands() -> WantEnd {
     WantEnd::Lands {
         signature: SIGNATURE.to_owned(),

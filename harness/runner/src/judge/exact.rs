@@ -19,6 +19,8 @@ pub struct Seen {
     steps: BTreeMap<String, BTreeSet<String>>,
     /// Complaints of the kernel with all their lines.
     complaints: Vec<String>,
+    /// Findings whose complaint may come in any case, and came in this one.
+    anywhere: BTreeSet<String>,
     /// Complaints that the run allows.
     allowed: Vec<String>,
     /// What the case left changed.
@@ -29,12 +31,14 @@ pub struct Seen {
 
 impl Seen {
     /// Collects what was seen, without the failures that `excused` says are none of the case.
+    /// `explaining` returns the finding whose complaint may come in any case.
     /// Returns `None` if there is no result about the kernel.
     pub fn of(
         compiled: &Compiled,
         observation: &Observation,
         steps: &Steps,
         excused: impl Fn(&Failure) -> bool,
+        explaining: impl Fn(&str) -> Option<String>,
     ) -> Option<Self> {
         let CaseEnd::Done { end, changes } = &observation.end else {
             return None;
@@ -68,9 +72,18 @@ impl Seen {
                 .count()
         };
         let complaints = splat::all(&observation.kmsg);
+        let mut anywhere = BTreeSet::new();
+        let mut unexplained: Vec<_> = complaints.iter().map(|lines| lines.join("\n")).collect();
+        unexplained.retain(|text| {
+            let finding = explaining(text);
+            let is_explained = finding.is_some();
+            anywhere.extend(finding);
+            !is_explained
+        });
         let mut seen = Self {
             steps: BTreeMap::new(),
-            complaints: complaints.iter().map(|lines| lines.join("\n")).collect(),
+            complaints: unexplained,
+            anywhere,
             allowed: splat::allowed(&observation.kmsg),
             leaves: left(changes, &complaints, killed),
             killed_in: killed.then(|| name(ended())),
@@ -84,7 +97,13 @@ impl Seen {
         Some(seen)
     }
 
-    /// Whether everything is as expected.
+    /// Returns the finding if its complaint is all that is not as expected.
+    pub fn only_anywhere(&self) -> Option<&str> {
+        let first = self.anywhere.first().map(String::as_str);
+        first.filter(|_| self.is_nothing())
+    }
+
+    /// Whether everything is as expected, besides complaints that may come in any case.
     pub fn is_nothing(&self) -> bool {
         let steps = self.steps.is_empty() && self.killed_in.is_none();
         steps && self.complaints.is_empty() && self.leaves.is_empty()

@@ -1,6 +1,6 @@
 //! Judges an observation: one total function from the observation to a verdict.
 
-use case::{Check, Compiled, Parts, Xfail};
+use case::{Check, Compiled, Findings, Parts, Xfail};
 use wire::{DmaEnd, End, Observed, Outcome};
 
 use crate::{
@@ -104,6 +104,8 @@ impl Judgement {
 pub struct Known<'a> {
     /// Known failure of the case on this guest.
     pub xfail: Option<&'a Xfail>,
+    /// Findings, of which some complain in any case.
+    pub findings: Option<&'a Findings>,
     /// Known failure of the platform: the reason why DMA never lands on it.
     pub dma_never_lands: Option<&'a str>,
     /// Known failure of the platform: the reason why devices of the mock are not made on it. A
@@ -130,13 +132,24 @@ pub fn judge(
     known: Known<'_>,
     snapshot: impl FnOnce() -> Option<String>,
 ) -> Judgement {
+    let of_platform = |failure: &Failure| known.of_platform(failure).is_some();
+    let explaining = |complaint: &str| {
+        let finding = known.findings?.explaining(complaint)?;
+        // A case that names the finding has to show it.
+        let is_own = known.xfail.is_some_and(|own| own.reason == finding);
+        (!is_own).then_some(finding)
+    };
+    let seen = || Seen::of(compiled, observation, steps, of_platform, explaining);
     let Some(xfail) = known.xfail else {
-        return judge_unexcused(compiled, observation, steps, known, snapshot);
+        let unexcused = judge_unexcused(compiled, observation, steps, known, snapshot);
+        return match unexcused.verdict {
+            Verdict::Splat => judge_complaint(unexcused, seen().as_ref()),
+            _ => unexcused,
+        };
     };
     // A known failure is looked at as a whole, so its transcript is not compared.
     let unexcused = judge_unexcused(compiled, observation, steps, known, || None);
-    let of_platform = |failure: &Failure| known.of_platform(failure).is_some();
-    match Seen::of(compiled, observation, steps, of_platform) {
+    match seen() {
         Some(seen) => judge_known(unexcused, &seen, xfail),
         None => unexcused,
     }
@@ -153,6 +166,14 @@ fn judge_unexcused(
     match judge_guest(compiled, observation, steps) {
         Some(judgement) => judgement,
         None => judge_steps(compiled, observation, steps, known, snapshot),
+    }
+}
+
+/// Judges a case with a complaint that is not known of it: a finding may complain in any case.
+fn judge_complaint(unexcused: Judgement, seen: Option<&Seen>) -> Judgement {
+    match seen.and_then(Seen::only_anywhere) {
+        Some(finding) => Judgement::new(Verdict::Xfail, finding),
+        None => unexcused,
     }
 }
 
