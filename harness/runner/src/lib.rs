@@ -17,6 +17,7 @@ pub mod exit;
 pub mod findings;
 pub mod foretell;
 pub mod guest;
+pub mod host_clock;
 pub mod inventory;
 pub mod judge;
 pub mod kselftest;

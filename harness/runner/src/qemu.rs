@@ -24,6 +24,7 @@ use nix::{
 
 use vm_images::x86::{CONSOLE, KVM_PROCESSOR, TCG_PROCESSOR};
 
+use crate::host_clock;
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
 use crate::qemu_choice::NoQemu;
@@ -316,8 +317,14 @@ impl Qemu {
             Accel::Kvm => KVM_PROCESSOR,
             Accel::Tcg => TCG_PROCESSOR,
         };
+        // A guest of KVM gets the rate from KVM.
+        let clock = match machine.accel {
+            Accel::Kvm => None,
+            Accel::Tcg => host_clock::parameter(),
+        };
         let cmdline = format!(
-            "{CONSOLE} {CMDLINE} {} {}",
+            "{CONSOLE} {CMDLINE} {} {} {}",
+            clock.unwrap_or_default(),
             platform.cmdline.join(" "),
             machine.cmdline
         );

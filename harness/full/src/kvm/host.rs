@@ -7,6 +7,7 @@ use std::{
 };
 
 use runner::{
+    host_clock,
     options::{GuestOptions, root},
     qemu::Qemu,
 };
@@ -137,6 +138,7 @@ impl<'a> Host<'a> {
     /// Returns the command that runs it. Its kernel's console goes to a file, the output of its
     /// jobs to standard output.
     pub fn command(&self, console: &Path) -> Command {
+        let clock = host_clock::parameter().unwrap_or_default();
         let mut command = Command::new(&self.suite.guest.qemu);
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
@@ -150,7 +152,7 @@ impl<'a> Host<'a> {
                 MEMORY,
             ])
             .args(["-smp", PROCESSORS, "-append"])
-            .arg(format!("{CONSOLE} {CMDLINE}"))
+            .arg(format!("{CONSOLE} {CMDLINE} {clock}"))
             .arg("-kernel")
             .arg(&self.parts.kernel)
             .arg("-initrd")
