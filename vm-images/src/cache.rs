@@ -18,6 +18,12 @@ const NAME: &str = "iommufd-conformance";
 /// a run still boots.
 const KEEP: usize = 3;
 
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let mut how = OpenOptions::new();
+    how.read(true).write(true).create(true).truncate(false);
+    how.open(path)
+}
+
 /// Returns the folder of everything that can be built again: `$XDG_CACHE_HOME/iommufd-conformance`
 /// or `~/.cache/iommufd-conformance`, or a folder for temporary files if neither is known.
 pub fn cache_dir() -> PathBuf {
@@ -38,8 +44,14 @@ pub(crate) struct Cache {
 /// A lock that is held while a run changes a part of the cache. The kernel releases it when the
 /// process ends.
 pub(crate) struct Lock {
+    name: String,
     _file: Flock<File>,
 }
+
+/// The lock of a file of the cache that several builds read and the last one removes.
+pub(crate) const SOURCE: &str = "source";
+/// Folder of what is not finished, with a folder for each lock.
+const UNFINISHED: &str = "unfinished";
 
 impl Cache {
     /// Opens the cache in the folder, which is created if it is missing.
@@ -70,20 +82,14 @@ impl Cache {
 
     /// Takes the lock. If another run holds it, reports that and waits.
     pub(crate) fn lock(&self, name: &str, progress: &dyn Progress) -> Result<Lock, ImageError> {
-        let path = self.root.join(format!("{name}.lock"));
+        let path = self.lock_file(name);
         let failed = |source| ImageError::File {
             doing: "lock",
             path: path.clone(),
             hint: "make the cache folder writable, or set XDG_CACHE_HOME to one that is",
             source,
         };
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let file = open.map_err(failed)?;
+        let file = open_lock(&path).map_err(failed)?;
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
             Err((file, Errno::EWOULDBLOCK)) => {
@@ -99,13 +105,30 @@ impl Cache {
         // Only for the message above; the lock does not depend on it.
         let _ = file.set_len(0);
         let _ = writeln!(file, "{}", std::process::id());
-        Ok(Lock { _file: file })
+        Ok(Lock {
+            name: name.to_owned(),
+            _file: file,
+        })
+    }
+
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{name}.lock"))
     }
 
     /// Returns an empty folder that is removed when its owner is dropped. Removes what killed runs
-    /// left: the lock ensures that no other run uses it.
-    pub(crate) fn temp(&self, _lock: &Lock) -> Result<TempDir, ImageError> {
-        let root = self.root.join("tmp");
+    /// left, whose locks nobody holds.
+    pub(crate) fn temp(&self, lock: &Lock) -> Result<TempDir, ImageError> {
+        let all = self.root.join(UNFINISHED);
+        let others = fs::read_dir(&all).into_iter().flatten().flatten();
+        for other in others.filter(|it| *it.file_name() != *lock.name) {
+            let file = open_lock(&self.lock_file(&other.file_name().to_string_lossy()));
+            let held = file.map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
+            if let Ok(Ok(_unused)) = held {
+                // One that cannot be removed only takes room.
+                let _ = remove_dir(&other.path());
+            }
+        }
+        let root = all.join(&lock.name);
         remove_dir(&root)?;
         make_dir(&root)?;
         tempfile::tempdir_in(&root).map_err(|source| ImageError::File {
@@ -299,6 +322,18 @@ pub(crate) mod tests {
         let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
         assert!(!left.exists());
         assert!(temp.path().exists());
+    }
+
+    #[test]
+    fn what_another_killed_run_left_goes_and_what_a_run_uses_stays() {
+        let (_root, cache) = fixture();
+        let left = cache.temp(&cache.lock("dead", &Silent).unwrap()).unwrap();
+        let left = left.keep();
+        let alive = cache.lock("alive", &Silent).unwrap();
+        let used = cache.temp(&alive).unwrap();
+        let own = cache.temp(&cache.lock("own", &Silent).unwrap()).unwrap();
+        assert!(!left.exists());
+        assert!(used.path().exists() && own.path().exists());
     }
 
     #[test]

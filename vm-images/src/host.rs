@@ -72,7 +72,7 @@ fn unpacked(
     if place.exists() {
         return Ok(place);
     }
-    let lock = cache.lock("build", progress)?;
+    let lock = cache.lock("build-host", progress)?;
     let temp = cache.temp(&lock)?;
     let made = temp.path().join("made");
     for package in packages {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::apt::{self, Package};
-use crate::cache::{Cache, make_dir};
+use crate::cache::{Cache, SOURCE, make_dir};
 use crate::error::{ImageError, after};
 use crate::process::{check, command};
 use crate::progress::Progress;
@@ -101,9 +101,13 @@ impl Packed {
     ) -> Result<Option<PathBuf>, ImageError> {
         match self {
             Self::Package(package) => {
+                // Another build may fetch the package, or remove it at its end.
+                let lock = cache.lock(SOURCE, progress)?;
                 let archive = apt::download(cache, &package.deb, progress)?;
                 progress.stage(&format!("unpacking {}", package.deb.name));
-                extract(&in_package(&archive, package, temp)?, source)?;
+                let inner = in_package(&archive, package, temp)?;
+                drop(lock);
+                extract(&inner, source)?;
                 Ok(Some(archive))
             }
             Self::Tarball(tarball) => {

@@ -56,7 +56,7 @@ impl QemuSuite {
         if place.exists() {
             return Ok(Some(place.join(x86::QEMU)));
         }
-        let lock = cache.lock("build", progress)?;
+        let lock = cache.lock("build-qemu", progress)?;
         let temp = cache.temp(&lock)?;
         // Another run may have fetched it while this one waited.
         if !place.exists() {

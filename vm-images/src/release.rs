@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::build::Build;
-use crate::cache::{Cache, copy, hash, make_dir, rename, write};
+use crate::cache::{Cache, SOURCE, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
 use crate::flavour::Traits;
 use crate::fragment::{self, Setting};
@@ -72,7 +72,8 @@ pub(crate) fn obtain(
     if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
     }
-    let lock = cache.lock("build", progress)?;
+    // Builds of other kinds need not wait.
+    let lock = cache.lock(&format!("build-{kind}"), progress)?;
     // Another run may have built it while this one waited.
     if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
@@ -95,6 +96,7 @@ pub(crate) fn obtain(
     let image = cache.publish(&made, &kind, &key)?;
     if let Some(archive) = surplus {
         // It is large and can be fetched again.
+        let _source = cache.lock(SOURCE, progress)?;
         let _ = fs::remove_file(archive);
     }
     progress.stage("removing the objects");
