@@ -282,6 +282,8 @@ pub enum ImageError {
         release: String,
         /// The options.
         mismatches: Vec<Mismatch>,
+        /// Whether fragments of the user are among the fragments.
+        with_user: bool,
     },
 
     /// There is no such flavour.
@@ -390,13 +392,12 @@ impl ImageError {
             | Self::NotMade { .. }
             | Self::TuxmakeFailed { .. }
             | Self::Kconfig { .. } => Blame::Kernel,
-            // Its own options stick in every kernel of a series that has them.
-            Self::ConfigNotApplied { mismatches, .. } => {
-                match mismatches.iter().any(|it| it.of_user) {
-                    true => Blame::Usage,
-                    false => Blame::Kernel,
-                }
-            }
+            // The project's own options stick in every kernel of a series that has them, unless an
+            // option of the user takes away what they depend on.
+            Self::ConfigNotApplied { with_user, .. } => match with_user {
+                true => Blame::Usage,
+                false => Blame::Kernel,
+            },
             Self::Ready(_)
             | Self::Given { .. }
             | Self::NoFlavour { .. }
@@ -436,8 +437,6 @@ pub struct Mismatch {
     pub name: String,
     /// The fragment with the option.
     pub file: String,
-    /// Whether the user gave that fragment.
-    pub of_user: bool,
     /// Value in the fragment.
     pub wanted: String,
     /// Value in the configuration; `n` for unset.

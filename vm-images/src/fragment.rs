@@ -16,7 +16,7 @@ pub(crate) struct Setting {
     /// Name of its fragment, for messages.
     file: String,
     /// Whether the user gave that fragment.
-    of_user: bool,
+    pub(crate) of_user: bool,
     since: Option<Series>,
     until: Option<Series>,
     /// Whether cases need it of a kernel that somebody else built.
@@ -160,7 +160,6 @@ pub(crate) fn mismatches(config: &str, settings: &[Setting]) -> Vec<Mismatch> {
         (is != setting.value).then(|| Mismatch {
             name: setting.name.clone(),
             file: setting.file.clone(),
-            of_user: setting.of_user,
             wanted: setting.value.clone(),
             actual: is.to_owned(),
         })

@@ -192,6 +192,7 @@ impl Kbuild {
         Err(ImageError::ConfigNotApplied {
             release: self.release().unwrap_or_else(|_| "this tree".to_owned()),
             mismatches: found,
+            with_user: settings.iter().any(|it| it.of_user),
         })
     }
 
