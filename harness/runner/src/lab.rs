@@ -130,6 +130,10 @@ pub struct Lab {
     allowed: Arc<Allowed>,
 }
 
+/// Keeps idle processors running. QEMU 10.0's TCG does not wake a halted one of several at times: the
+/// kernel waits for ever for its answer to an interrupt, which looks like a hang or a stall of RCU.
+const NEVER_HALTED: &str = "idle=poll";
+
 impl Lab {
     /// Opens the lab, and builds what is missing.
     pub fn open(
@@ -342,6 +346,9 @@ impl Lab {
     fn argv_of(&self, processors: u32) -> Argv {
         let mut argv = self.argv.clone();
         argv.set("-smp", |_| processors.to_string());
+        if processors > 1 && self.chosen.accel == Accel::Tcg {
+            argv.set("-append", |cmdline| format!("{cmdline} {NEVER_HALTED}"));
+        }
         argv
     }
 
