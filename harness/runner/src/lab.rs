@@ -21,7 +21,7 @@ use crate::{
     configuration::Configuration,
     counters::{Counters, Kept},
     exit::Exit,
-    guest::{BootError, Guest, Limits},
+    guest::{BootError, CaseEnd, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
     options::{MachineOptions, Processors, vm_images_folder},
     phases::Sums,
@@ -130,9 +130,10 @@ pub struct Lab {
     allowed: Arc<Allowed>,
 }
 
-/// Keeps idle processors running. QEMU 10.0's TCG does not wake a halted one of several at times: the
-/// kernel waits for ever for its answer to an interrupt, which looks like a hang or a stall of RCU.
-const NEVER_HALTED: &str = "idle=poll";
+/// Makes the timer of each processor tick all the time. QEMU 10.0's TCG does not wake a halted one of
+/// several at times. Without a tick it sleeps for ever, and the kernel waits for its answer to an
+/// interrupt, which looks like a hang or a stall of RCU.
+const TICKS: &str = "nohz=off highres=off";
 
 impl Lab {
     /// Opens the lab, and builds what is missing.
@@ -347,7 +348,7 @@ impl Lab {
         let mut argv = self.argv.clone();
         argv.set("-smp", |_| processors.to_string());
         if processors > 1 && self.chosen.accel == Accel::Tcg {
-            argv.set("-append", |cmdline| format!("{cmdline} {NEVER_HALTED}"));
+            argv.set("-append", |cmdline| format!("{cmdline} {TICKS}"));
         }
         argv
     }
@@ -432,6 +433,7 @@ impl Lab {
                     record,
                     blessed: None,
                     guest_spoiled: false,
+                    qemu_crashed: false,
                     complaint_before: None,
                 };
             }
@@ -461,6 +463,7 @@ impl Lab {
             difference
         });
         let complaint_before = splat::find(&observation.kmsg_before);
+        let qemu_crashed = matches!(&observation.end, CaseEnd::Lost(lost) if lost.is_crash());
         let guest_spoiled = judgement.verdict.spoils_guest()
             || observation.spoils_guest()
             || case.reorders_devices()
@@ -478,6 +481,7 @@ impl Lab {
             record,
             blessed,
             guest_spoiled,
+            qemu_crashed,
             complaint_before,
         }
     }
@@ -551,6 +555,8 @@ pub struct Ran {
     pub blessed: Option<String>,
     /// Whether the case left the guest changed, so that no other case may run in it.
     pub guest_spoiled: bool,
+    /// Whether QEMU ended by a signal, which says nothing about the kernel.
+    pub qemu_crashed: bool,
     /// What the kernel complained of between the case before and this one.
     pub complaint_before: Option<String>,
 }

@@ -274,17 +274,33 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    /// Boots another guest in place of one whose QEMU crashed. A kernel at which QEMU crashes each
+    /// time is seen at the second try.
+    fn has_another_guest(&mut self, case: &Case) -> bool {
+        eprintln!(
+            "note: QEMU crashed in {}, which runs again in another guest",
+            case.id
+        );
+        self.guest = None;
+        self.need_guest(&mut None).is_ok()
+    }
+
     /// Runs a case. Returns why its guest was given up, if it was.
     fn run(&mut self, case: &Case) -> Option<String> {
         self.tell(Event::CaseStarted {
             id: case.id.clone(),
         });
+        let mut ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
+        if ran.qemu_crashed && !self.cancel.is_cancelled() && self.has_another_guest(case) {
+            ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
+        }
         let Ran {
             record,
             blessed,
             guest_spoiled,
             complaint_before,
-        } = self.lab.run(case, &mut self.guest.as_mut()?.1);
+            ..
+        } = ran;
         let last = self.last.replace(case.id.clone());
         self.complain(When::After(last), complaint_before);
         if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
