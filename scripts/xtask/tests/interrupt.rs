@@ -66,7 +66,7 @@ fn a_signal_ends_the_wait_for_a_lock(#[case] signal: Signal) {
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().join("iommufd-conformance");
     fs::create_dir(&folder).unwrap();
-    let lock = fs::File::create(folder.join("build.lock")).unwrap();
+    let lock = fs::File::create(folder.join("build-images.lock")).unwrap();
     let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
     let mut run = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["run-conformance", "--accel", "tcg", "stage1"])
