@@ -88,7 +88,7 @@ pub(crate) fn obtain(
         &kbuild,
         packed.name(),
         &settings,
-        &build.flavour.traits,
+        build,
         temp.path(),
         progress,
     )?;
@@ -151,7 +151,7 @@ fn compile(
     kbuild: &Kbuild,
     package: &str,
     settings: &[Setting],
-    traits: &Traits,
+    build: &Build,
     temp: &Path,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ImageError> {
@@ -160,8 +160,10 @@ fn compile(
     let release = kbuild.release()?;
     progress.stage(&format!("compiling Linux {release}"));
     // Outside of the temporary folder, so that it can be read after a failure.
-    let log = cache.folder("logs")?.join(format!("{package}.log"));
+    let name = format!("{package}-{}.log", kind(build));
+    let log = cache.folder("logs")?.join(name);
     let total = kbuild::expected(cache.recall("steps"));
+    let traits = &build.flavour.traits;
     let steps = kbuild.compile(&traits.targets, &log, Some(total), progress)?;
     cache.remember("steps", steps);
     progress.stage("installing the headers");
