@@ -363,8 +363,8 @@ impl Lab {
 
     /// Boots a guest, and tries a second time if QEMU fails. With two processors under TCG, QEMU 10.0
     /// crashes at times (`iotlb_to_section: Assertion ... failed`), and about one boot of 70 made no
-    /// progress for a minute with both of its threads busy, for a reason that is not known. A kernel
-    /// that does not boot is seen at the second try, and one that does not boot at times by the note.
+    /// progress for a minute, before the kernel was told the rate of its counter and [`TICKS`]. A
+    /// kernel that does not boot is seen at the second try, and one that does not at times by the note.
     fn boot_argv(&self, argv: &Argv, processors: u32) -> Result<(usize, Guest), BootError> {
         let limits = Limits::of(&self.build.flavour.traits);
         let may_stand_still = processors > 1 && self.chosen.accel == Accel::Tcg;

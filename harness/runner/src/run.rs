@@ -274,9 +274,9 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Boots another guest in place of one whose QEMU crashed. A kernel at which QEMU crashes each
+    /// Boots another guest in place of one whose QEMU crashed, and returns whether it did. A kernel at which QEMU crashes each
     /// time is seen at the second try.
-    fn has_another_guest(&mut self, case: &Case) -> bool {
+    fn boots_another(&mut self, case: &Case) -> bool {
         eprintln!(
             "note: QEMU crashed in {}, which runs again in another guest",
             case.id
@@ -291,7 +291,7 @@ impl<'a> Worker<'a> {
             id: case.id.clone(),
         });
         let mut ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
-        if ran.qemu_crashed && !self.cancel.is_cancelled() && self.has_another_guest(case) {
+        if ran.qemu_crashed && !self.cancel.is_cancelled() && self.boots_another(case) {
             ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
         }
         let Ran {
