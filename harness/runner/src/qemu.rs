@@ -158,7 +158,7 @@ impl Argv {
 /// gets, the kernel shows the stacks of all processors and of tasks that are blocked.
 const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check unknown_nmi_panic \
-                       panic_print=0xc0";
+                       panic_print=0xc0 initcall_blacklist=floppy_init";
 /// Descriptor of the agent's port in the QEMU process.
 const PORT_FD: i32 = 3;
 /// Descriptor of the monitor in the QEMU process.
