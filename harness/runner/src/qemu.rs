@@ -290,8 +290,26 @@ impl Qemu {
 
     /// Returns the device or option that this binary lacks and without which the platform does not
     /// exist. What costs only some groups is not among it.
+    ///
+    /// A platform without a device that does DMA is none: its run would skip nearly every case.
     pub fn missing(&self, platform: &Platform) -> Option<String> {
-        self.iommu(platform).err()
+        let iommu = self.iommu(platform).err();
+        iommu.or_else(|| self.missing_engine(platform))
+    }
+
+    /// Returns what the first group with a DMA engine lacks, if all of them lack something.
+    fn missing_engine(&self, platform: &Platform) -> Option<String> {
+        let has_engine = |spec: &DeviceSpec| {
+            let model = model(platform, spec);
+            model.is_ok_and(|model| model.engine.is_some())
+        };
+        let groups = platform.devices.groups.iter();
+        let mut groups = groups.filter(|(_, group)| group.devices.iter().any(has_engine));
+        let (name, group) = groups.next()?;
+        let lacks = self.group(platform, name, group).err()?;
+        groups
+            .all(|(name, group)| self.group(platform, name, group).is_err())
+            .then_some(lacks)
     }
 
     fn iommu(&self, platform: &Platform) -> Result<String, String> {

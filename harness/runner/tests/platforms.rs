@@ -46,15 +46,20 @@ const DEVICES: [(&str, &str); 8] = [
     ("e1000e", "romfile"),
 ];
 
-fn argv(iommu: (&str, &str), without: &[&str], platform: &str) -> Result<Argv, QemuError> {
-    let folder = tempfile::tempdir().unwrap();
+/// Such a program with an IOMMU and all devices but these.
+fn fake_qemu_without(folder: &Path, iommu: (&str, &str), without: &[&str]) -> Qemu {
     let mut help: Vec<_> = DEVICES
         .iter()
         .copied()
         .filter(|(name, _)| !without.contains(name))
         .collect();
     help.push(iommu);
-    let qemu = fake_qemu(folder.path(), &help);
+    fake_qemu(folder, &help)
+}
+
+fn argv(iommu: (&str, &str), without: &[&str], platform: &str) -> Result<Argv, QemuError> {
+    let folder = tempfile::tempdir().unwrap();
+    let qemu = fake_qemu_without(folder.path(), iommu, without);
     let platform = Platform::load(&vm_images_folder(), platform).unwrap();
     qemu.argv(&Machine {
         platform: &platform,
@@ -147,6 +152,21 @@ fn an_iommu_that_is_missing_is_an_error_that_names_it() {
     let text = error.to_string();
     assert!(text.contains("fsts|x-flts"), "{text}");
     assert!(text.contains("intel-flts"), "{text}");
+}
+
+/// Without DMA nearly every case would be skipped, and the run would be green.
+#[rstest]
+#[case::all(&[], None)]
+#[case::some_groups(&["pxb-pcie"], None)]
+#[case::no_engine(&["nvme"], Some("device `nvme`"))]
+fn a_qemu_whose_devices_do_no_dma_lacks_the_platform(
+    #[case] without: &[&str],
+    #[case] want: Option<&str>,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let qemu = fake_qemu_without(folder.path(), ("intel-iommu", "intremap eim"), without);
+    let platform = Platform::load(&vm_images_folder(), "intel").unwrap();
+    assert_eq!(qemu.missing(&platform).as_deref(), want);
 }
 
 /// Interrupt remapping takes an IOAPIC in user space, and KVM is the same machine as TCG only where
