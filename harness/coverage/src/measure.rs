@@ -157,6 +157,19 @@ impl Coverage {
         text + &row("total", self.lines(), self.branches(), self.errors())
     }
 
+    /// Returns the totals in one line.
+    pub fn summary(&self) -> String {
+        let errors = self.errors();
+        format!(
+            "lines {:.1} %, branches {:.1} %, error returns {:.1} % ({} of {})",
+            self.lines().percent(),
+            self.branches().percent(),
+            errors.percent(),
+            errors.reached,
+            errors.all
+        )
+    }
+
     /// Returns a table of two runs with each file and the total, this run's numbers beside the
     /// other's.
     pub fn beside(&self, name: &str, other: &Self, other_name: &str) -> String {
@@ -271,6 +284,14 @@ pub(crate) mod tests {
         a.c        3/4      75.0 %      1/2      50.0 %      1/2      50.0 %
         total      3/4      75.0 %      1/2      50.0 %      1/2      50.0 %
         ");
+    }
+
+    #[test]
+    fn the_summary_has_the_totals_in_one_line() {
+        assert_eq!(
+            coverage(0, 1).summary(),
+            "lines 75.0 %, branches 50.0 %, error returns 50.0 % (1 of 2)"
+        );
     }
 
     #[test]

@@ -196,6 +196,12 @@ fn tell(coverage: &Coverage, reasons: &Reasons, folder: &Path) -> Result<Exit, C
     write(&folder.join("coverage.txt"), &text)?;
     write(&folder.join("coverage-gaps.txt"), &coverage.gaps())?;
     say!("{}", text.trim_end());
+    say!(
+        "\n{}; open: {}, stale: {}",
+        coverage.summary(),
+        sorted.open.len(),
+        sorted.stale.len()
+    );
     say!("record: {}", folder.display());
     Ok(if sorted.stale.is_empty() {
         Exit::Ok
