@@ -38,11 +38,14 @@ pub enum Shape {
     Mdev,
     /// A device without an IOMMU, and so without a group.
     Noiommu,
+    /// Functions of one slot below a root port. Their default domain translates, and maps the first
+    /// 16 MiB one to one (1:N).
+    DirectMapped,
 }
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -54,6 +57,7 @@ impl Shape {
         ("hotplug", Self::Hotplug),
         ("mdev", Self::Mdev),
         ("noiommu", Self::Noiommu),
+        ("direct-mapped", Self::DirectMapped),
     ];
 
     /// The shape of that name.

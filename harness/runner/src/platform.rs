@@ -127,6 +127,8 @@ pub struct Model {
     pub device: String,
     /// Its options.
     pub options: Options,
+    /// Options of the block device of QEMU that it needs, if it is a disk.
+    pub blockdev: Option<String>,
     /// How it does DMA on demand, if it can.
     pub engine: Option<EngineName>,
     /// Signature that its DMA writes to memory.

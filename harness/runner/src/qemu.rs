@@ -272,6 +272,7 @@ impl Qemu {
         for (name, group) in &platform.devices.groups {
             match self.group(platform, name, group) {
                 Ok(devices) => {
+                    args.extend(blockdevs(platform, name, group));
                     let arguments = devices.iter().map(|(_, it)| it.clone());
                     args.extend(arguments.flat_map(|it| ["-device".to_owned(), it]));
                     all.extend(devices);
@@ -546,6 +547,18 @@ pub fn device_id(group: &str, index: usize) -> String {
 pub fn model<'a>(platform: &'a Platform, spec: &DeviceSpec) -> Result<&'a Model, String> {
     let model = platform.devices.models.get(&spec.model);
     model.ok_or_else(|| format!("model `{}` in its topology", spec.model))
+}
+
+/// Returns the arguments for the block devices of a group's disks.
+fn blockdevs(platform: &Platform, name: &str, group: &GroupSpec) -> Vec<String> {
+    let devices = group.devices.iter().enumerate();
+    let options = devices.filter_map(|(index, spec)| {
+        let options = model(platform, spec).ok()?.blockdev.as_ref()?;
+        Some(options.replace("{id}", &device_id(name, index)))
+    });
+    options
+        .flat_map(|options| ["-blockdev".to_owned(), options])
+        .collect()
 }
 
 fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {

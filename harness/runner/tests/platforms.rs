@@ -35,9 +35,10 @@ fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
     Qemu::open(&path).unwrap()
 }
 
-const DEVICES: [(&str, &str); 8] = [
-    ("nvme", "serial cmb_size_mb use-intel-id"),
-    ("virtio-rng-pci", "disable-legacy iommu_platform ats"),
+const DEVICES: [(&str, &str); 9] = [
+    ("nvme", "serial cmb_size_mb use-intel-id multifunction"),
+    ("virtio-rng-pci", "disable-legacy iommu_platform ats multifunction"),
+    ("virtio-blk-pci", "disable-legacy class drive multifunction"),
     ("pcie-pci-bridge", "addr"),
     ("pcie-root-port", "chassis disable-acs x-speed"),
     ("pxb-pcie", "bus_nr bypass_iommu"),
@@ -133,7 +134,7 @@ fn a_device_that_is_missing_costs_its_group_only() {
 #[case::one(&["igb"], &["group sriov is left out: QEMU emulator version 99.0 has no device `igb`"])]
 #[case::two(&["nvme", "edu"], &[
     "group conventional is left out: QEMU emulator version 99.0 has no device `edu`",
-    "groups bridge, functions, hotplug, lone, noiommu, port, solo are left out: \
+    "groups bridge, direct-mapped, functions, hotplug, lone, noiommu, port, solo are left out: \
      QEMU emulator version 99.0 has no device `nvme`",
 ])]
 fn what_is_left_out_is_one_line_for_each_reason(#[case] without: &[&str], #[case] want: &[&str]) {
@@ -144,6 +145,17 @@ fn what_is_left_out_is_one_line_for_each_reason(#[case] without: &[&str], #[case
     )
     .unwrap();
     assert_eq!(argv.left_out(), want);
+}
+
+/// A disk takes an option of its own, and before the disk.
+#[test]
+fn a_disk_has_its_block_device() {
+    let argv = argv(("intel-iommu", "intremap eim"), &[], "intel").unwrap();
+    let place = |text: &str| argv.args.iter().position(|arg| arg.contains(text));
+    let block = place("driver=null-co,node-name=direct-mapped-3");
+    let disk = place("virtio-blk-pci,class=1537,disable-legacy=on,drive=direct-mapped-3");
+    assert_eq!(argv.args[block.unwrap() - 1], "-blockdev");
+    assert!(block < disk, "{:?}", argv.args);
 }
 
 #[test]
