@@ -295,6 +295,16 @@ pub enum ImageError {
         known: Vec<String>,
     },
 
+    /// A flavour with patches and a source that is not a release.
+    #[error(
+        "the flavour `{flavour}` patches a release; apply vm-images/kernels/{flavour}/*.patch to this \
+         source, and build it with the default flavour"
+    )]
+    PatchesOfRelease {
+        /// The flavour.
+        flavour: String,
+    },
+
     /// The file of a flavour cannot be read.
     #[error("{}: {problem}; correct the file", path.display())]
     BadFlavour {
@@ -402,6 +412,7 @@ impl ImageError {
             | Self::Given { .. }
             | Self::NoFlavour { .. }
             | Self::BadFlavour { .. }
+            | Self::PatchesOfRelease { .. }
             | Self::FragmentSyntax { .. }
             | Self::BadSeries(_)
             | Self::NotATree { .. }

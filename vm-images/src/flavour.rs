@@ -10,6 +10,7 @@ use wire::KernelCheck;
 
 use crate::cache::read;
 use crate::error::ImageError;
+use crate::patches::{self, Patch};
 
 /// Folder of the flavours.
 const FOLDER: &str = "kernels";
@@ -29,6 +30,8 @@ pub struct Flavour {
     pub traits: Traits,
     /// Fragments, the base first. Later ones override earlier ones.
     pub(crate) fragments: Vec<Fragment>,
+    /// Patches of the source, in order.
+    pub(crate) patches: Vec<Patch>,
 }
 
 /// The text of a fragment, with the name of its file for messages.
@@ -68,6 +71,13 @@ pub struct Traits {
     /// Files and folders of the build to keep beside the image.
     #[serde(default)]
     pub keep: Vec<PathBuf>,
+    /// Folder with patches of the source, beside the flavours.
+    #[serde(default)]
+    pub patches: Option<PathBuf>,
+    /// Clauses of the plan that the kernel conforms to although Linux does not. A run in which one
+    /// does not fails.
+    #[serde(default)]
+    pub conforms: Vec<String>,
     /// Checks of the kernel that switch themselves off when they fail, and have to be on when a
     /// guest ends.
     #[serde(default)]
@@ -98,20 +108,35 @@ impl Flavour {
             });
         }
         let text = read(&path)?;
-        let traits = serde_yaml::from_str(&text).map_err(|error| ImageError::BadFlavour {
-            path: path.clone(),
-            problem: error.to_string(),
-        })?;
+        let traits: Traits =
+            serde_yaml::from_str(&text).map_err(|error| ImageError::BadFlavour {
+                path: path.clone(),
+                problem: error.to_string(),
+            })?;
         let own = format!("{name}.config");
         let mut fragments = vec![Self::base(vm_images)?];
         if folder.join(&own).exists() {
             fragments.push(Fragment::read(&folder.join(&own), false)?);
         }
+        let patches = traits.patches.as_ref();
+        let patches = patches.map(|own| patches::read_all(&folder.join(own)));
+        let patches = patches.transpose()?.unwrap_or_default();
         Ok(Self {
             name: name.to_owned(),
             traits,
             fragments,
+            patches,
         })
+    }
+
+    /// Checks that a source that is no release may be built with this flavour.
+    pub(crate) fn without_patches(&self) -> Result<(), ImageError> {
+        match self.patches.is_empty() {
+            true => Ok(()),
+            false => Err(ImageError::PatchesOfRelease {
+                flavour: self.name.clone(),
+            }),
+        }
     }
 
     /// Reads the fragment of every image.

@@ -23,6 +23,7 @@ mod kernel_config;
 mod modules;
 mod obtain;
 mod packed;
+mod patches;
 mod process;
 mod progress;
 mod qemu;

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::build::Build;
 use crate::cache::{Cache, SOURCE, copy, hash, make_dir, rename, write};
 use crate::error::ImageError;
-use crate::flavour::Traits;
+use crate::flavour::Flavour;
 use crate::fragment::{self, Setting};
 use crate::image::Image;
 use crate::kbuild::{self, Kbuild};
 use crate::packed::Packed;
+use crate::patches;
 use crate::progress::Progress;
 use crate::x86;
 use uapi::Series;
@@ -62,12 +63,7 @@ pub(crate) fn obtain(
     toolchain.check()?;
     let (kind, key) = (
         kind(build),
-        key(
-            packed,
-            &settings,
-            &build.flavour.traits,
-            &toolchain.versions()?,
-        ),
+        key(packed, &settings, &build.flavour, &toolchain.versions()?),
     );
     if let Some(image) = cache.image(&kind, &key) {
         return Ok(image);
@@ -81,6 +77,7 @@ pub(crate) fn obtain(
     let temp = cache.temp(&lock)?;
     let source = temp.path().join("source");
     let surplus = packed.unpack(cache, temp.path(), &source, progress)?;
+    patches::apply(&build.flavour.patches, &source, temp.path())?;
     let objects = temp.path().join("objects");
     let kbuild = Kbuild::plain(source.clone(), objects, toolchain);
     let made = compile(
@@ -114,7 +111,7 @@ pub(crate) fn built_of(
     let key = key(
         packed,
         &settings,
-        &build.flavour.traits,
+        &build.flavour,
         &build.toolchain()?.versions()?,
     );
     Ok(cache.image(&kind(build), &key))
@@ -131,7 +128,7 @@ pub(crate) fn built(cache: &Cache, wanted: Option<Series>, build: &Build) -> Opt
 }
 
 /// Returns the key, which depends on everything that goes into the image.
-fn key(packed: &Packed, settings: &[Setting], traits: &Traits, toolchain: &str) -> String {
+fn key(packed: &Packed, settings: &[Setting], flavour: &Flavour, toolchain: &str) -> String {
     let settings = fragment::text(settings);
     let words = [
         RECIPE,
@@ -140,8 +137,9 @@ fn key(packed: &Packed, settings: &[Setting], traits: &Traits, toolchain: &str) 
         &settings,
         toolchain,
     ];
-    let kept = traits.keep.iter().map(|path| path.as_os_str());
-    let parts = words.into_iter().map(str::as_bytes);
+    let kept = flavour.traits.keep.iter().map(|path| path.as_os_str());
+    let patches = flavour.patches.iter().map(|patch| patch.text.as_bytes());
+    let parts = words.into_iter().map(str::as_bytes).chain(patches);
     hash(parts.chain(kept.map(OsStr::as_encoded_bytes)))
 }
 
@@ -224,21 +222,34 @@ mod tests {
     fn the_key_changes_with_what_goes_in() {
         let plain = Build::of(Path::new(env!("CARGO_MANIFEST_DIR")), crate::DEFAULT).unwrap();
         let settings = plain.settings(Series { major: 7, minor: 3 }).unwrap();
-        let traits = &plain.flavour.traits;
-        let first = key(&package("7.3.4-1"), &settings, traits, "gcc 12");
-        assert_eq!(first, key(&package("7.3.4-1"), &settings, traits, "gcc 12"));
-        assert_ne!(first, key(&package("7.3.5-1"), &settings, traits, "gcc 12"));
+        let flavour = &plain.flavour;
+        let first = key(&package("7.3.4-1"), &settings, flavour, "gcc 12");
+        assert_eq!(
+            first,
+            key(&package("7.3.4-1"), &settings, flavour, "gcc 12")
+        );
         assert_ne!(
             first,
-            key(&package("7.3.4-1"), &settings[1..], traits, "gcc 12")
+            key(&package("7.3.5-1"), &settings, flavour, "gcc 12")
         );
-        assert_ne!(first, key(&package("7.3.4-1"), &settings, traits, "gcc 13"));
+        assert_ne!(
+            first,
+            key(&package("7.3.4-1"), &settings[1..], flavour, "gcc 12")
+        );
+        assert_ne!(
+            first,
+            key(&package("7.3.4-1"), &settings, flavour, "gcc 13")
+        );
         let keep = vec!["vmlinux".into()];
-        let more = &Traits {
-            keep,
-            ..traits.clone()
-        };
-        assert_ne!(first, key(&package("7.3.4-1"), &settings, more, "gcc 12"));
+        let mut more = flavour.clone();
+        more.traits.keep = keep;
+        assert_ne!(first, key(&package("7.3.4-1"), &settings, &more, "gcc 12"));
+        let mut more = flavour.clone();
+        more.patches.push(patches::Patch {
+            name: "0001.patch".to_owned(),
+            text: "x".to_owned(),
+        });
+        assert_ne!(first, key(&package("7.3.4-1"), &settings, &more, "gcc 12"));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(crate) fn obtain(
     let series = series_of(&tree)?;
     check_iommufd(&tree, series)?;
     check_clean(&tree)?;
+    build.flavour.without_patches()?;
     let toolchain = build.toolchain()?;
     toolchain.check()?;
     let settings = build.settings(series)?;

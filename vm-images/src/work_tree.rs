@@ -109,6 +109,7 @@ impl KernelWorkTree {
         build: &Build,
         progress: &dyn Progress,
     ) -> Result<Self, ImageError> {
+        build.flavour.without_patches()?;
         let toolchain = build.toolchain()?;
         toolchain.check()?;
         let folder = cache.folder(place)?;
