@@ -6,7 +6,8 @@ use wire::{ControlOp, Counter, FileOp, Location, Op, Plan};
 
 use crate::{
     At,
-    expect::{Check, Expect, Injection, Layout, Parts, Race, WantEnd},
+    expect::{Check, Expect, Injection, Layout, Parts, Race},
+    plan_rules::About,
     role::{RoleBindings, Which},
     sysfs_ops,
 };
@@ -18,6 +19,20 @@ pub struct Compiled {
     pub plan: Plan,
     /// For the judge.
     pub checks: Vec<Check>,
+}
+
+impl Compiled {
+    /// Returns each clause whose plan a check has an expectation for, once, in the order of the
+    /// case.
+    pub fn planned(&self) -> Vec<&str> {
+        let mut clauses = Vec::new();
+        for clause in self.checks.iter().flat_map(Check::planned) {
+            if !clauses.contains(&clause) {
+                clauses.push(clause);
+            }
+        }
+        clauses
+    }
 }
 
 /// Collects ops and checks.
@@ -35,7 +50,8 @@ pub struct Builder<'a> {
     step: usize,
     label: String,
     at: At,
-    plan_end: Option<WantEnd>,
+    /// Decides whose plans the steps are judged by.
+    about: About,
     /// Processes that execute the pushed ops, the innermost last.
     processes: Vec<String>,
     /// The call that each process was told to begin, until a step waits for it.
@@ -60,7 +76,7 @@ impl<'a> Builder<'a> {
             step: 0,
             label: String::new(),
             at: At::default(),
-            plan_end: None,
+            about: About::default(),
             processes: Vec::new(),
             started: BTreeMap::new(),
             repeat: None,
@@ -88,14 +104,23 @@ impl<'a> Builder<'a> {
     }
 
     /// Everything pushed from now on belongs to this step.
-    pub fn begin(&mut self, step: usize, label: String, at: At, plan_end: Option<WantEnd>) {
+    pub fn begin(&mut self, step: usize, label: String, at: At) {
         self.step = step;
         self.label = match self.processes.last() {
             Some(process) => format!("in {process}: {label}"),
             None => label,
         };
         self.at = at;
-        self.plan_end = plan_end;
+    }
+
+    /// Returns a builder for a case that is about this.
+    pub fn of(self, about: About) -> Self {
+        Self { about, ..self }
+    }
+
+    /// What the case is about.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// Changes the last op so that it only begins the call. [`Self::finish_op`] adds its check.
@@ -142,9 +167,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Sets how this step would end on a kernel that conforms to the plan.
-    pub fn plan(&mut self, end: WantEnd) {
-        self.plan_end = Some(end);
+    /// Adds captured ops, each with its check on a kernel as it is today.
+    pub fn extend(&mut self, made: Vec<(Op, Check)>) {
+        let (ops, checks): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        self.ops.extend(ops);
+        self.checks.extend(checks);
     }
 
     /// Adds an op whose outcome is shown in the snapshot.
@@ -211,6 +238,7 @@ impl<'a> Builder<'a> {
         self.checks.push(Check {
             label,
             needs_dma: checks.iter().any(|check| check.needs_dma),
+            plans: Vec::new(),
             parts: Parts::ByRace(checks),
             ..first
         });
@@ -236,7 +264,7 @@ impl<'a> Builder<'a> {
             label: self.label.clone(),
             at: self.at,
             expect,
-            plan: self.plan_end.clone(),
+            plans: Vec::new(),
             layout,
             needs_dma: false,
             shown,

@@ -216,12 +216,11 @@ impl Reader {
     fn check_clauses(&mut self, cases: &[Case], clauses: &[Clause]) {
         let known = || clauses.iter().map(|clause| clause.id.as_str());
         for case in cases {
-            for id in case
-                .clauses()
-                .filter(|id| !known().any(|known| known == *id))
-            {
-                self.problems
-                    .push(Problem::unknown_name(case.at, "clause", id, known()));
+            let planned = case.planned();
+            let named = case.clauses().chain(planned.iter().map(String::as_str));
+            for id in named.filter(|id| !known().any(|known| known == *id)) {
+                let problem = Problem::unknown_name(case.at, "clause", id, known());
+                self.problems.push(problem);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     node::{At, Name, Node, Tree},
     problem::Problem,
+    steps::plan::{self, PLAN},
 };
 
 /// Named sequences of steps, shared by all cases of a folder.
@@ -146,6 +147,11 @@ impl Preludes {
                     Ok(Node { at: steps.at, tree })
                 });
                 value.tree = Tree::List(lists.collect::<Result<_, _>>()?);
+            }
+            if (name.text == PLAN || plan::is_clause(&name.text))
+                && matches!(value.tree, Tree::Map(_))
+            {
+                *value = self.expand_within(value, depth)?;
             }
             // A prelude with a single step can be used as one step.
             if name.text == "step"

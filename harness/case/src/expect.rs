@@ -122,9 +122,8 @@ pub struct Check {
     pub at: crate::At,
     /// What is expected.
     pub expect: Expect,
-    /// How the step ends on a kernel that conforms to the plan. If it ends so, the rest of the case
-    /// is not judged, because later steps are about the kernel as it is today.
-    pub plan: Option<WantEnd>,
+    /// What is expected instead on a kernel that conforms to the plan of 2021, clause by clause.
+    pub plans: Vec<Planned>,
     /// How to read the data.
     pub layout: Layout,
     /// Whether the step succeeds only if a device of the case's group reaches memory by DMA.
@@ -133,6 +132,39 @@ pub struct Check {
     pub shown: bool,
     /// Expectations of the parts of an op that has parts.
     pub parts: Parts,
+}
+
+impl Check {
+    /// Returns the check on a kernel that conforms to this clause of the plan.
+    pub fn under(&self, clause: &str) -> Option<&Self> {
+        let mut plans = self.plans.iter();
+        plans.find(|it| it.clause == clause).map(|it| &it.check)
+    }
+
+    /// Itself and its alternatives after a race.
+    fn ways(&self) -> impl Iterator<Item = &Self> {
+        let others = match &self.parts {
+            Parts::ByRace(checks) => checks.as_slice(),
+            _ => &[],
+        };
+        std::iter::once(self).chain(others)
+    }
+
+    /// The clauses of the plan that it has a check for.
+    pub fn planned(&self) -> impl Iterator<Item = &str> {
+        let plans = self.ways().flat_map(|check| &check.plans);
+        plans.map(|plan| plan.clause.as_str())
+    }
+}
+
+/// What a step shows on a kernel that conforms to a clause of the plan, in place of what Linux does
+/// today.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The clause.
+    pub clause: String,
+    /// The check of the same op. It has no plans of its own.
+    pub check: Check,
 }
 
 /// Expectations of the parts of an op.

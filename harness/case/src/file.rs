@@ -1,5 +1,7 @@
 //! Case files. Each is read into one [`Case`] per row and group shape.
 
+use std::collections::BTreeSet;
+
 use crate::{
     At,
     build::{Builder, Compiled},
@@ -12,6 +14,7 @@ use crate::{
     mistakes::Mistakes,
     needs::{Condition, Needs, texts},
     node::{Name, Node, Tree},
+    plan_rules::About,
     problem::Problem,
     role::{Guest, RoleBindings, Shape},
     steps::{Step, accesses::check_accesses, control::process::check_calls},
@@ -133,7 +136,7 @@ fn read_cases(
             });
             let cases: Vec<_> = each.collect();
             if mistakes.is_empty() {
-                cases.iter().for_each(|case| case.check_xfails(mistakes));
+                cases.iter().for_each(|case| case.check(mistakes));
             }
             cases
         }
@@ -379,6 +382,8 @@ impl Header {
             let id = id(&self.file, row.name, *shape, shapes.len());
             let mut case = self.case(id, at, row.name, *shape, steps.to_vec());
             case.needs.clone_from(&row.needs);
+            // A snapshot is of the kernels of a release, whose names the tables have.
+            case.snapshot &= !case.needs.is_of_headers();
             case
         };
         shapes.iter().map(case).collect()
@@ -472,8 +477,17 @@ fn read_snapshot(fields: &mut Fields<'_>) -> Result<bool, Problem> {
 }
 
 impl Case {
-    /// Checks that the steps that its known failures name exist.
-    fn check_xfails(&self, mistakes: &mut Mistakes) {
+    /// Checks that the steps that its known failures name exist, and that each plan is one of a
+    /// clause.
+    fn check(&self, mistakes: &mut Mistakes) {
+        let steps = self.steps.iter().flat_map(Step::all);
+        let nameless = |step: &&Step| step.plans.iter().any(|plan| plan.clause.is_none());
+        let nameless = steps.filter(nameless).map(|step| step.at);
+        if let (Some(at), true) = (nameless.min(), self.deviations.is_empty()) {
+            let text = "the case deviates from no clause, so that the plan belongs to none";
+            let help = "name the clause: `plan: {S3.1: ...}`";
+            mistakes.add(Problem::other(at, text).help(help));
+        }
         for xfail in &self.xfails {
             mistakes.keep(xfail.check(&self.steps));
         }
@@ -483,11 +497,29 @@ impl Case {
     pub fn compile(&self, guest: &Guest) -> Result<Compiled, String> {
         self.needs.check(guest)?;
         let roles = RoleBindings::new(guest, self.shape)?;
-        let mut builder = Builder::new(&roles);
+        let mut builder = Builder::new(&roles).of(self.about());
         for (index, step) in self.steps.iter().enumerate() {
             step.compile(index, &mut builder)?;
         }
         builder.finish(self.id.clone(), self.timeout_ms)
+    }
+
+    fn about(&self) -> About {
+        let deviations = self.deviations.iter().map(|it| it.clause.clone());
+        About {
+            deviations: deviations.collect(),
+            shape: self.shape,
+        }
+    }
+
+    /// Returns the clauses that a step has a plan for: what it shows on a kernel that conforms.
+    pub fn planned(&self) -> BTreeSet<String> {
+        let about = self.about();
+        let steps = self.steps.iter().flat_map(Step::all);
+        let plans = steps.flat_map(|step| &step.plans);
+        plans
+            .flat_map(|plan| about.clauses(plan.clause.as_deref()))
+            .collect()
     }
 
     /// Returns the known failure of this case on this guest, if there is one.

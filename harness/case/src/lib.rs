@@ -23,12 +23,14 @@ mod mistakes;
 mod needs;
 mod node;
 mod overview;
+mod plan_rules;
 mod problem;
 mod reference;
 mod renames;
 mod role;
 mod schema;
 mod spec;
+mod stage3;
 pub mod steps;
 pub mod sysfs_ops;
 mod value;
@@ -39,7 +41,7 @@ pub use clauses::Clause;
 pub use corpus::Corpus;
 pub use corpus_error::CorpusError;
 pub use expect::{
-    Check, Expect, FieldWant, Injection, Layout, Parts, Race, Want, WantData, WantEnd,
+    Check, Expect, FieldWant, Injection, Layout, Parts, Planned, Race, Want, WantData, WantEnd,
 };
 pub use file::{Case, Deviation, read as read_file};
 pub use findings::{Finding, Findings, Known, Project};
@@ -47,6 +49,7 @@ pub use folder::Folder;
 pub use needs::{Condition, Needs};
 pub use node::{At, Name, Node, Tree};
 pub use overview::overview;
+pub use plan_rules::{go_together, replaces};
 pub use problem::{Problem, ProblemKind, Sources, nearest};
 pub use reference::{UnknownStep, describe_step, list_steps, reference};
 pub use renames::Renames;
@@ -54,6 +57,7 @@ pub use role::{
     Guest, Member, NOT_DECLARED, OfferedDevice, OfferedGroup, Role, RoleBindings, Shape, Which,
 };
 pub use schema::{schema, schema_text};
+pub use stage3::add_stage_3;
 pub use steps::table::step_keys;
 pub use value::show;
 pub use xfail::{AFTER_THE_STEPS, FailingStep, KnownComplaint, Shows, Xfail, step_names};

@@ -16,6 +16,8 @@ pub struct Needs {
     features: Vec<String>,
     config: Vec<String>,
     unset: Vec<String>,
+    /// Names that the headers of the kernel under test have and the tables need not have.
+    headers: Vec<String>,
     platforms: Vec<String>,
     since: Option<Series>,
     until: Option<Series>,
@@ -53,6 +55,7 @@ impl Needs {
             features: texts(fields.take("features"))?,
             config,
             unset,
+            headers: texts(fields.take("headers"))?,
             platforms: texts(fields.take("platforms"))?,
             since: fields.take("since").map(read_series).transpose()?,
             until: fields.take("until").map(read_series).transpose()?,
@@ -69,6 +72,7 @@ impl Needs {
         add(&mut self.features, &above.features)?;
         add(&mut self.config, &above.config)?;
         add(&mut self.unset, &above.unset)?;
+        add(&mut self.headers, &above.headers)?;
         if self.since.is_some() && self.since <= above.since {
             return Err("since".to_owned());
         }
@@ -86,6 +90,11 @@ impl Needs {
     /// Options that the kernel's configuration has to set.
     pub fn config(&self) -> &[String] {
         &self.config
+    }
+
+    /// Whether it is about names that only the headers of a kernel have.
+    pub fn is_of_headers(&self) -> bool {
+        !self.headers.is_empty()
     }
 
     /// Returns the allowed platforms; if empty, all.
@@ -120,6 +129,9 @@ impl Needs {
             if guest.config.is_empty() || guest.config.contains_key(name) {
                 return Err(format!("{option} in the kernel's configuration"));
             }
+        }
+        for name in &self.headers {
+            guest.need_declared(name)?;
         }
         if !self.platforms.is_empty() && !self.platforms.contains(&guest.platform) {
             return Err(format!("platform {}", self.platforms.join(" or ")));

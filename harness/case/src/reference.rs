@@ -108,7 +108,7 @@ fn described(entry: &Entry) -> String {
 
 fn write_spec(text: &mut String, spec: &Spec) {
     match spec {
-        Spec::Mapping(keys) => write_keys(text, keys),
+        Spec::Mapping(keys) | Spec::Open(keys) => write_keys(text, keys),
         Spec::Named(of) => {
             text.push_str("A mapping from names; under each one:\n\n");
             write_spec(text, of);
@@ -160,12 +160,13 @@ fn said(spec: &Spec) -> String {
         Spec::Value => "value".to_owned(),
         Spec::Expected => "expected value".to_owned(),
         Spec::Errno => "errno".to_owned(),
+        Spec::Plan => "plan".to_owned(),
         Spec::Device => "device".to_owned(),
         Spec::Group => "group".to_owned(),
         Spec::Words(words) if words.len() > 12 => "name of a struct".to_owned(),
         Spec::Words(words) => words.join(", "),
         Spec::List(of) => format!("{}, or a list", said(of)),
-        Spec::Mapping(_) => "mapping".to_owned(),
+        Spec::Mapping(_) | Spec::Open(_) => "mapping".to_owned(),
         Spec::Named(of) => format!("mapping from names to: {}", said(of)),
         Spec::Process(of) => format!("mapping from a process to: {}", said(of)),
         Spec::Either(specs) => {
@@ -232,6 +233,10 @@ one step. `cases/schema.json` is generated from the same table.
 - **expected value**: a value, or `{not: value}`, `{has: bits}`, `{lacks: bits}`.
 - **errno**: the name of an errno, `none` for success, or `any` for a failure with any errno, where no
   rule names one.
+- **plan**: what is expected instead on a kernel that conforms to the plan of 2021. Every step may have
+  one. It is an errno, a signal, `lands` or `blocked`; or `{key: value}` with keys that replace those of the
+  step (`null` removes one). It belongs to the clauses that the case deviates from, or
+  `{CLAUSE: plan}` names them.
 - **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
   second, `group.host-driver` the one with a host driver; `other.0` is in another group, `mdev.0`
   in the group of that shape.

@@ -299,6 +299,10 @@ pub struct Guest {
 /// Begins the need of a case that uses a name which the kernel's headers do not have.
 pub const NOT_DECLARED: &str = "a kernel whose headers have";
 
+fn not_declared(name: &str) -> String {
+    format!("{NOT_DECLARED} {name}")
+}
+
 /// The feature of a kernel that has the ioctls of [`OF_CDEV`], which came with it.
 const CDEV: &str = "vfio_cdev";
 const OF_CDEV: [&str; 3] = [
@@ -327,6 +331,14 @@ impl Guest {
     /// iommufd it answers EINVAL to whatever it is called with but the ioctl that binds it.
     fn shows(&self, ioctl: &Ioctl) -> bool {
         OF_CDEV.contains(&ioctl.name) && self.need_feature(CDEV).is_ok()
+    }
+
+    /// Checks that the headers of its kernel declare a part of the uAPI.
+    pub fn need_declared(&self, name: &str) -> Result<(), String> {
+        match self.declares(name) {
+            true => Ok(()),
+            false => Err(not_declared(name)),
+        }
     }
 
     /// Whether its kernel's headers declare a part of the uAPI.
@@ -420,13 +432,34 @@ impl<'a> RoleBindings<'a> {
         let Value::Slot { name, add } = &value else {
             return Ok(value);
         };
-        let Some(name) = declared_name(name) else {
-            return Ok(value);
-        };
+        match declared_name(name) {
+            Some(name) => Ok(Value::Const(self.declared_number(name)? | add)),
+            None => Ok(value),
+        }
+    }
+
+    /// Returns the number of a name that only the kernel's headers have.
+    ///
+    /// # Errors
+    /// With the name, if the headers are not at hand or do not have it.
+    pub fn declared_number(&self, name: &str) -> Result<u64, String> {
         let declared = self.guest.declared.as_ref();
-        match declared.and_then(|declared| declared.number(name)) {
-            Some(number) => Ok(Value::Const(number | add)),
-            None => Err(format!("{NOT_DECLARED} {name}")),
+        let number = declared.and_then(|declared| declared.number(name));
+        number.ok_or_else(|| not_declared(name))
+    }
+
+    /// Checks that the kernel's headers have no ioctl of this number that the tables do not have.
+    ///
+    /// # Errors
+    /// With the name of the ioctl.
+    pub fn need_unnamed_request(&self, request: u32) -> Result<(), String> {
+        let mut unknown = self.guest.unknown_numbers();
+        match unknown.find(|(_, number)| *number == u64::from(request)) {
+            None => Ok(()),
+            Some((name, _)) => Err(format!(
+                "tables with {name}: the call has {request:#x} as the number of no ioctl, and this \
+                 kernel's headers name it"
+            )),
         }
     }
 

@@ -47,6 +47,7 @@ fn frame(preludes: &Preludes) -> Value {
             "name": { "type": "string", "pattern": NAME_OR_SLOT },
             "errno": { "anyOf": [{ "enum": errnos() }, defined("row")],
                 "description": "Name of an errno; `none` for success, `any` for any errno." },
+            "plan": plan(),
             "row": { "type": "string", "pattern": r"^(row|arg)\." ,
                 "description": "A value of the row, or an argument of the prelude." },
             "value": {
@@ -77,9 +78,16 @@ fn needs() -> Value {
         "properties": {
             "features": texts("parts of the kernel or the machine, such as mdev_mtty"),
             "config": texts("options that the kernel has"),
+            "headers": texts("names that the headers of the kernel under test have"),
             "platforms": texts("platforms that it runs on; default: all"),
             "since": text("first release that it runs on, such as \"7.3\""),
             "until": text("last release that it runs on") } })
+}
+
+fn plan() -> Value {
+    json!({ "type": ["string", "object"],
+        "description": "what is expected instead on a kernel that conforms to the plan of 2021: an errno, a signal, \
+         lands or blocked, keys that replace those of the step, or one of these for each clause" })
 }
 
 fn condition() -> Value {
@@ -196,7 +204,7 @@ fn steps() -> Value {
         "anyOf": [defined("use"), { "type": "array", "items": defined("use") }] });
     steps.insert("use".to_owned(), preludes);
     for entry in TABLE {
-        let mut body = anywhere(&(entry.spec)());
+        let mut body = anywhere(&may_plan((entry.spec)()));
         describe(&mut body, entry.help);
         steps.insert(entry.key.to_owned(), body);
     }
@@ -211,6 +219,31 @@ fn steps() -> Value {
         steps.insert(ioctl.name.to_owned(), body);
     }
     Value::Object(steps)
+}
+
+/// A mapping may have a plan.
+fn may_plan(spec: Spec) -> Spec {
+    match spec {
+        Spec::Mapping(mut keys) => {
+            keys.push(plan_key());
+            Spec::Mapping(keys)
+        }
+        Spec::Open(mut keys) => {
+            keys.push(plan_key());
+            Spec::Open(keys)
+        }
+        Spec::Either(specs) => Spec::Either(specs.into_iter().map(may_plan).collect()),
+        other => other,
+    }
+}
+
+fn plan_key() -> Key {
+    Key {
+        name: "plan".to_owned(),
+        help: String::new(),
+        spec: Spec::Plan,
+        presence: Presence::Optional,
+    }
 }
 
 /// Returns the schema of a prelude's name, with or without arguments.
@@ -263,7 +296,9 @@ fn becomes(path: &[&str]) -> String {
 /// Returns the schema of an ioctl's body, without the keys that are required. `expect` and `save`
 /// have the fields of its struct.
 fn ioctl_body(ioctl: &Ioctl) -> Value {
-    let mut body = closed(&keys(ioctl));
+    let mut keys = keys(ioctl);
+    keys.push(plan_key());
+    let mut body = closed(&keys);
     let Some(layout) = ioctl.layout() else {
         return body;
     };
@@ -316,6 +351,7 @@ fn node(spec: &Spec) -> Value {
         Spec::Value => defined("value"),
         Spec::Expected => defined("expected"),
         Spec::Errno => defined("errno"),
+        Spec::Plan => defined("plan"),
         Spec::Device => defined("device"),
         Spec::Group => defined("group"),
         Spec::Words(words) => json!({ "enum": words }),
@@ -324,6 +360,11 @@ fn node(spec: &Spec) -> Value {
             json!({ "anyOf": [{ "type": "array", "items": of }, of] })
         }
         Spec::Mapping(keys) => mapping(keys),
+        Spec::Open(keys) => {
+            let mut open = mapping(keys);
+            open["additionalProperties"] = json!(true);
+            open
+        }
         Spec::Named(of) => named(anywhere(of)),
         Spec::Process(of) => {
             let mut named = named(anywhere(of));
@@ -411,6 +452,7 @@ fn anywhere(spec: &Spec) -> Value {
         | Spec::Value
         | Spec::Expected
         | Spec::Errno
+        | Spec::Plan
         | Spec::Device
         | Spec::Group
         | Spec::Steps => node(spec),

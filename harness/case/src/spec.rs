@@ -19,6 +19,8 @@ pub enum Spec {
     Expected,
     /// The name of an errno; `none` for success.
     Errno,
+    /// What is expected on a kernel that conforms to the plan.
+    Plan,
     /// A device of the case: `group.0`, `other.0`.
     Device,
     /// A group of the case: `group`, `other`, or the name of a shape.
@@ -29,6 +31,8 @@ pub enum Spec {
     List(Box<Spec>),
     /// A mapping with these keys.
     Mapping(Vec<Key>),
+    /// A mapping with these keys, and others that the case chooses.
+    Open(Vec<Key>),
     /// A mapping from names that the case chooses.
     Named(Box<Spec>),
     /// A mapping from one process of the case.

@@ -56,9 +56,9 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the statement that ends the program if the kernel conforms to the plan.
-    pub fn planned(&self, plan: &WantEnd, end: End, seen: &str) -> Result<String, String> {
-        let condition = match (end, plan) {
+    /// Returns the condition that a call has ended in this way.
+    pub fn condition(&self, want: &WantEnd, end: End, seen: &str) -> Result<String, String> {
+        Ok(match (end, want) {
             (End::Errno, WantEnd::Success) => format!("{seen} != -1"),
             (End::Errno, WantEnd::Errno(number)) => {
                 format!("{seen} == -1 && errno == {}", errno_name(*number)?)
@@ -68,11 +68,9 @@ impl Checker<'_> {
             (End::Signal, WantEnd::Signal(number)) => {
                 format!("{seen} == {}", signal_name(*number)?)
             }
-            (End::Dma, plan) => self.dma(plan, seen)?,
-            _ => return Err(format!("the plan cannot want {plan:?} here")),
-        };
-        let words = text::literal(&ending(plan)?);
-        Ok(format!("if ({condition})\n\tplanned({words});"))
+            (End::Dma, want) => self.dma(want, seen)?,
+            _ => return Err(format!("this call cannot end with {want:?}")),
+        })
     }
 
     /// Returns the checks of the return value and the data of a call.

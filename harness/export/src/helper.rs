@@ -26,7 +26,7 @@ macro_rules! helper {
 const HELPERS: &[Helper] = &[
     helper!("tap", "step", "pass", "fail"),
     helper!("skip", "skip"),
-    helper!("planned", "planned"),
+    helper!("sides", "keep_sides", "side"),
     helper!("text", "text"),
     helper!("want_success", "want_success"),
     helper!("want_errno", "WANT_ERRNO"),

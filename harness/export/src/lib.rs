@@ -15,6 +15,7 @@ mod number;
 mod op;
 mod placeholders;
 mod program;
+mod sides;
 mod step;
 mod text;
 mod variables;

@@ -60,7 +60,9 @@ pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program
         placeholders: stage_ref,
         words,
     };
-    let mut writer = Writer::new(caller, checker);
+    let planned = placeholders.compiled.planned().into_iter();
+    let planned = planned.map(str::to_owned).collect();
+    let mut writer = Writer::new(caller, checker, planned);
     let body = steps(case, ops, checks, &mut writer)?;
     let restore = restored(case, restore, &caller)?;
     let parts = Parts {
@@ -217,7 +219,7 @@ fn unchecked() -> Check {
         label: String::new(),
         at: case::At::default(),
         expect: case::Expect::SUCCESS,
-        plan: None,
+        plans: Vec::new(),
         layout: case::Layout::Nothing,
         needs_dma: false,
         shown: false,

@@ -27,6 +27,8 @@ pub struct Writer<'a> {
     pub results: usize,
     /// Functions that were written; each has a number in its name.
     pub made: usize,
+    /// Clauses of the plan that steps have checks for.
+    pub planned: Vec<String>,
     /// Number of a result that is printed later than its step is written.
     reserved: Option<usize>,
 }
@@ -50,7 +52,7 @@ fn told(check: &Check) -> Told {
 
 impl<'a> Writer<'a> {
     /// Returns a writer without output.
-    pub fn new(caller: Caller<'a>, checker: Checker<'a>) -> Self {
+    pub fn new(caller: Caller<'a>, checker: Checker<'a>, planned: Vec<String>) -> Self {
         Self {
             caller,
             checker,
@@ -58,6 +60,7 @@ impl<'a> Writer<'a> {
             processes: BTreeSet::new(),
             results: 0,
             made: 0,
+            planned,
             reserved: None,
         }
     }
@@ -104,6 +107,9 @@ impl<'a> Writer<'a> {
         check: &Check,
         told: Told,
     ) -> Result<String, String> {
+        if check.planned().next().is_some() {
+            return Err("a plan for a step of another process".to_owned());
+        }
         let body = self.told(op, check, told)?;
         self.made += 1;
         let name = format!("in_{process}_{}", self.made);
@@ -136,13 +142,19 @@ impl<'a> Writer<'a> {
             _ => ending(&check.expect.end)?,
         };
         let tail = match told {
-            Told::Whole => format!("pass({});\n", text::literal(&ending)),
+            Told::Whole if check.plans.is_empty() => {
+                format!("pass({});\n", text::literal(&ending))
+            }
+            Told::Whole => format!("pass({});\n", self.ending_of_side(check)?),
             Told::Failure => String::new(),
         };
         Ok(format!("{head}{body}{tail}"))
     }
 
     pub fn plain(&self, op: &Op, check: &Check) -> Result<String, String> {
+        if !check.plans.is_empty() {
+            return self.sided(op, check);
+        }
         let call = self.caller.call(op, check)?;
         if let Some(direct) = self.direct(&call, check)? {
             return Ok(direct);
@@ -159,7 +171,7 @@ impl<'a> Writer<'a> {
                     block.declare(format!("{declaration};"));
                     lines.push(format!("{seen} = {};", call.expression));
                 }
-                lines.extend(self.verdict(&call, check, seen)?);
+                lines.push(self.checker.end(&check.expect.end, call.end, seen)?);
             }
             None => lines.push(
                 self.checker
@@ -175,7 +187,6 @@ impl<'a> Writer<'a> {
     fn direct(&self, call: &Call, check: &Check) -> Result<Option<String>, String> {
         let simple = call.declarations.is_empty()
             && call.statements.is_empty()
-            && check.plan.is_none()
             && check.expect.returns.is_none()
             && !looks_at(check)
             && matches!(call.data, Data::Nothing)
@@ -196,20 +207,6 @@ impl<'a> Writer<'a> {
             (end, _) => format!("{}\n", self.checker.end(end, call.end, &call.expression)?),
         };
         Ok(Some(line))
-    }
-
-    /// Returns the checks of an outcome in a variable.
-    pub fn verdict(&self, call: &Call, check: &Check, seen: &str) -> Result<Vec<String>, String> {
-        let mut lines = Vec::new();
-        if let Some(plan) = check
-            .plan
-            .as_ref()
-            .filter(|plan| **plan != check.expect.end)
-        {
-            lines.push(self.checker.planned(plan, call.end, seen)?);
-        }
-        lines.push(self.checker.end(&check.expect.end, call.end, seen)?);
-        Ok(lines)
     }
 
     /// Returns the statements that save values for later steps.
@@ -240,13 +237,12 @@ impl<'a> Writer<'a> {
 }
 
 /// Returns the variable that an outcome has to be kept in, if any.
-fn outcome(call: &Call, check: &Check) -> (Option<String>, &'static str) {
+pub fn outcome(call: &Call, check: &Check) -> (Option<String>, &'static str) {
     if call.end == End::Dma {
         return (Some("struct dma seen".to_owned()), "seen");
     }
     let uses_ret = (check.expect.returns.is_some() && call.returned.is_none())
         || call.returns_slot.is_some()
-        || check.plan.is_some()
         || matches!(&call.data, Data::Bytes { length, .. }
             if length == "ret" && (looks_at(check) || !call.saves.is_empty()));
     (uses_ret.then(|| "long ret".to_owned()), "ret")

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources};
+use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources, add_stage_3};
 use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Source};
 
 use crate::{
@@ -504,14 +504,15 @@ impl Lab {
             Verdict::Skip if case.uses_identity() => of_platform(KnownDeviation::NoIdentityControl)
                 .into_iter()
                 .collect(),
-            Verdict::Pass if !record.conforms_to_plan => case.shows.clone(),
+            Verdict::Pass if record.as_planned.is_empty() => case.shows.clone(),
             _ => Vec::new(),
         }
     }
 
     /// Compiles the case for a guest. The error is the unmet need.
     pub fn compile(&self, case: &Case, guest: &Guest) -> Result<Compiled, String> {
-        self.platform.compile(case, &guest.offer)
+        let compiled = self.platform.compile(case, &guest.offer)?;
+        Ok(add_stage_3(case, &guest.offer, compiled))
     }
 
     /// Compares a transcript with its snapshot. Returns the difference, and what was stored.
@@ -537,7 +538,7 @@ impl Lab {
             reason: judgement.reason,
             waits_for: None,
             findings: Vec::new(),
-            conforms_to_plan: judgement.conforms_to_plan,
+            as_planned: judgement.as_planned,
             failed_step: judgement.failed_step,
             kmsg: Vec::new(),
             races: Vec::new(),

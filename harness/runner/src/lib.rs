@@ -26,6 +26,7 @@ pub mod monitor;
 pub mod options;
 pub mod output;
 pub mod phases;
+pub mod plan_witness;
 pub mod platform;
 pub mod preview;
 pub mod program;

@@ -40,9 +40,9 @@ pub struct Record {
     /// Findings that it showed: pages of `results/findings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
-    /// Whether the kernel did what the plan demands where Linux is known to deviate.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub conforms_to_plan: bool,
+    /// Clauses of the plan that the kernel conforms to in this case, where Linux is known to deviate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_planned: Vec<String>,
     /// The first step that is not as expected, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_step: Option<usize>,
@@ -89,7 +89,7 @@ impl Record {
             reason: None,
             waits_for: None,
             findings: Vec::new(),
-            conforms_to_plan: false,
+            as_planned: Vec::new(),
             failed_step: None,
             kmsg: Vec::new(),
             races: Vec::new(),

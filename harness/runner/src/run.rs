@@ -21,6 +21,7 @@ use crate::{
     guest::{BootError, Guest},
     judge::Judgement,
     lab::{Lab, LabError, Ran, folders},
+    plan_witness,
     promise::Broken,
     promises::Promises,
     record::{BOOT, Record, RunFacts},
@@ -133,6 +134,7 @@ pub fn run(
     let mut of_machine = promises.records(&lab.platform.name, &records);
     of_machine.extend(complaints.records(&lab.platform.name));
     of_machine.extend(checks.records(&lab.platform.name));
+    of_machine.extend(plan_witness::record(lab, &records, cases));
     for record in of_machine {
         let event = Event::CaseEnded(Box::new(record));
         outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use case::{Case, Clause, Corpus, Deviation, Findings};
+use case::{Case, Clause, Corpus, Deviation, Findings, replaces};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -130,6 +130,12 @@ impl Summary {
     }
 }
 
+/// Returns the report of one clause, if the corpus has it.
+pub fn clause_report(corpus: &Corpus, id: &str, records: &[Record]) -> Option<ClauseReport> {
+    let clause = corpus.clauses.iter().find(|clause| clause.id == id)?;
+    Some(report(clause, records, &corpus.cases))
+}
+
 /// Returns the findings that the records name, each with its cases.
 fn deviations(records: &[Record], findings: &Findings) -> Vec<DeviationReport> {
     let reports = findings.iter().map(|(name, finding)| {
@@ -179,24 +185,75 @@ fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, 
     if let Some(known) = about.iter().find(|record| record.verdict == Verdict::Xfail) {
         return (ClauseVerdict::Differs, known.reason.clone());
     }
-    let passed: Vec<_> = about
-        .iter()
-        .filter(|it| it.verdict == Verdict::Pass)
-        .collect();
-    let deviations: Vec<_> = passed
-        .iter()
-        .filter(|record| !record.conforms_to_plan)
-        .filter_map(|record| cases.iter().find(|case| case.id == record.id))
-        .flat_map(|case| &case.deviations)
-        .filter(|deviation| deviation.clause == clause.id)
-        .collect();
-    match deviations.as_slice() {
-        [] if passed.is_empty() => (ClauseVerdict::Untested, clause.untestable.clone()),
-        [] => (ClauseVerdict::Conforms, None),
-        some if some.iter().all(|deviation| deviation.absent) => {
-            (ClauseVerdict::Absent, Some(reasons(some)))
+    let passed = about.iter().filter(|it| it.verdict == Verdict::Pass);
+    let mut said = Said::default();
+    for record in passed {
+        said.hear(clause, record, cases);
+    }
+    said.verdict(clause)
+}
+
+/// What the cases that passed say of a clause.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    /// Number of cases that show it to hold.
+    holds: usize,
+    /// Ids of the cases in which the kernel follows the plan of the clause.
+    planned: Vec<&'a str>,
+    /// Deviations of cases that have a plan for the clause, which the kernel does not follow.
+    unplanned: Vec<&'a Deviation>,
+    /// Deviations of the other cases. They say nothing if the kernel does elsewhere what is planned.
+    others: Vec<&'a Deviation>,
+}
+
+impl<'a> Said<'a> {
+    fn hear(&mut self, clause: &Clause, record: &'a Record, cases: &'a [Case]) {
+        let planned = &record.as_planned;
+        if planned.contains(&clause.id) {
+            self.planned.push(&record.id);
+            return;
         }
-        some => (ClauseVerdict::Differs, Some(reasons(some))),
+        let case = cases.iter().find(|case| case.id == record.id);
+        let deviations = case.map_or(&[][..], |case| &case.deviations).iter();
+        let own: Vec<_> = deviations.filter(|it| it.clause == clause.id).collect();
+        let mut others = planned.iter();
+        match (own.is_empty(), planned.is_empty()) {
+            // In this case the kernel follows the plan of another clause.
+            (false, false) => {}
+            (true, false) if others.any(|it| replaces(it, &clause.id)) => {}
+            (true, false) => self.holds += 1,
+            // What only the headers of this kernel have is more than Linux has today.
+            (true, true) if case.is_some_and(|case| case.needs.is_of_headers()) => {
+                self.planned.push(&record.id);
+            }
+            (true, true) => self.holds += 1,
+            (false, true) if case.is_some_and(|case| case.planned().contains(&clause.id)) => {
+                self.unplanned.extend(own);
+            }
+            (false, true) => self.others.extend(own),
+        }
+    }
+
+    fn verdict(&self, clause: &Clause) -> (ClauseVerdict, Option<String>) {
+        if self.planned.is_empty() {
+            let all: Vec<_> = self.others.iter().chain(&self.unplanned).copied().collect();
+            return match all.as_slice() {
+                [] if self.holds == 0 => (ClauseVerdict::Untested, clause.untestable.clone()),
+                [] => (ClauseVerdict::Conforms, None),
+                some if some.iter().all(|deviation| deviation.absent) => {
+                    (ClauseVerdict::Absent, Some(reasons(some)))
+                }
+                some => (ClauseVerdict::Differs, Some(reasons(some))),
+            };
+        }
+        match self.unplanned.as_slice() {
+            [] => (ClauseVerdict::Conforms, None),
+            some => {
+                let (planned, why) = (self.planned.join(", "), reasons(some));
+                let why = format!("as planned only in {planned}; elsewhere: {why}");
+                (ClauseVerdict::Differs, Some(why))
+            }
+        }
     }
 }
 

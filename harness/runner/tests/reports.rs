@@ -122,7 +122,7 @@ fn record(verdict: Verdict) -> Record {
             Verdict::Skip => vec!["qemu-forgets".to_owned()],
             _ => Vec::new(),
         },
-        conforms_to_plan: false,
+        as_planned: Vec::new(),
         failed_step: None,
         kmsg: Vec::new(),
         races: Vec::new(),

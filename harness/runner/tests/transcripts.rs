@@ -32,7 +32,7 @@ fn check() -> Check {
         at: At::default(),
         needs_dma: false,
         expect: Expect::ending(WantEnd::Success),
-        plan: None,
+        plans: Vec::new(),
         parts: Parts::Whole,
         layout: Layout::Struct(uapi::structure("iommu_test_cmd").unwrap()),
         shown: true,

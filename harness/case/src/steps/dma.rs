@@ -5,15 +5,13 @@ use wire::{DmaAccess, DmaOp, Returned, Value};
 use crate::{
     build::Builder,
     expect::{Expect, Layout, WantEnd},
-    input::{SlotName, Word, body, resolved, words},
+    input::{SlotName, body, resolved},
     node::At,
     problem::Problem,
     role::Role,
     steps::Action,
     value::show,
 };
-
-words!(DmaEnding);
 
 body! {
     /// `dma: {from: group.0, iova: 0x100000, lands: $page}` or `..., blocked: $page}`
@@ -34,8 +32,6 @@ body! {
         reads: Option<Value>,
         /// A page of the process that the device must not be able to read.
         unread: Option<Value>,
-        /// How the DMA would end on a kernel that conforms to the plan of 2021.
-        plan: Option<DmaEnding>,
     }
 }
 
@@ -47,7 +43,6 @@ pub struct Dma {
     page: Value,
     access: DmaAccess,
     ending: DmaEnding,
-    plan: Option<DmaEnding>,
 }
 
 resolved! {
@@ -61,12 +56,6 @@ pub enum DmaEnding {
     Lands,
     /// It is blocked.
     Blocked,
-}
-
-impl Word for DmaEnding {
-    const WHAT: &'static str = "end of a DMA";
-    const ALL: &'static [(&'static str, Self)] =
-        &[("lands", Self::Lands), ("blocked", Self::Blocked)];
 }
 
 impl Dma {
@@ -92,7 +81,6 @@ impl Dma {
             page,
             access,
             ending,
-            plan: body.plan,
         })
     }
 }
@@ -120,9 +108,6 @@ impl Action for Dma {
             },
             DmaEnding::Blocked => WantEnd::Blocked,
         };
-        if let Some(planned) = self.plan {
-            to.plan(end(planned));
-        }
         let (device, iova, page) = (device.name.clone(), self.iova.clone(), self.page.clone());
         let op = match self.access {
             DmaAccess::Write => DmaOp::Dma {

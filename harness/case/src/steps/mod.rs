@@ -8,6 +8,7 @@ pub mod file;
 pub mod ioctl;
 pub mod memory;
 pub mod pci;
+pub mod plan;
 pub mod process;
 pub mod registers;
 pub mod step;

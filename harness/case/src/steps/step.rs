@@ -2,10 +2,13 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use wire::Op;
+
 use crate::{
     At,
     build::Builder,
-    expect::WantEnd,
+    expect::{Check, Planned, WantEnd},
+    role::NOT_DECLARED,
     steps::{
         ioctl::{Ioctl, Newer, Unnamed},
         registers::Registers,
@@ -19,9 +22,18 @@ pub struct Step {
     pub at: At,
     /// What it does, in words.
     pub label: String,
-    /// How it would end on a kernel that conforms to the plan of 2021.
-    pub plan: Option<WantEnd>,
+    /// What it shows on a kernel that conforms to the plan of 2021.
+    pub plans: Vec<Plan>,
     action: Arc<dyn Action>,
+}
+
+/// What a step shows on a kernel that conforms to a clause of the plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The clause; without one it is each that the case shows Linux to deviate from.
+    pub clause: Option<String>,
+    /// The same step with other expectations.
+    pub action: Arc<dyn Action>,
 }
 
 /// A kind of step. All methods except the first two have defaults.
@@ -105,20 +117,52 @@ pub trait Action: Debug + Send + Sync {
 
 impl Step {
     /// A step that does this.
-    pub fn new(at: At, plan: Option<WantEnd>, action: Arc<dyn Action>) -> Self {
+    pub fn new(at: At, action: Arc<dyn Action>, plans: Vec<Plan>) -> Self {
         let label = action.label();
         Self {
             at,
             label,
-            plan,
+            plans,
             action,
         }
     }
 
     /// Adds the step's ops and checks. The error is a need that the guest does not meet.
     pub fn compile(&self, index: usize, to: &mut Builder<'_>) -> Result<(), String> {
-        to.begin(index, self.label.clone(), self.at, self.plan.clone());
-        self.action.compile(to)
+        if self.plans.is_empty() {
+            return self.compile_as(&self.action, index, to);
+        }
+        let today = to.capture(|to| self.compile_as(&self.action, index, to));
+        let mut made = match today {
+            // What only the plan has is left out where the kernel's headers do not have it.
+            Err(need) if need.starts_with(NOT_DECLARED) => return Ok(()),
+            today => today?,
+        };
+        for plan in &self.plans {
+            let clauses = to.about().clauses(plan.clause.as_deref());
+            if clauses.is_empty() {
+                continue;
+            }
+            let planned = match to.capture(|to| self.compile_as(&plan.action, index, to)) {
+                Err(need) if need.starts_with(NOT_DECLARED) => continue,
+                planned => planned?,
+            };
+            for clause in clauses {
+                add_plan(&mut made, &planned, &clause)?;
+            }
+        }
+        to.extend(made);
+        Ok(())
+    }
+
+    fn compile_as(
+        &self,
+        action: &Arc<dyn Action>,
+        index: usize,
+        to: &mut Builder<'_>,
+    ) -> Result<(), String> {
+        to.begin(index, self.label.clone(), self.at);
+        action.compile(to)
     }
 
     /// The labels of its checks.
@@ -227,4 +271,24 @@ impl Step {
     pub fn asserts(&self) -> bool {
         self.action.asserts()
     }
+}
+
+/// Adds to each check the one under a clause of the plan, which is of the same op: the agent does not
+/// know what is expected.
+fn add_plan(made: &mut [(Op, Check)], planned: &[(Op, Check)], clause: &str) -> Result<(), String> {
+    let same = made.len() == planned.len()
+        && made
+            .iter()
+            .zip(planned)
+            .all(|((one, _), (other, _))| one == other);
+    if !same {
+        return Err("a `plan` that changes what is expected, and not what is done".to_owned());
+    }
+    for ((_, check), (_, planned)) in made.iter_mut().zip(planned) {
+        check.plans.push(Planned {
+            clause: clause.to_owned(),
+            check: planned.clone(),
+        });
+    }
+    Ok(())
 }

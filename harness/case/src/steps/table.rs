@@ -10,8 +10,9 @@ use crate::{
     spec::Spec,
     steps::{
         Action, Step, control, dma, event, file,
-        ioctl::{Ioctl, unknown::UnknownIoctls},
-        memory, pci, process,
+        ioctl::{Ioctl, named::NamedIoctl, unknown::UnknownIoctls},
+        memory, pci, plan, process,
+        step::Plan,
     },
 };
 
@@ -44,16 +45,28 @@ pub fn step_keys() -> impl Iterator<Item = &'static str> {
 impl Input for Step {
     fn read(node: &Node) -> Result<Self, Problem> {
         let (name, body) = node.single()?;
-        if is_ioctl(&name.text) {
-            let ioctl = Ioctl::read(name, body)?;
-            return Ok(Self::new(name.at, ioctl.plan.clone(), Arc::new(ioctl)));
-        }
-        let action = (entry(name)?.read)(body)?;
-        Ok(Self::new(name.at, None, action))
+        let (today, plans) = plan::split(body)?;
+        let action = action(name, &today)?;
+        let plans = plans.into_iter().map(|plan| {
+            Ok(Plan {
+                clause: plan.clause,
+                action: self::action(name, &plan.body)?,
+            })
+        });
+        let plans = plans.collect::<Result<_, Problem>>()?;
+        Ok(Self::new(name.at, action, plans))
     }
 
     fn spec() -> Spec {
         Spec::Step
+    }
+}
+
+/// Reads the body of a step.
+fn action(name: &Name, body: &Node) -> Result<Arc<dyn Action>, Problem> {
+    match is_ioctl(&name.text) {
+        true => Ok(Arc::new(Ioctl::read(name, body)?)),
+        false => (entry(name)?.read)(body),
     }
 }
 
@@ -159,6 +172,7 @@ steps! {
         "fail_nth": control::fail_nth::FailNth = "Execute a step with its 1st, 2nd, ... possible failure injected, until none is left.",
     }
     "ioctl" {
+        "ioctl": NamedIoctl = "Make an ioctl that only the headers of the kernel under test have.",
         "unknown_ioctls": UnknownIoctls = "Call each ioctl that the kernel does not know: those \
          that are newer, and one that no kernel has.",
     }

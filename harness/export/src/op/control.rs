@@ -18,7 +18,9 @@ impl Writer<'_> {
         check: &Check,
         number: usize,
     ) -> Result<Option<String>, String> {
+        let repeats = matches!(op, Op::Control(_)) && !check.plans.is_empty();
         let body = match (op, &check.parts) {
+            _ if repeats => Err("a plan for a step that repeats or races".to_owned()),
             (_, Parts::ByRace(checks)) => self.by_race(op, checks),
             (Op::Control(ControlOp::Repeat { times, counter, op }), _) => {
                 self.repeated(*times, &counter.0, op, check)
@@ -75,7 +77,7 @@ impl Writer<'_> {
                 "if (!({failed})) {{\n{keep}\tif ({again})\n\t\tcontinue;\n}}"
             ));
         }
-        lines.extend(self.verdict(&call, check, "ret")?);
+        lines.push(self.checker.end(&check.expect.end, call.end, "ret")?);
         lines.extend(self.checker.rest(&check.expect, &call)?);
         lines.push("break;".to_owned());
         let declared = match variables.name(counter) {
@@ -132,7 +134,7 @@ impl Writer<'_> {
         if call.end != End::Errno {
             return Err("a race of a step that is not a single system call".to_owned());
         }
-        if looks_at(check) || check.expect.returns.is_some() || check.plan.is_some() {
+        if looks_at(check) || check.expect.returns.is_some() || !check.plans.is_empty() {
             return Err("an expectation in a race".to_owned());
         }
         let mut block = Block::of(&call);
@@ -186,7 +188,7 @@ impl Writer<'_> {
             indented(&undone)
         ));
         lines.push("errno = error;".to_owned());
-        lines.extend(self.verdict(&call, check, "ret")?);
+        lines.push(self.checker.end(&check.expect.end, call.end, "ret")?);
         lines.extend(self.checker.rest(&check.expect, &call)?);
         lines.extend(self.kept(&call, check));
         lines.push(format!(

@@ -8,7 +8,10 @@ use wire::{End, TAINT_BAD_PAGE, TAINT_DIE, TAINT_WARN};
 
 use crate::{
     guest::{CaseEnd, Observation},
-    judge::steps::{Failure, Steps, broken},
+    judge::{
+        failure::Failure,
+        steps::{Steps, broken},
+    },
     splat,
 };
 

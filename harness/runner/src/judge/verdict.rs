@@ -7,7 +7,8 @@ use crate::{
     guest::{CaseEnd, Lost, Observation},
     judge::{
         exact::Seen,
-        steps::{Failure, Lacking, Steps},
+        failure::{Failure, Lacking},
+        steps::Steps,
     },
     splat,
     verdict::Verdict,
@@ -20,8 +21,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The reason, for every verdict except a plain PASS.
     pub reason: Option<String>,
-    /// Whether a step was as the plan demands where Linux is known to deviate.
-    pub conforms_to_plan: bool,
+    /// The clauses of the plan that every step is as they demand, where Linux is known to deviate.
+    pub as_planned: Vec<String>,
     /// The first step that is not as expected, counted from 0.
     pub failed_step: Option<usize>,
 }
@@ -31,7 +32,7 @@ impl Judgement {
         Self {
             verdict,
             reason: Some(reason.into()),
-            conforms_to_plan: false,
+            as_planned: Vec::new(),
             failed_step: None,
         }
     }
@@ -182,7 +183,7 @@ fn judge_known(unexcused: Judgement, seen: &Seen, known: &Xfail) -> Judgement {
     if seen.is_nothing() {
         return match unexcused.verdict {
             Verdict::Pass => Judgement {
-                conforms_to_plan: unexcused.conforms_to_plan,
+                as_planned: unexcused.as_planned,
                 ..Judgement::stale(&known.reason)
             },
             _ => unexcused,
@@ -249,8 +250,8 @@ fn judge_steps(
                 (None, ..) => failed(first),
             }
         }
-        Steps::AsPlanned => Judgement {
-            conforms_to_plan: true,
+        Steps::AsPlanned(clauses) => Judgement {
+            as_planned: clauses.clone(),
             ..passed(left_behind, never, || None)
         },
         Steps::AsExpected => passed(left_behind, never, snapshot),
@@ -289,7 +290,7 @@ fn passed(
             None => Judgement {
                 verdict: Verdict::Pass,
                 reason: None,
-                conforms_to_plan: false,
+                as_planned: Vec::new(),
                 failed_step: None,
             },
         },

@@ -62,10 +62,10 @@ pub struct Start(OfProcess<Box<Step>>);
 impl Input for Start {
     fn read(node: &Node) -> Result<Self, Problem> {
         let of = OfProcess::<Vec<Step>>::read(node)?;
-        let text = "`start` needs one ioctl";
+        let text = "`start` needs one system call";
         let wrong = || Problem::other(node.at, text);
         let [step] = <[Step; 1]>::try_from(of.of).map_err(|_| wrong())?;
-        if !step.is_ioctl() {
+        if !step.is_one_call() {
             return Err(wrong());
         }
         Ok(Self(OfProcess {

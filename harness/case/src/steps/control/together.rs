@@ -106,7 +106,7 @@ impl Together {
             ways.iter().map(way).collect()
         });
         let ends = ways.unwrap_or_else(|| vec![own]);
-        to.begin(index, self.label(), at, None);
+        to.begin(index, self.label(), at);
         to.push_together(ops, self.delay.clone(), Race { checks, ends });
         Ok(())
     }

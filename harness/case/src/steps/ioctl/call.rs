@@ -35,8 +35,6 @@ pub struct Ioctl {
     groups: Vec<GroupWant>,
     saves: Vec<Save>,
     save_return: Option<SlotName>,
-    /// How the call would end on a kernel that conforms to the plan of 2021.
-    pub plan: Option<WantEnd>,
     /// Part of the uAPI that it uses although the kernel does not know it: one that does is not
     /// called.
     pub unknown: Option<Newer>,
@@ -69,13 +67,17 @@ impl Ioctl {
             let known = uapi::ioctls().iter().map(|ioctl| ioctl.name);
             Problem::unknown_name(name.at, "ioctl", &name.text, known)
         })?;
+        Self::of(ioctl, body)
+    }
+
+    /// Reads the body of a step that makes this ioctl.
+    pub fn of(ioctl: &'static uapi::Ioctl, body: &Node) -> Result<Self, Problem> {
         let mut fields = Fields::of(body, ioctl.name)?;
         let layout = ioctl.layout();
         let on = SlotName::read(fields.need("on")?)?;
         let end = fields
             .take("errno")
             .map_or(Ok(WantEnd::Success), value::end)?;
-        let plan = fields.take("plan").map(value::end).transpose()?;
         let payload = layout.map(|layout| Payload::of(layout, body));
         let payload = payload.transpose()?.flatten();
         let wants = read_wants(fields.take("expect"), ioctl, payload)?;
@@ -98,7 +100,6 @@ impl Ioctl {
             groups: wants.groups,
             saves,
             save_return,
-            plan,
             unknown: None,
             unnamed: None,
         })
@@ -205,10 +206,32 @@ impl Action for Ioctl {
             Some(_) => {}
             None => self.need_series(to)?,
         }
+        if let Some(request) = self.request {
+            to.roles.need_unnamed_request(request)?;
+        }
+        self.make(self.request.unwrap_or(self.ioctl.request), to)
+    }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
+
+    fn ioctl(&self) -> Option<&Ioctl> {
+        Some(self)
+    }
+
+    fn is_ioctl(&self) -> bool {
+        true
+    }
+}
+
+impl Ioctl {
+    /// Adds the call with this number, whatever the kernel has of its uAPI.
+    pub fn make(&self, request: u32, to: &mut Builder<'_>) -> Result<(), String> {
         let (arg, layout) = self.argument.resolve(to)?;
         let op = IoctlOp {
             fd: self.on.fd(),
-            request: self.request.unwrap_or(self.ioctl.request),
+            request,
             arg,
             save: self.saves.clone(),
             save_ret: self.save_return.clone().map(|slot| Returned(slot.0)),
@@ -234,17 +257,5 @@ impl Action for Ioctl {
             None => to.push(op, expect, layout),
         }
         Ok(())
-    }
-
-    fn is_one_call(&self) -> bool {
-        true
-    }
-
-    fn ioctl(&self) -> Option<&Ioctl> {
-        Some(self)
-    }
-
-    fn is_ioctl(&self) -> bool {
-        true
     }
 }

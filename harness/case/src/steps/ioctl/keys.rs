@@ -55,6 +55,11 @@ pub fn keys(ioctl: &Ioctl) -> Vec<Key> {
     keys
 }
 
+/// The keys of a step whose ioctl has a struct that the tables do not have.
+pub fn common() -> impl Iterator<Item = Key> {
+    COMMON.iter().chain(OF_STRUCT).map(Common::key)
+}
+
 fn field_spec(kind: &Kind) -> Spec {
     match kind {
         Kind::Size => Spec::Either(vec![Spec::Number, Spec::Words(vec!["short", "long"])]),
@@ -144,8 +149,6 @@ common! {
     COMMON {
         "on": Spec::Name, true, "The descriptor.";
         "errno": Spec::Errno, false, "How the call ends. Default: it succeeds.";
-        "plan": Spec::Errno, false, "How the call would end on a kernel that conforms to the plan \
-         of 2021.";
         "returns": Spec::Expected, false, "Return value of a successful call.";
         "save_return": Spec::Name, false, "The name for the return value.";
         "pointer": pointer(), false, "A bad pointer, or `$NAME` of memory, in place of the argument.";

@@ -9,6 +9,7 @@ mod argument;
 mod call;
 pub mod fields;
 pub mod keys;
+pub mod named;
 pub mod payload;
 pub mod since;
 pub mod unknown;

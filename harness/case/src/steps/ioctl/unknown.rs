@@ -78,7 +78,7 @@ impl UnknownIoctls {
     /// Returns a call with a struct of so many bytes, after the step is named like it.
     fn call(&self, to: &mut Builder<'_>, name: &str, request: u32, bytes: u32) -> IoctlOp {
         let label = format!("{name} on {}", self.on);
-        to.begin(to.step(), label, to.place(), None);
+        to.begin(to.step(), label, to.place());
         // A kernel that knew it would read the size in the first field, and then zeros.
         let bytes = bytes.max(4);
         let mut argument = vec![0; bytes as usize];
