@@ -136,6 +136,10 @@ impl CaseLanguage<'_> {
             Event::Allocate(ioas) => return self.allocate(ioas).into(),
             Event::OpenIommu(iommu) => return self.open_iommu(iommu),
             Event::SetIommu(group) => return self.set_iommu(group, answer),
+            Event::Rescan(device) => {
+                let role = self.role(device);
+                return vec![format!("remove: {role}"), format!("rescan: {role}")];
+            }
             Event::Open(device) => {
                 format!("open: {{{device}: {{at: {}{errno}}}}}", self.role(device))
             }
@@ -311,7 +315,7 @@ pub fn end_name(answer: Answer) -> &'static str {
 pub const fn does_dma(shape: Shape) -> bool {
     matches!(
         shape,
-        Shape::Singleton | Shape::Bridge | Shape::Functions | Shape::Hotplug
+        Shape::Singleton | Shape::Bridge | Shape::Functions | Shape::Hotplug | Shape::DirectMapped
     )
 }
 
@@ -325,5 +329,6 @@ pub const fn shape_name(shape: Shape) -> &'static str {
         Shape::Sriov => "sriov",
         Shape::Hotplug => "hotplug",
         Shape::HostDriver => "host-driver",
+        Shape::DirectMapped => "direct-mapped",
     }
 }

@@ -158,7 +158,7 @@ impl WorldCoverage {
             skipped: reason.clone().filter(|_| all),
             partly_skipped: reason.filter(|_| !all),
             missing: skipped.iter().any(|record| record.waits_for.is_some()),
-            no_identity_control: observability.no_control.clone(),
+            no_identity_control: observability.no_control(),
             limits: observability.limits().collect(),
         }
     }

@@ -7,12 +7,23 @@ use runner::platform::{KnownDeviation, Platform};
 
 use crate::case_language::{does_dma, shape_name};
 
+/// Where the default domain lets DMA to a physical address pass: the positive control of the blocking
+/// domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// Everywhere: it becomes an identity domain.
+    Identity,
+    /// Below 16 MiB: it translates, and maps these addresses one to one.
+    Direct,
+    /// Nowhere, and why.
+    None(String),
+}
+
 /// The DMA of a world that a walk can observe.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observability {
-    /// Why the default domain cannot be an identity domain, in which DMA to physical addresses
-    /// passes: the positive control of the blocking domain. `None` if it can.
-    pub(super) no_control: Option<String>,
+    /// The positive control of the blocking domain.
+    control: Control,
     /// Shapes of group whose DMA cannot be observed, and why.
     hidden: BTreeMap<&'static str, String>,
 }
@@ -26,26 +37,28 @@ impl Observability {
             let why = known(KnownDeviation::DmaNeverLands, shape)?;
             Some((shape_name(shape), why.trim().to_owned()))
         });
-        let without = |shape| known(KnownDeviation::NoIdentityControl, shape);
-        let no_control = match shapes().find_map(without) {
-            _ if !shapes().any(does_dma) => Some("no device does DMA on demand".to_owned()),
-            _ if world.scope.translated => {
-                Some("its default domain is one that translates".to_owned())
-            }
-            _ if world.scope.hotplug => {
-                Some("a device that is plugged in again is in a new group".to_owned())
-            }
-            why => why.map(|why| why.trim().to_owned()),
-        };
         Self {
-            no_control,
+            control: Control::of(world, platform),
             hidden: hidden.collect(),
         }
     }
 
-    /// Whether the default domain is an identity domain.
+    /// The positive control of the blocking domain.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Whether the blocking domain has a positive control.
     pub const fn has_control(&self) -> bool {
-        self.no_control.is_none()
+        !matches!(self.control, Control::None(_))
+    }
+
+    /// Why it has none.
+    pub fn no_control(&self) -> Option<String> {
+        match &self.control {
+            Control::Identity | Control::Direct => None,
+            Control::None(why) => Some(why.clone()),
+        }
     }
 
     /// Whether the DMA that devices of a group of this shape do on demand can be observed.
@@ -62,6 +75,27 @@ impl Observability {
     pub fn limits(&self) -> impl Iterator<Item = String> {
         let hidden = self.hidden.iter();
         hidden.map(|(shape, why)| format!("DMA of shape {shape} is not observed: {why}"))
+    }
+}
+
+impl Control {
+    fn of(world: &World, platform: &Platform) -> Self {
+        let shapes = || world.groups.iter().map(|group| group.shape);
+        let without = |shape| platform.known(KnownDeviation::NoIdentityControl, named(shape));
+        let why = if !shapes().any(does_dma) {
+            "no device does DMA on demand"
+        } else if shapes().any(|shape| shape == Shape::DirectMapped) {
+            return Self::Direct;
+        } else if world.scope.translated {
+            "its default domain is one that translates"
+        } else if world.scope.hotplug {
+            "a device that is plugged in again is in a new group"
+        } else if let Some(why) = shapes().find_map(without) {
+            why.trim()
+        } else {
+            return Self::Identity;
+        };
+        Self::None(why.to_owned())
     }
 }
 

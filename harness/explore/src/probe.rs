@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Device, Domain, Group, Ioas, Presence, Shape, State, World};
 
-use crate::observability::Observability;
+use crate::observability::{Control, Observability};
 
 /// Where a device is told to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DmaTarget {
-    /// The physical address of a page. DMA to it lands in an identity domain only: the positive
-    /// control of the blocking domain.
+    /// The physical address of a page. DMA to it lands in the default domain only, if that is an
+    /// identity domain or maps the page one to one: the positive control of the blocking domain.
     Physical,
     /// The page of an IOAS.
     Page(Ioas),
@@ -38,8 +38,8 @@ pub fn all_targets(world: &World, observability: &Observability) -> Vec<DmaTarge
 }
 
 /// Returns the probes of every device: a write that has to land, and writes to `others` that must
-/// not land. The latter go to a physical address as well if the device has to be blocked and the
-/// identity domain is a control.
+/// not land. The latter go to a physical address as well if the device has to be blocked and there
+/// is a control.
 pub fn probes(
     world: &World,
     state: &State,
@@ -52,7 +52,7 @@ pub fn probes(
         let here = state.devices[device.0].presence != Presence::Gone;
         if here && observability.has_dma(world.groups[group.0].shape) {
             let domain = state.domain(world, group);
-            let targets = targets(domain, observability.has_control(), others);
+            let targets = targets(domain, observability.control(), others);
             probes.extend(targets.into_iter().map(|(target, lands)| Probe {
                 device,
                 target,
@@ -134,9 +134,10 @@ fn may_lend(world: &World, state: &State, group: Group) -> bool {
         })
 }
 
-fn targets(domain: Domain, control: bool, others: &[DmaTarget]) -> Vec<(DmaTarget, bool)> {
+fn targets(domain: Domain, control: &Control, others: &[DmaTarget]) -> Vec<(DmaTarget, bool)> {
+    let has_control = !matches!(control, Control::None(_));
     let own = match domain {
-        Domain::Default if control => Some(DmaTarget::Physical),
+        Domain::Default if has_control => Some(DmaTarget::Physical),
         // Nothing is mapped there for a device whose driver does not do DMA.
         Domain::Default | Domain::Blocking => None,
         Domain::Ioas(ioas) => Some(DmaTarget::Page(ioas)),
@@ -144,8 +145,8 @@ fn targets(domain: Domain, control: bool, others: &[DmaTarget]) -> Vec<(DmaTarge
     };
     // An identity domain translates nothing, so the device finds no memory at an IOVA, but does not
     // fault.
-    let identity = control && domain == Domain::Default;
-    let blocking = control && domain == Domain::Blocking;
+    let identity = *control == Control::Identity && domain == Domain::Default;
+    let blocking = has_control && domain == Domain::Blocking;
     let blocked = others.iter().copied().filter(|_| !identity);
     let blocked = blocked.chain(blocking.then_some(DmaTarget::Physical));
     let blocked = blocked.filter(|target| Some(*target) != own);
@@ -228,6 +229,16 @@ mod tests {
             (DmaTarget::Page(Ioas(0)), false),
             (DmaTarget::Container, true),
         ]
+    )]
+    #[case::the_kernels_direct_mapped(
+        World::resets(),
+        &[],
+        &[(DmaTarget::Physical, true), (DmaTarget::Page(Ioas(0)), false)]
+    )]
+    #[case::blocked_direct_mapped(
+        World::resets(),
+        &[Event::Open(DEVICE), BIND],
+        &[(DmaTarget::Physical, false), (DmaTarget::Page(Ioas(0)), false)]
     )]
     #[case::the_kernels_translated(
         World::hotplug(),

@@ -82,7 +82,8 @@ fn of_node(language: CaseLanguage<'_>, state: &State, group: Group) -> Option<Re
         .0
         .members(group)
         .map(|device| &state.devices[device.0]);
-    let content = match members.any(|device| device.on_vfio()) {
+    let on_vfio = language.0.stays_on_vfio(group) || members.any(|device| device.on_vfio());
+    let content = match on_vfio {
         true => Content::Anything,
         false => Content::Missing,
     };

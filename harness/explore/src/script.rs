@@ -9,7 +9,7 @@ use model::{Answer, Device, Edge, Event, Graph, Group, Ioas, Iommu, Race, Shape,
 
 use crate::{
     case_language::{CaseLanguage, RANDOM, does_dma, end_name, shape_name},
-    observability::Observability,
+    observability::{Control, Observability},
     orders::Orders,
     probe::{DmaTarget, Probe, all_targets, kernel_does_dma, probes, remaps, returned},
     random_walk::{Move, Played, RandomWalk},
@@ -18,6 +18,10 @@ use crate::{
 
 /// Time limit of a walk. Long ones take seconds, and a busy host makes them slower.
 const TIMEOUT_MS: u32 = 60_000;
+
+/// Physical address of a page that a default domain may map one to one, and that Linux leaves to the
+/// firmware.
+const DIRECT: u64 = 0x50000;
 
 /// A case, and the transition that each of its steps belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,12 +268,8 @@ impl<'a> Writer<'a> {
     }
 
     fn set_up(&mut self) {
-        if self.observability.has_control() {
-            for group in self.world.all_groups() {
-                self.identity(group);
-            }
-            self.step(format_args!("memory: {{control: 0x1000}}"));
-        }
+        self.set_up_control();
+        self.set_up_resets();
         if self.world.scope.hot_reset {
             // A bus can be reset if all its devices are on vfio-pci.
             self.step(format_args!(
@@ -292,6 +292,37 @@ impl<'a> Writer<'a> {
                     group.0
                 ));
             }
+        }
+    }
+
+    fn set_up_control(&mut self) {
+        match self.observability.control() {
+            Control::Identity => {
+                for group in self.world.all_groups() {
+                    self.identity(group);
+                }
+                self.step(format_args!("memory: {{control: 0x1000}}"));
+            }
+            Control::Direct => {
+                self.step(format_args!("open: {{physical: /dev/mem}}"));
+                self.step(format_args!(
+                    "mmap: {{on: physical, offset: {DIRECT:#x}, save: control}}"
+                ));
+            }
+            Control::None(_) => {}
+        }
+    }
+
+    /// Lets devices be reset that are not between cases, because that takes time.
+    fn set_up_resets(&mut self) {
+        let (world, language) = (self.world, self.language);
+        let does_dma = |device| does_dma(world.groups[world.group_of(device).0].shape);
+        for device in world
+            .devices()
+            .filter(|it| world.scope.reset && does_dma(*it))
+        {
+            let role = language.role(device);
+            self.step(format_args!("reset_method: {{of: {role}, to: flr}}"));
         }
     }
 
@@ -415,10 +446,9 @@ impl<'a> Writer<'a> {
     }
 
     fn observe_dma(&mut self, probes: &BTreeSet<Probe>) {
-        if probes
-            .iter()
-            .any(|probe| probe.target == DmaTarget::Physical)
-        {
+        let physical = |probe: &Probe| probe.target == DmaTarget::Physical;
+        let identity = *self.observability.control() == Control::Identity;
+        if identity && probes.iter().any(physical) {
             // The page is not pinned, so the kernel may have moved it.
             self.step(format_args!("phys: {{of: $control, save: control_pa}}"));
         }
@@ -426,7 +456,8 @@ impl<'a> Writer<'a> {
             let role = self.language.role(probe.device);
             let what = if probe.lands { "lands" } else { "blocked" };
             let (iova, page) = match probe.target {
-                DmaTarget::Physical => ("$control_pa".to_owned(), "control".to_owned()),
+                DmaTarget::Physical if identity => ("$control_pa".to_owned(), "control".to_owned()),
+                DmaTarget::Physical => (format!("{DIRECT:#x}"), "control".to_owned()),
                 DmaTarget::Page(ioas) => (
                     format!("{:#x}", self.language.iova(ioas)),
                     format!("page{}", ioas.0),

@@ -49,6 +49,17 @@ fn attaches_at_once(world: &World, next: &mut State, event: Event) {
     }
 }
 
+/// As if a reset gave the device back to the blocking domain.
+fn detaches(_: &World, next: &mut State, event: Event) {
+    let Event::Reset(device) = event else {
+        return;
+    };
+    let file = next.devices[device.0].file.as_mut();
+    if let Some(Binding::Iommufd { attached, .. }) = file.and_then(|it| it.binding.as_mut()) {
+        *attached = None;
+    }
+}
+
 fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
     // Where model and kernel disagree about what is open, vfio-pci would wait for ever.
     let calm = |mut world: World| {
@@ -99,6 +110,8 @@ fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
             World::resettable(),
             Answers(Answer::Errno("ENOTTY")),
         ),
+        ("reset", World::resets(), Does(detaches)),
+        ("arrival", World::arrivals(), Idle),
         ("kernel driver comes", World::kernel_driver(), Idle),
         ("destroy: in use", World::mdev(), Missing),
         ("attach: a second page table", World::page_tables(), Missing),

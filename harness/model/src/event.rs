@@ -32,6 +32,8 @@ pub enum Event {
     HotReset(Device),
     /// Close the device_fd.
     Close(Device),
+    /// The kernel removes a device from its bus and finds it again.
+    Rescan(Device),
     /// The device's driver changes.
     Drive(Device, Driver),
     /// A kernel driver tries to take the group's further member.
@@ -80,6 +82,7 @@ impl fmt::Display for Event {
             Self::Reset(device) => write!(to, "reset {device}"),
             Self::HotReset(device) => write!(to, "hot reset by {device}"),
             Self::Close(device) => write!(to, "close {device}"),
+            Self::Rescan(device) => write!(to, "remove {device} and find it"),
             Self::Drive(device, driver) => match driver {
                 Driver::None => write!(to, "take {device} from its driver"),
                 Driver::Vfio => write!(to, "give {device} to vfio-pci"),
@@ -127,8 +130,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "covered by cases of compat and type1, a few orders only",
     ),
     (
-        "resets of one device that does DMA, and functions that arrive in an owned group",
-        "covered by cases of vfio-pci and stage 2, a few orders only; the hot reset of a bus is walked",
+        "a device that arrives with a kernel driver of its own, or while its group's node is open",
+        "covered by cases of stage 2, a few orders only; one without a driver is walked",
     ),
     (
         "mappings as states: what is mapped or unmapped is undone at once",
@@ -216,11 +219,12 @@ impl World {
                 Presence::Gone => events.push(Event::Plug(device)),
             }
         }
-        if self.scope.drivers
-            && self.is_pci(group)
-            && now.is_idle()
-            && !state.group_path(self, group)
-        {
+        // vfio-pci gives up a device when it has no user.
+        let may_leave = now.is_idle() && !state.group_path(self, group);
+        if self.scope.rescan && may_leave {
+            events.push(Event::Rescan(device));
+        }
+        if self.scope.drivers && self.is_pci(group) && may_leave {
             let has_host_driver = self.groups[group.0].shape == Shape::HostDriver;
             let free = [Driver::Vfio, Driver::Kernel];
             let next = match now.driver {

@@ -128,9 +128,8 @@ fn attach(world: &World, state: &mut State, device: Device, to: Pt) {
 }
 
 fn has_vfio_member(world: &World, state: &State, group: Group) -> bool {
-    world
-        .members(group)
-        .any(|member| state.devices[member.0].on_vfio())
+    let mut members = world.members(group);
+    world.stays_on_vfio(group) || members.any(|member| state.devices[member.0].on_vfio())
 }
 
 /// Whether a device of the group is bound through its own node.
@@ -261,6 +260,10 @@ const RULES: &[Rule] = rules! {
         Event::Close(device), |_, _| true => Done;
         |_, next| next.devices[device.0].file = None;
 
+    "arrival" ["S2.5b", "S2.7b", "S3.4"] "a device that is found again comes into the domain of its \
+     group, without a driver"
+        Event::Rescan(device), |_, _| true => Done;
+        |_, next| next.devices[device.0].driver = Driver::None;
     "driver leaves" ["S3.4"] "a driverless member stays in the group's context"
         Event::Drive(device, Driver::None), |_, _| true => Done;
         |_, next| next.devices[device.0].driver = Driver::None;

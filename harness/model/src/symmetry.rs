@@ -125,6 +125,7 @@ impl Renaming {
             Event::Reset(device) => Event::Reset(self.device(device)),
             Event::HotReset(device) => Event::HotReset(self.device(device)),
             Event::Close(device) => Event::Close(self.device(device)),
+            Event::Rescan(device) => Event::Rescan(self.device(device)),
             Event::Drive(device, driver) => Event::Drive(self.device(device), driver),
             Event::Unplug(device) => Event::Unplug(self.device(device)),
             Event::Plug(device) => Event::Plug(self.device(device)),

@@ -19,6 +19,8 @@ pub enum Shape {
     Hotplug,
     /// Alone in its group, with a kernel driver besides vfio-pci.
     HostDriver,
+    /// Functions of one slot, whose default domain translates and maps low memory one to one.
+    DirectMapped,
 }
 
 /// A group of a world, with its devices.
@@ -49,6 +51,8 @@ pub struct Scope {
     pub hot_reset: bool,
     /// The machine loses and regains a device.
     pub hotplug: bool,
+    /// The kernel loses and finds a device that has no user.
+    pub rescan: bool,
     /// The default domains translate, although they could be identity domains.
     pub translated: bool,
 }
@@ -81,6 +85,7 @@ impl Scope {
         reset: false,
         hot_reset: false,
         hotplug: false,
+        rescan: false,
         translated: false,
     };
 }
@@ -118,6 +123,12 @@ impl World {
     pub fn members(&self, group: Group) -> impl Iterator<Item = Device> + use<> {
         let before: usize = self.groups[..group.0].iter().map(|it| it.devices).sum();
         (before..before + self.groups[group.0].devices).map(Device)
+    }
+
+    /// Whether a further member of the group is always on vfio-pci: of a direct-mapped one, the device
+    /// that low memory is mapped for.
+    pub fn stays_on_vfio(&self, group: Group) -> bool {
+        self.groups[group.0].shape == Shape::DirectMapped
     }
 
     /// The group of a device.
@@ -316,6 +327,58 @@ impl World {
         }
     }
 
+    /// A group whose default domain translates, with memory that it maps one to one: DMA there shows
+    /// each way out of the default domain and back, for both members.
+    pub fn direct_mapped() -> Self {
+        Self {
+            name: "direct-mapped group",
+            groups: vec![GroupSpec {
+                shape: Shape::DirectMapped,
+                devices: 2,
+                host_driver: true,
+            }],
+            iommus: 1,
+            ioases: vec![Iommu(0), Iommu(0)],
+            hwpts: Vec::new(),
+            scope: Scope {
+                group_path: true,
+                drivers: true,
+                ..Scope::SMALLEST
+            },
+        }
+    }
+
+    /// A group whose devices, and whose bus, are reset.
+    pub fn resets() -> Self {
+        Self {
+            name: "resets of a group",
+            groups: vec![GroupSpec {
+                host_driver: false,
+                ..Self::direct_mapped().groups[0]
+            }],
+            ioases: vec![Iommu(0)],
+            scope: Scope {
+                reset: true,
+                hot_reset: true,
+                ..Scope::SMALLEST
+            },
+            ..Self::direct_mapped()
+        }
+    }
+
+    /// A group whose members are removed and found again, whoever owns the group.
+    pub fn arrivals() -> Self {
+        Self {
+            name: "arrivals in a group",
+            scope: Scope {
+                drivers: true,
+                rescan: true,
+                ..Scope::SMALLEST
+            },
+            ..Self::resets()
+        }
+    }
+
     /// A group of two that is attached to page tables that user space allocates for an IOAS.
     pub fn page_tables() -> Self {
         Self {
@@ -372,6 +435,7 @@ impl World {
                 reset: false,
                 hot_reset: false,
                 hotplug: false,
+                rescan: false,
                 translated: false,
             },
         }
@@ -407,6 +471,9 @@ impl World {
             Self::hotplug(),
             Self::kernel_driver(),
             Self::translated(),
+            Self::direct_mapped(),
+            Self::resets(),
+            Self::arrivals(),
             Self::page_tables(),
             Self::page_table_lifetime(),
         ]

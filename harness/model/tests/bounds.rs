@@ -20,6 +20,9 @@ use rstest::rstest;
 #[case(World::hotplug(), 20, 119)]
 #[case(World::kernel_driver(), 14, 96)]
 #[case(World::translated(), 90, 851)]
+#[case(World::direct_mapped(), 93, 1091)]
+#[case(World::resets(), 16, 200)]
+#[case(World::arrivals(), 25, 240)]
 #[case(World::page_tables(), 120, 1766)]
 #[case(World::page_table_lifetime(), 82, 885)]
 fn the_worlds_are_as_big_as_they_were(

@@ -37,7 +37,10 @@ fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
 
 const DEVICES: [(&str, &str); 9] = [
     ("nvme", "serial cmb_size_mb use-intel-id multifunction"),
-    ("virtio-rng-pci", "disable-legacy iommu_platform ats multifunction"),
+    (
+        "virtio-rng-pci",
+        "disable-legacy iommu_platform ats multifunction",
+    ),
     ("virtio-blk-pci", "disable-legacy class drive multifunction"),
     ("pcie-pci-bridge", "addr"),
     ("pcie-root-port", "chassis disable-acs x-speed"),
