@@ -10,7 +10,7 @@ static void keep_sides(unsigned int seen)
 		sides &= seen;
 }
 
-static int side(void)
+static int kernel_side(void)
 {
 	return __builtin_ctz(sides);
 }

@@ -26,7 +26,7 @@ macro_rules! helper {
 const HELPERS: &[Helper] = &[
     helper!("tap", "step", "pass", "fail"),
     helper!("skip", "skip"),
-    helper!("sides", "keep_sides", "side"),
+    helper!("sides", "keep_sides", "kernel_side"),
     helper!("text", "text"),
     helper!("want_success", "want_success"),
     helper!("want_errno", "WANT_ERRNO"),

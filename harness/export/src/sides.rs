@@ -24,7 +24,9 @@ impl Writer<'_> {
         let mut text = String::new();
         for (number, own) in self.alternatives(check) {
             let body = indented(&self.checks(&call, own, seen)?.join("\n"));
-            text.push_str(&format!("if (side() == {number}) {{\n{body}}} else "));
+            text.push_str(&format!(
+                "if (kernel_side() == {number}) {{\n{body}}} else "
+            ));
         }
         let body = indented(&self.checks(&call, check, seen)?.join("\n"));
         lines.push(format!("{text}{{\n{body}}}"));
@@ -77,7 +79,10 @@ impl Writer<'_> {
         let words = |expect: &Expect| ending(&expect.end).map(|words| text::literal(&words));
         let mut text = String::new();
         for (number, own) in self.alternatives(check) {
-            text.push_str(&format!("side() == {number} ? {} : ", words(&own.expect)?));
+            text.push_str(&format!(
+                "kernel_side() == {number} ? {} : ",
+                words(&own.expect)?
+            ));
         }
         Ok(text + &words(&check.expect)?)
     }

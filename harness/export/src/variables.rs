@@ -25,7 +25,7 @@ const TAKEN: &str = "
     strchr strcmp strcpy strlen strdup index rindex ffs basename clock time ctime gmtime difftime
     mktime nanosleep timer bind listen accept connect send recv shutdown socket socketpair wait
     waitpid opendir readdir closedir dirfd isalnum isalpha isspace tolower toupper uname step pass
-    fail skip keep_sides side sides what number text entry memory load store peek dma dma_read landed blocked hold held
+    fail skip keep_sides kernel_side sides what number text entry memory load store peek dma dma_read landed blocked hold held
     driver arrive ask in capability main test restore ret error failure nth usage argument before
     accounted udmabuf restored bytes file fd seen shared failed length arg argc argv status pid";
 
