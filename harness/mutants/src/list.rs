@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use case::{Fields, Node, Problem, Sources};
+use case::{Corpus, Fields, Node, Problem, Sources};
+use runner::{options::vm_images_folder, platform};
+use vm_images::Flavour;
 
 use crate::{
     edit,
@@ -36,6 +38,35 @@ pub struct Entry {
     pub replacement: String,
     /// Why no case can kill it.
     pub survives: Option<String>,
+    /// The change that mended it in Linux, if it is a mistake that Linux had.
+    pub source: Option<String>,
+    /// The flavour of the kernel that shows it; by default any.
+    pub flavour: Option<String>,
+    /// The platform that shows it; by default any.
+    pub platform: Option<String>,
+}
+
+/// The names that an entry may use.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Clauses of the protocol.
+    pub clauses: Vec<String>,
+    /// Flavours of the kernel.
+    pub flavours: Vec<String>,
+    /// Platforms.
+    pub platforms: Vec<String>,
+}
+
+impl Known {
+    /// Returns the names of the project.
+    pub fn of(corpus: &Corpus) -> Self {
+        let vm_images = vm_images_folder();
+        Self {
+            clauses: corpus.clauses.iter().map(|it| it.id.clone()).collect(),
+            flavours: Flavour::names(&vm_images),
+            platforms: platform::names(&vm_images),
+        }
+    }
 }
 
 /// Why the list cannot be used.
@@ -102,27 +133,27 @@ pub enum Misfit {
     },
 }
 
-/// Reads the list. The clauses are those that an entry may name.
-pub fn read(path: &Path, clauses: &[String], colour: bool) -> Result<Vec<Entry>, ListError> {
+/// Reads the list.
+pub fn read(path: &Path, known: &Known, colour: bool) -> Result<Vec<Entry>, ListError> {
     let text = fs::read_to_string(path).map_err(|source| ListError::File {
         path: path.to_owned(),
         source,
     })?;
     let mut sources = Sources::default();
     let file = sources.add(path.to_owned(), text);
-    parse(sources.text(file), file, clauses).map_err(|problems| {
+    parse(sources.text(file), file, known).map_err(|problems| {
         let render = |problem: &Problem| sources.render(problem, colour);
         ListError::Problems(problems.iter().map(render).collect())
     })
 }
 
-fn parse(text: &str, file: usize, clauses: &[String]) -> Result<Vec<Entry>, Vec<Problem>> {
+fn parse(text: &str, file: usize, known: &Known) -> Result<Vec<Entry>, Vec<Problem>> {
     let node = Node::parse(text, file).map_err(|problem| vec![problem])?;
     let mut ids = BTreeSet::new();
     let mut entries = Vec::new();
     let mut problems = Vec::new();
     for item in node.items() {
-        match entry(item, clauses) {
+        match entry(item, known) {
             Ok(entry) if !ids.insert(entry.id.clone()) => {
                 let twice = format!("another mutant has the id {}", entry.id);
                 problems.push(Problem::other(item.at, twice));
@@ -138,7 +169,7 @@ fn parse(text: &str, file: usize, clauses: &[String]) -> Result<Vec<Entry>, Vec<
     }
 }
 
-fn entry(node: &Node, known: &[String]) -> Result<Entry, Problem> {
+fn entry(node: &Node, known: &Known) -> Result<Entry, Problem> {
     let mut fields = Fields::of(node, "mutant")?;
     let mut need = |key: &str| -> Result<String, Problem> {
         let node = fields.need(key)?;
@@ -152,7 +183,10 @@ fn entry(node: &Node, known: &[String]) -> Result<Entry, Problem> {
     let (file, function, text) = (need("file")?, need("function")?, need("text")?);
     let replacement = fields.need("replacement")?.text()?.trim().to_owned();
     let survives = fields.text("survives")?.map(|why| why.trim().to_owned());
-    let clauses = clauses(fields.take("clauses"), known)?;
+    let source = fields.text("source")?.map(|fix| fix.trim().to_owned());
+    let flavour = name(fields.take("flavour"), "flavour", &known.flavours)?;
+    let platform = name(fields.take("platform"), "platform", &known.platforms)?;
+    let clauses = clauses(fields.take("clauses"), &known.clauses)?;
     fields.finish()?;
     Ok(Entry {
         id,
@@ -164,21 +198,30 @@ fn entry(node: &Node, known: &[String]) -> Result<Entry, Problem> {
         text,
         replacement,
         survives,
+        source,
+        flavour,
+        platform,
     })
 }
 
 fn clauses(node: Option<&Node>, known: &[String]) -> Result<Vec<String>, Problem> {
     let items = node.map_or(&[][..], Node::items);
-    let names = || known.iter().map(String::as_str);
-    let read = |item: &Node| {
-        let id = item.text()?;
-        if names().any(|name| name == id) {
-            Ok(id.to_owned())
-        } else {
-            Err(Problem::unknown_name(item.at, "clause", id, names()))
-        }
-    };
+    let read = |item: &Node| one_of(item, "clause", known);
     items.iter().map(read).collect()
+}
+
+fn name(node: Option<&Node>, what: &str, known: &[String]) -> Result<Option<String>, Problem> {
+    node.map(|node| one_of(node, what, known)).transpose()
+}
+
+fn one_of(node: &Node, what: &str, known: &[String]) -> Result<String, Problem> {
+    let text = node.text()?;
+    let names = || known.iter().map(String::as_str);
+    if names().any(|name| name == text) {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::unknown_name(node.at, what, text, names()))
+    }
 }
 
 impl Entry {
@@ -188,8 +231,30 @@ impl Entry {
     }
 
     /// The names that a filter can be a part of.
-    pub fn names(&self) -> [&str; 4] {
-        [&self.id, &self.area, &self.file, &self.function].map(String::as_str)
+    pub fn names(&self) -> Vec<&str> {
+        let always = [&self.id, &self.area, &self.file, &self.function];
+        let needs = self.flavour.iter().chain(&self.platform);
+        always
+            .into_iter()
+            .chain(needs)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Whether a machine with this flavour of the kernel and this platform shows it.
+    pub fn shows_on(&self, flavour: &str, platform: &str) -> bool {
+        let fits = |need: &Option<String>, has: &str| need.as_ref().is_none_or(|need| need == has);
+        fits(&self.flavour, flavour) && fits(&self.platform, platform)
+    }
+
+    /// The options of the command that its flavour and its platform need.
+    pub fn options(&self) -> String {
+        let flavour = self.flavour.iter().map(|name| format!("--flavour {name}"));
+        let platform = self
+            .platform
+            .iter()
+            .map(|name| format!("--platform {name}"));
+        flavour.chain(platform).collect::<Vec<_>>().join(" ")
     }
 
     /// Returns its mutant for a kernel tree.
@@ -208,6 +273,7 @@ impl Entry {
             rule: self.rule.clone(),
             clauses: self.clauses.clone(),
             survives: self.survives.clone(),
+            source: self.source.clone(),
         })
     }
 
@@ -258,13 +324,21 @@ mod tests {
     const SOURCE: &str =
         "int run(int flags)\n{\n\tif (flags)\n\t\treturn -EINVAL;\n\treturn 0;\n}\n";
 
+    fn known() -> Known {
+        let names = |text: &str| text.split(' ').map(str::to_owned).collect();
+        Known {
+            clauses: names("S1.0"),
+            flavours: names("default debug"),
+            platforms: names("intel virtio"),
+        }
+    }
+
     fn one(text: &str) -> Result<Vec<Entry>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mutants.yaml");
         fs::write(&path, text).unwrap();
         let place = format!("{}/", folder.path().display());
-        read(&path, &["S1.0".to_owned()], false)
-            .map_err(|error| error.to_string().replace(&place, ""))
+        read(&path, &known(), false).map_err(|error| error.to_string().replace(&place, ""))
     }
 
     #[test]
@@ -281,6 +355,8 @@ mod tests {
     #[case::unknown_key("unknown_key", format!("{LIST}  rules: x\n"))]
     #[case::missing("missing", LIST.replace("  area: arguments\n", ""))]
     #[case::unknown_clause("unknown_clause", LIST.replace("S1.0", "S9.9"))]
+    #[case::unknown_flavour("unknown_flavour", format!("{LIST}  flavour: debgu\n"))]
+    #[case::unknown_platform("unknown_platform", format!("{LIST}  platform: intle\n"))]
     #[case::empty_text("empty_text", LIST.replace("d/f.c", "''"))]
     #[case::twice("twice", format!("{LIST}{LIST}"))]
     #[case::no_list("no_list", "a: [".to_owned())]
@@ -302,19 +378,44 @@ mod tests {
         assert!(error.to_string().contains("d/f.c"), "{name}: {error}");
     }
 
+    #[rstest]
+    #[case("", "debug", "virtio", true)]
+    #[case("  flavour: debug\n", "debug", "virtio", true)]
+    #[case("  flavour: debug\n", "default", "virtio", false)]
+    #[case("  flavour: debug\n  platform: intel\n", "debug", "virtio", false)]
+    fn an_entry_may_need_a_machine(
+        #[case] more: &str,
+        #[case] flavour: &str,
+        #[case] platform: &str,
+        #[case] want: bool,
+    ) {
+        let entry = one(&format!("{LIST}{more}")).unwrap().remove(0);
+        assert_eq!(entry.shows_on(flavour, platform), want);
+    }
+
+    #[test]
+    fn what_an_entry_needs_selects_it_and_is_said() {
+        let text = format!("{LIST}  flavour: debug\n  platform: intel\n");
+        let entry = one(&text).unwrap().remove(0);
+        assert!(entry.is_meant(&["debug".to_owned()]));
+        assert_eq!(entry.options(), "--flavour debug --platform intel");
+    }
+
     #[test]
     fn the_list_of_the_project_is_right() {
-        let root = runner::options::root();
-        let corpus = runner::lab::load_corpus(&root.join("cases")).unwrap();
-        let clauses: Vec<_> = corpus.clauses.iter().map(|c| c.id.clone()).collect();
-        let entries = read(&root.join("vm-images/mutants.yaml"), &clauses, false).unwrap();
+        let corpus = runner::lab::load_corpus(&runner::options::cases_folder()).unwrap();
+        let path = vm_images_folder().join("mutants.yaml");
+        let entries = read(&path, &Known::of(&corpus), false).unwrap();
+        let of_history = entries.iter().filter(|entry| entry.area == "history");
         assert!(entries.len() >= 70);
+        assert!(of_history.clone().count() >= 71);
+        assert!(of_history.clone().all(|entry| entry.source.is_some()));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "\\PC{0,120}") {
-            let _ = parse(&text, 0, &[]);
+            let _ = parse(&text, 0, &known());
         }
     }
 }

@@ -68,6 +68,7 @@ fn mutant(text: &str, touched: &Touched, (edit, what): Made) -> Mutant {
         rule: format!("`{}` matters", was.join(" ")),
         clauses: Vec::new(),
         survives: None,
+        source: None,
         edit,
     }
 }

@@ -19,6 +19,8 @@ pub struct Mutant {
     pub clauses: Vec<String>,
     /// Why no case can kill it, if so.
     pub survives: Option<String>,
+    /// The change that mended it in Linux, if so.
+    pub source: Option<String>,
     /// The change.
     pub edit: Edit,
 }

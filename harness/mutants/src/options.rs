@@ -10,7 +10,8 @@ pub const MANY: usize = 20;
 /// Mutants, the cases that are run on them, and the machine.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Ids of mutants, or parts of an id, of an area, of a file or of a function. If empty, all.
+    /// Ids of mutants, or parts of an id, of an area, of a file or of a function, or what one
+    /// needs. If empty, all.
     pub filters: Vec<String>,
     /// When the run of a mutant ends.
     pub until: Until,

@@ -26,6 +26,9 @@ pub struct Judged {
     /// Why no case can kill it, according to the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub survives: Option<String>,
+    /// The change that mended it in Linux, if it is a mistake that Linux had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Its outcome.
     #[serde(flatten)]
     pub outcome: MutantOutcome,
@@ -63,6 +66,7 @@ impl Judged {
             function: mutant.function.clone(),
             rule: mutant.rule.clone(),
             survives: mutant.survives.clone(),
+            source: mutant.source.clone(),
             outcome,
             ms,
         }
@@ -187,6 +191,7 @@ mod tests {
             function: "vfio_group_fops_open".into(),
             rule: "A group is opened once".into(),
             survives: survives.map(str::to_owned),
+            source: None,
             outcome,
             ms: 0,
         }

@@ -26,7 +26,7 @@ use crate::{
     builder::{MutantBuildError, MutantBuilder},
     changed::{self, DiffError, Touched},
     interrupt::Interrupt,
-    list::{self, Entry, ListError, Misfit},
+    list::{self, Entry, Known, ListError, Misfit},
     mechanical,
     mutant::Mutant,
     mutant_runner::{self, MutantRunError, MutantRunner},
@@ -158,13 +158,9 @@ pub fn run(options: &Options) -> Result<Exit, MutantsError> {
 }
 
 fn entries(corpus: &Corpus) -> Result<Vec<Entry>, MutantsError> {
-    let clauses: Vec<_> = corpus
-        .clauses
-        .iter()
-        .map(|clause| clause.id.clone())
-        .collect();
     let path = vm_images_folder().join("mutants.yaml");
-    Ok(list::read(&path, &clauses, io::stderr().is_terminal())?)
+    let known = Known::of(corpus);
+    Ok(list::read(&path, &known, io::stderr().is_terminal())?)
 }
 
 /// Prints the mutants that the filters select.
@@ -243,8 +239,14 @@ impl Pool {
             all: Vec::new(),
             chosen: Vec::new(),
         };
+        let machine = &options.machine;
         for entry in entries {
             let meant = entry.is_meant(&options.filters) && lies_in(entry, touched);
+            let shows = entry.shows_on(&machine.guest.flavour, &machine.platform);
+            if meant && !shows {
+                say!("{} is left out; it needs {}", entry.id, entry.options());
+            }
+            let meant = meant && shows;
             if !meant && !options.together {
                 continue;
             }

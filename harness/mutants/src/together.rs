@@ -208,6 +208,7 @@ void second(void)
             rule: String::new(),
             clauses: Vec::new(),
             survives: None,
+            source: None,
             edit: Edit {
                 range: start..start + text.len(),
                 replacement: replacement.into(),

@@ -14,8 +14,9 @@ use runner::options::MachineOptions;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct MutantsOptions {
-    /// Mutants to run: an id, or a part of an id, of an area, of a file or of a function. Default:
-    /// all.
+    /// Mutants to run: an id, or a part of an id, of an area, of a file or of a function, or the
+    /// flavour or platform that one needs. Default: all. Those that need another flavour or platform
+    /// are left out.
     #[arg(value_name = "MUTANT")]
     pub filters: Vec<String>,
 
@@ -76,6 +77,7 @@ next run after a crash.
 Examples:
   cargo xtask mutants --list                                   the mutants
   cargo xtask mutants 'security context'                       one area
+  cargo xtask mutants debug --flavour debug                    those that only this flavour shows
   cargo xtask mutants second-ioas --every-killer               all cases that kill one mutant
   cargo xtask mutants --case stage2 second-ioas                one mutant, and the cases of one folder
   cargo xtask mutants --together --first-kill                  all mutants, quickly
