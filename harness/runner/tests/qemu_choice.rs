@@ -78,9 +78,12 @@ fn program(folder: &Path, offers: &str) -> PathBuf {
         return path;
     }
     fs::create_dir_all(folder).unwrap();
-    let options = offers.split(' ').map(|it| format!("  {it}=<str>\n"));
-    let help = format!("amd-iommu options:\n{}", options.collect::<String>());
-    fs::write(folder.join("amd-iommu.help"), help).unwrap();
+    // Without a device that does DMA there is no platform.
+    for (device, offers) in [("amd-iommu", offers), ("nvme", "serial cmb_size_mb")] {
+        let options = offers.split(' ').map(|it| format!("  {it}=<str>\n"));
+        let help = format!("{device} options:\n{}", options.collect::<String>());
+        fs::write(folder.join(format!("{device}.help")), help).unwrap();
+    }
     if !path.exists() {
         symlink(common::fixtures("fake-qemu.sh"), &path).unwrap();
     }
