@@ -272,6 +272,8 @@ fn arguments(parameters: &Parameters<'_>) -> Value {
     let mut properties: Map<_, _> = named.collect();
     properties.insert(SPREAD.to_owned(), spread());
     let body_of = |path: &Vec<&str>| match path.as_slice() {
+        ["ioctl"] => Some(json!({ "patternProperties": { FIELD: true },
+            "additionalProperties": false })),
         [step] => uapi::ioctl(step).map(|ioctl| defined(ioctl.name)),
         _ => None,
     };
@@ -362,7 +364,7 @@ fn node(spec: &Spec) -> Value {
         Spec::Mapping(keys) => mapping(keys),
         Spec::Open(keys) => {
             let mut open = mapping(keys);
-            open["additionalProperties"] = json!(true);
+            open["patternProperties"] = json!({ FIELD: true });
             open
         }
         Spec::Named(of) => named(anywhere(of)),

@@ -44,6 +44,9 @@ fn compile_on(shape: Shape, headers: &str, text: &str) -> Result<Result<Compiled
     };
     let guest = Guest {
         release: "7.3.4".to_owned(),
+        features: ["iommufd", "vfio_cdev"]
+            .map(|it| (it.to_owned(), Ok(())))
+            .into(),
         groups: vec![group],
         declared: Some(Arc::new(uapi::Header::scan(headers))),
         ..Guest::default()
