@@ -1,7 +1,7 @@
 //! Judges what was observed of a case.
 //!
 //! [`steps`] compares each op's outcome with its expectation while the case runs, on each of the
-//! [`sides`] that a kernel may be on where Linux deviates from the plan of 2021. [`verdict`]
+//! sides that a kernel may be on where Linux deviates from the plan of 2021. [`verdict`]
 //! combines the result with the end of the case, the kernel log and the snapshot into one verdict.
 //! [`exact`] compares what was seen with a known failure.
 
