@@ -65,12 +65,20 @@ pub fn pci(device: &str) -> PathBuf {
 ///
 /// The error is that of the write to `bind`, which has the result of the driver's probe.
 pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
-    let sysfs = pci(device);
-    let current = link_name(sysfs.join("driver"));
-    if current.as_deref() == driver {
+    if link_name(pci(device).join("driver")).as_deref() == driver {
         return Ok(());
     }
-    if current.is_some() {
+    set_driver_anew(device, driver)
+}
+
+/// Unbinds a PCI device from any driver and binds it to `driver`, even if that is bound already.
+///
+/// For a device that the kernel may just be binding to the same driver: sysfs shows the driver
+/// before its probe has ended. Unbinding and binding wait for the probe, and binding fails where the
+/// kernel was first.
+fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
+    let sysfs = pci(device);
+    if link_name(sysfs.join("driver")).is_some() {
         write(sysfs.join("driver/unbind"), device)?;
     }
     // The override keeps other drivers from binding, and lets vfio-pci bind any device.
@@ -80,15 +88,6 @@ pub fn set_driver(device: &str, driver: Option<&str>) -> io::Result<()> {
         Path::new("/sys/bus/pci/drivers").join(driver).join("bind"),
         device,
     )
-}
-
-/// Unbinds a PCI device from any driver and binds it to `driver`, even if that is bound already.
-///
-/// For a device that the kernel may just be binding to the same driver: sysfs shows the driver
-/// before its probe has ended, and unbinding waits for the probe.
-pub fn set_driver_anew(device: &str, driver: Option<&str>) -> io::Result<()> {
-    set_driver(device, None)?;
-    set_driver(device, driver)
 }
 
 /// Binds a driver to a device that was just plugged in. The device is in sysfs some time before the
