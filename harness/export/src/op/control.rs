@@ -18,9 +18,7 @@ impl Writer<'_> {
         check: &Check,
         number: usize,
     ) -> Result<Option<String>, String> {
-        let repeats = matches!(op, Op::Control(_)) && !check.plans.is_empty();
         let body = match (op, &check.parts) {
-            _ if repeats => Err("a plan for a step that repeats or races".to_owned()),
             (_, Parts::ByRace(checks)) => self.by_race(op, checks),
             (Op::Control(ControlOp::Repeat { times, counter, op }), _) => {
                 self.repeated(*times, &counter.0, op, check)
