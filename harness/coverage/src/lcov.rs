@@ -16,6 +16,9 @@ use crate::tracefile::{Tracefile, TracefileError};
 const EXCLUDED: &[&str] = &[
     "drivers/iommu/iommufd/selftest.c",
     "drivers/vfio/pci/vfio_pci_igd.c",
+    "drivers/vfio/pci/virtio/legacy_io.c",
+    "drivers/vfio/pci/virtio/main.c",
+    "drivers/vfio/pci/virtio/migrate.c",
     "drivers/vfio/vfio_iommu_spapr_tce.c",
     "drivers/vfio/vfio_spapr_eeh.c",
 ];
