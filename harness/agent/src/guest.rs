@@ -6,6 +6,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -106,21 +107,42 @@ fn parameters_of(file: &str, cmdline: &str) -> String {
     own.collect::<Vec<_>>().join(" ")
 }
 
-/// Opens the virtio-serial port by the name that the host gave it.
+const PORTS: &str = "/sys/class/virtio-ports";
+/// Time in which QEMU tells the kernel of the port, on a host that is busy with other work. Without
+/// an answer the host gives the guest up.
+const PORT_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Opens the virtio-serial port by the name that the host gave it. QEMU tells of a port and of its
+/// name in messages that the kernel takes up while it boots on.
 pub fn open_port() -> io::Result<File> {
-    let ports = Path::new("/sys/class/virtio-ports");
-    for entry in fs::read_dir(ports)?.flatten() {
+    let deadline = Instant::now() + PORT_DEADLINE;
+    // sysfs does not notify watchers of a directory.
+    while Instant::now() < deadline {
+        if let Some(port) = find_port()? {
+            return Ok(port);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(io::Error::other(format!(
+        "there is no virtio-serial port named {} in {PORTS}",
+        wire::PORT
+    )))
+}
+
+/// The folder is there as soon as the kernel has the driver.
+fn find_port() -> io::Result<Option<File>> {
+    for entry in fs::read_dir(PORTS)?.flatten() {
         let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
         if name.trim() == wire::PORT {
             let device = Path::new("/dev").join(entry.file_name());
-            return OpenOptions::new().read(true).write(true).open(device);
+            return OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(device)
+                .map(Some);
         }
     }
-    Err(io::Error::other(format!(
-        "there is no virtio-serial port named {} in {}",
-        wire::PORT,
-        ports.display()
-    )))
+    Ok(None)
 }
 
 /// Makes SIGTERM end the agent, which PID 1 ignores by default.
