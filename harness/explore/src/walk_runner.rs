@@ -68,7 +68,8 @@ impl<'a> WalkRunner<'a> {
     }
 
     fn run(&mut self, case: &Case, sources: &Sources) -> Result<Record, WalkError> {
-        let (mut guest, boot) = match self.guest.take() {
+        let suits = |guest: &Guest| guest.suits(case);
+        let (mut guest, boot) = match self.guest.take().filter(suits) {
             Some(guest) => (guest, None),
             None => {
                 let (_, guest) = self.lab.boot()?;

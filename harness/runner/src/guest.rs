@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use case::Compiled;
+use case::{Case, Compiled};
 use uapi::Header;
 use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
@@ -26,6 +26,7 @@ use crate::{
     platform::Platform,
     promise::Promise,
     qemu::{Argv, Qemu, QemuError, Running},
+    reordered::Reordered,
     splat,
 };
 
@@ -97,6 +98,8 @@ pub struct Guest {
     pub promise: Promise,
     /// From the start of QEMU to the handshake.
     pub boot: Duration,
+    /// What cases have put in another order.
+    reordered: Reordered,
 }
 
 /// Why a guest could not be booted.
@@ -285,6 +288,7 @@ impl Guest {
             allowed: Arc::default(),
             promise: Promise::default(),
             boot: Duration::ZERO,
+            reordered: Reordered::default(),
         };
         guest.facts = guest.hello(limits)?;
         guest.boot = start.elapsed();
@@ -298,6 +302,16 @@ impl Guest {
         allowed.mark(&mut self.log_of_boot);
         self.allowed = allowed;
         self
+    }
+
+    /// Whether the cases before have left what this one needs.
+    pub fn suits(&self, case: &Case) -> bool {
+        self.reordered.suits(case)
+    }
+
+    /// Notes what a case has put in another order.
+    pub fn note_order(&mut self, case: &Case) {
+        self.reordered.add(case);
     }
 
     /// Returns what the kernel complained of while it booted and was set up.

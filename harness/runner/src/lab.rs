@@ -462,11 +462,11 @@ impl Lab {
             blessed = stored;
             difference
         });
+        guest.note_order(case);
         let complaint_before = splat::find(&observation.kmsg_before);
         let qemu_crashed = matches!(&observation.end, CaseEnd::Lost(lost) if lost.is_crash());
         let guest_spoiled = judgement.verdict.spoils_guest()
             || observation.spoils_guest()
-            || case.reorders_devices()
             || complaint_before.is_some()
             // Some checks of the kernel switch themselves off at their first complaint.
             || splat::find(&observation.kmsg).is_some();

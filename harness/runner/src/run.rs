@@ -77,7 +77,7 @@ pub fn run(
             folders: folders(cases.iter().copied()),
         },
     )?;
-    let queue = Mutex::new(cases.iter().copied().collect::<VecDeque<_>>());
+    let queue = Mutex::new(queue(cases));
     let (to, from) = channel();
     let mut records = Vec::new();
     let mut outcome = Ok(());
@@ -151,6 +151,14 @@ pub fn run(
     Ok(summary)
 }
 
+/// Returns the cases in the order in which workers take them: those whose guest is of no use to most
+/// others come last, so that they share one.
+fn queue<'a>(cases: &[&'a Case]) -> VecDeque<&'a Case> {
+    let (last, first): (Vec<&Case>, Vec<&Case>) =
+        cases.iter().partition(|case| case.reorders_devices());
+    first.into_iter().chain(last).collect()
+}
+
 fn keep(
     lab: &Lab,
     sinks: &mut [Box<dyn Sink>],
@@ -210,6 +218,7 @@ impl<'a> Worker<'a> {
         let mut instead = None;
         while let Some(case) = self.next() {
             self.need_processors(self.lab.processors(case));
+            self.need_order(case);
             if let Err(error) = self.need_guest(&mut instead) {
                 self.no_guest(case, error);
                 return;
@@ -234,6 +243,13 @@ impl<'a> Worker<'a> {
         if self.processors != count {
             self.end_guest();
             self.processors = count;
+        }
+    }
+
+    fn need_order(&mut self, case: &Case) {
+        let suits = |(_, guest): &(usize, Guest)| guest.suits(case);
+        if !self.guest.as_ref().is_none_or(suits) {
+            self.end_guest();
         }
     }
 

@@ -54,8 +54,7 @@ impl Shared {
     fn run(&self, case: &Case) -> Result<(), Failed> {
         let lab = self.lab.get_or_init(open).as_ref()?;
         let processors = lab.processors(case);
-        let idle = self.idle().entry(processors).or_default().pop();
-        let mut guest = match idle {
+        let mut guest = match self.idle_for(case, processors) {
             Some(guest) => guest,
             None => lab.boot_processors(processors)?.1,
         };
@@ -75,6 +74,13 @@ impl Shared {
             verdict if verdict.is_expected() => Ok(()),
             verdict => Err(format!("{verdict}: {reason}").into()),
         }
+    }
+
+    fn idle_for(&self, case: &Case, processors: u32) -> Option<Guest> {
+        let mut idle = self.idle();
+        let guests = idle.entry(processors).or_default();
+        let at = guests.iter().rposition(|guest| guest.suits(case))?;
+        Some(guests.remove(at))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Vec<Guest>>> {
