@@ -6,12 +6,17 @@ use runner::{record::Record, records::records, verdict::Verdict};
 
 use crate::{FullError, parts::state::PartFolder};
 
-/// Returns a line for each case that one of the parts skipped and the other one did not.
-pub fn differing_skips(part: &str, other: &str) -> Result<Vec<String>, FullError> {
+/// Returns a line for each case that one of the parts skipped and the other one did not. What `part`
+/// skips for an option of `without` is expected.
+pub fn differing_skips(
+    part: &str,
+    other: &str,
+    without: &[String],
+) -> Result<Vec<String>, FullError> {
     let here = records(&PartFolder::of(part).record())?;
     let there = records(&PartFolder::of(other).record())?;
-    let mut lines = only_skipped(&here, &there, other);
-    lines.extend(only_skipped(&there, &here, part));
+    let mut lines = only_skipped(&here, &there, other, without);
+    lines.extend(only_skipped(&there, &here, part, &[]));
     Ok(lines)
 }
 
@@ -20,12 +25,14 @@ fn only_skipped(
     skips: &BTreeMap<String, Record>,
     runs: &BTreeMap<String, Record>,
     runs_in: &str,
+    without: &[String],
 ) -> Vec<String> {
     let skipped = skips.values().filter(|it| it.verdict == Verdict::Skip);
     let ran = skipped.filter_map(|skip| {
         let run = runs.get(&skip.id)?;
         let why = skip.reason.as_deref().unwrap_or_default();
-        (run.verdict != Verdict::Skip)
+        let expected = without.iter().any(|option| why.contains(option.as_str()));
+        (!expected && run.verdict != Verdict::Skip)
             .then(|| format!("{}: SKIP, but {} on {runs_in}: {why}", run.id, run.verdict))
     });
     ran.collect()
@@ -60,9 +67,10 @@ mod tests {
             ("a/f", "XFAIL"),
         ]);
         assert_eq!(
-            only_skipped(&other, &default, "intel"),
+            only_skipped(&other, &default, "intel", &[]),
             ["a/y: SKIP, but PASS on intel: why"]
         );
-        assert!(only_skipped(&default, &other, "size").is_empty());
+        assert!(only_skipped(&default, &other, "size", &[]).is_empty());
+        assert!(only_skipped(&other, &default, "intel", &["why".to_owned()]).is_empty());
     }
 }

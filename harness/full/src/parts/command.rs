@@ -88,7 +88,7 @@ fn execute(planned: &Planned, interrupt: &Interrupt) -> Result<Outcome, FullErro
     let (mut exit, lines) = follow(planned, &folder, interrupt)?;
     let mut result = result(&lines);
     if let (Some(other), 0) = (&part.alike, exit) {
-        let differing = differing_skips(&part.name, other)?;
+        let differing = differing_skips(&part.name, other, &part.without)?;
         if !differing.is_empty() {
             differing.iter().for_each(|line| say!("{line}"));
             result += &format!(

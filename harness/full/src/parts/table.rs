@@ -21,6 +21,9 @@ pub struct Part {
     /// A part with the same cases. A case that one of them skips and the other one does not is a
     /// failure: another build of the same kernel has the same features.
     pub alike: Option<String>,
+    /// Options that its flavour unsets on purpose. What is skipped for one of them is no failure.
+    #[serde(default)]
+    pub without: Vec<String>,
     /// Whether something else keeps the machine busy meanwhile.
     #[serde(default)]
     pub load: bool,
