@@ -34,8 +34,13 @@ pub enum Shape {
     Express,
     /// One device behind a hotplug port.
     Hotplug,
-    /// A mediated device: a group without IOMMU hardware.
+    /// A mediated device: a group without IOMMU hardware. It has interrupts and supports migration
+    /// (the sample mtty).
     Mdev,
+    /// A mediated display, whose picture is a region that can be mapped (the sample mdpy).
+    Mdpy,
+    /// A mediated display, whose picture is a dma-buf (the sample mbochs).
+    Mbochs,
     /// A device without an IOMMU, and so without a group.
     Noiommu,
     /// Functions of one slot below a root port. Their default domain translates, and maps the first
@@ -45,7 +50,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -56,6 +61,8 @@ impl Shape {
         ("express", Self::Express),
         ("hotplug", Self::Hotplug),
         ("mdev", Self::Mdev),
+        ("mdpy", Self::Mdpy),
+        ("mbochs", Self::Mbochs),
         ("noiommu", Self::Noiommu),
         ("direct-mapped", Self::DirectMapped),
     ];
@@ -66,6 +73,11 @@ impl Shape {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, shape)| *shape)
+    }
+
+    /// Whether its device is mediated: on the bus of such devices, and without IOMMU hardware.
+    pub const fn is_mediated(self) -> bool {
+        matches!(self, Self::Mdev | Self::Mdpy | Self::Mbochs)
     }
 
     /// Reads a shape.
@@ -247,9 +259,9 @@ impl OfferedGroup {
     pub fn number(&self) -> Result<u32, String> {
         self.number.ok_or_else(|| {
             // The group of a mediated device is one that vfio makes.
-            let option = match self.shape {
-                Shape::Mdev => " (CONFIG_VFIO_GROUP)",
-                _ => "",
+            let option = match self.shape.is_mediated() {
+                true => " (CONFIG_VFIO_GROUP)",
+                false => "",
             };
             format!("an IOMMU group: {} has none{option}", self.name)
         })

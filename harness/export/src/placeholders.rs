@@ -239,10 +239,9 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
                 continue;
             };
             let at = group.members().position(|other| other == device);
-            let bus = if group.shape == Shape::Mdev {
-                "mdev"
-            } else {
-                "pci"
+            let bus = match group.shape.is_mediated() {
+                true => "mdev",
+                false => "pci",
             };
             devices.entry(first + at.unwrap_or(0)).or_insert(Device {
                 variable: role.to_string().replace(['.', '-'], "_"),

@@ -30,7 +30,7 @@ pub fn promised(
     }
     for (name, spec) in &platform.devices.groups {
         let of_iommu = match spec.shape.0 {
-            Shape::Noiommu | Shape::Mdev => [].iter(),
+            shape if shape == Shape::Noiommu || shape.is_mediated() => [].iter(),
             _ => platform.iommu.config.iter(),
         };
         let option = of_iommu.chain(&spec.config).find(|option| !has(option));
@@ -40,8 +40,8 @@ pub fn promised(
             guest.missing_groups.insert(spec.shape.0.to_string(), why);
         }
     }
-    let mdevs = guest.groups.iter_mut().filter(|it| it.shape == Shape::Mdev);
-    mdevs
+    let mediated = guest.groups.iter_mut().filter(|it| it.shape.is_mediated());
+    mediated
         .filter(|_| !has(GROUPS))
         .for_each(|mdev| mdev.number = None);
     guest

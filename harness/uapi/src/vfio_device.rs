@@ -160,8 +160,10 @@ structs! { STRUCTS in VFIO_H;
         y_pos: u32 Out, Plain;
         x_hot: u32 Out, Plain;
         y_hot: u32 Out, Plain;
-        [union] region_index: u32 Out, Plain;
-        [or] dmabuf_id: u32 Out, Plain;
+        // Ids of a dma-buf are never used again, and it depends on the type of the plane which of the
+        // two it is.
+        [union] region_index: u32 Out, Id(&[]);
+        [or] dmabuf_id: u32 Out, Id(&[]);
         [end] reserved: u32 Out, Reserved;
     }
     IOEVENTFD = struct vfio_device_ioeventfd, 32 {

@@ -9,7 +9,7 @@ use crate::{
     input::{Ends, Input, Named, SlotName, Word, body, newtype, resolved, words},
     node::{At, Node, Tree},
     problem::Problem,
-    role::{Function, Member, Role, Shape},
+    role::{Function, Member, Role},
     spec::Spec,
     steps::{
         Action,
@@ -192,9 +192,9 @@ impl OpenTarget {
                 to.roles.group(*which)?.number()?
             ))),
             Self::Role(role) => {
-                let bus = match to.roles.group(role.which)?.shape {
-                    Shape::Mdev => "mdev",
-                    _ => "pci",
+                let bus = match to.roles.group(role.which)?.shape.is_mediated() {
+                    true => "mdev",
+                    false => "pci",
                 };
                 Ok(node_of(bus, &to.roles.device(*role)?.name, starts))
             }
