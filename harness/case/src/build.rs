@@ -54,10 +54,19 @@ pub struct Builder<'a> {
     about: About,
     /// Processes that execute the pushed ops, the innermost last.
     processes: Vec<String>,
-    /// The call that each process was told to begin, until a step waits for it.
-    started: BTreeMap<String, (Op, Check)>,
+    /// What each process was told to begin, until a step waits for it.
+    started: BTreeMap<String, Begun>,
     /// How many times each pushed op is executed, and the name of the counter.
     repeat: Option<(u64, String)>,
+}
+
+/// What a process was told to begin.
+#[derive(Debug)]
+enum Begun {
+    /// A call, and the check of its end.
+    Call(Op, Box<Check>),
+    /// Nothing: only the plan has the call, and the guest's kernel does not.
+    LeftOut,
 }
 
 impl<'a> Builder<'a> {
@@ -123,17 +132,28 @@ impl<'a> Builder<'a> {
         &self.about
     }
 
-    /// Changes the last op so that it only begins the call. [`Self::finish_op`] adds its check.
-    pub fn start_op(&mut self, process: &str) -> Result<(), String> {
-        let (Some(Op::Control(ControlOp::In { op, .. })), Some(check)) =
-            (self.ops.pop(), self.checks.pop())
-        else {
-            return Err(format!("a call that {process} can begin"));
+    /// Adds the one call that `work` adds in a process, so that it only begins.
+    /// [`Self::finish_op`] adds its check.
+    ///
+    /// Nothing is begun, and nothing waited for, if `work` leaves the call out, because only the plan
+    /// has it and the kernel's headers do not.
+    pub fn start_op(
+        &mut self,
+        process: &str,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut made = self.capture(work)?.into_iter();
+        let begun = match (made.next(), made.next()) {
+            (None, _) => Begun::LeftOut,
+            (Some((Op::Control(ControlOp::In { op, .. }), check)), None) => {
+                let started = (*op).clone();
+                let process = process.to_owned();
+                self.prepare(ControlOp::Start { process, op });
+                Begun::Call(started, Box::new(check))
+            }
+            _ => return Err(format!("a call that {process} can begin")),
         };
-        self.started
-            .insert(process.to_owned(), ((*op).clone(), check));
-        let process = process.to_owned();
-        self.prepare(ControlOp::Start { process, op });
+        self.started.insert(process.to_owned(), begun);
         Ok(())
     }
 
@@ -153,7 +173,11 @@ impl<'a> Builder<'a> {
     /// If the process was not told to begin a call.
     pub fn finish_op(&mut self, process: &str) -> Result<(), String> {
         let started = self.started.remove(process);
-        let (op, check) = started.ok_or_else(|| format!("something that {process} has begun"))?;
+        let (op, check) = match started {
+            None => return Err(format!("something that {process} has begun")),
+            Some(Begun::LeftOut) => return Ok(()),
+            Some(Begun::Call(op, check)) => (op, *check),
+        };
         let finish = ControlOp::Finish {
             process: process.to_owned(),
             op: Box::new(op),

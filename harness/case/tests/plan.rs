@@ -9,7 +9,7 @@ use case::{
     add_stage_3,
 };
 use rstest::rstest;
-use wire::{Arg, DmaEngine, IoctlOp, Op};
+use wire::{Arg, ControlOp, DmaEngine, IoctlOp, MemoryOp, Op};
 
 const HEADERS: &str = "#define VFIO_TYPE (';')\n#define VFIO_BASE 100\n\
                        #define VFIO_DEVICE_FOO _IO(VFIO_TYPE, VFIO_BASE + 90)\n";
@@ -120,6 +120,12 @@ fn a_plan_names_its_clauses() {
 )]
 #[case::a_known_ioctl("steps:\n  - ioctl: {name: IOMMU_DESTROY, on: i}", "the tables have")]
 #[case::an_unknown_type("steps:\n  - ioctl: {name: FOO, on: i, layout: {a: u33}}", "u33")]
+#[case::a_layout_beside_a_struct(
+    "steps:\n  - peek: {at: 1, struct: iommu_destroy, layout: {a: u8}, expect: {a: 1}}",
+    "one of the two"
+)]
+#[case::an_empty_layout("steps:\n  - peek: {at: 1, layout: {}, expect: {}}", "no field")]
+#[case::no_such_field("steps:\n  - peek: {at: 1, layout: {a: u8}, expect: {b: 1}}", "b")]
 fn a_mistake_is_told(#[case] text: &str, #[case] wanted: &str) {
     let told = compile_on(Shape::Functions, "", &format!("{text}\n")).unwrap_err();
     assert!(told.contains(wanted), "{told}");
@@ -163,6 +169,62 @@ fn without_the_name_a_case_is_skipped_and_a_step_with_a_plan_left_out() {
     let text = "needs: {headers: [VFIO_DEVICE_FOO]}\nsteps:\n  - open: {i: /dev/iommu}\n";
     assert!(compile_on(Shape::Functions, "", text).unwrap().is_err());
     assert!(compile_on(Shape::Functions, HEADERS, text).unwrap().is_ok());
+}
+
+/// What is begun and waited for, by the names of the ops.
+fn begun(compiled: &Compiled) -> Vec<&str> {
+    let name = |op: &Op| match op {
+        Op::Control(ControlOp::Start { .. }) => Some("start"),
+        Op::Control(ControlOp::Finish { .. }) => Some("finish"),
+        _ => None,
+    };
+    compiled.plan.ops.iter().filter_map(name).collect()
+}
+
+#[rstest]
+#[case::of_the_headers(HEADERS, "", &["start", "finish"], 1)]
+#[case::with_a_plan(HEADERS, ", errno: ENOTTY, plan: none", &["start", "finish"], 1)]
+#[case::left_out("", ", errno: ENOTTY, plan: none", &[], 0)]
+fn a_process_begins_an_ioctl_by_name(
+    #[case] headers: &str,
+    #[case] end: &str,
+    #[case] wanted: &[&str],
+    #[case] checks: usize,
+) {
+    let start = format!("start: {{p: [{{{FOO}{end}}}}}]}}");
+    let text = format!("absent: {{S1.7: x}}\nsteps:\n  - fork: p\n  - {start}\n  - finish: p\n");
+    let compiled = compile(headers, &text);
+    assert_eq!(begun(&compiled), wanted);
+    let of_it = |check: &&Check| check.label.contains("VFIO_DEVICE_FOO") && check.shown;
+    assert_eq!(compiled.checks.iter().filter(of_it).count(), checks);
+    let planned: &[&str] = if end.is_empty() || headers.is_empty() {
+        &[]
+    } else {
+        &["S1.7"]
+    };
+    assert_eq!(compiled.planned(), planned);
+}
+
+#[test]
+fn without_the_name_a_case_that_begins_the_ioctl_is_skipped() {
+    let text = format!("steps:\n  - fork: p\n  - start: {{p: [{{{FOO}}}}}]}}\n  - finish: p\n");
+    let need = compile_on(Shape::Functions, "", &text)
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(need, "a kernel whose headers have VFIO_DEVICE_FOO");
+}
+
+#[test]
+fn memory_is_looked_at_with_the_layout_of_the_case() {
+    let peek =
+        "peek: {at: 0x1000, layout: {a: u8, b: u32[2], c: s64}, expect: {c: 5}, save: {b: x}}";
+    let compiled = compile("", &format!("steps:\n  - {peek}\n"));
+    let Some(Op::Memory(MemoryOp::Peek { length, save, .. })) = compiled.plan.ops.last() else {
+        panic!("nothing is looked at")
+    };
+    assert_eq!((*length, save[0].offset), (24, 4));
+    let fields = &compiled.checks.last().unwrap().expect.fields;
+    assert_eq!(fields[0].field.offset, 16);
 }
 
 const FOLLOWS: &str = "shapes: [SHAPE]

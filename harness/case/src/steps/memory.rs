@@ -13,6 +13,7 @@ use crate::{
         Action,
         ioctl::{
             fields::{FieldWants, Saves, read_struct, width_of},
+            layout,
             since::{need_expected, need_field},
         },
         registers::{Offset, Region, Registers},
@@ -355,12 +356,13 @@ impl Action for CountFaults {
 }
 
 /// `peek: {at: $page, length: 0x1000, all: 0xa5}` or
-/// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`
+/// `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`, with `layout: {field: u32}` in
+/// place of `struct` for one that the tables do not have
 #[derive(Debug, Clone)]
 pub enum Peek {
     /// The bytes, or a number made of them.
     Bytes(PeekBytes),
-    /// The fields of a struct of the uAPI.
+    /// The fields of a struct.
     Struct(PeekStruct),
 }
 
@@ -403,7 +405,7 @@ impl PeekBytes {
     }
 }
 
-/// A struct of the uAPI in memory.
+/// A struct in memory: one of the uAPI, or one whose layout the case gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeekStruct {
     at: Value,
@@ -416,7 +418,7 @@ impl PeekStruct {
     fn read(node: &Node) -> Result<Self, Problem> {
         let mut fields = crate::fields::Fields::of(node, "peek")?;
         let at = value::value(fields.need("at")?)?;
-        let layout = read_struct(fields.need("struct")?)?;
+        let layout = Self::read_layout(node, &mut fields)?;
         let expect = FieldWants::read(fields.need("expect")?, layout)?;
         let save = Saves::read(&mut fields, Some(layout), None, "peek")?;
         fields.finish()?;
@@ -426,6 +428,25 @@ impl PeekStruct {
             expect,
             save,
         })
+    }
+
+    fn read_layout(
+        node: &Node,
+        fields: &mut crate::fields::Fields<'_>,
+    ) -> Result<&'static uapi::Struct, Problem> {
+        let given = fields.take("layout");
+        match (fields.take("struct"), given) {
+            (Some(name), None) => read_struct(name),
+            (None, Some(given)) => match layout::read("layout", given)? {
+                layout if layout.size > 0 => Ok(layout),
+                _ => Err(Problem::other(given.at, "the layout has no field")),
+            },
+            (Some(_), Some(given)) => {
+                let text = "the layout is that of `struct`; give one of the two";
+                Err(Problem::other(given.at, text))
+            }
+            (None, None) => Err(Problem::missing(node.at, "struct` or `layout", "peek")),
+        }
     }
 
     fn spec() -> Spec {
@@ -443,7 +464,13 @@ impl PeekStruct {
                 "struct",
                 "The struct.",
                 Spec::Words(names),
-                required.clone(),
+                Presence::Optional,
+            ),
+            key(
+                "layout",
+                "The fields of a struct that the tables do not have, each with its type, as those of `ioctl`.",
+                layout::spec(),
+                Presence::Optional,
             ),
             key(
                 "expect",
@@ -463,7 +490,9 @@ impl PeekStruct {
 
 impl Input for Peek {
     fn read(node: &Node) -> Result<Self, Problem> {
-        let is_struct = node.entries()?.iter().any(|(key, _)| key.text == "struct");
+        let of_struct = ["struct", "layout"];
+        let mut keys = node.entries()?.iter();
+        let is_struct = keys.any(|(key, _)| of_struct.contains(&key.text.as_str()));
         match is_struct {
             true => PeekStruct::read(node).map(Self::Struct),
             false => PeekBytes::read(node).map(Self::Bytes),
@@ -476,7 +505,8 @@ impl Input for Peek {
 
     fn doc() -> &'static str {
         "`peek: {at: $page, length: 0x1000, all: 0xa5}` or\n\
-         `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`"
+         `peek: {at: $x, struct: S, expect: {...}, save: {field: name}}`, or with\n\
+         `layout: {field: u32}` in place of `struct`."
     }
 }
 

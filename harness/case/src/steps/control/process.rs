@@ -92,10 +92,17 @@ impl Action for Start {
     }
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
-        to.enter(&self.0.process);
-        self.0.of.compile(to.step(), to)?;
-        to.leave();
-        to.start_op(&self.0.process)
+        let process = &self.0.process;
+        to.start_op(process, |to| {
+            to.enter(process);
+            self.0.of.compile(to.step(), to)?;
+            to.leave();
+            Ok(())
+        })
+    }
+
+    fn inner(&self) -> Vec<&Step> {
+        vec![&self.0.of]
     }
 
     fn check_labels(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ mod argument;
 mod call;
 pub mod fields;
 pub mod keys;
+pub mod layout;
 pub mod named;
 pub mod payload;
 pub mod since;
