@@ -217,12 +217,12 @@ fn without_the_name_a_case_that_begins_the_ioctl_is_skipped() {
 #[test]
 fn memory_is_looked_at_with_the_layout_of_the_case() {
     let peek =
-        "peek: {at: 0x1000, layout: {a: u8, b: u32[2], c: s64}, expect: {c: 5}, save: {b: x}}";
+        "peek: {at: 0x1000, layout: {a: u8, b: 'u32[2]', c: s64}, expect: {c: 5}, save: {c: x}}";
     let compiled = compile("", &format!("steps:\n  - {peek}\n"));
     let Some(Op::Memory(MemoryOp::Peek { length, save, .. })) = compiled.plan.ops.last() else {
         panic!("nothing is looked at")
     };
-    assert_eq!((*length, save[0].offset), (24, 4));
+    assert_eq!((*length, save[0].offset), (24, 16));
     let fields = &compiled.checks.last().unwrap().expect.fields;
     assert_eq!(fields[0].field.offset, 16);
 }

@@ -75,6 +75,12 @@ impl Caller<'_> {
     fn peek(&self, at: &Value, length: u64, save: &[Save], check: &Check) -> Result<Call, String> {
         let at = self.value(at)?;
         if let Layout::Struct(layout) = check.layout {
+            if !uapi::structs()
+                .iter()
+                .any(|known| known.name == layout.name)
+            {
+                return Err("memory with a layout that only the case has".to_owned());
+            }
             let buffer = Buffer::empty(layout, "found", self.words.variables);
             let name = buffer.name.clone();
             let call = Call::new(format!(
