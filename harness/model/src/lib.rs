@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+pub mod address;
 pub mod event;
 pub mod graph;
 pub mod possible;
