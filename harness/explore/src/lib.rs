@@ -4,6 +4,7 @@
 //! large for that, with events that race. A walk is written and judged as a case. Diverging walks
 //! are minimized, and stored as a case and as a C program.
 
+pub mod addresses;
 mod artifacts;
 mod case_language;
 mod coverage;

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::Ioas;
 
+/// The most bytes that the mock pins or reads at once.
+const MOST_PINNED: u64 = 0x100_0000;
+
 impl Space {
     pub(super) fn open(&mut self, access: Access, ioas: Ioas, pins: bool) -> Option<Answer> {
         if self.drivers.get(access.0)?.is_some() {
@@ -53,8 +56,9 @@ impl Space {
 
     pub(super) fn pin(&mut self, access: Access, range: Range, write: bool) -> Option<Answer> {
         let driver = self.drivers.get(access.0)?.as_ref()?;
-        if !driver.pins {
-            return None; // the mock does not let it try
+        // The mock does not let it try.
+        if !driver.pins || range.length > MOST_PINNED {
+            return None;
         }
         let span = match range.span() {
             Ok(span) => span,

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use explore::{
     ExploreError, RandomWalks, Traversal,
+    addresses::AddressWalks,
     picture::{Picture, PictureError, PictureFile},
 };
 use model::{Reading, World};
@@ -15,6 +16,7 @@ use crate::signal::cancel_on_signal;
 /// Options of `explore`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("at_random").args(["random", "addresses"]))]
 pub struct ExploreOptions {
     /// Worlds to walk: a name, or a part of a name. Default: all.
     #[arg(value_name = "WORLD")]
@@ -38,17 +40,30 @@ pub struct ExploreOptions {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub random: Option<u64>,
 
+    /// Walk at random through the address spaces of an iommufd instead, for about this many moves:
+    /// map, copy, unmap, attach, pin.
+    #[arg(long, value_name = "MOVES", num_args = 0..=1, default_missing_value = "20000",
+          conflicts_with_all = ["list", "graph", "random", "worlds"],
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub addresses: Option<u64>,
+
     /// Seed of the random walks: the same seed gives the same walks. Default: a new seed each
     /// time, which is printed.
-    #[arg(long, requires = "random")]
+    #[arg(long, requires = "at_random")]
     pub seed: Option<u64>,
 
-    /// Number of the first random walk. With `--random 1` only this walk is taken.
-    #[arg(long, requires = "random", default_value_t = 0, value_name = "NUMBER")]
+    /// Number of the first random walk. With `--random 1`, or as many `--addresses` as `--length`,
+    /// only this walk is taken.
+    #[arg(
+        long,
+        requires = "at_random",
+        default_value_t = 0,
+        value_name = "NUMBER"
+    )]
     pub walk: u64,
 
     /// Moves in each random walk.
-    #[arg(long, requires = "random", default_value_t = 60, value_name = "MOVES",
+    #[arg(long, requires = "at_random", default_value_t = 60, value_name = "MOVES",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub length: u16,
 
@@ -83,6 +98,8 @@ Examples:
   cargo xtask explore --linux ~/linux        a kernel tree with your patch
   cargo xtask explore --random 500           random walks through a larger world, with races
   cargo xtask explore --random 1 --seed 7 --walk 13      one of these walks again
+  cargo xtask explore --addresses            20,000 moves through address spaces
+  cargo xtask explore --addresses 60 --seed 7 --walk 13  one of these walks again
   cargo xtask explore --reading stage1       the proposal's stage 1 to the letter
   cargo xtask explore --graph all.svg        every world, and a picture of the results
   cargo xtask explore --list --graph m.svg   a picture of the model alone
@@ -160,6 +177,16 @@ fn go(options: &ExploreOptions) -> Result<Exit, CommandError> {
             length: options.length.into(),
         };
         return Ok(random.run(&options.machine, &*cancel_on_signal()?)?);
+    }
+    if let Some(moves) = options.addresses {
+        let walks = AddressWalks {
+            moves,
+            first: options.walk,
+            seed: options.seed.unwrap_or_else(explore::seed_of_now),
+            length: options.length.into(),
+            flaw: None,
+        };
+        return Ok(walks.run(&options.machine, &*cancel_on_signal()?)?);
     }
     let worlds = options.selected(World::all())?;
     let picture = options.graph.as_deref().map(PictureFile::new).transpose()?;
