@@ -26,7 +26,7 @@ pub(super) fn alignment(place: Place, length: u64) -> Option<u64> {
     let known = address.min(place.buffer.known());
     match known {
         _ if wanted <= known => Some(wanted.min(LARGEST)),
-        _ if place.offset % place.buffer.known() != 0 => Some(known.min(LARGEST)),
+        _ if !place.offset.is_multiple_of(place.buffer.known()) => Some(known.min(LARGEST)),
         _ => None,
     }
 }

@@ -57,7 +57,8 @@ impl Space {
             Err(errno) => return Some(Answer::Refused(errno)),
         };
         let (parts, complete) = self.ioases[from.0].areas.contiguous(span);
-        if !complete && !(self.has(Flaw::CopyWithGap) && !parts.is_empty()) {
+        let may_have_gap = self.has(Flaw::CopyWithGap) && !parts.is_empty();
+        if !complete && !may_have_gap {
             return Some(Answer::Refused(Errno::ENOENT));
         }
         let pieces: Vec<_> = parts
@@ -74,7 +75,7 @@ impl Space {
     /// Maps pieces one after the other, all of them or none.
     fn insert(&mut self, pieces: &[Piece], length: u64, to: Target) -> Option<Answer> {
         let align = self.alignment(to.ioas);
-        if length % align != 0 {
+        if !length.is_multiple_of(align) {
             return Some(Answer::Refused(Errno::EINVAL));
         }
         let iova = match to.at {
@@ -121,7 +122,7 @@ impl Space {
         if adds && !self.has(Flaw::CopyAddsRights) {
             return Some(Errno::EPERM);
         }
-        (piece.place.offset % PAGE % align != 0).then_some(Errno::EINVAL)
+        (!(piece.place.offset % PAGE).is_multiple_of(align)).then_some(Errno::EINVAL)
     }
 
     fn add(&mut self, pieces: &[Piece], iova: u64, to: Target) {
