@@ -36,8 +36,11 @@ pub fn offered(
     };
     guest.missing_groups.clone_from(&platform.without);
     for (name, spec) in &platform.devices.groups {
-        let offered = match lacking.get(name) {
-            Some(why) => Err(why.clone()),
+        // A machine may have the devices, and a kernel without the option not what the shape is for.
+        let unset = spec.config.iter().find(|option| lacks(facts, option));
+        let unset = unset.map(|option| by_option(option));
+        let offered = match lacking.get(name).cloned().or(unset) {
+            Some(why) => Err(why),
             None => group(platform, name, spec, facts),
         };
         match offered {
@@ -53,6 +56,16 @@ pub fn offered(
         .groups
         .sort_by_key(|group| (group.shape, group.number));
     guest
+}
+
+/// Whether a guest's kernel says that it has no such option.
+fn lacks(facts: &Facts, option: &str) -> bool {
+    !facts.config.is_empty() && !facts.config.contains_key(option)
+}
+
+/// Why a group is missing where this option is not set.
+pub fn by_option(option: &str) -> String {
+    format!("{option}=y in the kernel's configuration")
 }
 
 /// Returns what a guest of this platform would offer if it matched its file, for commands that do

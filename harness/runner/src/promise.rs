@@ -34,7 +34,7 @@ pub fn promised(
             _ => platform.iommu.config.iter(),
         };
         let option = of_iommu.chain(&spec.config).find(|option| !has(option));
-        let by_option = option.map(|option| format!("{option}=y in the kernel's configuration"));
+        let by_option = option.map(|option| inventory::by_option(option));
         if let Some(why) = lacking.get(name).cloned().or(by_option) {
             guest.groups.retain(|group| group.name != *name);
             guest.missing_groups.insert(spec.shape.0.to_string(), why);
