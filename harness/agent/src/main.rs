@@ -24,6 +24,7 @@ mod op;
 mod op_error;
 mod page_faults;
 mod pidfd;
+mod pieces;
 mod process;
 mod rights;
 mod serve;

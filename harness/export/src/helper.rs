@@ -57,6 +57,7 @@ const HELPERS: &[Helper] = &[
     helper!("at_edge", "at_edge"),
     helper!("read_only", "read_only"),
     helper!("memory", "memory"),
+    helper!("pieces", "pieces"),
     helper!("fault", "catch_faults", "before_fault"),
     helper!("load", "load"),
     helper!("store", "store"),

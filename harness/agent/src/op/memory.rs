@@ -11,7 +11,7 @@ use crate::{
     memory::{anonymous, nonzero, peek, pointer, protect},
     memory_file,
     op_error::{Done, ok},
-    page_faults,
+    page_faults, pieces,
 };
 
 impl Executor {
@@ -74,12 +74,16 @@ impl Executor {
 }
 
 fn alloc(kind: MemoryKind, length: u64, fill: u8) -> Done {
+    if kind == MemoryKind::Pieces {
+        return ok(pieces::map(length, fill)?);
+    }
     let flags = match kind {
         MemoryKind::Shared => MapFlags::MAP_SHARED,
         MemoryKind::Huge => MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB,
-        MemoryKind::Anonymous | MemoryKind::ReadOnly | MemoryKind::NoAccess => {
-            MapFlags::MAP_PRIVATE
-        }
+        MemoryKind::Anonymous
+        | MemoryKind::ReadOnly
+        | MemoryKind::NoAccess
+        | MemoryKind::Pieces => MapFlags::MAP_PRIVATE,
     };
     let at = anonymous(length, flags)?;
     if fill != 0 {
@@ -87,7 +91,7 @@ fn alloc(kind: MemoryKind, length: u64, fill: u8) -> Done {
         unsafe { std::ptr::write_bytes(at as *mut u8, fill, length as usize) };
     }
     let access = match kind {
-        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge => {
+        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge | MemoryKind::Pieces => {
             ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
         }
         MemoryKind::ReadOnly => ProtFlags::PROT_READ,

@@ -28,6 +28,10 @@ const FILL: u8 = 0xa5;
 
 newtype! {
     /// `memory: {page: 0x1000, ranges: {size: 0x1000, fill: 0, kind: shared, put: [...]}}`
+    ///
+    /// Memory of the kind `pieces` has pages that follow one another in physical memory for one to
+    /// nine pages at a time, which makes the kernel's batches of pages begin and end within it. It
+    /// has at most 1 MiB.
     pub struct Memory(Named<Area>);
 }
 
@@ -72,6 +76,7 @@ impl Word for MemoryKind {
         ("read_only", Self::ReadOnly),
         ("no_access", Self::NoAccess),
         ("huge", Self::Huge),
+        ("pieces", Self::Pieces),
     ];
 }
 

@@ -136,13 +136,21 @@ fn access_flags(access: Access) -> (&'static str, &'static str) {
 }
 
 fn alloc(kind: MemoryKind, length: u64, fill: u8) -> String {
+    if kind == MemoryKind::Pieces {
+        return format!("pieces({}, {})", plain(length), plain(fill.into()));
+    }
     let flags = match kind {
         MemoryKind::Shared => "MAP_SHARED",
         MemoryKind::Huge => "MAP_PRIVATE | MAP_HUGETLB",
-        MemoryKind::Anonymous | MemoryKind::ReadOnly | MemoryKind::NoAccess => "MAP_PRIVATE",
+        MemoryKind::Anonymous
+        | MemoryKind::ReadOnly
+        | MemoryKind::NoAccess
+        | MemoryKind::Pieces => "MAP_PRIVATE",
     };
     let access = match kind {
-        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge => "PROT_READ | PROT_WRITE",
+        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge | MemoryKind::Pieces => {
+            "PROT_READ | PROT_WRITE"
+        }
         MemoryKind::ReadOnly => "PROT_READ",
         MemoryKind::NoAccess => "PROT_NONE",
     };

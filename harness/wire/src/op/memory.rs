@@ -110,6 +110,9 @@ pub enum MemoryKind {
     NoAccess,
     /// Private anonymous memory in huge pages of the pool that the agent reserves at boot.
     Huge,
+    /// Private anonymous memory whose pages follow one another in physical memory for a few pages
+    /// at a time, as long as the guest has a free huge page.
+    Pieces,
 }
 
 /// Access rights of a mapping.
