@@ -115,8 +115,10 @@ impl Writer {
     fn set_up(&mut self, setting: &Setting) {
         self.step(format_args!("open: {{iommu: /dev/iommu}}"));
         self.limit(setting.batch);
-        for buffer in &setting.buffers {
-            self.buffer(*buffer);
+        for buffer in Buffer::ALL {
+            if setting.buffers.contains(&buffer) {
+                self.buffer(buffer);
+            }
         }
         self.step(format_args!(
             "memory: {{moved: {MOST_MOVED:#x}, ranges: {{fill: 0}}}}"
@@ -147,6 +149,9 @@ impl Writer {
             Buffer::Private => self.step(format_args!("memory: {{{name}: {size:#x}}}")),
             Buffer::Shared => self.step(format_args!(
                 "memory: {{{name}: {{size: {size:#x}, kind: shared}}}}"
+            )),
+            Buffer::Pieces => self.step(format_args!(
+                "memory: {{{name}: {{size: {size:#x}, kind: pieces}}}}"
             )),
             Buffer::Huge => self.step(format_args!(
                 "memory: {{{name}: {{size: 0x200000, kind: huge}}}}"

@@ -16,11 +16,19 @@ pub enum Buffer {
     File,
     /// Part of a huge page of the pool.
     Huge,
+    /// Private memory whose pages follow one another in physical memory for a few pages at a time.
+    Pieces,
 }
 
 impl Buffer {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Private, Self::Shared, Self::File, Self::Huge];
+    pub const ALL: [Self; 5] = [
+        Self::Private,
+        Self::Shared,
+        Self::File,
+        Self::Huge,
+        Self::Pieces,
+    ];
 
     /// Its size in bytes.
     pub const fn size(self) -> u64 {
@@ -29,6 +37,7 @@ impl Buffer {
             Self::Shared => 24 * PAGE,
             Self::File => 32 * PAGE,
             Self::Huge => 64 * PAGE,
+            Self::Pieces => 40 * PAGE,
         }
     }
 
@@ -39,13 +48,14 @@ impl Buffer {
             Self::Shared => "shared",
             Self::File => "filed",
             Self::Huge => "huge",
+            Self::Pieces => "pieces",
         }
     }
 
     /// How much of its address is known before it is mapped: the address is a multiple of this.
     pub(crate) const fn known(self) -> u64 {
         match self {
-            Self::Private | Self::Shared => PAGE,
+            Self::Private | Self::Shared | Self::Pieces => PAGE,
             // What counts is the offset in the file.
             Self::File => u64::MAX,
             Self::Huge => 0x20_0000,
@@ -54,7 +64,7 @@ impl Buffer {
 
     /// Whether the kernel counts the pins of each of its pages apart.
     pub const fn counts_pins_of_pages(self) -> bool {
-        !matches!(self, Self::Huge)
+        !matches!(self, Self::Huge | Self::Pieces)
     }
 }
 
