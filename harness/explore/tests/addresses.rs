@@ -85,7 +85,7 @@ fn each_rule_of_the_oracle_is_looked_at() {
 /// Whether one of the walks that the flaw changes diverges.
 fn is_seen(flaw: Flaw, runner: &mut WalkRunner<'_>) -> bool {
     let (right, wrong) = (walks(None), walks(Some(flaw)));
-    let changed = (0..200).filter(|it| right.script(*it) != wrong.script(*it));
+    let changed = (0..2000).filter(|it| right.script(*it) != wrong.script(*it));
     changed.take(6).any(|number| {
         let record = runner.test(&wrong.script(number)).unwrap();
         record.verdict == Verdict::Fail
