@@ -86,12 +86,13 @@ fn a_late_answer_to_a_ping_is_skipped() {
         },
         us: 0,
     };
-    let messages = [
-        Reply::Step {
-            token: 1,
-            index: 0,
-            outcome: done,
-        },
+    // The set-up makes a device of each of the three mediated samples.
+    let steps = (0..3).map(|index| Reply::Step {
+        token: 1,
+        index,
+        outcome: done.clone(),
+    });
+    let rest = [
         Reply::Done {
             token: 1,
             end: End::Finished,
@@ -105,7 +106,7 @@ fn a_late_answer_to_a_ping_is_skipped() {
         Reply::Facts(facts),
     ];
     let mut bytes = hello(wire::REVISION);
-    for message in messages {
+    for message in steps.chain(rest) {
         bytes.extend(frame::encode(&message).unwrap());
     }
     let guest = start(&bytes, "stays", MINUTE).unwrap();
