@@ -26,20 +26,20 @@ const MOST_RUNS: u32 = 300;
 /// Time limit for one divergence. A walk that hangs takes a minute each time.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A walk that diverges from the model.
+/// A walk that diverges from the model, or from the oracle of address spaces.
 #[derive(Debug, Clone)]
-pub struct Divergence {
+pub struct Divergence<M = Move> {
     /// The number of moves before it was minimized.
     pub drawn: usize,
     /// The moves that are left.
-    pub moves: Vec<Move>,
+    pub moves: Vec<M>,
     /// As a case.
     pub script: Script,
     /// The record of that case.
     pub record: Record,
 }
 
-impl fmt::Display for Divergence {
+impl<M: fmt::Display> fmt::Display for Divergence<M> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (left, drawn) = (self.moves.len(), self.drawn);
         writeln!(to, "{}, {left} moves of {drawn}:", self.record.verdict)?;
@@ -145,22 +145,31 @@ impl Attempts<'_> {
     /// Runs a walk, and returns the position of the move that diverges.
     fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
         let (script, record) = self.test(moves)?;
-        let reason = || record.reason.clone().unwrap_or_default();
-        match record.verdict {
-            Verdict::Pass => return Ok(None),
-            Verdict::Skip if record.waits_for.is_some() => {
-                return Err(WalkError::Missing(reason()));
-            }
-            Verdict::Skip => return Err(WalkError::Need(reason())),
-            Verdict::Error => return Err(WalkError::NoVerdict(reason())),
-            _ => {}
-        }
-        let step = record.failed_step;
-        let step = step.and_then(|step| *script.transition_of.get(step)?);
-        let at = step.unwrap_or(moves.len().saturating_sub(1));
+        let Some(at) = diverges_at(moves.len(), &script, &record)? else {
+            return Ok(None);
+        };
         self.failed = Some((moves.to_vec(), script, record));
         Ok(Some(at))
     }
+}
+
+/// Returns the position of the move at which a walk of so many moves diverged, if it did.
+pub fn diverges_at(
+    moves: usize,
+    script: &Script,
+    record: &Record,
+) -> Result<Option<usize>, WalkError> {
+    let reason = || record.reason.clone().unwrap_or_default();
+    match record.verdict {
+        Verdict::Pass => return Ok(None),
+        Verdict::Skip if record.waits_for.is_some() => return Err(WalkError::Missing(reason())),
+        Verdict::Skip => return Err(WalkError::Need(reason())),
+        Verdict::Error => return Err(WalkError::NoVerdict(reason())),
+        _ => {}
+    }
+    let step = record.failed_step;
+    let step = step.and_then(|step| *script.transition_of.get(step)?);
+    Ok(Some(step.unwrap_or(moves.saturating_sub(1))))
 }
 
 /// Returns the position of the race at which a walk failed only because it assumed another order,

@@ -1,15 +1,13 @@
 //! Runs a walk through address spaces, and shortens it if it diverges.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use model::address::{Move, Space};
-use runner::{record::Record, verdict::Verdict};
+use runner::record::Record;
 
 use super::{draw::Drawn, script::script_of};
 use crate::{
+    minimize::{Divergence, diverges_at},
     script::Script,
     walk_runner::{Tester, WalkError},
 };
@@ -20,29 +18,7 @@ const LONGEST: Duration = Duration::from_secs(240);
 const TRIES: usize = 3;
 
 /// A walk that diverges from the oracle.
-#[derive(Debug, Clone)]
-pub struct AddressDivergence {
-    /// The number of moves before it was shortened.
-    pub drawn: usize,
-    /// The moves that are left.
-    pub moves: Vec<Move>,
-    /// As a case.
-    pub script: Script,
-    /// The record of that case.
-    pub record: Record,
-}
-
-impl fmt::Display for AddressDivergence {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (left, drawn) = (self.moves.len(), self.drawn);
-        writeln!(to, "{}, {left} moves of {drawn}:", self.record.verdict)?;
-        for one in &self.moves {
-            writeln!(to, "    {one}")?;
-        }
-        let reason = self.record.reason.as_deref().unwrap_or_default();
-        write!(to, "  {reason}")
-    }
-}
+pub type AddressDivergence = Divergence<Move>;
 
 /// Runs a walk. If it diverges, returns the shortest walk found that also diverges.
 pub fn divergence(
@@ -70,14 +46,12 @@ pub fn divergence(
             }
         };
     }
-    Ok(attempts
-        .failed
-        .map(|(moves, script, record)| AddressDivergence {
-            drawn: walk.moves.len(),
-            moves,
-            script,
-            record,
-        }))
+    Ok(attempts.failed.map(|(moves, script, record)| Divergence {
+        drawn: walk.moves.len(),
+        moves,
+        script,
+        record,
+    }))
 }
 
 struct Attempts<'a> {
@@ -133,19 +107,9 @@ impl Attempts<'_> {
     fn run(&mut self, moves: &[Move]) -> Result<Option<usize>, WalkError> {
         let script = script_of(self.begin, moves);
         let record = self.tester.test(&script)?;
-        let reason = || record.reason.clone().unwrap_or_default();
-        match record.verdict {
-            Verdict::Pass => return Ok(None),
-            Verdict::Skip if record.waits_for.is_some() => {
-                return Err(WalkError::Missing(reason()));
-            }
-            Verdict::Skip => return Err(WalkError::Need(reason())),
-            Verdict::Error => return Err(WalkError::NoVerdict(reason())),
-            _ => {}
-        }
-        let step = record.failed_step;
-        let step = step.and_then(|step| *script.transition_of.get(step)?);
-        let at = step.unwrap_or(moves.len().saturating_sub(1));
+        let Some(at) = diverges_at(moves.len(), &script, &record)? else {
+            return Ok(None);
+        };
         self.failed = Some((moves.to_vec(), script, record));
         Ok(Some(at))
     }
