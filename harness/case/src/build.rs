@@ -306,7 +306,7 @@ impl<'a> Builder<'a> {
         self.touched_groups.push(which);
     }
 
-    /// Marks that this device gets a reset method. It is removed after the case.
+    /// Marks that the reset methods of this device change. They are restored after the case.
     pub fn touch_reset_method(&mut self, name: &str) {
         self.touched_resets.push(name.to_owned());
     }
@@ -363,8 +363,10 @@ impl<'a> Builder<'a> {
             let driver = self.roles.default_driver_of(name);
             ops.push(sysfs_ops::set_driver(name, driver));
         }
-        let resets = self.touched_resets.iter();
-        ops.extend(resets.map(|name| sysfs_ops::set_method(name, "\n")));
+        for name in &self.touched_resets {
+            let methods = self.roles.default_resets_of(name);
+            ops.push(sysfs_ops::set_resets(name, methods));
+        }
         ops.extend(self.touched_files.iter().cloned());
         Ok(ops)
     }

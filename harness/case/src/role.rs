@@ -283,6 +283,8 @@ pub struct OfferedDevice {
     pub host_driver: Option<String>,
     /// The driver that it has between cases.
     pub default_driver: Option<String>,
+    /// The reset methods that it has between cases, as sysfs takes them.
+    pub default_resets: Option<String>,
 }
 
 /// What a guest offers to a case.
@@ -591,12 +593,18 @@ fn missing(guest: &Guest, shape: Shape) -> String {
 impl RoleBindings<'_> {
     /// The driver a device has between cases.
     pub fn default_driver_of(&self, name: &str) -> Option<String> {
+        self.known(name)?.default_driver.clone()
+    }
+
+    /// The reset methods a device has between cases.
+    pub fn default_resets_of(&self, name: &str) -> Option<&str> {
+        self.known(name)?.default_resets.as_deref()
+    }
+
+    fn known(&self, name: &str) -> Option<&OfferedDevice> {
         let groups = self.guest.groups.iter();
         let mut devices = groups.flat_map(OfferedGroup::members);
-        devices
-            .find(|device| device.name == name)?
-            .default_driver
-            .clone()
+        devices.find(|device| device.name == name)
     }
 
     /// The type of a group's default domain between cases.

@@ -60,10 +60,8 @@ pub fn set_functions(device: &str, count: u64) -> Op {
     write_file(path, &count.to_string())
 }
 
-/// Sets the reset methods of a device; an empty line is none.
-pub fn set_method(device: &str, method: &str) -> Op {
-    write_file(
-        format!("/sys/bus/pci/devices/{device}/reset_method"),
-        method,
-    )
+/// Sets the reset methods of a device.
+pub fn set_resets(device: &str, methods: Option<&str>) -> Op {
+    let path = format!("/sys/bus/pci/devices/{device}/reset_method");
+    write_file(path, methods.unwrap_or("\n")) // an empty line is none
 }

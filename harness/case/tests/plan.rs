@@ -34,6 +34,7 @@ fn compile_on(shape: Shape, headers: &str, text: &str) -> Result<Result<Compiled
         signature: format!("of {name}"),
         host_driver: None,
         default_driver: None,
+        default_resets: None,
     };
     let group = OfferedGroup {
         name: "group".to_owned(),

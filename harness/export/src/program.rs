@@ -170,7 +170,7 @@ fn restored(case: &Case, ops: &[Op], caller: &Caller<'_>) -> Result<Restore, Exp
             Op::File(FileOp::WriteFile {
                 at: wire::Location::Path(path),
                 text,
-            }) if path.ends_with("/reset_method") && text == "\n" => {
+            }) if path.ends_with("/reset_method") => {
                 let path = caller.placeholders.text(path);
                 let known = restore.before.iter().find(|before| before.path == path);
                 let variable = known.map_or_else(

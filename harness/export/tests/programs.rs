@@ -20,6 +20,7 @@ fn device(name: &str, engine: bool, of_host: bool) -> OfferedDevice {
         signature: format!("nqn.2019-08.org.qemu:{name}"),
         host_driver: of_host.then(|| "virtio-pci".to_owned()),
         default_driver: (!of_host).then(|| "vfio-pci".to_owned()),
+        default_resets: None,
     }
 }
 

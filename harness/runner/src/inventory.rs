@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use case::{
     OfferedDevice, OfferedGroup, Shape,
-    sysfs_ops::{set_driver, set_method, write_file},
+    sysfs_ops::{set_driver, set_resets, write_file},
 };
 use wire::{Device, Facts, Plan};
 
@@ -135,6 +135,7 @@ fn device(model: &Model, id: String, name: String) -> OfferedDevice {
         signature: model.signature.replace("{id}", &id),
         host_driver: model.host_driver.clone(),
         default_driver: model.default_driver.clone(),
+        default_resets: model.resets.clone(),
         machine_id: Some(id),
     }
 }
@@ -204,6 +205,7 @@ fn mdev_device(name: &str) -> OfferedDevice {
         signature: String::new(),
         host_driver: None,
         default_driver: None,
+        default_resets: None,
     }
 }
 
@@ -220,8 +222,8 @@ fn by_path<'a>(facts: &'a Facts, at: &str) -> Option<&'a Device> {
     facts.devices.iter().find(|device| device.path == at)
 }
 
-/// Returns the ops that set up a fresh guest: every device gets its driver between cases, resets
-/// that only cost time are disabled, and the mdevs are created.
+/// Returns the ops that set up a fresh guest: every device gets its driver and its reset methods
+/// between cases, and the mdevs are created.
 pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
     let mut ops = Vec::new();
     for spec in platform.devices.groups.values() {
@@ -232,11 +234,8 @@ pub fn setup(platform: &Platform, facts: &Facts) -> Plan {
             let Ok(model) = model(platform, device) else {
                 continue;
             };
-            if !model.resets {
-                // A function-level reset takes 100 ms at each open and close. Cases about resets
-                // enable it again.
-                ops.push(set_method(&found.name, "\n"));
-            }
+            // Cases about resets set them again.
+            ops.push(set_resets(&found.name, model.resets.as_deref()));
             ops.push(set_driver(&found.name, model.default_driver.clone()));
         }
         if let Some(mdev) = &spec.mdev {

@@ -138,9 +138,9 @@ pub struct Model {
     pub host_driver: Option<String>,
     /// The driver that it has between cases.
     pub default_driver: Option<String>,
-    /// Whether the kernel may reset it between cases.
-    #[serde(default)]
-    pub resets: bool,
+    /// The reset methods that it has between cases, as sysfs takes them; none by default, because
+    /// a function-level reset takes 100 ms at each open and close.
+    pub resets: Option<String>,
 }
 
 /// Name of a DMA engine in a topology file.

@@ -12,7 +12,7 @@ use crate::{
     spec::Spec,
     steps::Action,
     sysfs_ops::{
-        allow_functions, change_domain, set_driver, set_functions, set_method, write_file,
+        allow_functions, change_domain, set_driver, set_functions, set_resets, write_file,
     },
 };
 
@@ -160,8 +160,8 @@ impl Action for GroupType {
 body! {
     /// `reset_method: {of: group.0, to: flr}`
     ///
-    /// Between cases the devices have no reset method, because a reset takes 100 ms at each open
-    /// and close.
+    /// Between cases a device has no reset method, or a quick one, because a function-level reset
+    /// takes 100 ms at each open and close.
     pub struct ResetMethod in "reset_method" {
         /// The device whose methods are set.
         of: Role,
@@ -179,7 +179,7 @@ impl Action for ResetMethod {
         let device = &to.roles.device(self.of)?.name;
         to.touch_reset_method(device);
         to.push(
-            set_method(device, &self.to),
+            set_resets(device, Some(&self.to)),
             Expect::SUCCESS,
             Layout::Nothing,
         );
@@ -464,7 +464,7 @@ fn found(device: &OfferedDevice) -> Vec<Op> {
     let mut ops = Vec::from(rescan(device));
     // One without reset methods does not have the file.
     if device.engine.is_some() {
-        ops.push(set_method(&device.name, "\n"));
+        ops.push(set_resets(&device.name, device.default_resets.as_deref()));
     }
     let drivers = [None, device.default_driver.clone()];
     ops.extend(drivers.map(|driver| set_driver(&device.name, driver)));
@@ -500,7 +500,7 @@ fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
     Ok(vec![
         PciOp::Host { action }.into(),
         await_path(format!("{}/reset_method", device.name), true),
-        set_method(&device.name, "\n"),
+        set_resets(&device.name, device.default_resets.as_deref()),
         hotplug.into(),
     ])
 }

@@ -139,7 +139,7 @@ steps! {
         "group_type": pci::GroupType = "Change the type of a group's default domain.",
         "pci_capability": pci::Capability = "Find a capability in a device's configuration space.",
         "reset_method": pci::ResetMethod = "Set the reset methods of a device; between cases it \
-         has none.",
+         has none, or a quick one.",
         "virtual_functions": pci::VirtualFunctions = "Create the virtual functions of a device.",
         "module_parameter": pci::ModuleParameter = "Bind a device to vfio-pci again, with another \
          module parameter.",
