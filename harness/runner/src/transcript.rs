@@ -75,7 +75,7 @@ fn shown_data(layout: Layout, data: &[u8], names: &Given<'_>) -> Option<String> 
     }
 }
 
-/// Shows the fields that are not zero, by name.
+/// Shows by name the fields that are not zero, and those that only happen to be.
 fn shown_struct(layout: &Struct, data: &[u8], names: &Given<'_>) -> String {
     let chosen = chosen_member(layout, data);
     let fields = layout
@@ -83,7 +83,11 @@ fn shown_struct(layout: &Struct, data: &[u8], names: &Given<'_>) -> String {
         .iter()
         .filter(|field| !field.union || is_member(field, chosen.as_deref()))
         .filter_map(|field| {
-            let value = field.get(data).filter(|value| *value != 0)?;
+            let value = field.get(data)?;
+            let varies = field.kind == Kind::Counted && names.names.injected;
+            if value == 0 && !varies {
+                return None;
+            }
             Some(format!("{}: {}", field.name, names.shown(field, value)))
         });
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))

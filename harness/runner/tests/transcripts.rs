@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use case::{At, Check, Compiled, Expect, Layout, Parts, WantEnd};
+use rstest::rstest;
 use runner::transcript::render;
-use wire::{Arg, Fd, IoctlOp, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
+use wire::{Arg, Fd, Injected, IoctlOp, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
 
 /// Offsets in `struct iommu_test_cmd`.
+const OP: usize = 4;
 const ID: usize = 8;
 const OUT_ACCESS_FD: usize = 16;
+const OUT_ACCESS_PAGES_ID: usize = 20;
+/// `IOMMU_TEST_OP_ACCESS_PAGES`, which numbers what it pins in the order of its calls.
+const ACCESS_PAGES: u8 = 7;
 
 fn call(patches: Vec<Patch>, save: Vec<Save>) -> Op {
     IoctlOp {
@@ -86,4 +91,29 @@ fn what_was_given_by_name_is_shown_by_name() {
         .filter_map(|line| line.split("id: ").nth(1)?.split([',', '}']).next())
         .collect();
     assert_eq!(ids, ["0x7", "$access", "0x8"]);
+}
+
+/// How many of the calls before failed after the kernel had counted them depends on the build: none
+/// is a number as well.
+#[rstest]
+#[case::none_of_them_counted(0)]
+#[case::some_of_them_counted(3)]
+fn what_the_kernel_counts_is_hidden_after_failures(#[case] id: u8) {
+    let fields = [(OP, ACCESS_PAGES), (OUT_ACCESS_PAGES_ID, id)];
+    let injected = answer(&fields).map(|last| Outcome {
+        observed: Observed::Injected(Injected {
+            attempts: Vec::new(),
+            last: Box::new(last),
+        }),
+        us: 1,
+    });
+    let plan = Plan {
+        name: "case".to_owned(),
+        ops: vec![call(Vec::new(), Vec::new())],
+        restore: Vec::new(),
+        timeout_ms: 1,
+    };
+    let checks = vec![check()];
+    let text = render(&Compiled { plan, checks }, &[injected]);
+    assert!(text.contains("out_access_pages_id: <counted>"), "{text}");
 }
