@@ -15,17 +15,26 @@ const DEBUG_OBJECTS: &str = "/sys/kernel/debug/debug_objects/stats";
 /// kmemleak reports no object that is younger than 5 s (`MSECS_MIN_AGE`). Nothing tells when the last
 /// object of the cases is that old, so this is the one wait for a time.
 const MIN_AGE: Duration = Duration::from_millis(5100);
-/// Maximum number of bytes of a report of leaks: about ten of them.
-const REPORT: usize = 8 << 10;
+/// First words of the report of a leak.
+const LEAK: &str = "unreferenced object ";
+/// Maximum number of leaks that are reported.
+const LEAKS: usize = 200;
 
 /// Returns the state of a check.
 pub fn state(check: KernelCheck) -> CheckState {
-    let trouble = match check {
-        KernelCheck::Lockdep => lockdep(),
-        KernelCheck::Kmemleak => kmemleak(),
-        KernelCheck::DebugObjects => debug_objects(),
+    let (trouble, found) = match check {
+        KernelCheck::Lockdep => (lockdep(), Vec::new()),
+        KernelCheck::Kmemleak => match kmemleak() {
+            Ok(leaks) => (None, leaks),
+            Err(why) => (Some(why), Vec::new()),
+        },
+        KernelCheck::DebugObjects => (debug_objects(), Vec::new()),
     };
-    CheckState { check, trouble }
+    CheckState {
+        check,
+        trouble,
+        found,
+    }
 }
 
 fn lockdep() -> Option<String> {
@@ -38,18 +47,16 @@ fn lockdep() -> Option<String> {
 
 /// An object that is still referenced nowhere in a second scan is a leak: the first one may have met
 /// it on its way from one place to another.
-fn kmemleak() -> Option<String> {
+fn kmemleak() -> Result<Vec<String>, String> {
     let scans = scan().and_then(|()| {
         thread::sleep(MIN_AGE);
         scan()
     });
-    if let Err(error) = scans {
-        return Some(format!("kmemleak does not scan, so it is off: {error}"));
+    scans.map_err(|error| format!("kmemleak does not scan, so it is off: {error}"))?;
+    match fs::read(KMEMLEAK) {
+        Ok(bytes) => Ok(leaks(&String::from_utf8_lossy(&bytes))),
+        Err(error) => Err(format!("reading {KMEMLEAK}: {error}")),
     }
-    with_text(KMEMLEAK, |text| match text.trim() {
-        "" => None,
-        leaks => Some(format!("kmemleak found leaks:\n{}", cut(leaks, REPORT))),
-    })
 }
 
 fn scan() -> io::Result<()> {
@@ -81,18 +88,24 @@ fn number(text: &str, name: &str) -> Option<u64> {
     value.trim().parse().ok()
 }
 
-/// Returns the first bytes of a text, up to the end of a line.
-fn cut(text: &str, most: usize) -> String {
-    let mut kept = String::new();
-    for line in text.lines() {
-        if kept.len() + line.len() > most {
-            kept.push_str("...");
-            break;
+/// Returns the report of each leak. What else kmemleak prints is one, too.
+fn leaks(text: &str) -> Vec<String> {
+    let mut leaks: Vec<String> = Vec::new();
+    for line in text.trim_end().lines() {
+        match leaks.last_mut().filter(|_| !line.starts_with(LEAK)) {
+            Some(leak) => {
+                leak.push('\n');
+                leak.push_str(line);
+            }
+            None => leaks.push(line.to_owned()),
         }
-        kept.push_str(line);
-        kept.push('\n');
     }
-    kept.trim_end().to_owned()
+    let more = leaks.len().saturating_sub(LEAKS);
+    if more > 0 {
+        leaks.truncate(LEAKS);
+        leaks.push(format!("{more} more leaks"));
+    }
+    leaks
 }
 
 #[cfg(test)]
@@ -116,9 +129,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case("a\nb", 10, "a\nb")]
-    #[case("aaaa\nbbbb\ncccc", 9, "aaaa\nbbbb\n...")]
-    fn a_long_report_is_cut_at_a_line(#[case] text: &str, #[case] most: usize, #[case] want: &str) {
-        assert_eq!(cut(text, most), want);
+    #[case("", &[])]
+    #[case(
+        "unreferenced object 0x1:\n  a\nunreferenced object 0x2:\n  b\n",
+        &["unreferenced object 0x1:\n  a", "unreferenced object 0x2:\n  b"]
+    )]
+    #[case("something else\n", &["something else"])]
+    fn each_leak_has_a_report(#[case] text: &str, #[case] want: &[&str]) {
+        assert_eq!(leaks(text), want);
+    }
+
+    #[test]
+    fn leaks_that_are_too_many_are_counted() {
+        let many = "unreferenced object 0x1:\n".repeat(LEAKS + 7);
+        let leaks = leaks(&many);
+        assert_eq!(leaks.len(), LEAKS + 1);
+        assert_eq!(leaks[LEAKS], "7 more leaks");
     }
 }

@@ -139,10 +139,13 @@ impl Findings {
         pages.map(|(name, finding)| (name.as_str(), finding))
     }
 
-    /// Returns the finding whose complaint this is, as the reason of an XFAIL.
-    pub fn explaining(&self, complaint: &str) -> Option<String> {
+    /// Returns the finding whose complaint this is.
+    pub fn explaining(&self, complaint: &str) -> Option<Known> {
         let (name, finding) = self.iter().find(|(_, it)| it.explains(complaint))?;
-        Some(reason(name, &finding.title))
+        Some(Known {
+            name: name.to_owned(),
+            reason: reason(name, &finding.title),
+        })
     }
 
     /// Returns the finding with this name. The error has the location of the name.
@@ -172,8 +175,8 @@ fn reason(name: &str, title: &str) -> String {
     format!("{name}: {title}")
 }
 
-/// A finding that a case names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A finding as the reason of an XFAIL: one that a case names, or whose complaint came.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Known {
     /// Its name: that of its page without `.md`.
     pub name: String,

@@ -38,6 +38,8 @@ const TELL: Duration = Duration::from_secs(30);
 const PING: Duration = Duration::from_secs(10);
 /// Time for the kernel's own checks, of which kmemleak scans the whole memory twice.
 const CHECKS: Duration = Duration::from_secs(60);
+/// In the line of a scan of kmemleak that found leaks.
+const LEAKS_COUNTED: &str = "new suspected memory leaks";
 /// A guest that sends nothing for this long is pinged.
 const QUIET: Duration = Duration::from_secs(4);
 /// Boot time in ms of the machine that deadlines are written for, a typical one under TCG.
@@ -94,6 +96,8 @@ pub struct Guest {
     /// Kernel log from the first line of boot to the end of the set-up.
     log_of_boot: Vec<String>,
     allowed: Arc<Allowed>,
+    /// Whether its check for leaks was asked.
+    leaks_told: bool,
     /// What the platform and the configuration promise of it.
     pub promise: Promise,
     /// From the start of QEMU to the handshake.
@@ -286,6 +290,7 @@ impl Guest {
             offer: case::Guest::default(),
             log_of_boot: Vec::new(),
             allowed: Arc::default(),
+            leaks_told: false,
             promise: Promise::default(),
             boot: Duration::ZERO,
             reordered: Reordered::default(),
@@ -636,6 +641,8 @@ impl Guest {
         let console = self.console_text();
         let last = console.get(shown..).unwrap_or_default();
         log.extend(last.lines().map(str::to_owned));
+        // The check for leaks has told of them, each with its report.
+        log.retain(|line| !(self.leaks_told && line.contains(LEAKS_COUNTED)));
         self.allowed.mark(&mut log);
         splat::find(&log)
     }
@@ -675,7 +682,10 @@ impl Guest {
     pub fn checks(&mut self, checks: &[KernelCheck]) -> Result<Vec<CheckState>, Lost> {
         self.send(&Request::Checks(checks.to_vec()))?;
         match self.answer_within(CHECKS * slowness(self.boot))? {
-            Reply::Checks(states) => Ok(states),
+            Reply::Checks(states) => {
+                self.leaks_told = checks.contains(&KernelCheck::Kmemleak);
+                Ok(states)
+            }
             other => Err(Lost::Broken(format!(
                 "asked for the kernel's checks, the agent answered with {other:?}"
             ))),

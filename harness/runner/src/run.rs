@@ -111,7 +111,7 @@ pub fn run(
                         cancel.cancel();
                     }
                 }
-                Message::Checks(boot, states) => checks.add(boot, &states),
+                Message::Checks(boot, states) => checks.add(boot, states),
                 Message::Broken(broken) => promises.add(&broken),
                 Message::Complaint(when, text) => complaints.add(&when, &text),
                 // Guests that boot at the same time fail alike.
@@ -133,7 +133,7 @@ pub fn run(
     });
     let mut of_machine = promises.records(&lab.platform.name, &records);
     of_machine.extend(complaints.records(&lab.platform.name));
-    of_machine.extend(checks.records(&lab.platform.name));
+    of_machine.extend(checks.records(&lab.platform.name, &lab.corpus.findings));
     of_machine.extend(plan_witness::record(lab, &records, cases));
     for record in of_machine {
         let event = Event::CaseEnded(Box::new(record));

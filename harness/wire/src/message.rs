@@ -128,8 +128,10 @@ pub enum KernelCheck {
 pub struct CheckState {
     /// The check that this is the state of.
     pub check: KernelCheck,
-    /// Why it is off, or what it found.
+    /// Why it is off, or cannot be asked.
     pub trouble: Option<String>,
+    /// What it found: a report for each thing, such as a leak.
+    pub found: Vec<String>,
 }
 
 /// Times of the phases of one case in the guest, in microseconds.

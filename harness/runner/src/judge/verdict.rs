@@ -135,7 +135,7 @@ pub fn judge(
 ) -> Judgement {
     let of_platform = |failure: &Failure| known.of_platform(failure).is_some();
     let explaining = |complaint: &str| {
-        let finding = known.findings?.explaining(complaint)?;
+        let finding = known.findings?.explaining(complaint)?.reason;
         // A case that names the finding has to show it.
         let is_own = known.xfail.is_some_and(|own| own.reason == finding);
         (!is_own).then_some(finding)
