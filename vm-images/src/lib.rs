@@ -50,6 +50,7 @@ pub use initramfs::{Entry, initramfs};
 pub use kernel_config::KernelConfig;
 pub use modules::{MODULES_DIR, Module, module_entries};
 pub use obtain::{built, ingredients, obtain};
+pub use process::missing as missing_programs;
 pub use progress::{Progress, Silent, Terminal};
 pub use qemu::{QemuSuite, cached_qemus, folder_of_packaged};
 pub use ready::{Given, Origin, ReadyError, configuration_of, read_config, remove_temporary};

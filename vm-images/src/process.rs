@@ -131,7 +131,7 @@ pub(crate) fn shown(command: &Command) -> String {
 }
 
 /// Returns the programs that are not in PATH.
-pub(crate) fn missing<S: AsRef<str>>(programs: &[S]) -> Vec<&str> {
+pub fn missing<S: AsRef<str>>(programs: &[S]) -> Vec<&str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     programs

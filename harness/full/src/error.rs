@@ -77,6 +77,12 @@ pub enum FullError {
     /// No such part.
     #[error("no part is called `{name}`; the parts are {known}, and `full kvm` with options")]
     NoPart { name: String, known: String },
+    /// Programs are missing, which would end a part after hours of others.
+    #[error(
+        "{}; install them with `scripts/bootstrap --coverage`, or name the parts to run",
+        .0.join("; ")
+    )]
+    Programs(Vec<String>),
     /// The table of parts, which is part of this program, cannot be read.
     #[error("the table of parts: {0}")]
     Table(#[from] serde_yaml::Error),

@@ -49,6 +49,7 @@ pub fn run(options: &PartsOptions) -> Result<Exit, FullError> {
     if options.list {
         return Ok(Exit::Ok);
     }
+    check_programs(&plan)?;
     let interrupt = Interrupt::catch()?;
     let mut ended = Vec::new();
     for planned in &plan {
@@ -64,6 +65,24 @@ pub fn run(options: &PartsOptions) -> Result<Exit, FullError> {
         say!("{verdict} {name:<16} {took:>7}  {}", outcome.result);
     }
     Ok(worst(ended.iter().map(|(_, outcome)| outcome.exit)))
+}
+
+/// Checks that the parts that will run find their programs.
+fn check_programs(plan: &[Planned]) -> Result<(), FullError> {
+    let left = plan.iter().filter(|it| !it.is_done()).map(|it| &it.part);
+    let lacking = left.filter_map(|part| {
+        let programs = part.lacks();
+        let told = format!(
+            "{} needs {}, not in PATH",
+            part.name,
+            programs.join(" and ")
+        );
+        (!programs.is_empty()).then_some(told)
+    });
+    match lacking.collect::<Vec<_>>() {
+        lacking if lacking.is_empty() => Ok(()),
+        lacking => Err(FullError::Programs(lacking)),
+    }
 }
 
 /// A wrong kernel counts more than a part that could not run.

@@ -24,6 +24,9 @@ pub struct Part {
     /// Options that its flavour unsets on purpose. What is skipped for one of them is no failure.
     #[serde(default)]
     pub without: Vec<String>,
+    /// Programs that it needs besides those that every run needs.
+    #[serde(default)]
+    programs: Vec<String>,
     /// Whether something else keeps the machine busy meanwhile.
     #[serde(default)]
     pub load: bool,
@@ -33,6 +36,11 @@ impl Part {
     /// Returns the words after `cargo xtask`.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.run.split_whitespace()
+    }
+
+    /// Returns the programs that it needs and this machine lacks.
+    pub fn lacks(&self) -> Vec<&str> {
+        vm_images::missing_programs(&self.programs)
     }
 
     /// Returns how long the part takes on 2 cores without KVM.
