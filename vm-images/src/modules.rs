@@ -14,7 +14,7 @@ use crate::{compression::Compression, error::ImageError, initramfs::Entry, ready
 
 /// Modules that the suite can use. One that does not exist is built in or missing; the agent's
 /// facts show which.
-pub(crate) const WANTED: [&str; 16] = [
+pub(crate) const WANTED: [&str; 18] = [
     "virtio_pci",
     "virtio_console",
     "virtio_iommu",
@@ -31,6 +31,8 @@ pub(crate) const WANTED: [&str; 16] = [
     "iommufd_test",
     "udmabuf",
     "system_heap",
+    "kvm_amd",
+    "kvm_intel",
 ];
 
 /// Folder for them in the initramfs, as `NNN-NAME.ko` in the order of loading.

@@ -35,8 +35,14 @@ pub fn read_file(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the names in a folder that begin so and are not `numbered` and a number, one a line.
-pub fn list_folder(path: &str, begin: &str, numbered: Option<&str>) -> io::Result<Vec<u8>> {
+/// Returns the names in a folder that begin so and are not `numbered` and a number, one a line. Of
+/// those in the form `like` only the form is shown.
+pub fn list_folder(
+    path: &str,
+    begin: &str,
+    numbered: Option<&str>,
+    like: Option<&str>,
+) -> io::Result<Vec<u8>> {
     let names = names_in(&first_of_each(path)?)?;
     let is_numbered = |name: &str| {
         let number = numbered.and_then(|before| name.strip_prefix(before));
@@ -44,12 +50,26 @@ pub fn list_folder(path: &str, begin: &str, numbered: Option<&str>) -> io::Resul
     };
     let mut text = Vec::new();
     for name in names {
-        if name.starts_with(begin) && !is_numbered(&name) {
-            text.extend(name.into_bytes());
+        let is_like = like.is_none_or(|form| form_of(&name) == form);
+        if name.starts_with(begin) && !is_numbered(&name) && is_like {
+            text.extend(like.unwrap_or(&name).bytes());
             text.push(b'\n');
         }
     }
     Ok(text)
+}
+
+/// Returns a name with `#` in place of each number.
+fn form_of(name: &str) -> String {
+    let mut form = String::new();
+    for c in name.chars() {
+        match c.is_ascii_digit() {
+            true if form.ends_with('#') => {}
+            true => form.push('#'),
+            false => form.push(c),
+        }
+    }
+    form
 }
 
 /// Replaces each component `*` of a path by the first name there.
@@ -162,24 +182,28 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case::all("/", "", None, "0\n12\nnode\nnode7\n")]
-    #[case::that_begin_so("/", "no", None, "node\nnode7\n")]
-    #[case::without_numbers("/", "", Some(""), "node\nnode7\n")]
-    #[case::without_numbered("/", "", Some("node"), "0\n12\nnode\n")]
-    #[case::of_the_first("/*", "", None, "inner\n")]
+    #[case::all("/", "", None, None, "0\n12\nnode\nnode7\n")]
+    #[case::that_begin_so("/", "no", None, None, "node\nnode7\n")]
+    #[case::without_numbers("/", "", Some(""), None, "node\nnode7\n")]
+    #[case::without_numbered("/", "", Some("node"), None, "0\n12\nnode\n")]
+    #[case::of_a_form("/", "", None, Some("#"), "#\n#\n")]
+    #[case::of_another_form("/", "", None, Some("node#"), "node#\n")]
+    #[case::of_no_form("/", "", None, Some("#-#"), "")]
+    #[case::of_the_first("/*", "", None, None, "inner\n")]
     fn names_of_a_folder_are_listed(
         #[case] below: &str,
         #[case] begin: &str,
         #[case] numbered: Option<&str>,
+        #[case] like: Option<&str>,
         #[case] listed: &str,
     ) {
         let folder = std::env::temp_dir().join(format!("list-{}", std::process::id()));
-        let folder = folder.join(format!("{}-{begin}-{numbered:?}", below.len()));
+        let folder = folder.join(format!("{}-{begin}-{numbered:?}-{like:?}", below.len()));
         for name in ["0/inner", "12", "node", "node7"] {
             std::fs::create_dir_all(folder.join(name)).unwrap();
         }
         let path = format!("{}{below}", folder.display());
-        let names = list_folder(&path, begin, numbered).unwrap();
+        let names = list_folder(&path, begin, numbered, like).unwrap();
         assert_eq!(String::from_utf8(names).unwrap(), listed);
         std::fs::remove_dir_all(folder).unwrap();
     }

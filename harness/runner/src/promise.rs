@@ -13,7 +13,8 @@ const GROUPS: &str = "CONFIG_VFIO_GROUP";
 /// Id of the record of what is missing without being in the list of promises.
 const OTHER: &str = "machine/promises";
 
-/// Returns the guest that a platform promises with a kernel that has these options.
+/// Returns the guest that a platform promises with a kernel that has these options. `lacking` has
+/// what the host lacks for a group or a feature, by its name.
 pub fn promised(
     platform: &Platform,
     lacking: &BTreeMap<String, String>,
@@ -26,6 +27,9 @@ pub fn promised(
         if options(why).any(|option| !has(option)) {
             let missing = Err((*why).to_owned());
             guest.features.insert((*name).to_owned(), missing);
+        }
+        if let Some(why) = lacking.get(*name) {
+            guest.features.insert((*name).to_owned(), Err(why.clone()));
         }
     }
     for (name, spec) in &platform.devices.groups {

@@ -24,6 +24,7 @@ use nix::{
 
 use vm_images::x86::{CONSOLE, KVM_PROCESSOR, TCG_PROCESSOR};
 
+use crate::accel::nested;
 use crate::host_clock;
 use crate::monitor::Monitor;
 use crate::platform::{DeviceSpec, GroupSpec, Model, Options, Platform};
@@ -124,7 +125,7 @@ pub struct Argv {
     pub args: Vec<String>,
     /// Arguments of `-device`, by the name of the device.
     pub devices: BTreeMap<String, String>,
-    /// What this QEMU lacks for a group, by the name of the group.
+    /// What this QEMU or host lacks for a group or a feature, by its name.
     pub lacking: BTreeMap<String, String>,
 }
 
@@ -137,13 +138,15 @@ impl Argv {
         }
     }
 
-    /// Returns a line for each thing that this QEMU lacks, with the groups that it costs.
+    /// Returns a line for each thing that this QEMU or host lacks, with what it costs.
     pub fn left_out(&self) -> Vec<String> {
+        let is_feature = |name: &&str| wire::FEATURES.iter().any(|(feature, ..)| feature == name);
         let mut groups = BTreeMap::<_, Vec<_>>::new();
         for (group, why) in &self.lacking {
             groups.entry(why).or_default().push(group.as_str());
         }
         let line = |(why, groups): (&String, Vec<&str>)| match groups.as_slice() {
+            [name] if is_feature(name) => format!("feature {name} is left out: {why}"),
             [group] => format!("group {group} is left out: {why}"),
             _ => format!("groups {} are left out: {why}", groups.join(", ")),
         };
@@ -267,7 +270,9 @@ impl Qemu {
             .map_err(|what| self.lacks(what, platform))?;
         let mut args = self.base(machine);
         args.extend(["-device".to_owned(), iommu]);
-        let mut lacking = BTreeMap::new();
+        let nested = nested::missing(machine.accel, Path::new(nested::MODULES));
+        let nested = nested.map(|why| ("kvm".to_owned(), why));
+        let mut lacking: BTreeMap<_, _> = nested.into_iter().collect();
         let mut all = BTreeMap::new();
         for (name, group) in &platform.devices.groups {
             match self.group(platform, name, group) {

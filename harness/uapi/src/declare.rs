@@ -278,15 +278,22 @@ macro_rules! structs {
 }
 
 /// Declares ioctls: `NAME = number on FdKind, argument;`, the argument being `none`, `value`,
-/// `int`, `string`, or `STRUCT from field`, the field with which the smallest size ends.
+/// `int`, `string`, or `STRUCT from field`, the field with which the smallest size ends. Behind
+/// `numbered` the number is the whole request, as of headers that put a direction and size into it.
 macro_rules! ioctls {
     ($all:ident in $source:expr;
      $($name:ident = $nr:expr, $on:ident, $arg:ident $(from $last:literal)?;)*) => {
+        ioctls! { $all numbered in $source;
+            // No direction and no size: `_IO(';', nr)`.
+            $($name = ((b';' as u32) << 8) | $nr, $on, $arg $(from $last)?;)*
+        }
+    };
+    ($all:ident numbered in $source:expr;
+     $($name:ident = $request:expr, $on:ident, $arg:ident $(from $last:literal)?;)*) => {
         pub(crate) static $all: &[$crate::types::Ioctl] = &[$(
             $crate::types::Ioctl {
                 name: stringify!($name),
-                // No direction and no size: `_IO(';', nr)`.
-                request: ((b';' as u32) << 8) | $nr,
+                request: $request,
                 on: $crate::types::FdKind::$on,
                 arg: ioctls!(@arg $arg),
                 source: $source,

@@ -339,11 +339,14 @@ static HISTORY: &[(Since, Evidence, &[&str])] = &[
             "IOMMUFD_PAGE_RESP_INVALID",
         ],
     ),
-    // Headers of 6.12.
+    // Headers of 6.12. Those of 6.1 have the same numbers as KVM_DEV_VFIO_GROUP_*.
     (
         by(6, 12),
         Headers,
         &[
+            "KVM_DEV_VFIO_FILE",
+            "KVM_DEV_VFIO_FILE_ADD",
+            "KVM_DEV_VFIO_FILE_DEL",
             "iommu_test_hw_info",
             "iommu_hwpt_selftest",
             "iommu_hwpt_invalidate_selftest",

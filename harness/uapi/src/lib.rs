@@ -1,5 +1,5 @@
 //! The uAPI as data: the ioctls, structures and constants of `linux/iommufd.h` and `linux/vfio.h`,
-//! the mock's `iommufd_test.h`, and the errno names.
+//! the mock's `iommufd_test.h`, what `linux/kvm.h` has about vfio, and the errno names.
 //!
 //! Nothing here performs an ioctl. Consumers look things up by name ([`ioctl`],
 //! [`structure`], [`constant`], [`errno`]), encode with [`Field::set`] and [`Field::parse`],
@@ -20,6 +20,7 @@ mod expression;
 mod header;
 mod history;
 mod iommufd;
+mod kvm;
 mod lookup;
 mod mock;
 mod pci_regs;
@@ -48,6 +49,8 @@ pub const SERIES: Series = Series { major: 7, minor: 3 };
 pub const IOMMUFD_H: &str = "linux/iommufd.h";
 /// Header of vfio, as a C program includes it.
 pub const VFIO_H: &str = "linux/vfio.h";
+/// Header of KVM, as a C program includes it. The tables have a part of it.
+pub const KVM_H: &str = "linux/kvm.h";
 /// Header of PCI configuration space, as a C program includes it. The tables have a part of it.
 pub const PCI_REGS_H: &str = "linux/pci_regs.h";
 /// Header of the iommufd mock. It is part of the kernel's sources, not of its installed headers.

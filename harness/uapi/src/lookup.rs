@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::types::{Capability, Constant, Element, Field, Ioctl, Struct};
-use crate::{constants as sets, iommufd, mock, pci_regs, vfio_container, vfio_device, vfio_group};
+use crate::{
+    constants as sets, iommufd, kvm, mock, pci_regs, vfio_container, vfio_device, vfio_group,
+};
 
 static IOCTLS: LazyLock<Vec<Ioctl>> = LazyLock::new(|| {
     [
@@ -12,6 +14,7 @@ static IOCTLS: LazyLock<Vec<Ioctl>> = LazyLock::new(|| {
         vfio_container::IOCTLS,
         vfio_group::IOCTLS,
         vfio_device::IOCTLS,
+        kvm::IOCTLS,
     ]
     .concat()
 });
@@ -23,6 +26,7 @@ static STRUCTS: LazyLock<Vec<&'static Struct>> = LazyLock::new(|| {
         vfio_container::STRUCTS,
         vfio_group::STRUCTS,
         vfio_device::STRUCTS,
+        kvm::STRUCTS,
     ]
     .concat()
 });
@@ -49,7 +53,7 @@ pub fn structure(name: &str) -> Option<&'static Struct> {
 
 /// Every named number.
 pub fn constants() -> impl Iterator<Item = &'static Constant> {
-    let sets = sets::ALL.iter().chain(pci_regs::ALL);
+    let sets = sets::ALL.iter().chain(pci_regs::ALL).chain(kvm::ALL);
     sets.flat_map(|set| set.iter())
 }
 

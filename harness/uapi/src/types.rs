@@ -41,6 +41,12 @@ pub enum FdKind {
     Container,
     /// The data transfer descriptor of a device migration.
     Migration,
+    /// `/dev/kvm`.
+    Kvm,
+    /// A virtual machine of KVM.
+    Vm,
+    /// A device of a virtual machine, such as the one that knows its vfio files.
+    VmDevice,
 }
 
 /// The third argument of an ioctl.

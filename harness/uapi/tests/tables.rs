@@ -76,6 +76,10 @@ fn only_unions_overlap() {
 fn every_structure_with_a_size_states_its_smallest() {
     for ioctl in uapi::ioctls() {
         match ioctl.arg {
+            // Its requests have the size in them.
+            Arg::Struct(of) if of.source == uapi::KVM_H => {
+                assert_eq!(ioctl.request >> 16 & 0x3fff, of.size, "{}", ioctl.name);
+            }
             Arg::Struct(of) => {
                 let min = ioctl.min_size.unwrap();
                 assert!(min <= of.size, "{}", ioctl.name);

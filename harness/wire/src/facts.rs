@@ -88,6 +88,11 @@ pub const FEATURES: &[(&str, &str, &str)] = &[
         "no /dev/udmabuf (CONFIG_UDMABUF)",
     ),
     (
+        "kvm",
+        "/dev/kvm",
+        "no /dev/kvm (CONFIG_KVM, CONFIG_KVM_AMD)",
+    ),
+    (
         "failslab",
         "/sys/kernel/debug/failslab",
         "no failslab in debugfs (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)",
@@ -142,6 +147,8 @@ pub struct World {
     pub pinned_pages: i64,
     /// Devices of the iommufd mock bus; each belongs to an iommu_fd that is open.
     pub mock_devices: Vec<String>,
+    /// Virtual machines of KVM.
+    pub vms: u64,
 }
 
 /// Set by actions that a case may request (noiommu, sysrq), so it is not a complaint of the kernel.
@@ -180,6 +187,9 @@ impl World {
         }
         for device in &later.mock_devices {
             changes.push(format!("still there: mock device {device}"));
+        }
+        if self.vms != later.vms {
+            changes.push(format!("VMs of KVM: {} became {}", self.vms, later.vms));
         }
         changes
     }

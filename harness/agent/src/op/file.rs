@@ -46,7 +46,11 @@ impl Executor {
                 path,
                 begin,
                 numbered,
-            } => Ok((0, file::list_folder(path, begin, numbered.as_deref())?)),
+                like,
+            } => {
+                let (numbered, like) = (numbered.as_deref(), like.as_deref());
+                Ok((0, file::list_folder(path, begin, numbered, like)?))
+            }
             FileOp::WriteFile { at, text } => {
                 let path = self.path_of(at)?;
                 sysfs::write_by(path, text, |file, bytes| self.call(|| file.write(bytes)))?;

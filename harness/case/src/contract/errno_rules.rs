@@ -20,6 +20,8 @@ impl Family {
         match on {
             FdKind::Iommu => Self::Iommufd,
             FdKind::Device | FdKind::Group | FdKind::Container | FdKind::Migration => Self::Vfio,
+            // None of them checks a size.
+            FdKind::Kvm | FdKind::Vm | FdKind::VmDevice => Self::Vfio,
         }
     }
 
@@ -45,6 +47,9 @@ impl Family {
             (_, Defect::OtherFile) => Some("EINVAL"),
             // Also if the handler returns ENOIOCTLCMD.
             (_, Defect::OtherRequest) => Some("ENOTTY"),
+            // Its file operations have no compat_ioctl, those of vfio have.
+            (Self::Iommufd, Defect::From32Bits) => Some("ENOTTY"),
+            (Self::Vfio, Defect::From32Bits) => None,
         };
         let number = errno.and_then(uapi::errno);
         number.map_or(WantEnd::Success, WantEnd::Errno)
@@ -86,4 +91,6 @@ pub enum Defect {
     OtherFile,
     /// A number that is not that of an ioctl.
     OtherRequest,
+    /// None, but a 32-bit program makes the call.
+    From32Bits,
 }

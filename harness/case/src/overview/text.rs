@@ -20,12 +20,15 @@ shows it. Tests with a known failure do not count. The files that state each of 
 `cargo xtask overview` generates this file.
 ";
 
-const KINDS: [(FdKind, &str); 5] = [
+const KINDS: [(FdKind, &str); 8] = [
     (FdKind::Iommu, "/dev/iommu"),
     (FdKind::Device, "VFIO device"),
     (FdKind::Group, "VFIO group"),
     (FdKind::Container, "VFIO container"),
     (FdKind::Migration, "Migration data"),
+    (FdKind::Kvm, "/dev/kvm"),
+    (FdKind::Vm, "VM of KVM"),
+    (FdKind::VmDevice, "Device of a VM"),
 ];
 
 /// Returns the text of `cases/OVERVIEW.md`; `root` is the folder of the cases.

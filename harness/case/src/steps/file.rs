@@ -651,6 +651,9 @@ body! {
         begin: String = String::new(),
         /// Names that consist of this text and a number do not count.
         numbered: Option<String>,
+        /// Names of another form do not count, and this form stands for each of the others: `#-#`
+        /// for two numbers with a dash between.
+        like: Option<String>,
         /// The names.
         names: Vec<String>,
     }
@@ -669,6 +672,7 @@ impl Action for List {
             path: to.roles.fill(&self.path)?,
             begin: self.begin.clone(),
             numbered: self.numbered.clone(),
+            like: self.like.clone(),
         };
         let names = self.names.iter().map(|name| to.roles.fill(name));
         let names = names.collect::<Result<Vec<_>, _>>()?;

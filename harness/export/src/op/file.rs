@@ -57,16 +57,17 @@ impl Caller<'_> {
                 path,
                 begin,
                 numbered,
+                like,
             } => {
                 let path = self.placeholders.text(path);
                 let begin = self.placeholders.text(begin);
-                let numbered = numbered.as_deref();
-                let numbered = numbered.map_or_else(
-                    || "NULL".to_owned(),
-                    |before| self.placeholders.text(before),
-                );
+                let or_null = |text: &Option<String>| match text {
+                    Some(text) => self.placeholders.text(text),
+                    None => "NULL".to_owned(),
+                };
+                let (numbered, like) = (or_null(numbered), or_null(like));
                 Ok(self.bytes("unsigned char", PAGE, |bytes, length| {
-                    format!("list_folder({path}, {begin}, {numbered}, {bytes}, {length})")
+                    format!("list_folder({path}, {begin}, {numbered}, {like}, {bytes}, {length})")
                 }))
             }
             FileOp::WriteFile { at, text } => {

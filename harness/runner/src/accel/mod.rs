@@ -6,6 +6,7 @@
 mod choice;
 mod device;
 mod memory;
+pub mod nested;
 mod probe;
 
 pub use choice::{AccelChoice, Chosen, NoKvm, choose, guess};

@@ -143,5 +143,9 @@ fn check_data(want: &WantData, data: &[u8], values: &Values) -> Result<(), Misma
     if met {
         return Ok(());
     }
-    Err(Mismatch::new(format!("{want:x?}"), shown_bytes(data)))
+    let expected = match want {
+        WantData::Text(text) => shown_bytes(text.as_bytes()),
+        want => format!("{want:x?}"),
+    };
+    Err(Mismatch::new(expected, shown_bytes(data)))
 }

@@ -111,7 +111,10 @@ fn injected_end(injected: &Injected) -> String {
 /// Shows bytes as text if they are printable, or else in hexadecimal.
 pub fn shown_bytes(data: &[u8]) -> String {
     let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-    if !data.is_empty() && data.iter().all(printable) {
+    if data.is_empty() {
+        return "nothing".to_owned();
+    }
+    if data.iter().all(printable) {
         return format!("`{}`", String::from_utf8_lossy(data).trim());
     }
     let shown: Vec<_> = data

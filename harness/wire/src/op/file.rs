@@ -90,6 +90,9 @@ ops! {
             begin: String,
             /// Leave out names that are this text and a number.
             numbered: Option<String>,
+            /// Leave out names of another form, and show this form in place of the others. `#`
+            /// stands for a number.
+            like: Option<String>,
         },
         /// Open, write once, close.
         WriteFile {
