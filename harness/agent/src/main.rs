@@ -15,6 +15,7 @@ mod fault;
 mod file;
 mod guard;
 mod guest;
+mod ia32;
 mod injection;
 mod kmsg;
 mod leak;

@@ -6,7 +6,7 @@ use nix::{
     errno::Errno,
     sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap},
 };
-use wire::Width;
+use wire::{Abi, Width};
 
 use crate::{
     guard::{self, Raised},
@@ -64,11 +64,15 @@ pub struct EdgeBuffer {
 }
 
 impl EdgeBuffer {
-    /// Returns a buffer with these bytes.
-    pub fn new(bytes: &[u8], read_only: bool) -> Result<Self, OpError> {
+    /// Returns a buffer with these bytes, at an address that the caller of this ABI can name.
+    pub fn new(bytes: &[u8], read_only: bool, abi: Abi) -> Result<Self, OpError> {
         let usable = (bytes.len() as u64).div_ceil(PAGE).max(1) * PAGE;
         let span = usable + PAGE;
-        let base = anonymous(span, MapFlags::MAP_PRIVATE)?;
+        let low = match abi {
+            Abi::Native => MapFlags::empty(),
+            Abi::Ia32 => MapFlags::MAP_32BIT,
+        };
+        let base = anonymous(span, MapFlags::MAP_PRIVATE | low)?;
         let at = base + usable - bytes.len() as u64;
         // SAFETY: `at..at + len` lies within the mapping made above.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use case::{Case, NOT_DECLARED};
+use case::{Case, IA32_CONFIG, NOT_DECLARED};
 use vm_images::Source;
 
 use crate::{
@@ -65,7 +65,9 @@ impl Foreteller {
             Options::Read(config) => config.clone(),
             Options::Off(off) => {
                 let needed = case.needs.config().iter().map(String::as_str);
-                let options = needed.chain([MOCK]).chain(relevant(&self.platform));
+                let options = needed
+                    .chain([MOCK, IA32_CONFIG])
+                    .chain(relevant(&self.platform));
                 let on = options.filter(|option| !off.contains(*option));
                 on.map(|option| (option.to_owned(), "y".to_owned()))
                     .collect()

@@ -159,7 +159,7 @@ impl Lab {
         let build = options.build()?;
         let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
         let platform = platform.of_series(Series::of_release(&image.release));
-        progress.stage("building the agent's initramfs");
+        progress.stage("bringing the agent up to date");
         let configuration = match options.guest.is_ready() {
             true => Some(Configuration::new(&image, &corpus)?),
             false => None,

@@ -15,7 +15,7 @@ use runner::{
     verdict::Verdict,
 };
 use wire::{
-    Arg, Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Fd, Injected, IoctlOp,
+    Abi, Arg, Attempt, ControlOp, Dma, DmaEnd, End, FailNth, Failure, Fault, Fd, Injected, IoctlOp,
     Observed, Op, Outcome, Phases, Plan, ProcessOp, Racer,
 };
 
@@ -511,6 +511,7 @@ fn mock_call(name: &str) -> Op {
         arg,
         save: Vec::new(),
         save_ret: None,
+        abi: Abi::Native,
     }
     .into()
 }

@@ -5,7 +5,9 @@
 use case::{At, Check, Compiled, Expect, Layout, Parts, WantEnd};
 use rstest::rstest;
 use runner::transcript::render;
-use wire::{Arg, Fd, Injected, IoctlOp, Observed, Op, Outcome, Patch, Plan, Save, Value, Width};
+use wire::{
+    Abi, Arg, Fd, Injected, IoctlOp, Observed, Op, Outcome, Patch, Plan, Save, Value, Width,
+};
 
 /// Offsets in `struct iommu_test_cmd`.
 const OP: usize = 4;
@@ -26,6 +28,7 @@ fn call(patches: Vec<Patch>, save: Vec<Save>) -> Op {
         },
         save,
         save_ret: None,
+        abi: Abi::Native,
     }
     .into()
 }

@@ -27,7 +27,7 @@ pub use op::{
     dma::{DmaEngine, DmaOp},
     event::EventOp,
     file::{FileOp, OpenFlags},
-    ioctl::{Arg, IoctlOp},
+    ioctl::{Abi, Arg, IoctlOp},
     memory::{Access, MemoryKind, MemoryOp},
     pci::{Chain, HostAction, PciOp},
     process::{Fault, Limit, LockedVm, ProcessOp, Resource},

@@ -3,10 +3,11 @@
 use std::os::fd::RawFd;
 
 use nix::errno::Errno;
-use wire::{Arg, IoctlOp, Observed};
+use wire::{Abi, Arg, IoctlOp, Observed};
 
 use crate::{
     exec::Executor,
+    ia32,
     memory::EdgeBuffer,
     op_error::{Done, OpError, ok},
 };
@@ -17,7 +18,7 @@ impl Executor {
         match &op.arg {
             Arg::Value(value) => {
                 let value = self.value(value)?;
-                ok(self.call(|| raw_ioctl(fd, op.request, value))?)
+                ok(self.call(|| raw_ioctl(op.abi, fd, op.request, value))?)
             }
             Arg::Buffer {
                 bytes,
@@ -25,14 +26,14 @@ impl Executor {
                 read_only,
             } => {
                 let bytes = self.patched(bytes, patches)?;
-                self.ioctl_buffer(fd, op.request, &bytes, *read_only)
+                self.ioctl_buffer(fd, op, &bytes, *read_only)
             }
         }
     }
 
-    fn ioctl_buffer(&mut self, fd: RawFd, request: u32, bytes: &[u8], read_only: bool) -> Done {
-        let buffer = EdgeBuffer::new(bytes, read_only)?;
-        let result = self.call(|| raw_ioctl(fd, request, buffer.at));
+    fn ioctl_buffer(&mut self, fd: RawFd, op: &IoctlOp, bytes: &[u8], read_only: bool) -> Done {
+        let buffer = EdgeBuffer::new(bytes, read_only, op.abi)?;
+        let result = self.call(|| raw_ioctl(op.abi, fd, op.request, buffer.at));
         let data = buffer.bytes();
         match result {
             Ok(ret) => Ok((ret, data)),
@@ -45,9 +46,12 @@ impl Executor {
 }
 
 /// The number has 32 bits in the kernel; its type differs between C libraries.
-fn raw_ioctl(fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
+fn raw_ioctl(abi: Abi, fd: RawFd, request: u32, arg: u64) -> nix::Result<u64> {
     // SAFETY: the plan decides what the argument points to; memory the kernel writes is a
     // mapping of the plan's own or an edge buffer.
-    let ret = unsafe { libc::ioctl(fd, request as libc::Ioctl, arg) };
+    let ret = match abi {
+        Abi::Native => unsafe { libc::ioctl(fd, request as libc::Ioctl, arg) },
+        Abi::Ia32 => return ia32::ioctl(fd, request, arg),
+    };
     Errno::result(ret).map(|ret| ret as u64)
 }

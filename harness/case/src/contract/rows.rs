@@ -105,6 +105,12 @@ pub fn rows(ioctl: &'static Ioctl, body: &Node) -> Result<Vec<Row>, Problem> {
         rows.extend(bad_pointers());
     }
     rows.extend(requests(ioctl));
+    let from_32_bits = MalformedCall::keys("", [("abi", Tree::Text("ia32".to_owned()))]);
+    rows.push(Row::new(
+        "32-bit program",
+        Defect::From32Bits,
+        [from_32_bits],
+    ));
     Ok(rows)
 }
 

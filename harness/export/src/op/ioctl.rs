@@ -1,7 +1,7 @@
 //! `ioctl(2)`.
 
 use case::Check;
-use wire::{IoctlOp, Save};
+use wire::{Abi, IoctlOp, Save};
 
 use crate::{
     argument::{self, argument},
@@ -17,7 +17,11 @@ impl Caller<'_> {
             arg,
             save,
             save_ret,
+            abi,
         } = op;
+        if *abi == Abi::Ia32 {
+            return Err("a call as a 32-bit program makes it".to_owned());
+        }
         let request = argument::request(*request, check.layout, &check.label);
         let mut given = argument(arg, check.layout, self.placeholders, self.words)?;
         let takes_value = uapi::ioctl(&request)

@@ -2,7 +2,12 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, dead_code)] // Each test uses its own part.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+};
 
 /// Reads a file that has to be there.
 pub fn read(path: &Path) -> String {
@@ -60,4 +65,31 @@ pub fn compile_and_run(name: &str, include: &Path, program: &str) -> BTreeMap<St
         (what.to_owned(), u64::from_str_radix(value, 16).unwrap())
     };
     printed.lines().map(number).collect()
+}
+
+/// The messages of the `_Static_assert`s that do not hold in a C file.
+pub fn failed_assertions(
+    name: &str,
+    include: &Path,
+    program: &str,
+    options: &[&str],
+) -> BTreeSet<String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let source = dir.join("program.c");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(&source, program).unwrap();
+    let checked = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
+        .args(["-w", "-fsyntax-only", "-ffreestanding", "-I"])
+        .arg(include)
+        .args(options)
+        .arg(&source)
+        .output()
+        .unwrap_or_else(|error| panic!("starting the C compiler: {error}; install cc or set CC"));
+    let said = String::from_utf8_lossy(&checked.stderr);
+    let errors = said.lines().filter(|line| line.contains("error:"));
+    let (failed, other): (Vec<_>, Vec<_>) =
+        errors.partition(|line| line.contains("static assertion failed"));
+    assert!(other.is_empty(), "{}", other.join("\n"));
+    let message = |line: &str| line.split('"').nth(1).map(str::to_owned);
+    failed.into_iter().filter_map(message).collect()
 }

@@ -139,9 +139,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        Arg, Counter, Dma, DmaEnd, EventOp, FailNth, Fd, FileOp, Injected, IoctlOp, MemoryKind,
-        MemoryOp, NewFd, NewMapping, Number, ProcessOp, Racer, Returned, Save, Target, Value,
-        Width,
+        Abi, Arg, Counter, Dma, DmaEnd, EventOp, FailNth, Fd, FileOp, Injected, IoctlOp,
+        MemoryKind, MemoryOp, NewFd, NewMapping, Number, ProcessOp, Racer, Returned, Save, Target,
+        Value, Width,
     };
 
     fn outcome(observed: Observed) -> Outcome {
@@ -193,6 +193,7 @@ mod tests {
             arg: Arg::Value(Value::Const(0)),
             save: vec![save],
             save_ret: Some(Returned("ret".to_owned())),
+            abi: Abi::Native,
         }
         .into()
     }

@@ -20,6 +20,19 @@ pub struct IoctlOp {
     pub save: Vec<Save>,
     /// Receives the return value on success.
     pub save_ret: Option<Returned>,
+    /// How the process calls the kernel.
+    pub abi: Abi,
+}
+
+/// A way into the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Abi {
+    /// That of the process.
+    #[default]
+    Native,
+    /// That of a 32-bit program: `int 0x80`, for which the kernel takes every process as one. The
+    /// argument is below 4 GiB.
+    Ia32,
 }
 
 impl Operand for IoctlOp {

@@ -1,13 +1,13 @@
 //! One ioctl.
 
 use uapi::{Arg as ArgKind, Field, Kind, Since};
-use wire::{IoctlOp, Returned, Save, Value};
+use wire::{Abi, IoctlOp, Returned, Save, Value};
 
 use crate::{
     build::Builder,
     expect::{Expect, FieldWant, Want, WantData, WantEnd},
     fields::Fields,
-    input::{Input, SlotName},
+    input::{Input, SlotName, Word, words},
     node::{Name, Node},
     problem::Problem,
     steps::{
@@ -23,6 +23,16 @@ use crate::{
     value,
 };
 
+/// The option without which a kernel has no ABI for 32-bit programs.
+pub const IA32_CONFIG: &str = "CONFIG_IA32_EMULATION";
+
+words!(Abi);
+
+impl Word for Abi {
+    const WHAT: &'static str = "ABI";
+    const ALL: &'static [(&'static str, Self)] = &[("native", Self::Native), ("ia32", Self::Ia32)];
+}
+
 /// A step that makes one ioctl.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ioctl {
@@ -35,6 +45,7 @@ pub struct Ioctl {
     groups: Vec<GroupWant>,
     saves: Vec<Save>,
     save_return: Option<SlotName>,
+    abi: Abi,
     /// Part of the uAPI that it uses although the kernel does not know it: one that does is not
     /// called.
     pub unknown: Option<Newer>,
@@ -85,6 +96,7 @@ impl Ioctl {
         let saves = Saves::read(&mut fields, layout, payload, ioctl.name)?;
         let save_return = fields.take("save_return").map(SlotName::read).transpose()?;
         let request = fields.take("request").map(u32::read).transpose()?;
+        let abi = fields.take("abi").map(Abi::read).transpose()?;
         let argument = Argument::read(fields, ioctl)?;
         Ok(Self {
             ioctl,
@@ -100,6 +112,7 @@ impl Ioctl {
             groups: wants.groups,
             saves,
             save_return,
+            abi: abi.unwrap_or_default(),
             unknown: None,
             unnamed: None,
         })
@@ -198,6 +211,9 @@ impl Action for Ioctl {
         if self.ioctl.source == uapi::MOCK_H {
             to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
         }
+        if self.abi == Abi::Ia32 {
+            to.roles.need_config(IA32_CONFIG)?;
+        }
         if let Some(Unnamed { number, beside }) = self.unnamed {
             to.roles.need_unnamed(beside, number)?;
         }
@@ -235,6 +251,7 @@ impl Ioctl {
             arg,
             save: self.saves.clone(),
             save_ret: self.save_return.clone().map(|slot| Returned(slot.0)),
+            abi: self.abi,
         };
         let mut expect = self.expect.clone();
         for field in &mut expect.fields {

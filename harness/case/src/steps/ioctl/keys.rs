@@ -153,6 +153,8 @@ common! {
         "save_return": Spec::Name, false, "The name for the return value.";
         "pointer": pointer(), false, "A bad pointer, or `$NAME` of memory, in place of the argument.";
         "request": Spec::Number, false, "Another number for the call.";
+        "abi": Spec::Words(vec!["native", "ia32"]), false, "How the process calls the kernel: \
+         `ia32` as a 32-bit program. Default: as what it is.";
     }
     /// The keys that it may have if its argument is a struct.
     OF_STRUCT {

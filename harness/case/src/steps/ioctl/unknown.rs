@@ -1,7 +1,7 @@
 //! Ioctls that the kernel under test does not know.
 
 use uapi::{FdKind, Ioctl};
-use wire::{Arg, IoctlOp};
+use wire::{Abi, Arg, IoctlOp};
 
 use crate::{
     build::Builder,
@@ -95,6 +95,7 @@ impl UnknownIoctls {
             },
             save: Vec::new(),
             save_ret: None,
+            abi: Abi::Native,
         }
     }
 }
