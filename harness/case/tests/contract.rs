@@ -16,7 +16,8 @@ use common::findings;
 use rstest::rstest;
 
 /// Ioctls without a contract, each with the reason.
-const WITHOUT: [(&str, &str); 4] = [
+const KVM: &str = "KVM's own: kvm/ has what is about vfio";
+const WITHOUT: [(&str, &str); 8] = [
     (
         "IOMMU_TEST_CMD",
         "the mock's own: nothing is promised to a user",
@@ -27,6 +28,10 @@ const WITHOUT: [(&str, &str); 4] = [
         "VFIO_DEVICE_GET_GFX_DMABUF",
         "a second call with the same id corrupts the guest, and a contract makes many: mbochs-dmabuf-second-descriptor",
     ),
+    ("KVM_CREATE_VM", KVM),
+    ("KVM_CREATE_DEVICE", KVM),
+    ("KVM_SET_DEVICE_ATTR", KVM),
+    ("KVM_HAS_DEVICE_ATTR", KVM),
 ];
 
 const PRELUDES: &str = include_str!("../../../cases/preludes.yaml");

@@ -27,6 +27,9 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("HT_*", "HyperTransport"),
     ("CXL_*", "Compute Express Link"),
     ("KVM_*", "the tables have what is about vfio"),
+    ("KVMIO", "the type of KVM's ioctls"),
+    ("GUEST_MEMFD_FLAG_*", "the memory of a VM"),
+    ("SYNC_REGS_SIZE_BYTES", "registers of a processor"),
     ("kvm_*", "the tables have what is about vfio"),
 ];
 
@@ -195,9 +198,14 @@ fn program(headers: &BTreeMap<&str, PathBuf>) -> (String, BTreeMap<String, u64>)
     (source, expected)
 }
 
-/// Structures that a 32-bit program lays out in another way, because it aligns `__u64` to 4 bytes, with
-/// how. No ioctl takes them as its argument.
-const UNLIKE_ON_32_BITS: &[&str] = &[];
+/// Structures that a 32-bit program lays out in another way, which is the finding
+/// `type1-structs-of-32-bit-programs`: the first has a pointer, the second contains it, and the last
+/// has `__u64` at an offset that is a multiple of 4 only.
+const UNLIKE_ON_32_BITS: &[&str] = &[
+    "vfio_bitmap",
+    "vfio_iommu_type1_dirty_bitmap_get",
+    "vfio_iommu_type1_info_cap_migration",
+];
 
 /// The handlers of vfio read the structs of 32-bit programs as they are.
 #[test]

@@ -80,6 +80,7 @@ fn alloc(kind: MemoryKind, length: u64, fill: u8) -> Done {
     let flags = match kind {
         MemoryKind::Shared => MapFlags::MAP_SHARED,
         MemoryKind::Huge => MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB,
+        MemoryKind::Low => MapFlags::MAP_PRIVATE | MapFlags::MAP_32BIT,
         MemoryKind::Anonymous
         | MemoryKind::ReadOnly
         | MemoryKind::NoAccess
@@ -91,9 +92,11 @@ fn alloc(kind: MemoryKind, length: u64, fill: u8) -> Done {
         unsafe { std::ptr::write_bytes(at as *mut u8, fill, length as usize) };
     }
     let access = match kind {
-        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge | MemoryKind::Pieces => {
-            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
-        }
+        MemoryKind::Anonymous
+        | MemoryKind::Shared
+        | MemoryKind::Huge
+        | MemoryKind::Low
+        | MemoryKind::Pieces => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
         MemoryKind::ReadOnly => ProtFlags::PROT_READ,
         MemoryKind::NoAccess => ProtFlags::PROT_NONE,
     };

@@ -77,6 +77,7 @@ impl Word for MemoryKind {
         ("no_access", Self::NoAccess),
         ("huge", Self::Huge),
         ("pieces", Self::Pieces),
+        ("low", Self::Low),
     ];
 }
 

@@ -142,15 +142,18 @@ fn alloc(kind: MemoryKind, length: u64, fill: u8) -> String {
     let flags = match kind {
         MemoryKind::Shared => "MAP_SHARED",
         MemoryKind::Huge => "MAP_PRIVATE | MAP_HUGETLB",
+        MemoryKind::Low => "MAP_PRIVATE | MAP_32BIT",
         MemoryKind::Anonymous
         | MemoryKind::ReadOnly
         | MemoryKind::NoAccess
         | MemoryKind::Pieces => "MAP_PRIVATE",
     };
     let access = match kind {
-        MemoryKind::Anonymous | MemoryKind::Shared | MemoryKind::Huge | MemoryKind::Pieces => {
-            "PROT_READ | PROT_WRITE"
-        }
+        MemoryKind::Anonymous
+        | MemoryKind::Shared
+        | MemoryKind::Huge
+        | MemoryKind::Low
+        | MemoryKind::Pieces => "PROT_READ | PROT_WRITE",
         MemoryKind::ReadOnly => "PROT_READ",
         MemoryKind::NoAccess => "PROT_NONE",
     };

@@ -113,6 +113,8 @@ pub enum MemoryKind {
     /// Private anonymous memory whose pages follow one another in physical memory for a few pages
     /// at a time, as long as the guest has a free huge page.
     Pieces,
+    /// Private anonymous memory below 4 GiB, where a 32-bit program has its own.
+    Low,
 }
 
 /// Access rights of a mapping.
