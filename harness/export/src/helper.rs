@@ -58,6 +58,7 @@ const HELPERS: &[Helper] = &[
     helper!("read_only", "read_only"),
     helper!("memory", "memory"),
     helper!("pieces", "pieces"),
+    helper!("ioctl_ia32", "ioctl_ia32", "ia32_call"),
     helper!("fault", "catch_faults", "before_fault"),
     helper!("load", "load"),
     helper!("store", "store"),

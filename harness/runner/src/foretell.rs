@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use case::{Case, IA32_CONFIG, NOT_DECLARED};
+use case::{Case, NOT_DECLARED, OPTIONS_OF_CALLS};
 use vm_images::Source;
 
 use crate::{
@@ -66,7 +66,7 @@ impl Foreteller {
             Options::Off(off) => {
                 let needed = case.needs.config().iter().map(String::as_str);
                 let options = needed
-                    .chain([MOCK, IA32_CONFIG])
+                    .chain(OPTIONS_OF_CALLS)
                     .chain(relevant(&self.platform));
                 let on = options.filter(|option| !off.contains(*option));
                 on.map(|option| (option.to_owned(), "y".to_owned()))
@@ -81,8 +81,6 @@ impl Foreteller {
     }
 }
 
-/// The option that calls of the mock need without naming it.
-const MOCK: &str = "CONFIG_IOMMUFD_TEST";
 /// An option that Kconfig offers only where vfio's own container is off.
 const CONTAINER_OF_IOMMUFD: &str = "CONFIG_IOMMUFD_VFIO_CONTAINER";
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use case::{Case, Clause, Guest};
+use case::{Case, Clause, Guest, OPTIONS_OF_CALLS};
 use export::{ExportError, Program};
 
 use crate::{
@@ -38,10 +38,9 @@ impl Platforms {
     /// says, with the options of the kernel that the case needs.
     pub fn guests(&self, case: &Case) -> impl Iterator<Item = Guest> {
         let needed = case.needs.config().iter().map(String::as_str);
-        // Anything else is no option of a kernel. Steps of the mock need its option even if the
-        // case does not name it.
+        // Anything else is no option of a kernel.
         let options = needed.filter(|option| option.starts_with("CONFIG_"));
-        let options: BTreeSet<_> = options.chain(["CONFIG_IOMMUFD_TEST"]).collect();
+        let options: BTreeSet<_> = options.chain(OPTIONS_OF_CALLS).collect();
         let platforms = self.0.iter();
         platforms.map(move |platform| inventory::imagined(platform, options.iter().copied()))
     }

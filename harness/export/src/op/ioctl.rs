@@ -1,7 +1,7 @@
 //! `ioctl(2)`.
 
-use case::Check;
-use wire::{Abi, IoctlOp, Save};
+use case::{Check, Layout};
+use wire::{Abi, Arg, IoctlOp, Save};
 
 use crate::{
     argument::{self, argument},
@@ -19,9 +19,6 @@ impl Caller<'_> {
             save_ret,
             abi,
         } = op;
-        if *abi == Abi::Ia32 {
-            return Err("a call as a 32-bit program makes it".to_owned());
-        }
         let request = argument::request(*request, check.layout, &check.label);
         let mut given = argument(arg, check.layout, self.placeholders, self.words)?;
         let takes_value = uapi::ioctl(&request)
@@ -29,11 +26,17 @@ impl Caller<'_> {
         if takes_value && given.expression == "NULL" {
             "0UL".clone_into(&mut given.expression);
         }
-        let mut call = Call::new(format!(
-            "ioctl({}, {request}, {})",
-            self.fd(fd)?,
-            given.expression
-        ));
+        let (fd, given_as) = (self.fd(fd)?, &given.expression);
+        let mut call = Call::new(match (abi, arg, check.layout) {
+            (Abi::Native, _, _) => format!("ioctl({fd}, {request}, {given_as})"),
+            (Abi::Ia32, Arg::Value(_), _) => format!("ia32_call({fd}, {request}, {given_as})"),
+            (Abi::Ia32, Arg::Buffer { .. }, Layout::Text) => {
+                format!("ioctl_ia32({fd}, {request}, (void *){given_as}, strlen({given_as}) + 1)")
+            }
+            (Abi::Ia32, Arg::Buffer { bytes, .. }, _) => {
+                format!("ioctl_ia32({fd}, {request}, {given_as}, {})", bytes.len())
+            }
+        });
         call.declarations = given.declarations;
         call.statements = given.statements;
         call.returns_slot = save_ret.as_ref().map(|slot| slot.0.clone());

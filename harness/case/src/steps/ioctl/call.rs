@@ -24,7 +24,11 @@ use crate::{
 };
 
 /// The option without which a kernel has no ABI for 32-bit programs.
-pub const IA32_CONFIG: &str = "CONFIG_IA32_EMULATION";
+const IA32_CONFIG: &str = "CONFIG_IA32_EMULATION";
+/// The option without which a kernel has no mock.
+const MOCK_CONFIG: &str = "CONFIG_IOMMUFD_TEST";
+/// The options that calls need although their cases do not name them.
+pub const OPTIONS_OF_CALLS: [&str; 2] = [MOCK_CONFIG, IA32_CONFIG];
 
 words!(Abi);
 
@@ -209,7 +213,7 @@ impl Action for Ioctl {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         if self.ioctl.source == uapi::MOCK_H {
-            to.roles.need_config("CONFIG_IOMMUFD_TEST")?;
+            to.roles.need_config(MOCK_CONFIG)?;
         }
         if self.abi == Abi::Ia32 {
             to.roles.need_config(IA32_CONFIG)?;
