@@ -98,6 +98,8 @@ pub struct Guest {
     allowed: Arc<Allowed>,
     /// Whether its check for leaks was asked.
     leaks_told: bool,
+    /// The lines of the last case, which the console may show a bit later than the agent.
+    recent: Vec<String>,
     /// What the platform and the configuration promise of it.
     pub promise: Promise,
     /// From the start of QEMU to the handshake.
@@ -291,6 +293,7 @@ impl Guest {
             log_of_boot: Vec::new(),
             allowed: Arc::default(),
             leaks_told: false,
+            recent: Vec::new(),
             promise: Promise::default(),
             boot: Duration::ZERO,
             reordered: Reordered::default(),
@@ -520,6 +523,7 @@ impl Guest {
         if let CaseEnd::Lost(_) = end {
             seen.kmsg = self.console_since(&compiled.plan.name);
         }
+        self.recent = [seen.kmsg_before.clone(), seen.kmsg.clone()].concat();
         let marked = [&mut seen.kmsg_before, &mut seen.kmsg].map(|log| self.allowed.mark(log));
         if let (CaseEnd::Done { changes, .. }, true) = (&mut end, marked.contains(&true)) {
             self.forgive_taint(changes);
@@ -640,7 +644,8 @@ impl Guest {
         // The agent reads nothing more then.
         let console = self.console_text();
         let last = console.get(shown..).unwrap_or_default();
-        log.extend(last.lines().map(str::to_owned));
+        let read = [log.as_slice(), &self.recent].concat();
+        log.extend(unread(last, &read));
         // The check for leaks has told of them, each with its report.
         log.retain(|line| !(self.leaks_told && line.contains(LEAKS_COUNTED)));
         self.allowed.mark(&mut log);
@@ -754,6 +759,16 @@ impl Guest {
     }
 }
 
+/// Returns the lines of a console that the agent has not read, which have a time before them there.
+fn unread(console: &str, read: &[String]) -> Vec<String> {
+    let is_read = |line: &str| {
+        let mut read = read.iter().filter(|it| !it.trim().is_empty());
+        read.any(|it| line.trim_end().ends_with(it.trim_end()))
+    };
+    let lines = console.lines().filter(|line| !is_read(line));
+    lines.map(str::to_owned).collect()
+}
+
 /// Returns by which factor a machine is slower than the one that deadlines are written for, at
 /// least 1.
 fn slowness(boot: Duration) -> u32 {
@@ -782,7 +797,19 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Limits, Lost, slowness};
+    use super::{Limits, Lost, slowness, unread};
+
+    #[rstest]
+    #[case::late("[   12.3] BUG: a\r\n[   12.4] BUG: b\r\n", &["BUG: a", ""], &["[   12.4] BUG: b"])]
+    #[case::nothing_read("[   12.3] BUG: a\n", &[], &["[   12.3] BUG: a"])]
+    fn a_line_that_the_console_shows_late_is_told_once(
+        #[case] console: &str,
+        #[case] read: &[&str],
+        #[case] want: &[&str],
+    ) {
+        let read: Vec<_> = read.iter().map(ToString::to_string).collect();
+        assert_eq!(unread(console, &read), want);
+    }
 
     #[rstest]
     #[case::kvm(300, 1)]
