@@ -58,7 +58,7 @@ pub use role::{
 };
 pub use schema::{schema, schema_text};
 pub use stage3::add_stage_3;
-pub use steps::ioctl::OPTIONS_OF_CALLS;
+pub use steps::ioctl::{IA32_CONFIG, MOCK_CONFIG, OPTIONS_OF_CALLS};
 pub use steps::table::step_keys;
 pub use value::show;
 pub use xfail::{AFTER_THE_STEPS, FailingStep, KnownComplaint, Shows, Xfail, step_names};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use case::{Case, Check, Clause, Guest};
-use wire::{ControlOp, FileOp, Op, PciOp, Plan, ProcessOp};
+use case::{Case, Check, Clause, Guest, IA32_CONFIG, MOCK_CONFIG};
+use wire::{Abi, ControlOp, FileOp, Op, PciOp, Plan, ProcessOp};
 
 use crate::{
     buffer::Words,
@@ -17,9 +17,6 @@ use crate::{
     text::{self, format_literal, indented, names},
     variables::Variables,
 };
-
-/// Option of the kernel's configuration that enables the mock.
-const MOCK: &str = "CONFIG_IOMMUFD_TEST";
 
 /// A program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +42,12 @@ pub fn program(case: &Case, offer: &Guest, clauses: &[Clause]) -> Result<Program
     let Plan { ops, restore, .. } = &placeholders.compiled.plan;
     let checks = &placeholders.compiled.checks;
     let variables = Variables::of(ops, checks, &own_names(&placeholders, ops));
-    let mock = case.needs.config().iter().any(|option| option == MOCK) || uses_mock(checks);
+    let mock = case
+        .needs
+        .config()
+        .iter()
+        .any(|option| option == MOCK_CONFIG)
+        || uses_mock(checks);
     let numbers = Numbers { mock };
     let words = Words {
         numbers,
@@ -96,6 +98,11 @@ fn own_names(placeholders: &Placeholders, ops: &[Op]) -> BTreeSet<String> {
     });
     names.extend(forks);
     names
+}
+
+/// Whether a 32-bit program would make this call, which gets SIGSEGV from a kernel without its ABI.
+fn is_ia32(op: &Op) -> bool {
+    matches!(op.innermost(), Op::Ioctl(call) if call.abi == Abi::Ia32)
 }
 
 fn uses_mock(checks: &[Check]) -> bool {
@@ -407,7 +414,10 @@ impl Parts<'_> {
             }
         }
         let options = self.case.needs.config().iter().map(String::as_str);
-        let options: BTreeSet<_> = options.chain(self.mock.then_some(MOCK)).collect();
+        let options = options.chain(self.mock.then_some(MOCK_CONFIG));
+        let ops = &self.placeholders.compiled.plan.ops;
+        let ia32 = ops.iter().any(is_ia32).then_some(IA32_CONFIG);
+        let options: BTreeSet<_> = options.chain(ia32).collect();
         for option in options {
             body.push_str(&format!("need_config({});\n", text::literal(option)));
         }

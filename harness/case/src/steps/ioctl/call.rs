@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// The option without which a kernel has no ABI for 32-bit programs.
-const IA32_CONFIG: &str = "CONFIG_IA32_EMULATION";
+pub const IA32_CONFIG: &str = "CONFIG_IA32_EMULATION";
 /// The option without which a kernel has no mock.
-const MOCK_CONFIG: &str = "CONFIG_IOMMUFD_TEST";
+pub const MOCK_CONFIG: &str = "CONFIG_IOMMUFD_TEST";
 /// The options that calls need although their cases do not name them.
 pub const OPTIONS_OF_CALLS: [&str; 2] = [MOCK_CONFIG, IA32_CONFIG];
 

@@ -1,8 +1,12 @@
 //! The keys that every ioctl step may have.
 
 use uapi::{Arg, Constant, Dir, Field, Ioctl, Kind};
+use wire::Abi;
 
-use crate::spec::{Key, Presence, Spec};
+use crate::{
+    input::Input,
+    spec::{Key, Presence, Spec},
+};
 
 /// The keys of a step that makes this ioctl.
 pub fn keys(ioctl: &Ioctl) -> Vec<Key> {
@@ -153,7 +157,7 @@ common! {
         "save_return": Spec::Name, false, "The name for the return value.";
         "pointer": pointer(), false, "A bad pointer, or `$NAME` of memory, in place of the argument.";
         "request": Spec::Number, false, "Another number for the call.";
-        "abi": Spec::Words(vec!["native", "ia32"]), false, "How the process calls the kernel: \
+        "abi": Abi::spec(), false, "How the process calls the kernel: \
          `ia32` as a 32-bit program. Default: as what it is.";
     }
     /// The keys that it may have if its argument is a struct.

@@ -16,4 +16,4 @@ pub mod since;
 pub mod unknown;
 mod wants;
 
-pub use call::{Ioctl, Newer, OPTIONS_OF_CALLS, Unnamed};
+pub use call::{IA32_CONFIG, Ioctl, MOCK_CONFIG, Newer, OPTIONS_OF_CALLS, Unnamed};
