@@ -435,7 +435,7 @@ impl<'a> RoleBindings<'a> {
         if by_release || self.guest.declares(name) {
             return Ok(());
         }
-        Err(format!("Linux {}: {name}", since.series()))
+        Err(format!("{since}: {name}"))
     }
 
     /// Returns a value with the number of a name that only the kernel's headers have.

@@ -1,6 +1,6 @@
 //! Compares the history of the uAPI with the headers of the kernels at hand: of the images in the
 //! cache, of this machine, and of each folder in `CONFORMANCE_HEADERS`, which has a folder for each
-//! release with `vfio.h`, `iommufd.h` and `iommufd_test.h`.
+//! release with `vfio.h`, `iommufd.h`, `kvm.h` and `iommufd_test.h`.
 //!
 //! With that folder, `-- --ignored` adds the facts of these headers to `uapi/tests/history.tsv`.
 
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uapi::{Header, IOMMUFD_H, MOCK_H, Series, Since, VFIO_H};
+use uapi::{Header, IOMMUFD_H, KVM_H, MOCK_H, Series, Since, VFIO_H};
 
 #[path = "common/header.rs"]
 mod header;
@@ -22,7 +22,7 @@ mod header;
 use header::read;
 
 /// The headers of the kernel that the history covers.
-const SOURCES: [&str; 3] = [VFIO_H, IOMMUFD_H, MOCK_H];
+const SOURCES: [&str; 4] = [VFIO_H, IOMMUFD_H, KVM_H, MOCK_H];
 
 /// The headers of one release.
 struct Release {
@@ -33,7 +33,7 @@ struct Release {
 impl Release {
     /// The headers of a folder that has `linux/vfio.h`.
     fn installed(include: &Path) -> Self {
-        let paths = [VFIO_H, IOMMUFD_H].map(|header| (header, include.join(header)));
+        let paths = [VFIO_H, IOMMUFD_H, KVM_H].map(|header| (header, include.join(header)));
         Self {
             name: header::release(include),
             headers: paths
@@ -48,6 +48,7 @@ impl Release {
         let names = [
             (VFIO_H, "vfio.h"),
             (IOMMUFD_H, "iommufd.h"),
+            (KVM_H, "kvm.h"),
             (MOCK_H, MOCK_H),
         ];
         let paths = names.map(|(header, file)| (header, folder.join(file)));
@@ -61,10 +62,14 @@ impl Release {
     }
 
     /// What its header declares; nothing if the release has no such header, and `None` if it may
-    /// have one that is not here. A kernel without iommufd has no mock.
+    /// have one that is not here. A kernel without iommufd has no mock, and each has KVM.
     fn header(&self, name: &str) -> Option<Header> {
         let there = self.headers.get(name).map(|path| Header::scan(&read(path)));
-        let unknown = name == MOCK_H && self.headers.contains_key(IOMMUFD_H);
+        let unknown = match name {
+            KVM_H => true,
+            MOCK_H => self.headers.contains_key(IOMMUFD_H),
+            _ => false,
+        };
         there.or_else(|| (!unknown).then(Header::default))
     }
 

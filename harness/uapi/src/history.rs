@@ -29,6 +29,16 @@ impl Since {
     }
 }
 
+/// `Linux 6.13`, or `Linux 6.12 or before`.
+impl std::fmt::Display for Since {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exactly(series) => write!(f, "Linux {series}"),
+            Self::By(series) => write!(f, "Linux {series} or before"),
+        }
+    }
+}
+
 /// How it is known when a part of the uAPI came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {

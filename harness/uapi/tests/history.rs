@@ -14,10 +14,10 @@ const FACTS: &str = include_str!("history.tsv");
 
 /// What a stable release has although its series does not, with the first such release at hand.
 const BACKPORTS: &[(&str, &str)] = &[
-    ("iommu_hw_info.out_max_pasid_log2", "6.12.117"),
-    ("IOMMU_HW_CAP_PCI_PASID_EXEC", "6.12.117"),
-    ("IOMMU_HW_CAP_PCI_PASID_PRIV", "6.12.117"),
-    ("iommu_hwpt_pgfault.__reserved", "6.12.117"),
+    ("iommu_hw_info.out_max_pasid_log2", "6.12.95"),
+    ("IOMMU_HW_CAP_PCI_PASID_EXEC", "6.12.95"),
+    ("IOMMU_HW_CAP_PCI_PASID_PRIV", "6.12.95"),
+    ("iommu_hwpt_pgfault.__reserved", "6.12.95"),
     ("iommu_hwpt_pgfault.__reserved", "6.13.4"),
 ];
 

@@ -243,11 +243,7 @@ impl Contract {
         };
         let what = match &malformed.unknown {
             None => what,
-            Some(part) => format!(
-                "{what}, which is {} of Linux {}",
-                part.name,
-                part.since.series()
-            ),
+            Some(part) => format!("{what}, which is {} of {}", part.name, part.since),
         };
         self.call(body, end, &what)
     }

@@ -44,7 +44,7 @@ impl Action for UnknownIoctls {
             .iter()
             .filter(|ioctl| self.lacks(to.roles, ioctl))
         {
-            let name = format!("{} of Linux {}", ioctl.name, ioctl.since().series());
+            let name = format!("{} of {}", ioctl.name, ioctl.since());
             let bytes = ioctl.layout().map_or(0, |layout| layout.size);
             let op = self.call(to, &name, ioctl.request, bytes);
             to.push_for_older(op, self.expect(), Layout::Nothing);
