@@ -9,7 +9,7 @@ use std::{
 use runner::{qemu::Qemu, root::root};
 use serde::{Deserialize, Serialize};
 use vm_images::Progress;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::{FullError, parts::table::Part};
 
@@ -117,13 +117,15 @@ pub fn machine(progress: &dyn Progress) -> String {
     format!("{qemu}\n{kernels}")
 }
 
-/// Returns the hash of the project's files.
+/// Returns the hash of the project's files, without what no part runs: documents, and tests, which
+/// CI runs.
 pub fn files(root: &Path) -> Result<String, FullError> {
     let mut parts = Vec::new();
     for input in INPUTS {
         let mut entries = WalkDir::new(root.join(input))
             .sort_by_file_name()
-            .into_iter();
+            .into_iter()
+            .filter_entry(|entry| !is_beside(entry));
         while let Some(entry) = entries.next().transpose()? {
             if entry.file_type().is_file() {
                 let path = entry.path();
@@ -136,8 +138,17 @@ pub fn files(root: &Path) -> Result<String, FullError> {
     Ok(vm_images::hash(parts.iter().map(Vec::as_slice)))
 }
 
+fn is_beside(entry: &DirEntry) -> bool {
+    match entry.file_type().is_dir() {
+        true => entry.file_name() == "tests",
+        false => entry.path().extension().is_some_and(|it| it == "md"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn project() -> tempfile::TempDir {
@@ -151,13 +162,19 @@ mod tests {
         root
     }
 
-    #[test]
-    fn a_changed_case_changes_the_hash_of_the_files() {
+    #[rstest]
+    #[case::case_file("cases/a.yaml", true)]
+    #[case::agent("harness/agent/src/a.rs", true)]
+    #[case::a_document("cases/README.md", false)]
+    #[case::a_test("harness/runner/tests/a.rs", false)]
+    fn what_a_part_runs_changes_the_hash_of_the_files(#[case] path: &str, #[case] changes: bool) {
         let root = project();
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let before = files(root.path()).unwrap();
         assert_eq!(files(root.path()).unwrap(), before);
-        fs::write(root.path().join("cases/a.yaml"), "").unwrap();
-        assert_ne!(files(root.path()).unwrap(), before);
+        fs::write(path, "").unwrap();
+        assert_eq!(files(root.path()).unwrap() != before, changes);
     }
 
     #[test]
