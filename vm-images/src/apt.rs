@@ -191,8 +191,13 @@ pub(crate) fn download(
     package: &Deb,
     progress: &dyn Progress,
 ) -> Result<PathBuf, ImageError> {
-    progress.stage(&format!("downloading {} {}", package.name, package.version));
     let folder = cache.folder("download")?;
+    // apt looks whether what is there is whole and of this version.
+    let doing = match newest_deb(&folder, &package.name) {
+        Some(_) => "checking the download of",
+        None => "downloading",
+    };
+    progress.stage(&format!("{doing} {} {}", package.name, package.version));
     let wanted = format!("{}={}", package.name, package.version);
     download_all(&package.folder, &[wanted], &folder, progress)?;
     newest_deb(&folder, &package.name).ok_or_else(|| ImageError::File {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::error::ImageError;
 use crate::process::first_line;
@@ -46,6 +45,24 @@ pub(crate) struct Cache {
 pub(crate) struct Lock {
     name: String,
     _file: Flock<File>,
+}
+
+/// A folder of what is not finished, which is removed when this is dropped.
+pub(crate) struct Unfinished {
+    path: PathBuf,
+}
+
+impl Unfinished {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // What stays is removed by the next run that has something unfinished.
+        let _ = fs::remove_dir_all(&self.path);
+    }
 }
 
 /// The lock of a file of the cache that several builds read and the last one removes.
@@ -115,9 +132,9 @@ impl Cache {
         self.root.join(format!("{name}.lock"))
     }
 
-    /// Returns an empty folder that is removed when its owner is dropped. Removes what killed runs
+    /// Returns an empty folder, which only the holder of the lock uses. Removes what killed runs
     /// left, whose locks nobody holds.
-    pub(crate) fn temp(&self, lock: &Lock) -> Result<TempDir, ImageError> {
+    pub(crate) fn temp(&self, lock: &Lock) -> Result<Unfinished, ImageError> {
         let all = self.root.join(UNFINISHED);
         let others = fs::read_dir(&all).into_iter().flatten().flatten();
         for other in others.filter(|it| *it.file_name() != *lock.name) {
@@ -128,15 +145,10 @@ impl Cache {
                 let _ = remove_dir(&other.path());
             }
         }
-        let root = all.join(&lock.name);
-        remove_dir(&root)?;
-        make_dir(&root)?;
-        tempfile::tempdir_in(&root).map_err(|source| ImageError::File {
-            doing: "create a folder in",
-            path: root,
-            hint: "make room on the disk, or set XDG_CACHE_HOME to a folder with 3 GB free",
-            source,
-        })
+        let path = all.join(&lock.name);
+        remove_dir(&path)?;
+        make_dir(&path)?;
+        Ok(Unfinished { path })
     }
 
     /// Returns a number that an earlier run stored.
@@ -262,6 +274,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::progress::Silent;
     use std::sync::mpsc::{Sender, channel};
+    use tempfile::TempDir;
 
     /// Passes on the message that a lock is waited for.
     struct Teller(Sender<String>);
@@ -313,22 +326,35 @@ pub(crate) mod tests {
     #[test]
     fn what_a_killed_run_left_goes() {
         let (_root, cache) = fixture();
-        // kill -9 does not run destructors.
-        let left = cache
-            .temp(&cache.lock("build", &Silent).unwrap())
-            .unwrap()
-            .keep();
-        fs::write(left.join("half"), "x").unwrap();
+        let half = killed(&cache, "build").join("half");
+        fs::write(&half, "x").unwrap();
         let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
-        assert!(!left.exists());
+        assert!(!half.exists());
         assert!(temp.path().exists());
+    }
+
+    /// The folder of a run that did not end by itself: kill -9 does not run destructors.
+    fn killed(cache: &Cache, name: &str) -> PathBuf {
+        let temp = cache.temp(&cache.lock(name, &Silent).unwrap()).unwrap();
+        let path = temp.path().to_owned();
+        std::mem::forget(temp);
+        path
+    }
+
+    #[test]
+    fn what_a_run_did_not_finish_goes_with_it() {
+        let (root, cache) = fixture();
+        let temp = cache.temp(&cache.lock("build", &Silent).unwrap()).unwrap();
+        fs::write(temp.path().join("half"), "x").unwrap();
+        drop(temp);
+        let left = fs::read_dir(root.path().join("deep/cache").join(UNFINISHED)).unwrap();
+        assert_eq!(left.count(), 0);
     }
 
     #[test]
     fn what_another_killed_run_left_goes_and_what_a_run_uses_stays() {
         let (_root, cache) = fixture();
-        let left = cache.temp(&cache.lock("dead", &Silent).unwrap()).unwrap();
-        let left = left.keep();
+        let left = killed(&cache, "dead");
         let alive = cache.lock("alive", &Silent).unwrap();
         let used = cache.temp(&alive).unwrap();
         let own = cache.temp(&cache.lock("own", &Silent).unwrap()).unwrap();

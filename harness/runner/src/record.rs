@@ -222,16 +222,23 @@ pub struct NoFolder {
     pub error: io::Error,
 }
 
-/// Creates the folder given for the record, and checks that files can be written to it. So a wrong
-/// one is told before anything is built.
+/// Checks that the folder given for the record can be made and written to. So a wrong one is told
+/// before anything is built. What was not there is not there afterwards: a run may end before it has
+/// a record.
 pub fn check_folder(folder: &Path) -> Result<(), NoFolder> {
-    let unusable = |error| NoFolder {
-        folder: folder.to_owned(),
-        error,
-    };
-    fs::create_dir_all(folder).map_err(unusable)?;
-    tempfile::tempfile_in(folder).map_err(unusable)?;
-    Ok(())
+    let missing: Vec<_> = folder.ancestors().take_while(|it| !it.exists()).collect();
+    let made = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+    for folder in missing {
+        // One that stays is empty, and is used by the next run.
+        let _ = fs::remove_dir(folder);
+    }
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) => Err(NoFolder {
+            folder: folder.to_owned(),
+            error,
+        }),
+    }
 }
 
 impl RunDir {
