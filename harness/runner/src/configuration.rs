@@ -38,7 +38,7 @@ impl fmt::Display for Configuration {
         match (&self.place, self.lacking.len()) {
             (None, _) => f.write_str(
                 "not found, so that of the guest counts, if it has /proc/config.gz; \
-                 --config FILE gives it",
+                 --config FILE gives it, or --package one more package (Debian's linux-base-RELEASE)",
             ),
             (Some(place), 0) => f.write_str(place),
             (Some(place), count) => {

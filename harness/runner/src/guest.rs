@@ -108,6 +108,22 @@ pub struct Guest {
     reordered: Reordered,
 }
 
+/// The last lines that a kernel printed by itself. Of what it prints when it is asked where it is,
+/// only that.
+fn end_of_boot(console: &str) -> String {
+    let lines: Vec<_> = console.lines().collect();
+    let asked = lines
+        .iter()
+        .position(|line| line.contains("NMI received for unknown reason"));
+    let (own, answer) = lines.split_at(asked.unwrap_or(lines.len()));
+    let own = own.iter().skip(own.len().saturating_sub(LINES_OF_BOOT));
+    let places = answer.iter().filter(|line| line.contains("RIP: "));
+    own.chain(places).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// The number of lines of a console that an error shows.
+const LINES_OF_BOOT: usize = 12;
+
 /// Why a guest could not be booted.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
@@ -411,13 +427,10 @@ impl Guest {
     }
 
     fn no_hello(&self, lost: Lost) -> BootError {
-        let text = self.console_text();
-        let lines: Vec<_> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(12)..].join("\n");
         BootError::NoHello {
             lost,
             console: self.console.clone(),
-            tail,
+            tail: end_of_boot(&self.console_text()),
         }
     }
 
@@ -797,7 +810,31 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{Limits, Lost, slowness, unread};
+    use super::{LINES_OF_BOOT, Limits, Lost, end_of_boot, slowness, unread};
+
+    #[rstest]
+    #[case::hung(
+        "nvme: a\nnvme: b\nUhhuh. NMI received for unknown reason 30 on CPU 0.\n\
+                  Kernel panic - not syncing\nRIP: 0010:nvme_probe+0x1/0x2\nCR2: 0\n",
+        "nvme: a\nnvme: b\nRIP: 0010:nvme_probe+0x1/0x2"
+    )]
+    #[case::panicked(
+        "a\nKernel panic - not syncing: b\n",
+        "a\nKernel panic - not syncing: b"
+    )]
+    #[case::silent("", "")]
+    fn the_end_of_a_boot_is_what_the_kernel_said_by_itself(
+        #[case] console: &str,
+        #[case] want: &str,
+    ) {
+        assert_eq!(end_of_boot(console), want);
+        let long = "x\n".repeat(20) + console;
+        let kept = end_of_boot(&long);
+        assert!(
+            kept.ends_with(want) && kept.lines().count() <= LINES_OF_BOOT + 1,
+            "{kept}"
+        );
+    }
 
     #[rstest]
     #[case::late("[   12.3] BUG: a\r\n[   12.4] BUG: b\r\n", &["BUG: a", ""], &["[   12.4] BUG: b"])]

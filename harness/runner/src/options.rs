@@ -51,7 +51,7 @@ pub struct GuestOptions {
     #[arg(long = "package", value_name = "FILE", groups = ["image", "ready"])]
     pub packages: Vec<PathBuf>,
 
-    /// Modules of a ready kernel: a folder or a tarball. Default: those that come with it.
+    /// Modules of a ready kernel: a folder, a tarball or a package. Default: those that come with it.
     #[arg(long, value_name = "PATH", requires = "ready")]
     pub modules: Option<PathBuf>,
 

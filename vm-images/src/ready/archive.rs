@@ -37,33 +37,60 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Unpacks a tarball of modules.
-pub(super) fn unpack_tarball(file: &Path, into: &Path) -> Result<(), ImageError> {
-    let wanted = "a folder or a tarball of kernel modules (lib/modules/RELEASE)";
-    let reader = open(file, "tarball of modules")?;
-    let done = compression::plain(reader)
-        .map_err(Failed::from)
-        .and_then(|reader| tarball(reader, into));
-    done.map_err(|failed| failed.of(file, wanted))
+/// What an archive may be.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// A .deb or .rpm.
+    Package,
+    /// One of these, or a tarball.
+    Modules,
+}
+
+impl Wanted {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Modules => "tarball of modules",
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Self::Package => "a whole .deb or .rpm of a kernel",
+            Self::Modules => {
+                "a folder, a tarball (with lib/modules/RELEASE), or a package of kernel modules"
+            }
+        }
+    }
+}
+
+/// Unpacks a tarball or a package of modules.
+pub(super) fn unpack_modules(file: &Path, into: &Path) -> Result<(), ImageError> {
+    unpack(file, Wanted::Modules, into)
 }
 
 /// Unpacks a .deb or .rpm, which its content shows.
 pub(super) fn unpack_package(file: &Path, into: &Path) -> Result<(), ImageError> {
-    let mut reader = open(file, "package")?;
+    unpack(file, Wanted::Package, into)
+}
+
+fn unpack(file: &Path, wanted: Wanted, into: &Path) -> Result<(), ImageError> {
+    let mut reader = open(file, wanted.file())?;
     let mut magic = Vec::new();
     let read = reader.by_ref().take(8).read_to_end(&mut magic);
     let done = read.map_err(Failed::from).and_then(|_| {
         let kind = (magic.starts_with(AR_MAGIC), magic.starts_with(LEAD_MAGIC));
-        let reader = io::Cursor::new(magic).chain(reader);
-        match kind {
-            (true, _) => deb(reader, into),
-            (_, true) => rpm(reader, into),
-            _ => Err(Failed::Archive(
+        let reader = io::BufReader::new(io::Cursor::new(magic).chain(reader));
+        match (kind, wanted) {
+            ((true, _), _) => deb(reader, into),
+            ((_, true), _) => rpm(reader, into),
+            (_, Wanted::Modules) => tarball(compression::plain(reader)?, into),
+            (_, Wanted::Package) => Err(Failed::Archive(
                 "it is neither a .deb nor an .rpm".to_owned(),
             )),
         }
     });
-    done.map_err(|failed| failed.of(file, "a whole .deb or .rpm of a kernel"))
+    done.map_err(|failed| failed.of(file, wanted.described()))
 }
 
 impl Failed {
@@ -305,6 +332,17 @@ mod tests {
     }
 
     #[rstest]
+    #[case::tarball(tar_of(&[MODULE]))]
+    #[case::deb(deb_of(&tar_of(&[MODULE])))]
+    #[case::rpm(rpm_of(MODULE))]
+    fn modules_are_unpacked(#[case] bytes: Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        unpack_modules(file(&bytes).path(), folder.path()).unwrap();
+        let unpacked = folder.path().join("lib/modules/7.3.4/kernel/a.ko.xz");
+        assert_eq!(fs::read(unpacked).unwrap(), b"abc");
+    }
+
+    #[rstest]
     #[case::text(b"hello, this is a text".to_vec(), "neither a .deb nor an .rpm")]
     #[case::empty(Vec::new(), "neither")]
     #[case::cut_deb(deb_of(&tar_of(&[MODULE]))[..900].to_vec(), "cannot be unpacked")]
@@ -336,7 +374,7 @@ mod tests {
             let above = tempfile::tempdir().unwrap();
             let folder = above.path().join("deep/folder");
             fs::create_dir_all(&folder).unwrap();
-            let _ = unpack_tarball(file(&tar_of(&[&name])).path(), &folder);
+            let _ = unpack_modules(file(&tar_of(&[&name])).path(), &folder);
             let all: Vec<_> = files(above.path());
             prop_assert_eq!(all, vec![above.path().join("deep")]);
             prop_assert_eq!(files(&above.path().join("deep")), vec![folder]);

@@ -47,6 +47,19 @@ pub enum ReadyError {
         release: String,
     },
 
+    /// A configuration of another build.
+    #[error(
+        "{} is not the configuration of this kernel, which has its own in it: they differ in \
+         {differing}; leave --config out, or give the kernel that it is of",
+        path.display()
+    )]
+    NotTheKernelsConfig {
+        /// The file.
+        path: PathBuf,
+        /// The options that differ.
+        differing: String,
+    },
+
     /// Modules of another kernel.
     #[error(
         "the modules in {} are of Linux {found}, but the kernel is {release}; give the modules of \

@@ -11,17 +11,33 @@ use crate::{error::ImageError, kernel_config::KernelConfig};
 /// The largest file that is read as a configuration.
 const LARGEST: u64 = 16 << 20;
 
-/// Reads the configuration that the user gives. It has to be the kernel's.
-pub(super) fn given(path: &Path, release: &str) -> Result<KernelConfig, ImageError> {
+/// Reads the configuration that the user gives. It has to be the kernel's: of its version, and, if
+/// the kernel has its own in it, the same.
+pub(super) fn given(path: &Path, kernel: &KernelFile) -> Result<KernelConfig, ImageError> {
     let config = read_config(path)?;
-    match config.is_of(release) {
-        true => Ok(config),
-        false => Err(ImageError::Ready(ReadyError::OtherConfig {
-            path: path.to_owned(),
+    let release = kernel.release.clone();
+    let path = path.to_owned();
+    if !config.is_of(&release) {
+        return Err(ImageError::Ready(ReadyError::OtherConfig {
+            path,
             version: config.version,
-            release: release.to_owned(),
+            release,
+        }));
+    }
+    match own(kernel).and_then(|own| own.difference(&config.options)) {
+        None => Ok(config),
+        Some(differing) => Err(ImageError::Ready(ReadyError::NotTheKernelsConfig {
+            path,
+            differing,
         })),
     }
+}
+
+/// The configuration in the kernel, which cannot be of another one.
+fn own(kernel: &KernelFile) -> Option<KernelConfig> {
+    let place = format!("in {}", kernel.path.display());
+    let text = kernel.config.as_deref()?;
+    KernelConfig::parse(text, &place).ok()
 }
 
 /// Reads a file as the configuration of a kernel, whatever its version.
@@ -46,7 +62,7 @@ fn bad(path: &Path, problem: String) -> ImageError {
     })
 }
 
-/// Looks for the configuration: in the kernel, which cannot be of another one, beside it, with its
+/// Looks for the configuration: in the kernel, beside it, with its
 /// modules, and where this machine has those of its own kernels. One of another version is passed
 /// over.
 pub(super) fn search(
@@ -54,14 +70,11 @@ pub(super) fn search(
     beside: &[Place],
     modules: Option<&Place>,
 ) -> Option<KernelConfig> {
-    let place = format!("in {}", kernel.path.display());
-    let own = kernel.config.as_deref();
-    let own = own.and_then(|text| KernelConfig::parse(text, &place).ok());
     let found = || {
         let mut places = places(&kernel.release, beside, modules).into_iter();
         places.find_map(|place| read(&place, &kernel.release))
     };
-    own.or_else(found)
+    own(kernel).or_else(found)
 }
 
 fn read(place: &Place, release: &str) -> Option<KernelConfig> {
@@ -149,8 +162,27 @@ mod tests {
     fn one_that_is_given_has_to_be_right(#[case] text: String, #[case] says: &str) {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
-        let error = given(file.path(), "7.3.4-x").unwrap_err();
+        let error = given(file.path(), &kernel(None)).unwrap_err();
         assert_eq!(error.blame(), crate::Blame::Usage);
         assert!(error.to_string().contains(says), "{error}");
+    }
+
+    #[rstest]
+    #[case::none(None, None)]
+    #[case::the_same(Some("CONFIG_A=y\n"), None)]
+    #[case::another_build(Some("CONFIG_A=m\nCONFIG_B=y\n"), Some("differ in CONFIG_A, CONFIG_B"))]
+    fn one_that_is_given_is_compared_with_the_kernels_own(
+        #[case] own: Option<&str>,
+        #[case] says: Option<&str>,
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text("7.3.4")).unwrap();
+        let head = "# Linux/x86 7.3.4 Kernel Configuration\n";
+        let kernel = kernel(own.map(|options| format!("{head}{options}")));
+        match (given(file.path(), &kernel), says) {
+            (Ok(config), None) => assert_eq!(config.version, "7.3.4"),
+            (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
+            (result, _) => panic!("{result:?}"),
+        }
     }
 }

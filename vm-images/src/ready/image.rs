@@ -40,7 +40,7 @@ fn unchecked(given: &Given) -> Result<Image, ImageError> {
         None => modules,
     };
     let config = match &given.config {
-        Some(path) => Some(find_config::given(path, &kernel.release)?),
+        Some(path) => Some(find_config::given(path, &kernel)?),
         None => {
             let folder = modules.folder(&kernel.release)?;
             find_config::search(&kernel, &beside, folder.as_ref())

@@ -161,14 +161,14 @@ fn kernels_below(unpacked: &Path) -> Vec<PathBuf> {
 }
 
 impl Modules {
-    /// Modules in a folder or a tarball, which is unpacked.
+    /// Modules in a folder, or in a tarball or package, which is unpacked.
     pub(super) fn given(path: &Path, unpacked: &Path) -> Result<Self, ImageError> {
         if path.is_dir() {
             return Ok(Self::Folder(Place::new(path)));
         }
         let into = unpacked.join("modules");
         crate::cache::make_dir(&into)?;
-        archive::unpack_tarball(path, &into)?;
+        archive::unpack_modules(path, &into)?;
         Ok(Self::Folder(Place {
             path: into,
             shown: path.to_owned(),
