@@ -5,6 +5,7 @@ use std::io;
 use nix::{
     errno::Errno,
     sys::resource::{self, getrlimit, setrlimit},
+    unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
 use wire::{LockedVm, Resource};
 
@@ -48,6 +49,14 @@ pub fn set_capability(number: u8, effective: bool) -> nix::Result<()> {
     // SAFETY: as above.
     Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const sets) })?;
     Ok(())
+}
+
+/// Makes this process one of another user and group. The kernel takes all its capabilities.
+pub fn become_user(id: u32) -> nix::Result<()> {
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    setgroups(&[])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)
 }
 
 /// Changes a soft limit. The hard limit stays, so that the soft one can be raised again.

@@ -173,6 +173,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::float("summary: x\nsteps:\n  - munmap: {at: 1.5}")]
 #[case::unknown_capability("summary: x\nsteps:\n  - capability: {drop: CAP_SYS_RAWI}")]
 #[case::unknown_limit("summary: x\nsteps:\n  - rlimit: {MEMLOK: 1}")]
+#[case::root("summary: x\nsteps:\n  - user: 0")]
 #[case::unknown_account("summary: x\nsteps:\n  - locked_vm: {VmPinned: 1}")]
 #[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
 #[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]

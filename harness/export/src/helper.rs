@@ -74,6 +74,7 @@ const HELPERS: &[Helper] = &[
     helper!("udmabuf", "udmabuf"),
     helper!("capability", "capability"),
     helper!("soft_limit", "soft_limit"),
+    helper!("become_user", "become_user"),
     helper!("locked_vm", "locked_vm"),
     helper!("nvme", "nvme_bar", "nvme_run", "nvme_sign"),
     helper!("dma", "dma"),

@@ -53,6 +53,10 @@ impl Executor {
                 rights::set_limit(*resource, *limit)?;
                 ok(0)
             }
+            ProcessOp::User { id } => {
+                rights::become_user(*id)?;
+                ok(0)
+            }
             ProcessOp::LockedVm { counter } => ok(rights::locked_vm(*counter)?),
             ProcessOp::Program { path, args, limit } => {
                 Ok(binary::run(path, args, Duration::from_millis(limit.0))?)

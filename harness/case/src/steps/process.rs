@@ -8,8 +8,9 @@ use crate::{
     build::Builder,
     expect::{Expect, Layout, Want},
     input::{Input, KeyWord, OfProcess, PerWord, SlotName, Word, body, newtype, words},
-    node::At,
+    node::{At, Node},
     problem::Problem,
+    spec::Spec,
     steps::Action,
 };
 
@@ -278,6 +279,49 @@ impl Action for Rlimit {
             let (resource, limit) = (*resource, *limit);
             to.prepare(ProcessOp::Rlimit { resource, limit });
         }
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+newtype! {
+    /// `user: 1000`
+    ///
+    /// The process becomes one of this user and group for good, and has no capability any more. Its
+    /// descriptors stay.
+    pub struct User(NonRoot);
+}
+
+/// Id of a user that is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NonRoot(u32);
+
+impl Input for NonRoot {
+    fn read(from: &Node) -> Result<Self, Problem> {
+        match u32::read(from)? {
+            0 => Err(Problem::other(
+                from.at,
+                "user 0 is root, who has every right; give another, such as 1000",
+            )),
+            id => Ok(Self(id)),
+        }
+    }
+
+    fn spec() -> Spec {
+        u32::spec()
+    }
+}
+
+impl Action for User {
+    fn label(&self) -> String {
+        format!("user {}", self.0.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        to.prepare(ProcessOp::User { id: self.0.0 });
         Ok(())
     }
 

@@ -159,6 +159,7 @@ steps! {
         "wait_blocked": process::WaitBlocked = "Wait until a forked process sleeps in the kernel.",
         "capability": process::Capability = "Drop or regain capabilities for the rest of the case.",
         "rlimit": process::Rlimit = "Set soft limits for the rest of the case.",
+        "user": process::User = "Become another user, without any capability.",
         "locked_vm": process::LockedVm = "Compare the locked and pinned bytes that the kernel has \
          counted for the process.",
         "fault": process::Fault = "Break the guest, to test the harness.",

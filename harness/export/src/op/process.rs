@@ -54,6 +54,7 @@ impl Caller<'_> {
                 };
                 Call::new(format!("soft_limit({name}, {})", plain(*limit)))
             }
+            ProcessOp::User { id } => Call::new(format!("become_user({id})")),
             ProcessOp::LockedVm { counter } => {
                 Call::new(format!("locked_vm({})", text::literal(counter.name())))
             }

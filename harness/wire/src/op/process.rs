@@ -71,6 +71,11 @@ ops! {
             /// The new limit.
             limit: u64,
         },
+        /// Make the process one of another user and group for good, without any capability.
+        User {
+            /// Id of the user and of the group, not 0.
+            id: u32,
+        },
         /// Read the bytes that the kernel has counted for the process; `ret` is the count.
         LockedVm {
             /// The line of `/proc/self/status` to read.
