@@ -638,6 +638,10 @@ impl Action for ReadFile {
         to.push(FileOp::ReadFile { at }, expect, Layout::Text);
         Ok(())
     }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
 }
 
 body! {
