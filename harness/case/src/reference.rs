@@ -238,8 +238,8 @@ one step. `cases/schema.json` is generated from the same table.
   step (`null` removes one). It belongs to the clauses that the case deviates from, or
   `{CLAUSE: plan}` names them.
 - **device**: `group.0` is the first device of the case's group that does DMA on demand, `group.1` the
-  second, `group.host-driver` the one with a host driver; `other.0` is in another group, `mdev.0`
-  in the group of that shape.
+  second, `group.host-driver` the one with a host driver; `other.0` is in another group, of the same
+  shape if there is one; `mdev.0` is in the group of that shape.
 - **group**: `group`, `other`, or the name of a shape.
 - `row.NAME` is the value of the row in a `table:`, `arg.NAME` that of the argument of a prelude. A key
   whose value a row does not have is left out. `..: row` copies every key of the row into a mapping,

@@ -34,6 +34,8 @@ pub enum Shape {
     Express,
     /// One device behind a hotplug port.
     Hotplug,
+    /// One function whose memory BAR is smaller than a page.
+    SmallBar,
     /// A mediated device: a group without IOMMU hardware. It has interrupts and supports migration
     /// (the sample mtty).
     Mdev,
@@ -50,7 +52,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -60,6 +62,7 @@ impl Shape {
         ("conventional", Self::Conventional),
         ("express", Self::Express),
         ("hotplug", Self::Hotplug),
+        ("small-bar", Self::SmallBar),
         ("mdev", Self::Mdev),
         ("mdpy", Self::Mdpy),
         ("mbochs", Self::Mbochs),
@@ -109,7 +112,7 @@ impl fmt::Display for Shape {
 pub enum Which {
     /// The group that the case is about.
     Group,
-    /// Another group, whose devices do DMA on demand.
+    /// Another group, whose devices do DMA on demand: of the same shape, if there is one.
     Other,
     /// The group of this shape, independent of the shape of the case.
     Of(Shape),
@@ -509,14 +512,22 @@ impl<'a> RoleBindings<'a> {
                 .group
                 .ok_or_else(|| "a group, but the case has no `shapes`".to_owned()),
             Which::Other => self
-                .guest
-                .groups
-                .iter()
-                .filter(|group| group.devices.iter().any(|device| device.engine.is_some()))
-                .find(|group| self.group.is_none_or(|own| own.number != group.number))
+                .other()
                 .ok_or_else(|| "a second group with a device that does DMA".to_owned()),
             Which::Of(shape) => of_shape(self.guest, shape),
         }
+    }
+
+    fn other(&self) -> Option<&'a OfferedGroup> {
+        let does_dma =
+            |group: &&OfferedGroup| group.devices.iter().any(|device| device.engine.is_some());
+        let is_other =
+            |group: &&OfferedGroup| self.group.is_none_or(|own| own.number != group.number);
+        let groups = self.guest.groups.iter();
+        let mut others = groups.filter(does_dma).filter(is_other);
+        let like = |group: &&OfferedGroup| self.group.is_some_and(|own| own.shape == group.shape);
+        let same = others.clone().find(like);
+        same.or_else(|| others.next())
     }
 
     /// The device that plays a role.
