@@ -53,7 +53,7 @@ pub use obtain::{built, ingredients, obtain};
 pub use process::missing as missing_programs;
 pub use progress::{Progress, Silent, Terminal};
 pub use qemu::{QemuSuite, cached_qemus, folder_of_packaged};
-pub use ready::{Given, Origin, ReadyError, configuration_of, read_config, remove_temporary};
+pub use ready::{Given, Origin, ReadyError, ReadyFacts, facts_of, read_config, remove_temporary};
 pub use required::{Required, required};
 pub use source::Source;
 pub use tarball::TarballPlace;

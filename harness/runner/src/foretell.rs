@@ -1,8 +1,12 @@
 //! The cases that a run will skip, known from the platform and the configuration of its kernel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use case::{Case, NOT_DECLARED, OPTIONS_OF_CALLS};
+use uapi::Header;
 use vm_images::Source;
 
 use crate::{
@@ -19,6 +23,16 @@ pub struct Foreteller {
     platform: Platform,
     release: String,
     options: Options,
+    headers: Headers,
+}
+
+/// What is known of a kernel's uAPI headers.
+#[derive(Debug)]
+enum Headers {
+    /// What they declare; `None` if they are not at hand, and a run does not have them either.
+    Known(Option<Arc<Header>>),
+    /// They are made when the kernel is built.
+    NotYet,
 }
 
 /// What is known of a kernel's configuration.
@@ -40,22 +54,30 @@ impl Foreteller {
     /// no configuration of that kernel is found.
     pub fn new(options: &MachineOptions) -> Result<Self, LabError> {
         let platform = Platform::load(&root().join("vm-images"), &options.platform)?;
-        let (release, options) = match options.guest.source() {
+        let (release, options, headers) = match options.guest.source() {
             Source::Ready(given) => {
-                let (release, config) = vm_images::configuration_of(&given)?;
-                let config = config.ok_or(LabError::NoConfig)?;
-                (release, Options::Read(config.options))
+                let facts = vm_images::facts_of(&given)?;
+                let config = facts.config.ok_or(LabError::NoConfig)?;
+                let headers = Headers::Known(facts.declared);
+                (facts.release, Options::Read(config.options), headers)
             }
             source => {
                 let series = source.series()?.unwrap_or(REFERENCE_SERIES);
                 let stated = options.build()?.stated(series)?;
-                (series.to_string(), Options::Off(off(&stated)))
+                // The tables have all that a release of their age has.
+                let headers = match source {
+                    Source::Tree(_) => Headers::NotYet,
+                    _ if series > uapi::SERIES => Headers::NotYet,
+                    _ => Headers::Known(None),
+                };
+                (series.to_string(), Options::Off(off(&stated)), headers)
             }
         };
         Ok(Self {
             platform,
             release,
             options,
+            headers,
         })
     }
 
@@ -75,9 +97,14 @@ impl Foreteller {
         };
         let mut guest = promised(&self.platform, &BTreeMap::new(), &config);
         guest.release.clone_from(&self.release);
+        if let Headers::Known(declared) = &self.headers {
+            guest.declared.clone_from(declared);
+        }
         let need = self.platform.compile(case, &guest).err();
-        // The headers are known only of a kernel that is at hand.
-        need.filter(|need| !need.starts_with(NOT_DECLARED))
+        let may_be_there = |need: &String| {
+            matches!(self.headers, Headers::NotYet) && need.starts_with(NOT_DECLARED)
+        };
+        need.filter(|need| !may_be_there(need))
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn given(path: &Path, kernel: &KernelFile) -> Result<KernelConfig, Im
 
 /// The configuration in the kernel, which cannot be of another one.
 fn own(kernel: &KernelFile) -> Option<KernelConfig> {
-    let place = format!("in {}", kernel.path.display());
+    let place = format!("in {}", kernel.shown.display());
     let text = kernel.config.as_deref()?;
     KernelConfig::parse(text, &place).ok()
 }
@@ -115,6 +115,7 @@ mod tests {
     fn kernel(config: Option<String>) -> KernelFile {
         KernelFile {
             path: "bzImage".into(),
+            shown: "bzImage".into(),
             release: "7.3.4-x".to_owned(),
             bytes: Vec::new(),
             config,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uapi::Header;
+
 use super::{Given, agent_needs, find_config, parts::Modules, parts::Parts, temporary};
 use crate::{
     cache::hash,
@@ -20,10 +22,25 @@ pub(crate) fn image(given: &Given) -> Result<Image, ImageError> {
     Ok(image)
 }
 
-/// Returns release and configuration of a kernel, even of one that cannot run the agent.
-pub fn configuration_of(given: &Given) -> Result<(String, Option<KernelConfig>), ImageError> {
+/// What is known of a kernel that somebody else built, before it boots.
+#[derive(Debug)]
+pub struct ReadyFacts {
+    /// Its release.
+    pub release: String,
+    /// Its configuration, if one was found.
+    pub config: Option<KernelConfig>,
+    /// What its uAPI headers declare, if they were found.
+    pub declared: Option<Arc<Header>>,
+}
+
+/// Returns what is known of a kernel, even of one that cannot run the agent.
+pub fn facts_of(given: &Given) -> Result<ReadyFacts, ImageError> {
     let image = unchecked(given)?;
-    Ok((image.release, image.config))
+    Ok(ReadyFacts {
+        release: image.release,
+        config: image.config,
+        declared: image.declared,
+    })
 }
 
 fn unchecked(given: &Given) -> Result<Image, ImageError> {

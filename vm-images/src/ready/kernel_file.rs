@@ -24,6 +24,8 @@ const LARGEST_CONFIG: u64 = 16 << 20;
 pub(super) struct KernelFile {
     /// The file to boot.
     pub path: PathBuf,
+    /// The name that the user knows it by.
+    pub shown: PathBuf,
     /// Its `uname -r`.
     pub release: String,
     /// The whole file, for its key.
@@ -62,6 +64,7 @@ impl KernelFile {
         };
         Ok(Self {
             path: path.to_owned(),
+            shown: path.to_owned(),
             release,
             bytes,
             config,

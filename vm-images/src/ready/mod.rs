@@ -11,13 +11,13 @@ mod image;
 mod kernel_file;
 mod parts;
 mod stale;
-mod temporary;
+pub(crate) mod temporary;
 mod tuxmake;
 
 pub use error::ReadyError;
 pub use find_config::read_config;
 pub use given::{Given, Origin};
-pub use image::configuration_of;
 pub(crate) use image::image;
+pub use image::{ReadyFacts, facts_of};
 pub use stale::newer_source;
 pub use temporary::remove_temporary;

@@ -130,6 +130,7 @@ fn of_packages(packages: &[PathBuf], unpacked: &Path) -> Result<Parts, ImageErro
         }
     };
     kernel.keep()?;
+    kernel.shown = "the packages".into();
     let all = Place {
         path: unpacked.to_owned(),
         shown: PathBuf::from("the packages"),

@@ -1,7 +1,8 @@
 //! Folders that live as long as what was unpacked into them.
 
 use std::{
-    path::PathBuf,
+    io::ErrorKind,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,9 +32,26 @@ pub(super) fn folder() -> Result<TempDir, ImageError> {
 /// destructors.
 pub fn remove_temporary() {
     for folder in all().drain(..) {
-        // Its owner may have removed it.
-        let _ = std::fs::remove_dir_all(folder);
+        // Its owner may have removed it. A program that writes to it may not have ended yet, and then
+        // a file is there again; what stays is removed by the next run.
+        let _ = (0..TRIES).try_for_each(|_| match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => Err(other),
+        });
     }
+}
+
+/// How often a folder is tried to be removed.
+const TRIES: usize = 5;
+
+/// Lets a folder be removed by [`remove_temporary`].
+pub(crate) fn register(folder: &Path) {
+    all().push(folder.to_owned());
+}
+
+/// Takes that back.
+pub(crate) fn unregister(folder: &Path) {
+    all().retain(|known| known != folder);
 }
 
 fn all() -> MutexGuard<'static, Vec<PathBuf>> {

@@ -29,7 +29,7 @@ use runner::{
     select::{BadFilter, Selection},
     snapshot::{self, BadUpdate},
 };
-use vm_images::{Source, Terminal};
+use vm_images::{ReadyFacts, Source, Terminal};
 
 use crate::{
     commands::repeat::{Repeat, repeat},
@@ -193,7 +193,9 @@ pub fn go(
 fn fragment(guest: &GuestOptions, corpus: &Corpus) -> Result<String, LabError> {
     let (release, config) = match (guest.source(), &guest.config) {
         (Source::Ready(given), _) => {
-            let (release, config) = vm_images::configuration_of(&given)?;
+            let ReadyFacts {
+                release, config, ..
+            } = vm_images::facts_of(&given)?;
             if config.is_none() {
                 eprintln!(
                     "note: no configuration of this kernel was found: --config FILE gives it"
