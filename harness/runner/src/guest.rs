@@ -14,14 +14,15 @@ use case::{Case, Compiled};
 use uapi::Header;
 use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
-    CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, Phases, Reply,
-    Request, TAINT_OF_COMPLAINTS, World, added_taint, frame,
+    CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, PciOp, Phases,
+    Reply, Request, TAINT_OF_COMPLAINTS, World, added_taint, frame,
 };
 
 use crate::{
     allowed::Allowed,
     counters::{CountersError, GuestCounters},
     inventory,
+    judge::description::errno_text,
     monitor::MachineState,
     platform::Platform,
     promise::Promise,
@@ -162,9 +163,55 @@ pub enum BootError {
         /// Options that differ.
         difference: String,
     },
+    /// A device cannot be bound to the driver that it has between cases.
+    #[error(transparent)]
+    NoDriver(Box<NoDriver>),
     /// The set-up failed.
     #[error("setting the guest up: {0}")]
     Setup(String),
+}
+
+/// A device cannot be bound to the driver that it has between cases.
+#[derive(Debug, thiserror::Error)]
+#[error("{device} cannot be bound to {driver}: {why}; the guest's console is in {}{}", console.display(), self.hint())]
+pub struct NoDriver {
+    device: String,
+    driver: String,
+    why: String,
+    /// Whether somebody else built the kernel, so that a module of it may be missing.
+    ready: bool,
+    /// What the agent says of modules that it could not load.
+    modules: Vec<String>,
+    console: PathBuf,
+}
+
+impl NoDriver {
+    fn hint(&self) -> String {
+        match (self.ready, self.modules.as_slice()) {
+            (false, _) => String::new(),
+            (true, []) => ". If it is a module of this kernel, give that with --modules PATH (or \
+                           --package), and the configuration with --config FILE"
+                .to_owned(),
+            (true, failed) => format!(
+                ". The guest could not load: {}. Give the modules of exactly this kernel with \
+                 --modules PATH",
+                failed.join("; ")
+            ),
+        }
+    }
+}
+
+/// What the agent says on the console of each module that it could not load.
+fn unloadable(console: &str) -> Vec<String> {
+    let said = |line: &str| {
+        Some(
+            line.split_once("conformance agent: module ")?
+                .1
+                .trim()
+                .to_owned(),
+        )
+    };
+    console.lines().filter_map(said).collect()
 }
 
 impl BootError {
@@ -175,8 +222,17 @@ impl BootError {
             Self::Qemu(_) | Self::Stale { .. } => Blame::Host,
             Self::NoHello { lost, .. } => lost.blame(),
             Self::OtherConfig { .. } => Blame::Usage,
-            Self::Setup(_) => Blame::Kernel,
+            Self::NoDriver(no_driver) if no_driver.ready => Blame::Usage,
+            Self::NoDriver(_) | Self::Setup(_) => Blame::Kernel,
         }
+    }
+
+    /// The same error of a kernel that somebody else built.
+    pub fn of_ready(mut self) -> Self {
+        if let Self::NoDriver(no_driver) = &mut self {
+            no_driver.ready = true;
+        }
+        self
     }
 }
 
@@ -456,13 +512,34 @@ impl Guest {
             match outcome.as_ref().map(|outcome| &outcome.observed) {
                 Some(Observed::Ok { .. }) => {}
                 Some(Observed::Errno { .. }) if optional => {}
-                other => return failed(format!("{op:?}: {other:?}")),
+                other => return Err(self.set_up_failed(op, other)),
             }
         }
         self.facts = self
             .ask_facts()
             .map_err(|lost| BootError::Setup(lost.to_string()))?;
         Ok(())
+    }
+
+    fn set_up_failed(&self, op: &Op, observed: Option<&Observed>) -> BootError {
+        let why = match observed {
+            Some(Observed::Errno { errno, .. }) => errno_text(*errno),
+            other => format!("{other:?}"),
+        };
+        match op {
+            Op::Pci(PciOp::Driver {
+                device,
+                driver: Some(driver),
+            }) => BootError::NoDriver(Box::new(NoDriver {
+                device: device.clone(),
+                driver: driver.clone(),
+                why,
+                ready: false,
+                modules: unloadable(&self.console_text()),
+                console: self.console.clone(),
+            })),
+            op => BootError::Setup(format!("{op:?}: {why}")),
+        }
     }
 
     fn ask_facts(&mut self) -> Result<Facts, Lost> {
@@ -810,7 +887,37 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::{LINES_OF_BOOT, Limits, Lost, end_of_boot, slowness, unread};
+    use super::{LINES_OF_BOOT, Limits, Lost, NoDriver, end_of_boot, slowness, unloadable, unread};
+
+    #[rstest]
+    #[case::built_here(false, "", "console-1.log")]
+    #[case::not_given(true, "", "--config FILE")]
+    #[case::of_another_build(
+        true,
+        "[ 1.0] vfio: bad\nconformance agent: module 002-vfio.ko: Exec format error\r\n",
+        "could not load: 002-vfio.ko: Exec format error. Give the modules of exactly this kernel \
+         with --modules PATH"
+    )]
+    fn a_missing_driver_says_what_to_do(
+        #[case] ready: bool,
+        #[case] console: &str,
+        #[case] ends: &str,
+    ) {
+        let error = NoDriver {
+            device: "0000:01:01.0".to_owned(),
+            driver: "vfio-pci".to_owned(),
+            why: "ENOENT".to_owned(),
+            ready,
+            modules: unloadable(console),
+            console: "console-1.log".into(),
+        };
+        let text = error.to_string();
+        assert!(
+            text.starts_with("0000:01:01.0 cannot be bound to vfio-pci: ENOENT"),
+            "{text}"
+        );
+        assert!(text.ends_with(ends), "{text}");
+    }
 
     #[rstest]
     #[case::hung(
