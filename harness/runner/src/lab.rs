@@ -13,6 +13,7 @@ use std::{
 
 use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources, add_stage_3};
 use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Source};
+use wire::KernelCheck;
 
 use crate::{
     accel::{self, Chosen, NoKvm},
@@ -128,6 +129,34 @@ pub struct Lab {
     /// The configuration of a kernel that somebody else built.
     configuration: Option<Configuration>,
     allowed: Arc<Allowed>,
+    checks: Vec<KernelCheck>,
+}
+
+/// The checks that a kernel has by its configuration; without one, those of the flavour.
+fn checks_of(image: &Image, build: &Build) -> Vec<KernelCheck> {
+    let Some(config) = &image.config else {
+        return build.flavour.traits.alive.clone();
+    };
+    let is_set = |option: &str| config.options.get(option).is_some_and(|value| value == "y");
+    let has = |(option, check): (&str, KernelCheck)| is_set(option).then_some(check);
+    let all = [
+        ("CONFIG_PROVE_LOCKING", KernelCheck::Lockdep),
+        ("CONFIG_DEBUG_KMEMLEAK", KernelCheck::Kmemleak),
+        ("CONFIG_DEBUG_OBJECTS", KernelCheck::DebugObjects),
+    ];
+    all.into_iter().filter_map(has).collect()
+}
+
+/// Says which flavour suits a kernel that somebody else built with sanitizers.
+fn advise(image: &Image, build: &Build) {
+    let config = image.config.as_ref();
+    let is_set = config.is_some_and(|config| config.options.contains_key("CONFIG_KASAN"));
+    if is_set && build.flavour.name == vm_images::DEFAULT {
+        eprintln!(
+            "note: this kernel has CONFIG_KASAN; --flavour debug gives its guests the memory and time \
+             that it needs"
+        );
+    }
 }
 
 /// Makes the timer of each processor tick all the time. QEMU 10.0's TCG does not wake a halted one of
@@ -187,7 +216,11 @@ impl Lab {
         });
         let counters = counters.transpose()?;
         let snapshots = store(&platform, &image, &build, mode);
+        if options.guest.is_ready() {
+            advise(&image, &build);
+        }
         Ok(Self {
+            checks: checks_of(&image, &build),
             corpus,
             run_dir: Mutex::new(run_dir),
             started,
@@ -246,6 +279,7 @@ impl Lab {
             build: self.build.clone(),
             configuration: None,
             allowed: Arc::clone(&self.allowed),
+            checks: self.checks.clone(),
         })
     }
 
@@ -258,6 +292,12 @@ impl Lab {
     /// Returns the number of processors of a guest for this case.
     pub fn processors(&self, case: &Case) -> u32 {
         self.processors.of(case)
+    }
+
+    /// The checks of the kernel itself that have to be on at a guest's end: those that it was built
+    /// with, whoever built it.
+    pub fn checks(&self) -> &[KernelCheck] {
+        &self.checks
     }
 
     /// Folder of this run.
@@ -393,7 +433,11 @@ impl Lab {
     fn boot_once(&self, argv: &Argv, limits: Limits) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits)?;
+        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits);
+        let guest = guest.map_err(|error| match self.configuration {
+            Some(_) => error.of_ready(),
+            None => error,
+        })?;
         let guest = guest.with_allowed(Arc::clone(&self.allowed));
         let guest = guest.with_declared(self.image.declared.clone());
         let mut guest = guest.with_config(self.image.config.as_ref())?;

@@ -82,8 +82,7 @@ pub fn run(
     let mut records = Vec::new();
     let mut outcome = Ok(());
     let mut unbootable = false;
-    let alive = &lab.build.flavour.traits.alive;
-    let mut checks = Checks::new(alive);
+    let mut checks = Checks::new(lab.checks());
     let mut promises = Promises::default();
     let mut complaints = Complaints::default();
     std::thread::scope(|scope| {
@@ -339,7 +338,7 @@ impl<'a> Worker<'a> {
 
     /// Asks a guest that is not spoiled for the state of the kernel's checks.
     fn ask_checks(&self, (boot, guest): &mut (usize, Guest)) {
-        let asked = &self.lab.build.flavour.traits.alive;
+        let asked = self.lab.checks();
         if asked.is_empty() || self.cancel.is_cancelled() {
             return;
         }
