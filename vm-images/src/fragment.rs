@@ -19,8 +19,8 @@ pub(crate) struct Setting {
     pub(crate) of_user: bool,
     since: Option<Series>,
     until: Option<Series>,
-    /// Whether cases need it of a kernel that somebody else built.
-    pub(crate) required: bool,
+    /// The value that cases need of a kernel that somebody else built.
+    pub(crate) required: Option<String>,
 }
 
 impl Setting {
@@ -70,9 +70,14 @@ fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
     let (mut since, mut until, mut required) = (None, None, None);
     for (index, line) in fragment.text.lines().enumerate() {
         let line = line.trim();
-        if let Some(series) = directive(line, "since")? {
+        let wrong = |_| ImageError::FragmentSyntax {
+            file: fragment.name.clone(),
+            line: index + 1,
+            text: line.to_owned(),
+        };
+        if let Some(series) = directive(line, "since").map_err(wrong)? {
             since = Some(series);
-        } else if let Some(series) = directive(line, "until")? {
+        } else if let Some(series) = directive(line, "until").map_err(wrong)? {
             until = Some(series);
         } else if let Some(needed) = need(line) {
             required = Some(needed);
@@ -84,14 +89,15 @@ fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
                 of_user: fragment.of_user,
                 since: since.take(),
                 until: until.take(),
-                required: required.take().unwrap_or(value != "n"),
+                required: match required.take() {
+                    Some(Need::Any) => None,
+                    Some(Need::This) => Some(value.to_owned()),
+                    Some(Need::Set) => Some("y".to_owned()),
+                    None => (value != "n").then(|| value.to_owned()),
+                },
             });
         } else if !line.is_empty() && !line.starts_with('#') {
-            return Err(ImageError::FragmentSyntax {
-                file: fragment.name.clone(),
-                line: index + 1,
-                text: line.to_owned(),
-            });
+            return Err(wrong(()));
         }
     }
     Ok(settings)
@@ -99,20 +105,31 @@ fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
 
 /// Returns the series of a `# since 6.19` line. A comment that only starts in the same way is not
 /// one.
-fn directive(line: &str, word: &str) -> Result<Option<Series>, ImageError> {
+fn directive(line: &str, word: &str) -> Result<Option<Series>, ()> {
     let mut words = line.split_whitespace();
     let starts = words.next() == Some("#") && words.next() == Some(word);
     match (starts, words.next(), words.next()) {
-        (true, Some(series), None) => Ok(Some(series.parse()?)),
+        (true, Some(series), None) => Ok(Some(series.parse().map_err(drop)?)),
         _ => Ok(None),
     }
 }
 
-/// Returns whether a line `# required` or `# optional` says that cases need an option.
-fn need(line: &str) -> Option<bool> {
+/// What cases need of an option.
+enum Need {
+    /// Nothing.
+    Any,
+    /// The value in the fragment.
+    This,
+    /// That it is set, although it is not in the fragment.
+    Set,
+}
+
+/// Returns what a line such as `# required` or `# optional` says that cases need of an option.
+fn need(line: &str) -> Option<Need> {
     match line {
-        "# required" => Some(true),
-        "# optional" => Some(false),
+        "# optional" => Some(Need::Any),
+        "# required" => Some(Need::This),
+        "# required y" => Some(Need::Set),
         _ => None,
     }
 }
@@ -238,7 +255,11 @@ mod tests {
 
     #[test]
     fn rejects_a_bad_series() {
-        assert!(parse(&fragment("f", "# since six\nCONFIG_A=y\n")).is_err());
+        let error = parse(&fragment("f", "# since six\nCONFIG_A=y\n")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("f, line 1: `# since six`"),
+            "{error}"
+        );
     }
 
     #[test]

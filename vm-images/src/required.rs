@@ -59,13 +59,11 @@ pub fn required<'a>(
         .iter()
         .map(|setting| setting.name.clone())
         .collect();
-    let needed = settings.into_iter().filter(|setting| setting.required);
-    let mut required: Vec<_> = needed
-        .map(|setting| Required {
-            name: setting.name,
-            value: setting.value,
-        })
-        .collect();
+    let needed = settings.into_iter().filter_map(|setting| {
+        let (name, value) = (setting.name, setting.required?);
+        Some(Required { name, value })
+    });
+    let mut required: Vec<_> = needed.collect();
     let of_flavours = of_flavours(vm_images, series)?;
     let more: BTreeSet<_> = more
         .into_iter()
@@ -125,6 +123,8 @@ mod tests {
         for line in [
             "CONFIG_IOMMUFD=y",
             "# CONFIG_STRICT_DEVMEM is not set",
+            "CONFIG_IA32_EMULATION=y",
+            "CONFIG_INTEL_IOMMU_FLOPPY_WA=y",
             "CONFIG_X=y",
         ] {
             let count = lines.iter().filter(|it| *it == line).count();
@@ -132,7 +132,7 @@ mod tests {
         }
         for name in [
             "CONFIG_MODULES",
-            "CONFIG_BLOCK",
+            "CONFIG_VMAP_STACK",
             "CONFIG_NR_CPUS",
             "CONFIG_KERNEL_GZIP",
         ] {

@@ -182,16 +182,96 @@ fn own(folder: &Path) -> Own {
 impl Own {
     /// Runs a case on a guest.
     fn boot(&self, record: &Path) -> Output {
-        run(&[
-            "--kernel",
-            &self.kernel,
-            "--config",
-            &self.config,
-            "--record",
-            record.to_str().unwrap(),
-            "stage2/second-ioas-refused",
-        ])
+        let given = ["--kernel", &self.kernel, "--config", &self.config];
+        boot(&given, record)
     }
+
+    /// Copies kernel and configuration, each to its place in a folder.
+    fn copy(&self, folder: &Path, kernel: &str, config: &str) {
+        for (from, to) in [(&self.kernel, kernel), (&self.config, config)] {
+            let to = folder.join(to);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// Runs a case on a guest with a kernel that is given by these arguments.
+fn boot(given: &[&str], record: &Path) -> Output {
+    let rest = [
+        "--record",
+        record.to_str().unwrap(),
+        "stage2/second-ioas-refused",
+    ];
+    run(&[given, &rest].concat())
+}
+
+/// The folder of a build, as `make O=DIR` leaves it.
+fn kbuild(own: &Own, folder: &Path) -> [String; 2] {
+    own.copy(folder, "arch/x86/boot/bzImage", ".config");
+    ["--kbuild".to_owned(), folder.to_string_lossy().into_owned()]
+}
+
+/// The folder that tuxmake leaves.
+fn tuxmake(own: &Own, folder: &Path) -> [String; 2] {
+    own.copy(folder, "bzImage", "config");
+    let metadata = r#"{"compiler": {"name": "gcc", "version": "12.2.0"},
+        "results": {"targets": {"kernel": {"status": "PASS"}}}}"#;
+    fs::write(folder.join("metadata.json"), metadata).unwrap();
+    [
+        "--tuxmake".to_owned(),
+        folder.to_string_lossy().into_owned(),
+    ]
+}
+
+/// A package, as Debian makes them.
+fn package(own: &Own, folder: &Path) -> [String; 2] {
+    own.copy(folder, "boot/vmlinuz-7.3.4", "boot/config-7.3.4");
+    let tar = Command::new("tar")
+        .args(["-c", "-C"])
+        .arg(folder)
+        .arg("./boot")
+        .output()
+        .unwrap();
+    assert!(tar.status.success(), "{}", text(&tar.stderr));
+    let path = folder.join("linux-image.deb");
+    fs::write(&path, deb(&tar.stdout)).unwrap();
+    ["--package".to_owned(), path.to_string_lossy().into_owned()]
+}
+
+/// A kernel that is packed once more, with the configuration beside it.
+fn packed(own: &Own, folder: &Path) -> [String; 2] {
+    own.copy(folder, "bzImage", "config");
+    let gzip = Command::new("gzip").arg(folder.join("bzImage")).status();
+    assert!(gzip.unwrap().success());
+    let path = folder.join("bzImage.gz");
+    ["--kernel".to_owned(), path.to_string_lossy().into_owned()]
+}
+
+#[rstest]
+#[case::kbuild(kbuild, "/given/arch/x86/boot/bzImage")]
+#[case::tuxmake(tuxmake, "/given/bzImage")]
+#[case::package(package, "in the packages")]
+#[case::packed(packed, "/given/bzImage.gz")]
+fn a_guest_boots_from_what_users_have(
+    #[case] lay: fn(&Own, &Path) -> [String; 2],
+    #[case] place: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let given = lay(&own(folder.path()), &folder.path().join("given"));
+    let output = boot(
+        &given.each_ref().map(String::as_str),
+        &folder.path().join("record"),
+    );
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}{errors}");
+    let configuration = said
+        .lines()
+        .find(|line| line.starts_with("configuration: "));
+    assert!(
+        configuration.is_some_and(|line| line.contains(place)),
+        "{said}"
+    );
 }
 
 #[test]
@@ -209,7 +289,7 @@ fn a_guest_boots_from_a_kernel_and_a_configuration() {
 }
 
 #[test]
-fn a_configuration_that_the_guest_contradicts_is_an_error() {
+fn a_configuration_that_the_kernel_contradicts_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let own = own(folder.path());
     let had = fs::read_to_string(&own.config).unwrap();
@@ -219,7 +299,8 @@ fn a_configuration_that_the_guest_contradicts_is_an_error() {
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(
-        errors.contains("whose /proc/config.gz differs in CONFIG_NO_SUCH"),
+        errors.contains("which has its own in it: they differ in CONFIG_NO_SUCH"),
         "{errors}"
     );
+    assert!(!record.exists());
 }
