@@ -45,6 +45,11 @@ impl Build {
         let fragments = fragments.collect::<Result<Vec<_>, _>>()?;
         // A mistake is told before anything is fetched or written.
         fragments.iter().try_for_each(fragment::check)?;
+        if flavour.traits.gcov && compiler != Compiler::Gcc {
+            return Err(ImageError::CompilerOfFlavour {
+                flavour: flavour.name,
+            });
+        }
         Ok(Self {
             flavour,
             fragments,

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::error::ImageError;
 use crate::process::first_line;
 use crate::progress::Progress;
+use crate::ready::temporary;
 
 const NAME: &str = "iommufd-conformance";
 /// Number of images of each kind that are kept. So the next two builds do not remove an image that
@@ -62,6 +63,7 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         // What stays is removed by the next run that has something unfinished.
         let _ = fs::remove_dir_all(&self.path);
+        temporary::unregister(&self.path);
     }
 }
 
@@ -147,6 +149,7 @@ impl Cache {
         }
         let path = all.join(&lock.name);
         remove_dir(&path)?;
+        temporary::register(&path);
         make_dir(&path)?;
         Ok(Unfinished { path })
     }

@@ -185,10 +185,6 @@ pub enum ImageError {
         update: String,
     },
 
-    /// Not a kernel series.
-    #[error(transparent)]
-    BadSeries(#[from] uapi::BadSeries),
-
     /// The package has no source archive.
     #[error(
         "the package {package} has no linux-source archive in usr/src; give another series or a \
@@ -314,6 +310,16 @@ pub enum ImageError {
         problem: String,
     },
 
+    /// A compiler for a flavour that has its own.
+    #[error(
+        "flavour {flavour} is always built by clang, which makes its counters; leave --cc and --llvm \
+         out"
+    )]
+    CompilerOfFlavour {
+        /// The flavour.
+        flavour: String,
+    },
+
     /// The folder is not a kernel tree.
     #[error(
         "{} is not a Linux source tree ({problem}); give the top folder of a kernel tree",
@@ -412,9 +418,9 @@ impl ImageError {
             | Self::Given { .. }
             | Self::NoFlavour { .. }
             | Self::BadFlavour { .. }
+            | Self::CompilerOfFlavour { .. }
             | Self::PatchesOfRelease { .. }
             | Self::FragmentSyntax { .. }
-            | Self::BadSeries(_)
             | Self::NotATree { .. }
             | Self::NoIommufd { .. }
             | Self::TreeBuiltInPlace { .. }

@@ -112,7 +112,13 @@ impl Packed {
             }
             Self::Tarball(tarball) => {
                 progress.stage(&format!("unpacking {}", tarball.name));
-                extract(&tarball.path, source).map_err(|error| corrupt(&tarball.path, error))?;
+                extract(&tarball.path, source).map_err(|error| {
+                    let error = corrupt(&tarball.path, error);
+                    if matches!(error, ImageError::NotATarball { .. }) {
+                        tarball::forget(cache, &tarball.path);
+                    }
+                    error
+                })?;
                 check_series(tarball, source)?;
                 Ok(None)
             }

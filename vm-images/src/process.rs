@@ -191,7 +191,7 @@ mod tests {
     fn an_error_of_the_reader_ends_the_child() {
         let mut shell = command("sh");
         shell.args(["-c", "echo a; exec sleep 1000"]);
-        let stop = |_: &str| Err(ImageError::BadSeries(uapi::BadSeries("x".into())));
+        let stop = |_: &str| Err(ImageError::FolderAsTarball { path: "x".into() });
         assert!(run(&mut shell, &mut { stop }).is_err());
     }
 

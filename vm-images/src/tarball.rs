@@ -97,6 +97,15 @@ pub(crate) fn kept(cache: &Cache, place: &TarballPlace) -> Result<Option<Tarball
     }
 }
 
+/// Removes a tarball that was fetched and cannot be unpacked, so that the next run fetches it again:
+/// where no checksum is published, the server may have sent another file. One of the user stays.
+pub(crate) fn forget(cache: &Cache, path: &Path) {
+    if path.starts_with(cache.path(FOLDER)) {
+        // One that stays gives the same error again.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 fn of_file(path: &Path) -> Result<Tarball, ImageError> {
     let failed = |source| ImageError::Given {
         what: "tarball",

@@ -192,12 +192,12 @@ fn a_step_is_repeated_with_a_counter() {
 #[case::a_value(
     "6.12.95",
     "IOMMU_HWPT_ALLOC: {on: a, data_type: AMD_GUEST}",
-    Some("7.2 or before: IOMMU_HWPT_DATA_AMD_GUEST")
+    Some("(by 7.2): IOMMU_HWPT_DATA_AMD_GUEST")
 )]
 #[case::an_op_of_the_mock(
     "6.12.95",
     "IOMMU_TEST_CMD: {on: a, op: PASID_ATTACH}",
-    Some("7.2 or before: IOMMU_TEST_OP_PASID_ATTACH")
+    Some("(by 7.2): IOMMU_TEST_OP_PASID_ATTACH")
 )]
 #[case::an_older_op_of_the_mock("6.12.95", "IOMMU_TEST_CMD: {on: a, op: TRIGGER_IOPF}", None)]
 #[case::a_field_in_memory(
@@ -231,7 +231,7 @@ fn a_backport_is_judged_with_all_that_came_with_it() {
     let need = compile_for("7.1", Some(known), call).err();
     assert_eq!(
         need.as_deref(),
-        Some("Linux 7.2 or before: IOMMU_VIOMMU_TYPE_SELFTEST")
+        Some("Linux (by 7.2): IOMMU_VIOMMU_TYPE_SELFTEST")
     );
     let call = "  - IOMMU_VIOMMU_ALLOC: {on: a, dev_id: 1}";
     compile_for("6.12.95", Some(known), call).unwrap();

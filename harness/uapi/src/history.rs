@@ -29,12 +29,12 @@ impl Since {
     }
 }
 
-/// `Linux 6.13`, or `Linux 6.12 or before`.
+/// `Linux 6.13`, or `Linux (by 6.12)`.
 impl std::fmt::Display for Since {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exactly(series) => write!(f, "Linux {series}"),
-            Self::By(series) => write!(f, "Linux {series} or before"),
+            Self::By(series) => write!(f, "Linux (by {series})"),
         }
     }
 }
