@@ -6,7 +6,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -108,25 +108,17 @@ fn parameters_of(file: &str, cmdline: &str) -> String {
 }
 
 const PORTS: &str = "/sys/class/virtio-ports";
-/// Time in which QEMU tells the kernel of the port, on a host that is busy with other work. Without
-/// an answer the host gives the guest up.
-const PORT_DEADLINE: Duration = Duration::from_secs(120);
-
 /// Opens the virtio-serial port by the name that the host gave it. QEMU tells of a port and of its
-/// name in messages that the kernel takes up while it boots on.
+/// name in messages that the kernel takes up while it boots on. The deadline is the host's, which
+/// knows how slow it is: it gives up a guest that does not say hello, or tries another one.
 pub fn open_port() -> io::Result<File> {
-    let deadline = Instant::now() + PORT_DEADLINE;
-    // sysfs does not notify watchers of a directory.
-    while Instant::now() < deadline {
+    loop {
         if let Some(port) = find_port()? {
             return Ok(port);
         }
+        // sysfs does not notify watchers of a directory.
         std::thread::sleep(Duration::from_millis(1));
     }
-    Err(io::Error::other(format!(
-        "there is no virtio-serial port named {} in {PORTS}",
-        wire::PORT
-    )))
 }
 
 /// The folder is there as soon as the kernel has the driver.
