@@ -81,7 +81,7 @@ Examples:
 Exit codes:
   0  every verdict as expected (PASS, SKIP, XFAIL)
   1  a case failed, or the kernel did not build or boot (the record then has `build` or `boot`)
-  2  wrong usage, or a mistake in a case file
+  2  wrong usage or input (a damaged image, package, ...), or a mistake in a case file
   3  no case selected
   70  this host lacks something or failed: QEMU, a program, disk space, a network
   130  interrupted; the record has every case judged before
