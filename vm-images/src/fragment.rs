@@ -81,7 +81,7 @@ fn parse(fragment: &Fragment) -> Result<Vec<Setting>, ImageError> {
             until = Some(series);
         } else if let Some(needed) = need(line) {
             required = Some(needed);
-        } else if let Some((name, value)) = option(line) {
+        } else if let Some((name, value)) = option(line).filter(|(_, value)| is_value(value)) {
             settings.push(Setting {
                 name: name.to_owned(),
                 value: value.to_owned(),
@@ -140,6 +140,19 @@ pub(crate) fn split(line: &str) -> Option<(&str, &str)> {
     let rest = name.strip_prefix("CONFIG_")?;
     let known = |c: char| c.is_ascii_alphanumeric() || c == '_';
     (!rest.is_empty() && rest.chars().all(known) && !value.is_empty()).then_some((name, value))
+}
+
+/// Whether Kconfig takes a text as a value: a letter, a number, or a quoted text.
+fn is_value(text: &str) -> bool {
+    let digits = |text: &str, of: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| of(&b));
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => digits(hex, u8::is_ascii_hexdigit),
+        None => {
+            let quoted = text.len() >= 2 && text.starts_with('"') && text.ends_with('"');
+            let number = text.strip_prefix('-').unwrap_or(text);
+            matches!(text, "y" | "m" | "n") || quoted || digits(number, u8::is_ascii_digit)
+        }
+    }
 }
 
 /// Returns the .config with the settings, which replace its own lines for the same options.
@@ -245,12 +258,29 @@ mod tests {
     #[case("CONFIG_=y")]
     #[case("CONFIG_A=")]
     #[case("CONFIG A=y")]
+    #[case("CONFIG_A=y garbage")]
+    #[case("CONFIG_A=yes")]
+    #[case("CONFIG_A=0x")]
+    #[case("CONFIG_A=\"open")]
     fn rejects(#[case] line: &str) {
         let error = parse(&fragment("f.config", &format!("# head\n{line}\n"))).unwrap_err();
         assert!(
             error.to_string().starts_with("f.config, line 2:"),
             "{error}"
         );
+    }
+
+    #[rstest]
+    #[case("y", true)]
+    #[case("m", true)]
+    #[case("-1", true)]
+    #[case("0xdead000000000000", true)]
+    #[case("\"a b\"", true)]
+    #[case("\"", false)]
+    #[case("-", false)]
+    #[case("1y", false)]
+    fn tells_a_value(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(is_value(text), expected);
     }
 
     #[test]
