@@ -20,7 +20,7 @@ use crate::{
     agent::{self, AgentError},
     allowed::{Allowed, AllowedError, AllowedReport},
     configuration::Configuration,
-    counters::{Counters, Kept},
+    counters::{Counters, KeepCounters, Kept},
     exit::Exit,
     guest::{BootError, CaseEnd, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
@@ -68,6 +68,12 @@ pub enum LabError {
          it has booted; --config FILE gives it"
     )]
     NoConfig,
+    /// Counters are asked of a kernel that has none.
+    #[error(
+        "--gcov: this kernel has no counters, its configuration lacks CONFIG_GCOV_KERNEL; build it \
+         with --flavour coverage, or give a kernel that has it"
+    )]
+    NoGcov,
     /// A guest could not be booted.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -86,7 +92,11 @@ impl LabError {
     /// Returns the exit code of a command that needs the lab.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Corpus(_) | Self::Platform(_) | Self::Allowed(_) | Self::NoConfig => Exit::Usage,
+            Self::Corpus(_)
+            | Self::Platform(_)
+            | Self::Allowed(_)
+            | Self::NoConfig
+            | Self::NoGcov => Exit::Usage,
             Self::Image(error) => error.blame().into(),
             Self::Boot(error) => error.blame().into(),
             Self::Agent(_)
@@ -147,6 +157,12 @@ fn checks_of(image: &Image, build: &Build) -> Vec<KernelCheck> {
     all.into_iter().filter_map(has).collect()
 }
 
+/// Whether the configuration of a kernel is known and lacks an option.
+fn lacks(image: &Image, option: &str) -> bool {
+    let config = image.config.as_ref();
+    config.is_some_and(|config| !config.options.contains_key(option))
+}
+
 /// Says which flavour suits a kernel that somebody else built with sanitizers.
 fn advise(image: &Image, build: &Build) {
     let config = image.config.as_ref();
@@ -187,6 +203,9 @@ impl Lab {
         )?;
         let build = options.build()?;
         let image = vm_images::obtain(&options.guest.source(), &build, progress)?;
+        if options.counters != KeepCounters::No && lacks(&image, "CONFIG_GCOV_KERNEL") {
+            return Err(LabError::NoGcov);
+        }
         let platform = platform.of_series(Series::of_release(&image.release));
         progress.stage("bringing the agent up to date");
         let configuration = match options.guest.is_ready() {

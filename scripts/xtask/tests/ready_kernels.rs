@@ -304,3 +304,18 @@ fn a_configuration_that_the_kernel_contradicts_is_an_error() {
     );
     assert!(!record.exists());
 }
+
+#[test]
+fn a_kernel_without_counters_is_told_before_it_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = own(folder.path());
+    let record = folder.path().join("record");
+    let counters = folder.path().join("counters");
+    let given = ["--kernel", &own.kernel, "--config", &own.config];
+    let gcov = ["--gcov", counters.to_str().unwrap()];
+    let output = boot(&[given.as_slice(), &gcov].concat(), &record);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("lacks CONFIG_GCOV_KERNEL"), "{errors}");
+    assert!(!record.exists() && !counters.exists());
+}
