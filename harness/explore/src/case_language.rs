@@ -167,6 +167,16 @@ impl CaseLanguage<'_> {
             Event::Detach(device) => {
                 format!("VFIO_DEVICE_DETACH_IOMMUFD_PT: {{on: {device}{errno}}}")
             }
+            Event::AttachPasid(device, pt) => {
+                format!(
+                    "VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: {device}, flags: [PASID], pasid: 1, pt_id: ${pt}{errno}}}"
+                )
+            }
+            Event::DetachPasid(device) => {
+                format!(
+                    "VFIO_DEVICE_DETACH_IOMMUFD_PT: {{on: {device}, flags: [PASID], pasid: 1{errno}}}"
+                )
+            }
             Event::Mmap(device) => {
                 let save = save(format!("save: bar{}", device.0));
                 format!("mmap: {{on: {device}, region: VFIO_PCI_BAR0_REGION_INDEX{save}{errno}}}")
@@ -218,8 +228,13 @@ impl CaseLanguage<'_> {
                 let (iommu, ioas) = (self.0.iommu_of(pt), self.0.ioas_of(pt));
                 let save = save(format!("save: {{out_hwpt_id: {hwpt}}}"));
                 let id = id("out_hwpt_id");
+                let flags = if self.0.scope.pasid {
+                    ", flags: [PASID]"
+                } else {
+                    ""
+                };
                 format!(
-                    "IOMMU_HWPT_ALLOC: {{on: {iommu}, dev_id: ${device}_id, pt_id: ${ioas}{save}{id}{errno}}}"
+                    "IOMMU_HWPT_ALLOC: {{on: {iommu}, dev_id: ${device}_id, pt_id: ${ioas}{flags}{save}{id}{errno}}}"
                 )
             }
             Event::Destroy(pt) => {

@@ -260,6 +260,12 @@ impl<'a> Writer<'a> {
         if shapes.any(|shape| shape == Shape::Mdev) {
             self.line(format_args!("needs: {{features: [mdev_mtty]}}"));
         }
+        if self.world.scope.pasid {
+            // On others IOMMU_HWPT_ALLOC_PASID is refused.
+            self.line(format_args!(
+                "needs: {{platforms: [intel, intel-scalable, intel-flts]}}"
+            ));
+        }
         match self.world.groups[0].shape {
             Shape::Mdev => {}
             shape => self.line(format_args!("shapes: [{}]", shape_name(shape))),

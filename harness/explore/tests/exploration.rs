@@ -45,7 +45,11 @@ fn attaches_at_once(world: &World, next: &mut State, event: Event) {
     let first = world.ioases.iter().position(|of| *of == iommu);
     if let Some(file) = &mut next.devices[device.0].file {
         let attached = first.map(Ioas).map(Pt::Ioas);
-        file.binding = Some(Binding::Iommufd { iommu, attached });
+        file.binding = Some(Binding::Iommufd {
+            iommu,
+            attached,
+            pasid: None,
+        });
     }
 }
 
@@ -115,6 +119,15 @@ fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
         ("kernel driver comes", World::kernel_driver(), Idle),
         ("destroy: in use", World::mdev(), Missing),
         ("attach: a second page table", World::page_tables(), Missing),
+        ("attach: beside a PASID", World::pasids(), Missing),
+        ("attach PASID: beside an IOAS", World::pasids(), Missing),
+        (
+            "attach PASID: a second page table",
+            World::pasids(),
+            Missing,
+        ),
+        ("attach PASID", World::pasids(), Idle),
+        ("detach PASID", World::pasids(), Idle),
         (
             "destroy: an IOAS that has an HWPT",
             World::page_table_lifetime(),

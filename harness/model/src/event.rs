@@ -22,6 +22,10 @@ pub enum Event {
     AttachNothing(Device),
     /// Detach a device: `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
     Detach(Device),
+    /// `VFIO_DEVICE_ATTACH_IOMMUFD_PT` of a PASID.
+    AttachPasid(Device, Pt),
+    /// `VFIO_DEVICE_DETACH_IOMMUFD_PT` of it.
+    DetachPasid(Device),
     /// `mmap` of BAR 0.
     Mmap(Device),
     /// `munmap` of it.
@@ -77,6 +81,8 @@ impl fmt::Display for Event {
             Self::Attach(device, pt) => write!(to, "attach {device} to {pt}"),
             Self::AttachNothing(device) => write!(to, "attach {device} to nothing"),
             Self::Detach(device) => write!(to, "detach {device}"),
+            Self::AttachPasid(device, pt) => write!(to, "attach the PASID of {device} to {pt}"),
+            Self::DetachPasid(device) => write!(to, "detach the PASID of {device}"),
             Self::Mmap(device) => write!(to, "mmap {device}"),
             Self::Munmap(device) => write!(to, "munmap {device}"),
             Self::Reset(device) => write!(to, "reset {device}"),
@@ -118,7 +124,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "ids are reused, so the number may name another object",
     ),
     (
-        "nested HWPTs, and PASIDs",
+        "nested HWPTs, and a second PASID",
         "covered by cases of contract, mock and fail-nth: hwpt-alloc-nested, pasid",
     ),
     (
@@ -244,12 +250,13 @@ impl World {
                 .filter(|iommu| state.iommus[iommu.0])
                 .map(|iommu| Event::Bind(device, iommu)),
         );
-        let attach = |pt| Event::Attach(device, pt);
         let pts = self.pts().filter(|pt| state.exists(*pt));
-        events.extend(
-            pts.filter(|pt| self.may_name(now.binding(), *pt))
-                .map(attach),
-        );
+        let pts: Vec<_> = pts.filter(|pt| self.may_name(now.binding(), *pt)).collect();
+        events.extend(pts.iter().map(|pt| Event::Attach(device, *pt)));
+        if self.scope.pasid {
+            events.extend(pts.iter().map(|pt| Event::AttachPasid(device, *pt)));
+            events.push(Event::DetachPasid(device));
+        }
         let hwpts = (0..self.hwpts.len()).map(Hwpt);
         events.extend(
             hwpts

@@ -25,8 +25,8 @@ pub use graph::{Edge, Graph, Unruled};
 pub use possible::{Possible, Race, Told};
 pub use rules::{Answer, Decision, Reading, Rule, decide};
 pub use state::{
-    Binding, Container, Device, Domain, Driver, Group, Hwpt, Ioas, Iommu, Owner, Presence, Pt,
-    State,
+    Binding, Container, Device, Domain, Driver, Group, Hwpt, Ioas, Iommu, Owner, Part, Presence,
+    Pt, State,
 };
 pub use walk::{EdgeMarks, Walk, shortest, walks};
 pub use world::{GroupSpec, Shape, World};

@@ -4,7 +4,9 @@
 
 use crate::{
     event::Event,
-    state::{Binding, Container, Device, Driver, File, Group, Iommu, Owner, Presence, Pt, State},
+    state::{
+        Binding, Container, Device, Driver, File, Group, Iommu, Owner, Part, Presence, Pt, State,
+    },
     world::{Shape, World},
 };
 
@@ -106,10 +108,10 @@ fn set_binding(state: &mut State, device: Device, to: Option<Binding>) {
     }
 }
 
-/// Moves every attached device of the group, and attaches this device.
-fn attach(world: &World, state: &mut State, device: Device, to: Pt) {
+/// Moves what is attached of the group's devices, and attaches this device or its PASID.
+fn attach(world: &World, state: &mut State, device: Device, part: Part, to: Pt) {
     let move_one = |binding: &mut Binding, always: bool| {
-        if let Binding::Iommufd { attached, .. } = binding
+        if let Some(attached) = binding.place_of(part)
             && (always || attached.is_some())
         {
             *attached = Some(to);
@@ -221,10 +223,10 @@ const RULES: &[Rule] = rules! {
         Event::Bind(device, _), |world, now| now.groups[world.group_of(device).0].on_kernel_driver => Errno("EPERM");
     "bind" ["S1.5", "S2.5b", "S2.6"] "bind moves the whole group to the blocking domain"
         Event::Bind(device, iommu), |_, _| true => Done;
-        |_, next| set_binding(next, device, Some(Binding::Iommufd { iommu, attached: None }));
+        |_, next| set_binding(next, device, Some(Binding::to(iommu)));
 
     "attach: not bound" ["S1.4", "S2.4"] "a device_fd has no security context before bind"
-        Event::Attach(device, _) | Event::AttachNothing(device),
+        Event::Attach(device, _) | Event::AttachNothing(device) | Event::AttachPasid(device, _),
         |_, now| binding(now, device).is_none() => Errno("EINVAL");
     "attach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
         Event::Attach(device, _) | Event::AttachNothing(device),
@@ -238,19 +240,41 @@ const RULES: &[Rule] = rules! {
         Event::Attach(device, pt), |world, now| second_ioas(world, now, device, pt) => Errno("EINVAL");
     "attach: a second page table" ["S2.7a"] "the kernel's page table of an IOAS is not one that \
      user space allocates for it"
-        Event::Attach(device, pt), |world, now| second_pt(world, now, device, pt) => Errno("EINVAL");
+        Event::Attach(device, pt),
+        |world, now| second_pt(world, now, device, Part::Whole, pt) => Errno("EINVAL");
+    "attach: beside a PASID" [] "beside an attached PASID, devices of the group attach only to page \
+     tables that allow PASIDs, and the kernel's own for an IOAS does not"
+        Event::Attach(device, Pt::Ioas(_)),
+        |world, now| now.attached_part(world, world.group_of(device), Part::Pasid).is_some() => Errno("EINVAL");
     "attach" ["S1.6", "S2.7b"] "attach moves the whole group; of an attached device, also to another IOAS"
         Event::Attach(device, pt), |_, _| true => Done;
-        |world, next| attach(world, next, device, pt);
+        |world, next| attach(world, next, device, Part::Whole, pt);
+
+    "attach PASID: an IOAS" [] "the kernel's own page table of an IOAS does not allow PASIDs"
+        Event::AttachPasid(_, Pt::Ioas(_)), |_, _| true => Errno("EINVAL");
+    "attach PASID: beside an IOAS" [] "a device that is attached to the kernel's own page table of an \
+     IOAS has no PASIDs, and neither has its group"
+        Event::AttachPasid(device, _), |world, now| is_on_ioas(world, now, device) => Errno("EINVAL");
+    "attach PASID: a second page table" ["S2.7a"] "one PASID of all devices of a group has one page table"
+        Event::AttachPasid(device, pt),
+        |world, now| second_pt(world, now, device, Part::Pasid, pt) => Errno("EINVAL");
+    "attach PASID" ["S2.7b"] "attach moves the PASID of the whole group; of an attached one, also to \
+     another page table"
+        Event::AttachPasid(device, pt), |_, _| true => Done;
+        |world, next| attach(world, next, device, Part::Pasid, pt);
 
     "detach: not bound" ["S1.4", "S2.4"] "a device_fd has no security context before bind"
-        Event::Detach(device), |_, now| binding(now, device).is_none() => Errno("EINVAL");
+        Event::Detach(device) | Event::DetachPasid(device),
+        |_, now| binding(now, device).is_none() => Errno("EINVAL");
     "detach: a file of the group path" ["S2.0"] "the device uAPI is not that of the group path"
         Event::Detach(device), |_, now| binding(now, device) == Some(Binding::Group) => Errno("ENOTTY");
     "detach" ["S1.6", "S2.7c"] "the last detach moves the group to the blocking domain; earlier \
      ones move nothing"
         Event::Detach(device), |_, _| true => Done;
-        |_, next| detach(next, device);
+        |_, next| detach(next, device, Part::Whole);
+    "detach PASID" [] "a PASID is detached beside its device, which stays where it is"
+        Event::DetachPasid(device), |_, _| true => Done;
+        |_, next| detach(next, device, Part::Pasid);
 
     "close: mapped" ["S1.7"] "a mapping holds the file: the device stays bound"
         Event::Close(device), |_, now| file(now, device).mapped => Done;
@@ -342,7 +366,7 @@ const RULES: &[Rule] = rules! {
     "allocate HWPT" ["S1.2"] "a page table of an IOAS, at the user's request"
         Event::AllocateHwpt(_, hwpt), |_, _| true => Done;
         |_, next| next.hwpts[hwpt.0] = true;
-    "destroy: in use" ["S1.6"] "an object that a device is attached to cannot be destroyed"
+    "destroy: in use" ["S1.6"] "an object that a device or its PASID is attached to cannot be destroyed"
         Event::Destroy(pt), |_, now| now.is_attached_to(pt) => Errno("EBUSY");
     "destroy: an IOAS that has an HWPT" [] "an IOAS with a page table cannot be destroyed"
         Event::Destroy(Pt::Ioas(ioas)), |world, now| now.has_hwpt(world, ioas) => Errno("EBUSY");
@@ -382,11 +406,11 @@ fn other_owner(world: &World, now: &State, device: Device, iommu: Iommu) -> bool
     }
 }
 
-/// Whether another device of the group is attached to another object, and this device is not
-/// attached.
-fn second_pt(world: &World, now: &State, device: Device, pt: Pt) -> bool {
-    let own = binding(now, device).and_then(Binding::attached);
-    let group = now.attached(world, world.group_of(device));
+/// Whether this part of another device of the group is attached to another object, and that of this
+/// device is not attached.
+fn second_pt(world: &World, now: &State, device: Device, part: Part, pt: Pt) -> bool {
+    let own = binding(now, device).and_then(|it| it.of(part));
+    let group = now.attached_part(world, world.group_of(device), part);
     own.is_none() && group.is_some_and(|there| there != pt)
 }
 
@@ -394,7 +418,7 @@ fn second_pt(world: &World, now: &State, device: Device, pt: Pt) -> bool {
 fn second_ioas(world: &World, now: &State, device: Device, pt: Pt) -> bool {
     let group = now.attached(world, world.group_of(device));
     let another = |there| world.ioas_of(there) != world.ioas_of(pt);
-    second_pt(world, now, device, pt) && group.is_some_and(another)
+    second_pt(world, now, device, Part::Whole, pt) && group.is_some_and(another)
 }
 
 fn is_mdev(world: &World, device: Device) -> bool {
@@ -407,13 +431,17 @@ fn set_mapped(state: &mut State, device: Device, to: bool) {
     }
 }
 
-fn detach(state: &mut State, device: Device) {
-    if let Some(Binding::Iommufd { iommu, .. }) = binding(state, device) {
-        let detached = Binding::Iommufd {
-            iommu,
-            attached: None,
-        };
-        set_binding(state, device, Some(detached));
+/// Whether the device's group is attached to an IOAS, with a page table that the kernel allocates.
+fn is_on_ioas(world: &World, now: &State, device: Device) -> bool {
+    let attached = now.attached(world, world.group_of(device));
+    matches!(attached, Some(Pt::Ioas(_)))
+}
+
+fn detach(state: &mut State, device: Device, part: Part) {
+    let file = state.devices[device.0].file.as_mut();
+    let binding = file.and_then(|file| file.binding.as_mut());
+    if let Some(attached) = binding.and_then(|it| it.place_of(part)) {
+        *attached = None;
     }
 }
 

@@ -58,17 +58,52 @@ pub enum Binding {
         iommu: Iommu,
         /// The object that it is attached to; `None` is the blocking domain.
         attached: Option<Pt>,
+        /// The object that its PASID is attached to.
+        pasid: Option<Pt>,
     },
     /// `VFIO_GROUP_GET_DEVICE_FD` of a group that is in a type1 container.
     Group,
 }
 
+/// What `VFIO_DEVICE_ATTACH_IOMMUFD_PT` attaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The device: its DMA without a PASID.
+    Whole,
+    /// The one PASID of the device that worlds have.
+    Pasid,
+}
+
 impl Binding {
+    /// Returns the binding of a device_fd to an iommu_fd, before anything is attached.
+    pub const fn to(iommu: Iommu) -> Self {
+        Self::Iommufd {
+            iommu,
+            attached: None,
+            pasid: None,
+        }
+    }
+
     /// Returns the object that it is attached to.
     pub const fn attached(self) -> Option<Pt> {
-        match self {
-            Self::Iommufd { attached, .. } => attached,
-            Self::Group => None,
+        self.of(Part::Whole)
+    }
+
+    /// Returns the object that a part of the device is attached to.
+    pub const fn of(self, part: Part) -> Option<Pt> {
+        match (self, part) {
+            (Self::Iommufd { attached, .. }, Part::Whole) => attached,
+            (Self::Iommufd { pasid, .. }, Part::Pasid) => pasid,
+            (Self::Group, _) => None,
+        }
+    }
+
+    /// Returns where the object of a part is kept; none in the group path.
+    pub(crate) const fn place_of(&mut self, part: Part) -> Option<&mut Option<Pt>> {
+        match (self, part) {
+            (Self::Iommufd { attached, .. }, Part::Whole) => Some(attached),
+            (Self::Iommufd { pasid, .. }, Part::Pasid) => Some(pasid),
+            (Self::Group, _) => None,
         }
     }
 }
@@ -248,7 +283,13 @@ impl State {
 
     /// Returns the object that a group is attached to.
     pub fn attached(&self, world: &World, group: Group) -> Option<Pt> {
-        self.bindings(world, group).find_map(Binding::attached)
+        self.attached_part(world, group, Part::Whole)
+    }
+
+    /// Returns the object that a part of the devices of a group is attached to.
+    pub fn attached_part(&self, world: &World, group: Group, part: Part) -> Option<Pt> {
+        self.bindings(world, group)
+            .find_map(|binding| binding.of(part))
     }
 
     /// Returns the domain of every device of a group: S1.6, S2.7b, S2.7c, S2.8, S2.9.
@@ -298,12 +339,16 @@ impl State {
         }
     }
 
-    /// Whether a device of any group is attached to this object.
+    /// Whether a device of any group, or its PASID, is attached to this object.
     pub fn is_attached_to(&self, pt: Pt) -> bool {
         self.devices
             .iter()
             .flat_map(DeviceState::bindings)
-            .any(|binding| binding.attached() == Some(pt))
+            .any(|binding| {
+                [Part::Whole, Part::Pasid]
+                    .map(|it| binding.of(it))
+                    .contains(&Some(pt))
+            })
     }
 
     /// Whether user space has allocated a page table of an IOAS.

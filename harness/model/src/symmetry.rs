@@ -61,9 +61,14 @@ impl Renaming {
 
     fn binding(&self, binding: Binding) -> Binding {
         match binding {
-            Binding::Iommufd { iommu, attached } => Binding::Iommufd {
+            Binding::Iommufd {
+                iommu,
+                attached,
+                pasid,
+            } => Binding::Iommufd {
                 iommu: self.iommu(iommu),
                 attached: attached.map(|pt| self.pt(pt)),
+                pasid: pasid.map(|pt| self.pt(pt)),
             },
             Binding::Group => Binding::Group,
         }
@@ -120,6 +125,8 @@ impl Renaming {
             Event::Attach(device, pt) => Event::Attach(self.device(device), self.pt(pt)),
             Event::AttachNothing(device) => Event::AttachNothing(self.device(device)),
             Event::Detach(device) => Event::Detach(self.device(device)),
+            Event::AttachPasid(device, pt) => Event::AttachPasid(self.device(device), self.pt(pt)),
+            Event::DetachPasid(device) => Event::DetachPasid(self.device(device)),
             Event::Mmap(device) => Event::Mmap(self.device(device)),
             Event::Munmap(device) => Event::Munmap(self.device(device)),
             Event::Reset(device) => Event::Reset(self.device(device)),

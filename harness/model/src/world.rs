@@ -45,6 +45,8 @@ pub struct Scope {
     pub drivers: bool,
     /// The last references of iommu_fds and IOASes.
     pub lifetimes: bool,
+    /// A PASID of each device. HWPTs allow PASIDs.
+    pub pasid: bool,
     /// Whether devices are reset: `VFIO_DEVICE_RESET`.
     pub reset: bool,
     /// Whether the bus of the devices is reset: `VFIO_DEVICE_PCI_HOT_RESET`.
@@ -82,6 +84,7 @@ impl Scope {
         mmap: false,
         drivers: false,
         lifetimes: false,
+        pasid: false,
         reset: false,
         hot_reset: false,
         hotplug: false,
@@ -391,6 +394,20 @@ impl World {
         }
     }
 
+    /// A group of two whose PASIDs are attached beside the devices.
+    pub fn pasids() -> Self {
+        Self {
+            name: "PASIDs of a group",
+            hwpts: vec![Ioas(0), Ioas(1)],
+            ioases: vec![Iommu(0), Iommu(0)],
+            scope: Scope {
+                pasid: true,
+                ..Scope::SMALLEST
+            },
+            ..Self::page_tables()
+        }
+    }
+
     /// The lifetimes of a page table, its IOAS and its devices, beside a device without a page
     /// table.
     pub fn page_table_lifetime() -> Self {
@@ -432,11 +449,7 @@ impl World {
                 mmap: true,
                 drivers: true,
                 lifetimes: true,
-                reset: false,
-                hot_reset: false,
-                hotplug: false,
-                rescan: false,
-                translated: false,
+                ..Scope::SMALLEST
             },
         }
     }
@@ -475,6 +488,7 @@ impl World {
             Self::resets(),
             Self::arrivals(),
             Self::page_tables(),
+            Self::pasids(),
             Self::page_table_lifetime(),
         ]
     }

@@ -24,6 +24,7 @@ use rstest::rstest;
 #[case(World::resets(), 16, 200)]
 #[case(World::arrivals(), 25, 240)]
 #[case(World::page_tables(), 120, 1766)]
+#[case(World::pasids(), 226, 5154)]
 #[case(World::page_table_lifetime(), 82, 885)]
 fn the_worlds_are_as_big_as_they_were(
     #[case] world: World,

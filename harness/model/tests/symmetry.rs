@@ -181,10 +181,13 @@ fn the_group_path_is_entered_by_its_own_rules() {
 fn binding(world: &World) -> impl Strategy<Value = Binding> + use<> {
     let pt = prop::sample::select(world.pts().collect::<Vec<_>>());
     prop_oneof![
-        (0..world.iommus, option::of(pt)).prop_map(|(iommu, attached)| Binding::Iommufd {
-            iommu: Iommu(iommu),
-            attached,
-        }),
+        (0..world.iommus, option::of(pt.clone()), option::of(pt)).prop_map(
+            |(iommu, attached, pasid)| Binding::Iommufd {
+                iommu: Iommu(iommu),
+                attached,
+                pasid,
+            }
+        ),
         Just(Binding::Group),
     ]
 }
