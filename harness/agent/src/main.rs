@@ -21,6 +21,7 @@ mod kmsg;
 mod leak;
 mod memory;
 mod memory_file;
+mod new_slabs;
 mod op;
 mod op_error;
 mod page_faults;

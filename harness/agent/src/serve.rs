@@ -12,7 +12,7 @@ use wire::{End, FrameError, Phases, Plan, Reply, Request, read_frame, write_fram
 
 use crate::{
     case::{self, Child, Host, STOPPED, Told},
-    checks, counters, facts, guest, kmsg,
+    checks, counters, facts, guest, kmsg, new_slabs,
     stopwatch::Stopwatch,
     survey::Survey,
 };
@@ -28,6 +28,9 @@ pub fn run() -> Result<(), FrameError> {
     guest::die_of_sigterm().map_err(io::Error::from)?;
     guest::load_modules();
     guest::reserve_huge_pages();
+    if let Err(error) = new_slabs::leave_out() {
+        eprintln!("conformance agent: failures may be injected into new slabs: {error}");
+    }
     let mut agent = Agent {
         port: guest::open_port()?,
         log: kmsg::Log::open(),
