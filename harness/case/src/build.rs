@@ -157,6 +157,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Whether a process was told to begin a call that was left out, so that it waits for nothing.
+    pub fn has_nothing_begun(&self, process: &str) -> bool {
+        matches!(self.started.get(process), Some(Begun::LeftOut))
+    }
+
     /// Returns the index of the current step.
     pub const fn step(&self) -> usize {
         self.step

@@ -9,7 +9,7 @@ use case::{
     add_stage_3,
 };
 use rstest::rstest;
-use wire::{Arg, ControlOp, DmaEngine, IoctlOp, MemoryOp, Op};
+use wire::{Arg, ControlOp, DmaEngine, IoctlOp, MemoryOp, Op, ProcessOp};
 
 const HEADERS: &str = "#define VFIO_TYPE (';')\n#define VFIO_BASE 100\n\
                        #define VFIO_DEVICE_FOO _IO(VFIO_TYPE, VFIO_BASE + 90)\n";
@@ -177,14 +177,15 @@ fn begun(compiled: &Compiled) -> Vec<&str> {
     let name = |op: &Op| match op {
         Op::Control(ControlOp::Start { .. }) => Some("start"),
         Op::Control(ControlOp::Finish { .. }) => Some("finish"),
+        Op::Process(ProcessOp::WaitBlocked { .. }) => Some("blocked"),
         _ => None,
     };
     compiled.plan.ops.iter().filter_map(name).collect()
 }
 
 #[rstest]
-#[case::of_the_headers(HEADERS, "", &["start", "finish"], 1)]
-#[case::with_a_plan(HEADERS, ", errno: ENOTTY, plan: none", &["start", "finish"], 1)]
+#[case::of_the_headers(HEADERS, "", &["start", "blocked", "finish"], 1)]
+#[case::with_a_plan(HEADERS, ", errno: ENOTTY, plan: none", &["start", "blocked", "finish"], 1)]
 #[case::left_out("", ", errno: ENOTTY, plan: none", &[], 0)]
 fn a_process_begins_an_ioctl_by_name(
     #[case] headers: &str,
@@ -193,7 +194,9 @@ fn a_process_begins_an_ioctl_by_name(
     #[case] checks: usize,
 ) {
     let start = format!("start: {{p: [{{{FOO}{end}}}}}]}}");
-    let text = format!("absent: {{S1.7: x}}\nsteps:\n  - fork: p\n  - {start}\n  - finish: p\n");
+    let text = format!(
+        "absent: {{S1.7: x}}\nsteps:\n  - fork: p\n  - {start}\n  - wait_blocked: p\n  - finish: p\n"
+    );
     let compiled = compile(headers, &text);
     assert_eq!(begun(&compiled), wanted);
     let of_it = |check: &&Check| check.label.contains("VFIO_DEVICE_FOO") && check.shown;
