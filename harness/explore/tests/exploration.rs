@@ -11,7 +11,7 @@ mod common;
 
 use common::{intel, lab};
 use explore::{Traversal, take_records, walk_cases, write};
-use model::{Answer, Binding, Event, Ioas, Pt, Reading, Rule, Shape, State, World, decide};
+use model::{Answer, Binding, Device, Event, Ioas, Pt, Reading, Rule, Shape, State, World, decide};
 use runner::{
     run::{Cancel, run},
     verdict::Verdict,
@@ -58,9 +58,36 @@ fn detaches(_: &World, next: &mut State, event: Event) {
     let Event::Reset(device) = event else {
         return;
     };
-    let file = next.devices[device.0].file.as_mut();
-    if let Some(Binding::Iommufd { attached, .. }) = file.and_then(|it| it.binding.as_mut()) {
+    if let Some(Binding::Iommufd { attached, .. }) = binding(next, device) {
         *attached = None;
+    }
+}
+
+/// The binding of a device's file.
+fn binding(state: &mut State, device: Device) -> Option<&mut Binding> {
+    let file = state.devices[device.0].file.as_mut();
+    file.and_then(|file| file.binding.as_mut())
+}
+
+/// As if the device's own DMA went where its PASID is attached.
+fn attaches_the_device(_: &World, next: &mut State, event: Event) {
+    if let Event::AttachPasid(device, pt) = event
+        && let Some(Binding::Iommufd {
+            attached, pasid, ..
+        }) = binding(next, device)
+    {
+        (*attached, *pasid) = (Some(pt), Some(pt));
+    }
+}
+
+/// As if the device were detached with its PASID.
+fn detaches_the_device(_: &World, next: &mut State, event: Event) {
+    if let Event::DetachPasid(device) = event
+        && let Some(Binding::Iommufd {
+            attached, pasid, ..
+        }) = binding(next, device)
+    {
+        (*attached, *pasid) = (None, None);
     }
 }
 
@@ -126,8 +153,8 @@ fn wrong_rules() -> Vec<(&'static str, World, Wrong)> {
             World::pasids(),
             Missing,
         ),
-        ("attach PASID", World::pasids(), Idle),
-        ("detach PASID", World::pasids(), Idle),
+        ("attach PASID", World::pasids(), Does(attaches_the_device)),
+        ("detach PASID", World::pasids(), Does(detaches_the_device)),
         (
             "destroy: an IOAS that has an HWPT",
             World::page_table_lifetime(),
