@@ -10,6 +10,7 @@ use runner::{record::Record, verdict::Verdict};
 
 const CASE: &str = "
 summary: The kernel complains
+snapshot: none
 steps:
   - write_file: {path: /dev/kmsg, text: 'BUG: provoked'}
 ";
