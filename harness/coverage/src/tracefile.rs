@@ -105,6 +105,23 @@ impl Tracefile {
         }
         Ok(Self { files })
     }
+
+    /// Adds the counts of another run, for the files, lines and branches that this one has. What
+    /// only the other kernel has is left out, so that the totals stay those of this kernel.
+    pub fn join(&mut self, other: &Self) {
+        for (path, file) in &mut self.files {
+            if let Some(hits) = other.files.get(path) {
+                add(&mut file.lines, &hits.lines);
+                add(&mut file.branches, &hits.branches);
+            }
+        }
+    }
+}
+
+fn add<K: Ord>(sums: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
+    for (key, sum) in sums {
+        *sum = sum.saturating_add(counts.get(key).copied().unwrap_or_default());
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +149,19 @@ mod tests {
     fn two_records_of_a_file_add_up() {
         let trace = Tracefile::read(&TEXT.repeat(2)).unwrap();
         assert_eq!(trace.files["/src/a.c"].lines[&4], 2);
+    }
+
+    #[test]
+    fn a_joined_run_adds_counts_and_no_code() {
+        let mut trace = Tracefile::read(TEXT).unwrap();
+        let other = "SF:/src/a.c\nDA:10,3\nDA:11,1\nBRDA:4,0,1,2\nend_of_record\n\
+                     SF:/src/b.c\nDA:1,1\nend_of_record\n";
+        trace.join(&Tracefile::read(other).unwrap());
+        assert_eq!(trace.files.len(), 1);
+        let file = &trace.files["/src/a.c"];
+        assert_eq!(file.lines, BTreeMap::from([(4, 1), (10, 3)]));
+        let branches: Vec<_> = file.branches.values().copied().collect();
+        assert_eq!(branches, [1, 2]);
     }
 
     #[rstest]

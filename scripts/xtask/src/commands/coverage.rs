@@ -41,8 +41,9 @@ pub struct CoverageOptions {
     pub lcov: Option<PathBuf>,
 
     /// Print the coverage of an earlier run (a folder in results/runs) again without running cases.
-    #[arg(long, value_name = "RUN", conflicts_with = "diff")]
-    pub from: Option<PathBuf>,
+    /// With several, print what any of them reached of the code that the first one has.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["diff", "suite"])]
+    pub from: Vec<PathBuf>,
 
     /// Also print the coverage of the kernel's own tests.
     #[command(flatten)]
@@ -61,6 +62,7 @@ Examples:
   cargo xtask coverage --html pages             source with counts, for a browser
   cargo xtask coverage --linux ~/linux          a kernel tree with your patch
   cargo xtask coverage --from results/runs/latest
+  cargo xtask coverage --from results/runs/INTEL --from results/runs/AMD
   cargo xtask coverage --suite kselftest ~/linux
   cargo xtask coverage --diff results/runs/A results/runs/B
 
@@ -92,6 +94,10 @@ enum CoverageError {
          tree with --linux TREE, or store the counters alone with run-conformance --gcov DIR"
     )]
     ReadyImage,
+    #[error(
+        "--html and --lcov show one run; join the runs' files {TRACEFILE} by `lcov --add-tracefile`"
+    )]
+    ExportOfSeveral,
 }
 
 impl CoverageError {
@@ -99,9 +105,10 @@ impl CoverageError {
         match self {
             Self::Run(error) => error.exit(),
             Self::Suite(error) => error.exit(),
-            Self::Reasons(_) | Self::Saved(SavedError::Malformed { .. }) | Self::ReadyImage => {
-                Exit::Usage
-            }
+            Self::Reasons(_)
+            | Self::Saved(SavedError::Malformed { .. })
+            | Self::ReadyImage
+            | Self::ExportOfSeveral => Exit::Usage,
             Self::Lcov(_) | Self::Saved(SavedError::Io { .. }) | Self::Io { .. } => Exit::Host,
         }
     }
@@ -135,7 +142,12 @@ fn go(options: &CoverageOptions) -> Result<Exit, CoverageError> {
     let suite = options.suite.kselftest()?;
     let lcov = Lcov::find()?;
     let reasons = reasons()?;
-    let (ran, folder) = match &options.from {
+    if let [first, others @ ..] = options.from.as_slice()
+        && !others.is_empty()
+    {
+        return joined(options, &lcov, &reasons, first, others);
+    }
+    let (ran, folder) = match options.from.first() {
         Some(folder) => (Exit::Ok, folder.clone()),
         None => match run_conformance::go(run, KeepCounters::InRecord)? {
             (exit @ Exit::Interrupted, _) | (exit, None) => return Ok(exit),
@@ -166,6 +178,36 @@ fn measure(
     coverage.save(folder)?;
     export(options, lcov, &info, &counters)?;
     Ok(coverage)
+}
+
+/// Prints what any of several runs reached, in a record of its own.
+fn joined(
+    options: &CoverageOptions,
+    lcov: &Lcov,
+    reasons: &Reasons,
+    first: &Path,
+    others: &[PathBuf],
+) -> Result<Exit, CoverageError> {
+    if options.html.is_some() || options.lcov.is_some() {
+        return Err(CoverageError::ExportOfSeveral);
+    }
+    let record = options.run.machine.record.clone();
+    let folder = record.unwrap_or_else(|| runs().join(format!("{}-joined", timestamp())));
+    let made = fs::create_dir_all(&folder);
+    made.map_err(|error| CoverageError::Io {
+        path: folder.clone(),
+        error,
+    })?;
+    let counters = first.join(COUNTERS);
+    let mut trace = lcov.capture(&counters, &folder.join(TRACEFILE))?;
+    for other in others {
+        let info = folder.join("other.info");
+        trace.join(&lcov.capture(&other.join(COUNTERS), &info)?);
+        let _ = fs::remove_file(info);
+    }
+    let coverage = Coverage::of_trace(&trace, &counters)?;
+    coverage.save(&folder)?;
+    tell(&coverage, reasons, &folder)
 }
 
 /// Runs the kernel's own tests on the same kernel, in a run of their own.
