@@ -274,9 +274,11 @@ impl Lost {
         }
     }
 
-    /// Whether QEMU was killed by a signal, most likely its own `abort()`.
+    /// Whether QEMU was ended by a signal, most likely its own `abort()`. SIGKILL comes from outside:
+    /// from a run that is given up, or for want of memory.
     pub fn is_crash(&self) -> bool {
-        matches!(self, Self::QemuEnded(status) if status.starts_with("signal"))
+        matches!(self, Self::QemuEnded(status)
+            if status.starts_with("signal") && !status.contains("SIGKILL"))
     }
 
     /// Whether nothing came until a limit was reached.
@@ -966,6 +968,7 @@ mod tests {
 
     #[rstest]
     #[case::asserted(Lost::QemuEnded("signal: 6 (SIGABRT)".to_owned()), true)]
+    #[case::killed(Lost::QemuEnded("signal: 9 (SIGKILL)".to_owned()), false)]
     #[case::powered_off(Lost::QemuEnded("exit status: 0".to_owned()), false)]
     #[case::panicked(Lost::Panic("signal".to_owned()), false)]
     fn only_qemu_crashes(#[case] lost: Lost, #[case] expected: bool) {
