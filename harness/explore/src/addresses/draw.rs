@@ -2,7 +2,9 @@
 
 use model::{
     Hwpt, Ioas, Pt,
-    address::{Access, Buffer, Mock, Move, Place, Range, Rights, Setting, Space, Span},
+    address::{
+        Access, Buffer, Mapping, Mock, Move, Place, Query, Range, Rights, Setting, Space, Span,
+    },
 };
 
 use super::dice::Dice;
@@ -31,9 +33,10 @@ pub struct Drawn {
 }
 
 /// Kinds of moves, and how many of all draws are of that kind.
-const KINDS: [(Kind, u64); 22] = [
+const KINDS: [(Kind, u64); 26] = [
     (Kind::Map, 22),
     (Kind::Copy, 12),
+    (Kind::Starved, 5),
     (Kind::UnmapOne, 11),
     (Kind::UnmapAny, 5),
     (Kind::UnmapAll, 1),
@@ -45,6 +48,9 @@ const KINDS: [(Kind, u64); 22] = [
     (Kind::Leave, 4),
     (Kind::AllocateHwpt, 4),
     (Kind::DestroyHwpt, 3),
+    (Kind::Track, 8),
+    (Kind::Write, 16),
+    (Kind::GetDirty, 24),
     (Kind::OpenAccess, 6),
     (Kind::MoveAccess, 2),
     (Kind::CloseAccess, 2),
@@ -60,6 +66,7 @@ const KINDS: [(Kind, u64); 22] = [
 enum Kind {
     Map,
     Copy,
+    Starved,
     UnmapOne,
     UnmapAny,
     UnmapAll,
@@ -71,6 +78,9 @@ enum Kind {
     Leave,
     AllocateHwpt,
     DestroyHwpt,
+    Track,
+    Write,
+    GetDirty,
     OpenAccess,
     MoveAccess,
     CloseAccess,
@@ -86,14 +96,18 @@ enum Kind {
 pub fn drawn(seed: u64, number: u64, length: usize) -> Drawn {
     let mut dice = Dice::new(seed, number);
     let setting = setting(&mut dice);
-    let grain = if dice.once_in(4) { PAGE / 2 } else { PAGE };
+    let grain = match dice.once_in(4) && !setting.small_pages {
+        true => PAGE / 2,
+        false => PAGE,
+    };
     let begin = Space::begin(setting);
     let mut walk = Draw {
         space: begin.clone(),
         dice,
         grain,
     };
-    let moves = (0..length).map(|_| walk.next()).collect();
+    let mut moves = walk.opening();
+    moves.extend((moves.len()..length).map(|_| walk.next()));
     Drawn { begin, moves }
 }
 
@@ -111,6 +125,7 @@ fn setting(dice: &mut Dice) -> Setting {
         batch: dice.pick(&[12, 24, 60, 96, 65536]).unwrap_or(65536),
         crowd: if dice.once_in(6) { CROWD } else { 0 },
         buffers,
+        small_pages: dice.once_in(3),
     }
 }
 
@@ -123,6 +138,32 @@ struct Draw {
 }
 
 impl Draw {
+    /// A walk with dirty bits begins with an HWPT that has them, which chance brings too late.
+    fn opening(&mut self) -> Vec<Move> {
+        if !self.space.setting().small_pages {
+            return Vec::new();
+        }
+        let (mock, ioas, hwpt) = (Mock(0), self.ioas(), Hwpt(0));
+        let all = [
+            Move::Attach(mock, ioas),
+            Move::AllocateHwpt {
+                hwpt,
+                mock,
+                ioas,
+                tracks: true,
+            },
+            Move::Track(hwpt, true),
+        ];
+        let mut made = Vec::new();
+        for one in all {
+            if let Some((_, next)) = self.space.play(&one) {
+                self.space = next;
+                made.push(one);
+            }
+        }
+        made
+    }
+
     fn next(&mut self) -> Move {
         for _ in 0..TRIES {
             let kind = self.kind();
@@ -151,8 +192,12 @@ impl Draw {
 
     fn of_kind(&mut self, kind: Kind) -> Option<Move> {
         Some(match kind {
-            Kind::Map => self.map(),
-            Kind::Copy => self.copy(),
+            Kind::Map => Move::Make(self.map()),
+            Kind::Copy => Move::Make(self.copy()),
+            Kind::Starved => {
+                let copy = self.dice.once_in(3);
+                Move::Starved(if copy { self.copy() } else { self.map() })
+            }
             Kind::UnmapOne => {
                 let ioas = self.ioas();
                 Move::Unmap(ioas, self.mapping(ioas)?)
@@ -175,10 +220,20 @@ impl Draw {
             Kind::Attach => Move::Attach(Mock(self.index(3)), self.ioas()),
             Kind::Replace => Move::Replace(self.mock()?, self.pt()),
             Kind::Leave => Move::Leave(self.mock()?),
-            Kind::AllocateHwpt => {
-                Move::AllocateHwpt(Hwpt(self.index(2)), self.mock()?, self.ioas())
-            }
+            Kind::AllocateHwpt => Move::AllocateHwpt {
+                hwpt: Hwpt(self.index(2)),
+                mock: self.mock()?,
+                ioas: self.ioas(),
+                tracks: self.space.setting().small_pages && !self.dice.once_in(4),
+            },
             Kind::DestroyHwpt => Move::DestroyHwpt(Hwpt(self.index(2))),
+            Kind::Track => Move::Track(self.tracked()?, !self.dice.once_in(4)),
+            Kind::Write => {
+                let hwpt = self.tracked()?;
+                let ioas = self.space.ioas_of(Pt::Hwpt(hwpt))?;
+                Move::Write(hwpt, self.range(ioas))
+            }
+            Kind::GetDirty => self.dirty()?,
             Kind::OpenAccess => Move::OpenAccess {
                 access: Access(self.index(3)),
                 ioas: self.ioas(),
@@ -283,9 +338,9 @@ impl Draw {
         (!self.dice.once_in(5)).then(|| self.iova())
     }
 
-    fn map(&mut self) -> Move {
+    fn map(&mut self) -> Mapping {
         let (from, length) = self.memory();
-        Move::Map {
+        Mapping::Map {
             ioas: self.ioas(),
             from,
             length,
@@ -294,9 +349,9 @@ impl Draw {
         }
     }
 
-    fn copy(&mut self) -> Move {
+    fn copy(&mut self) -> Mapping {
         let from = self.ioas();
-        Move::Copy {
+        Mapping::Copy {
             from,
             range: self.range(from),
             to: self.ioas(),
@@ -356,6 +411,29 @@ impl Draw {
         })
     }
 
+    /// An HWPT of a walk with dirty bits. It may have none.
+    fn tracked(&mut self) -> Option<Hwpt> {
+        if !self.space.setting().small_pages {
+            return None;
+        }
+        let hwpts: Vec<_> = self.space.hwpts().map(|(hwpt, _)| hwpt).collect();
+        self.dice.pick(&hwpts)
+    }
+
+    fn dirty(&mut self) -> Option<Move> {
+        let hwpt = self.tracked()?;
+        let ioas = self.space.ioas_of(Pt::Hwpt(hwpt))?;
+        let sizes = [PAGE, PAGE, PAGE, PAGE / 2, 2 * PAGE, 0];
+        Some(Move::GetDirty(
+            hwpt,
+            Query {
+                range: self.range(ioas),
+                page_size: self.dice.pick(&sizes)?,
+                clears: self.dice.once_in(2),
+            },
+        ))
+    }
+
     fn transfer(&mut self) -> Option<Move> {
         let (access, ioas, _) = self.access()?;
         let whole = self.range(ioas);
@@ -407,6 +485,9 @@ fn range(span: Span) -> Range {
 
 #[cfg(test)]
 mod tests {
+    use model::address::Answer;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -416,5 +497,54 @@ mod tests {
         assert_eq!(moves(7, 3), moves(7, 3));
         assert_ne!(moves(7, 3), moves(7, 4));
         assert_ne!(moves(7, 3), moves(8, 3));
+    }
+
+    fn mapped(space: &Space) -> u64 {
+        let all = (0..2).flat_map(|ioas| space.mappings(Ioas(ioas)));
+        all.filter_map(Span::length).sum()
+    }
+
+    /// Ends whatever holds pages, and unmaps everything.
+    fn ended(space: &Space) -> Space {
+        let accesses = space
+            .accesses()
+            .map(|(access, ..)| Move::CloseAccess(access));
+        let mocks = space.mocks().map(|(mock, _)| Move::Leave(mock));
+        let hwpts = space.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
+        let moves: Vec<_> = accesses.chain(mocks).chain(hwpts).collect();
+        moves.iter().fold(space.clone(), |space, one| {
+            let (answer, next) = space.play(one).unwrap();
+            assert_eq!(answer, Answer::Done, "{one}");
+            next
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_oracle_keeps_its_own_rules(seed: u64, number: u64) {
+            let walk = drawn(seed, number, 60);
+            let mut space = walk.begin;
+            for one in &walk.moves {
+                let (answer, next) = space.play(one).unwrap();
+                match (one, &answer) {
+                    // An unmap may have gone half way.
+                    (Move::Unmap(..), Answer::Refused(_)) => {}
+                    (_, Answer::Refused(_) | Answer::Neither(_)) => {
+                        prop_assert_eq!(&next, &space, "{}", one);
+                    }
+                    (Move::Unmap(..) | Move::UnmapAll(_), Answer::Unmapped(bytes)) => {
+                        prop_assert_eq!(mapped(&space) - bytes, mapped(&next), "{}", one);
+                    }
+                    _ => prop_assert!(mapped(&next) >= mapped(&space) || one.races(), "{}", one),
+                }
+                let mappings = (0..2).map(|ioas| next.mappings(Ioas(ioas)));
+                for spans in mappings {
+                    let apart = spans.windows(2).all(|two| two[0].last() < two[1].first());
+                    prop_assert!(apart, "{}: {:x?}", one, spans);
+                }
+                space = next;
+            }
+            prop_assert_eq!(ended(&space).pinned().bytes(), 0);
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt::{self, Write};
 
 use model::{
-    Ioas,
-    address::{Answer, Buffer, Errno, Move, Place, Range, Rights, Setting, Space, Span},
+    Hwpt, Ioas,
+    address::{
+        Answer, Buffer, Errno, Mapping, Move, Place, Query, Range, Rights, Setting, Space, Span,
+    },
 };
 
 use crate::script::Script;
@@ -13,6 +15,11 @@ use crate::script::Script;
 const TIMEOUT_MS: u32 = 60_000;
 /// The most bytes that a driver reads or writes at once.
 pub const MOST_MOVED: u64 = 0x1_0000;
+/// What stands for everything in an unmap.
+const ALL: Range = Range {
+    iova: 0,
+    length: u64::MAX,
+};
 /// Ranges that the process has room for.
 const RANGES: usize = 8;
 
@@ -38,6 +45,8 @@ struct Writer {
     text: String,
     transition_of: Vec<Option<usize>>,
     now: Option<usize>,
+    /// Bytes that are pinned before the next step.
+    pinned: u64,
 }
 
 /// `, errno: NAME` of a call that fails.
@@ -74,6 +83,7 @@ impl Writer {
             text: String::new(),
             transition_of: Vec::new(),
             now: None,
+            pinned: 0,
         };
         writer.head(setting);
         writer.set_up(setting);
@@ -127,6 +137,16 @@ impl Writer {
             self.step(format_args!(
                 "IOMMU_IOAS_ALLOC: {{on: iommu, save: {{out_ioas_id: {ioas}}}}}"
             ));
+            if setting.small_pages {
+                self.step(format_args!(
+                    "IOMMU_OPTION: {{on: iommu, option_id: HUGE_PAGES, op: SET, object_id: ${ioas}, val64: 0}}"
+                ));
+            }
+        }
+        if setting.small_pages {
+            self.step(format_args!(
+                "memory: {{bits: {{fill: 0}}, ones: {{fill: 0xff}}}}"
+            ));
         }
         if setting.crowd > 0 {
             self.step(format_args!(
@@ -167,34 +187,18 @@ impl Writer {
 
     fn locked(&mut self, space: &Space) {
         let bytes = space.pinned().bytes();
+        self.pinned = bytes;
         self.step(format_args!("locked_vm: {{VmPin: {bytes:#x}}}"));
     }
 
     fn play(&mut self, one: &Move, answer: &Answer) {
         let ends = Ends(answer);
         match one {
-            Move::Map {
-                ioas,
-                from,
-                length,
-                at,
-                rights,
-            } => self.map(*ioas, (*from, *length), *at, *rights, answer),
-            Move::Copy {
-                from,
-                range: Range { iova, length },
-                to,
-                at,
-                rights,
-            } => {
-                let mapped = mapped("dst_iova", answer);
-                self.step(format_args!(
-                    "IOMMU_IOAS_COPY: {{on: iommu, dst_ioas_id: ${to}, src_ioas_id: ${from}, src_iova: {iova:#x}, \
-                     length: {length:#x}, dst_iova: {:#x}, flags: {}{mapped}{ends}}}",
-                    at.unwrap_or_default(),
-                    Flags(*at, *rights)
-                ));
+            Move::Make(mapping) => {
+                let call = mapping_call(mapping, answer);
+                self.step(format_args!("{call}"));
             }
+            Move::Starved(mapping) => self.starved(mapping, answer),
             Move::Unmap(ioas, range) => {
                 let unmap = unmap(*ioas, *range, answer);
                 self.step(format_args!("{unmap}"));
@@ -215,12 +219,33 @@ impl Writer {
             }
             Move::Allow(ioas, spans) => self.allow(*ioas, spans, answer),
             Move::Attach(..) | Move::Replace(..) | Move::Leave(..) => self.device(one, answer),
-            Move::AllocateHwpt(hwpt, mock, ioas) => {
+            Move::AllocateHwpt {
+                hwpt,
+                mock,
+                ioas,
+                tracks,
+            } => {
+                let flags = if *tracks {
+                    ", flags: [DIRTY_TRACKING]"
+                } else {
+                    ""
+                };
                 let save = save(format_args!("out_hwpt_id: {hwpt}"), answer);
                 self.step(format_args!(
-                    "IOMMU_HWPT_ALLOC: {{on: iommu, dev_id: ${mock}_device, pt_id: ${ioas}{save}{ends}}}"
+                    "IOMMU_HWPT_ALLOC: {{on: iommu, dev_id: ${mock}_device, pt_id: ${ioas}{flags}{save}{ends}}}"
                 ));
             }
+            Move::Track(hwpt, enable) => {
+                let flags = if *enable { "ENABLE" } else { "" };
+                self.step(format_args!(
+                    "IOMMU_HWPT_SET_DIRTY_TRACKING: {{on: iommu, hwpt_id: ${hwpt}, flags: [{flags}]{ends}}}"
+                ));
+            }
+            Move::Write(hwpt, Range { iova, length }) => self.test(format_args!(
+                "op: DIRTY, id: ${hwpt}, dirty.iova: {iova:#x}, dirty.length: {length:#x}, \
+                 dirty.page_size: 0x1000, dirty.uptr: $ones{ends}"
+            )),
+            Move::GetDirty(hwpt, query) => self.dirty(*hwpt, *query, answer),
             Move::DestroyHwpt(hwpt) => {
                 self.step(format_args!(
                     "IOMMU_DESTROY: {{on: iommu, id: ${hwpt}{ends}}}"
@@ -230,24 +255,50 @@ impl Writer {
         }
     }
 
-    fn map(
-        &mut self,
-        ioas: Ioas,
-        memory: (Place, u64),
-        at: Option<u64>,
-        rights: Rights,
-        answer: &Answer,
-    ) {
-        let map = map(ioas, memory, at, rights, answer);
-        self.step(format_args!("{map}"));
+    /// A call that is made again and again until no allocation of it fails. Whenever it fails,
+    /// nothing is mapped or pinned more than before.
+    fn starved(&mut self, one: &Mapping, answer: &Answer) {
+        let call = mapping_call(one, answer);
+        let (Mapping::Map { ioas, .. } | Mapping::Copy { to: ioas, .. }) = one;
+        let undo = format!("[{{{}}}]", unmap(*ioas, ALL, &Answer::Done));
+        let pinned = self.pinned;
+        self.step(format_args!(
+            "fail_nth: {{step: {{{call}}}, allowed: ENOMEM, unchanged: [{{locked_vm: {{VmPin: {pinned:#x}}}}}], \
+             after_copy: {undo}, undo: {undo}}}"
+        ));
+    }
+
+    /// A query of dirty bits into memory that is zero. The kernel adds bits.
+    fn dirty(&mut self, hwpt: Hwpt, query: Query, answer: &Answer) {
+        let words: &[u64] = match answer {
+            Answer::Dirty(words) => words,
+            _ => &[],
+        };
+        for number in 0..words.len() {
+            self.step(format_args!(
+                "store: {{at: $bits+{:#x}, width: 8, value: 0}}",
+                8 * number
+            ));
+        }
+        let flags = if query.clears { "" } else { "NO_CLEAR" };
+        self.step(format_args!(
+            "IOMMU_HWPT_GET_DIRTY_BITMAP: {{on: iommu, hwpt_id: ${hwpt}, flags: [{flags}], iova: {:#x}, \
+             length: {:#x}, page_size: {:#x}, data: $bits{}}}",
+            query.range.iova,
+            query.range.length,
+            query.page_size,
+            Ends(answer)
+        ));
+        for (number, word) in words.iter().enumerate() {
+            self.step(format_args!(
+                "load: {{at: $bits+{:#x}, width: 8, expect: {word:#x}}}",
+                8 * number
+            ));
+        }
     }
 
     fn unmap_all(&mut self, ioas: Ioas, answer: &Answer) {
-        let all = Range {
-            iova: 0,
-            length: u64::MAX,
-        };
-        let unmap = unmap(ioas, all, answer);
+        let unmap = unmap(ioas, ALL, answer);
         self.step(format_args!("{unmap}"));
     }
 
@@ -511,6 +562,33 @@ fn mapped(field: &str, answer: &Answer) -> String {
     match answer {
         Answer::Mapped(iova) => format!(", expect: {{{field}: {iova:#x}}}"),
         _ => String::new(),
+    }
+}
+
+/// A mapping or a copy.
+fn mapping_call(one: &Mapping, answer: &Answer) -> String {
+    match one {
+        Mapping::Map {
+            ioas,
+            from,
+            length,
+            at,
+            rights,
+        } => map(*ioas, (*from, *length), *at, *rights, answer),
+        Mapping::Copy {
+            from,
+            range: Range { iova, length },
+            to,
+            at,
+            rights,
+        } => format!(
+            "IOMMU_IOAS_COPY: {{on: iommu, dst_ioas_id: ${to}, src_ioas_id: ${from}, src_iova: {iova:#x}, \
+             length: {length:#x}, dst_iova: {:#x}, flags: {}{}{}}}",
+            at.unwrap_or_default(),
+            Flags(*at, *rights),
+            mapped("dst_iova", answer),
+            Ends(answer)
+        ),
     }
 }
 

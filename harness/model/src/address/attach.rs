@@ -1,11 +1,12 @@
 //! Devices and HWPTs.
 
 use super::{
+    dirty::Dirty,
     errno::Errno,
     flaw::Flaw,
     memory::PAGE,
     moves::{Answer, Mock},
-    space::{APERTURE, MOCK_PAGE, Space},
+    space::{APERTURE, MOCK_PAGE, Space, Table},
     span::{self, Span},
 };
 use crate::{Hwpt, Ioas, Pt};
@@ -53,7 +54,13 @@ impl Space {
     }
 
     /// An HWPT of an IOAS for a device. It is filled at once.
-    pub(super) fn allocate(&mut self, hwpt: Hwpt, mock: Mock, ioas: Ioas) -> Option<Answer> {
+    pub(super) fn allocate(
+        &mut self,
+        hwpt: Hwpt,
+        mock: Mock,
+        ioas: Ioas,
+        tracks: bool,
+    ) -> Option<Answer> {
         (*self.mocks.get(mock.0)?)?;
         if self.hwpts.get(hwpt.0)?.is_some() {
             return None;
@@ -61,13 +68,16 @@ impl Space {
         if let Err(errno) = self.takes_domain(ioas) {
             return Some(Answer::Refused(errno));
         }
-        self.hwpts[hwpt.0] = Some(ioas);
+        self.hwpts[hwpt.0] = Some(Table {
+            ioas,
+            dirty: tracks.then(Dirty::default),
+        });
         Some(Answer::Done)
     }
 
     /// An HWPT is destroyed, if no device is attached to it.
     pub(super) fn destroy(&mut self, hwpt: Hwpt) -> Option<Answer> {
-        (*self.hwpts.get(hwpt.0)?)?;
+        self.hwpts.get(hwpt.0)?.as_ref()?;
         let pt = Some(Pt::Hwpt(hwpt));
         if self.mocks.contains(&pt) && !self.has(Flaw::HwptInUse) {
             return Some(Answer::Refused(Errno::EBUSY));

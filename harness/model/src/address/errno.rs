@@ -12,6 +12,7 @@ pub enum Errno {
     EINVAL,
     ENOENT,
     ENOSPC,
+    EOPNOTSUPP,
     EOVERFLOW,
     EPERM,
 }

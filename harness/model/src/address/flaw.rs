@@ -40,11 +40,17 @@ pub enum Flaw {
     PinsOfDevicesFree,
     /// A driver that pins pages leaves the alignment as it is.
     AccessAlignsNothing,
+    /// A query of dirty bits leaves them as they are.
+    DirtyStays,
+    /// What was written before tracking is enabled counts.
+    TrackingBeginsDirty,
+    /// What is mapped where something dirty was is dirty.
+    UnmapKeepsDirty,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::MapOverlaps,
         Self::MapReserved,
         Self::ChoiceNotAllowed,
@@ -63,5 +69,8 @@ impl Flaw {
         Self::PinsStay,
         Self::PinsOfDevicesFree,
         Self::AccessAlignsNothing,
+        Self::DirtyStays,
+        Self::TrackingBeginsDirty,
+        Self::UnmapKeepsDirty,
     ];
 }

@@ -43,7 +43,7 @@ impl Space {
             pages,
         };
         let answer = self.insert(&[piece], length, to)?;
-        self.mapped += 1;
+        self.mapped += u32::from(matches!(answer, Answer::Mapped(_)));
         Some(answer)
     }
 

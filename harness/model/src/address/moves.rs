@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    dirty::Query,
     errno::Errno,
     memory::{Buffer, Place, Rights},
     pinned::PageRun,
@@ -38,9 +39,9 @@ impl Range {
     }
 }
 
-/// One move of a walk.
+/// A call that maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Move {
+pub enum Mapping {
     /// `IOMMU_IOAS_MAP`, or `IOMMU_IOAS_MAP_FILE` of a file.
     Map {
         /// Where to map.
@@ -67,6 +68,16 @@ pub enum Move {
         /// What the copy allows.
         rights: Rights,
     },
+}
+
+/// One move of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// A mapping.
+    Make(Mapping),
+    /// A mapping, again and again: each time another allocation of the kernel fails, until none is
+    /// left.
+    Starved(Mapping),
     /// `IOMMU_IOAS_UNMAP` of a range.
     Unmap(Ioas, Range),
     /// `IOMMU_IOAS_UNMAP` of everything.
@@ -83,10 +94,26 @@ pub enum Move {
     Replace(Mock, Pt),
     /// It is detached and goes.
     Leave(Mock),
-    /// `IOMMU_HWPT_ALLOC` for a device.
-    AllocateHwpt(Hwpt, Mock, Ioas),
+    /// `IOMMU_HWPT_ALLOC`.
+    AllocateHwpt {
+        /// Its name.
+        hwpt: Hwpt,
+        /// The device that it is for.
+        mock: Mock,
+        /// What it maps.
+        ioas: Ioas,
+        /// Whether it has dirty bits.
+        tracks: bool,
+    },
     /// `IOMMU_DESTROY` of an HWPT.
     DestroyHwpt(Hwpt),
+    /// `IOMMU_HWPT_SET_DIRTY_TRACKING`: enable, or disable.
+    Track(Hwpt, bool),
+    /// A device that is attached to an HWPT writes to each page of a range:
+    /// `IOMMU_TEST_OP_DIRTY`.
+    Write(Hwpt, Range),
+    /// `IOMMU_HWPT_GET_DIRTY_BITMAP`.
+    GetDirty(Hwpt, Query),
     /// A driver gets access to an IOAS, and pins pages or only reads and writes.
     OpenAccess {
         /// Its name.
@@ -155,6 +182,8 @@ pub enum Answer {
     /// What a device's page table has for the range: memory that is contiguous from a place on, or
     /// not that.
     Translated(Option<Place>),
+    /// Words of a bitmap; those beyond the range have no bit.
+    Dirty(Vec<u64>),
     /// Runs of pages with the same number of pins.
     Pins(Vec<PageRun>),
 }
@@ -201,7 +230,7 @@ impl fmt::Display for At {
     }
 }
 
-impl fmt::Display for Move {
+impl fmt::Display for Mapping {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Map {
@@ -226,6 +255,17 @@ impl fmt::Display for Move {
                 "copy {range} of {from} to {into} {}, {rights:?}",
                 At(*at)
             ),
+        }
+    }
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Make(mapping) => write!(to, "{mapping}"),
+            Self::Starved(mapping) => {
+                write!(to, "{mapping}, with each allocation failing once")
+            }
             Self::Unmap(ioas, range) => write!(to, "unmap {range} of {ioas}"),
             Self::UnmapAll(ioas) => write!(to, "unmap all of {ioas}"),
             Self::RaceOfUnmaps(ioas, range) => write!(to, "unmap {range} of {ioas}, twice at once"),
@@ -241,8 +281,32 @@ impl fmt::Display for Move {
             Self::Attach(mock, ioas) => write!(to, "attach {mock} to {ioas}"),
             Self::Replace(mock, pt) => write!(to, "move {mock} to {pt}"),
             Self::Leave(mock) => write!(to, "{mock} leaves"),
-            Self::AllocateHwpt(hwpt, mock, ioas) => {
-                write!(to, "allocate {} of {ioas} for {mock}", Pt::Hwpt(*hwpt))
+            Self::AllocateHwpt {
+                hwpt,
+                mock,
+                ioas,
+                tracks,
+            } => {
+                let what = if *tracks { " with dirty bits" } else { "" };
+                write!(
+                    to,
+                    "allocate {} of {ioas} for {mock}{what}",
+                    Pt::Hwpt(*hwpt)
+                )
+            }
+            Self::Track(hwpt, enable) => {
+                let what = if *enable { "enable" } else { "disable" };
+                write!(to, "{what} tracking of {}", Pt::Hwpt(*hwpt))
+            }
+            Self::Write(hwpt, range) => write!(to, "write {range} through {}", Pt::Hwpt(*hwpt)),
+            Self::GetDirty(hwpt, query) => {
+                let what = if query.clears { "take" } else { "look at" };
+                let (range, size) = (query.range, query.page_size);
+                write!(
+                    to,
+                    "{what} dirty bits of {range} of {}, {size:#x} each",
+                    Pt::Hwpt(*hwpt)
+                )
             }
             Self::DestroyHwpt(hwpt) => write!(to, "destroy {}", Pt::Hwpt(*hwpt)),
             Self::OpenAccess { access, ioas, pins } => {

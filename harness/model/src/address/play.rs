@@ -5,7 +5,7 @@ use super::{
     errno::Errno,
     map::Target,
     memory::{Buffer, Place, Rights},
-    moves::{Answer, Mock, Move, Range},
+    moves::{Answer, Mapping, Mock, Move, Range},
     space::{MOCK_PAGE, Space},
     span::{self, Span},
 };
@@ -22,35 +22,8 @@ impl Space {
 
     fn make(&mut self, one: &Move) -> Option<Answer> {
         match one {
-            Move::Map {
-                ioas,
-                from,
-                length,
-                at,
-                rights,
-            } => {
-                let to = Target {
-                    ioas: *ioas,
-                    at: *at,
-                    rights: *rights,
-                };
-                self.holds(*from, *length)
-                    .then(|| self.map(*from, *length, to))?
-            }
-            Move::Copy {
-                from,
-                range,
-                to,
-                at,
-                rights,
-            } => {
-                let to = Target {
-                    ioas: *to,
-                    at: *at,
-                    rights: *rights,
-                };
-                self.copy(*from, *range, to)
-            }
+            Move::Make(mapping) => self.make_mapping(mapping),
+            Move::Starved(mapping) => self.starved(mapping),
             Move::Unmap(ioas, range) => Some(self.unmap(*ioas, *range)),
             Move::UnmapAll(ioas) => Some(self.unmap_all(*ioas)),
             Move::RaceOfUnmaps(ioas, range) => self.race_of_unmaps(*ioas, *range),
@@ -59,7 +32,15 @@ impl Space {
             Move::Attach(mock, ioas) => self.attach(*mock, *ioas),
             Move::Replace(mock, pt) => self.replace(*mock, *pt),
             Move::Leave(mock) => self.leave(*mock),
-            Move::AllocateHwpt(hwpt, mock, ioas) => self.allocate(*hwpt, *mock, *ioas),
+            Move::AllocateHwpt {
+                hwpt,
+                mock,
+                ioas,
+                tracks,
+            } => self.allocate(*hwpt, *mock, *ioas, *tracks),
+            Move::Track(hwpt, enable) => self.track(*hwpt, *enable),
+            Move::Write(hwpt, range) => self.write(*hwpt, *range),
+            Move::GetDirty(hwpt, query) => self.query(*hwpt, *query),
             Move::DestroyHwpt(hwpt) => self.destroy(*hwpt),
             Move::OpenAccess { access, ioas, pins } => self.open(*access, *ioas, *pins),
             Move::MoveAccess(access, ioas) => self.move_access(*access, *ioas),
@@ -79,6 +60,48 @@ impl Space {
             Move::Ranges(ioas) => Some(self.ranges(*ioas)),
             Move::Translate(mock, range) => self.translate(*mock, *range),
             Move::Pins(buffer) => self.pins(*buffer),
+        }
+    }
+
+    /// Only where nothing else is mapped: a call that fails to tell the caller its IOVA has mapped
+    /// already (finding `copy-out-failure-keeps-work`), and all of the IOAS has to be unmapped then.
+    fn starved(&mut self, mapping: &Mapping) -> Option<Answer> {
+        let (Mapping::Map { ioas, .. } | Mapping::Copy { to: ioas, .. }) = mapping;
+        let empty = self.ioases[ioas.0].areas.all().next().is_none();
+        empty.then(|| self.make_mapping(mapping))?
+    }
+
+    fn make_mapping(&mut self, mapping: &Mapping) -> Option<Answer> {
+        match mapping {
+            Mapping::Map {
+                ioas,
+                from,
+                length,
+                at,
+                rights,
+            } => {
+                let to = Target {
+                    ioas: *ioas,
+                    at: *at,
+                    rights: *rights,
+                };
+                self.holds(*from, *length)
+                    .then(|| self.map(*from, *length, to))?
+            }
+            Mapping::Copy {
+                from,
+                range,
+                to,
+                at,
+                rights,
+            } => {
+                let to = Target {
+                    ioas: *to,
+                    at: *at,
+                    rights: *rights,
+                };
+                self.copy(*from, *range, to)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     areas::Areas,
+    dirty::Dirty,
     flaw::Flaw,
     memory::{Buffer, PAGE},
     moves::Mock,
@@ -32,6 +33,9 @@ pub struct Setting {
     pub crowd: u32,
     /// The memory that there is.
     pub buffers: Vec<Buffer>,
+    /// Whether `IOMMU_OPTION_HUGE_PAGES` is off, so that each page has an entry and a dirty bit of
+    /// its own in a page table.
+    pub small_pages: bool,
 }
 
 impl Default for Setting {
@@ -40,6 +44,7 @@ impl Default for Setting {
             batch: 65536,
             crowd: 0,
             buffers: Buffer::ALL.into(),
+            small_pages: false,
         }
     }
 }
@@ -50,6 +55,14 @@ pub(super) struct AddressSpace {
     pub areas: Areas,
     /// What `IOMMU_IOAS_ALLOW_IOVAS` has set, if anything.
     pub allowed: Vec<Span>,
+}
+
+/// An HWPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub ioas: Ioas,
+    /// Its dirty bits, if it has them.
+    pub dirty: Option<Dirty>,
 }
 
 /// A pin of a driver.
@@ -76,8 +89,7 @@ pub struct Space {
     pub(super) flaw: Option<Flaw>,
     pub(super) ioases: [AddressSpace; IOASES],
     pub(super) mocks: [Option<Pt>; MOCKS],
-    /// The IOAS of each HWPT.
-    pub(super) hwpts: [Option<Ioas>; HWPTS],
+    pub(super) hwpts: [Option<Table>; HWPTS],
     pub(super) drivers: [Option<Driver>; ACCESSES],
     /// Number of mappings that were made.
     pub(super) mapped: u32,
@@ -123,7 +135,7 @@ impl Space {
     /// The HWPTs that there are, and their IOASes.
     pub fn hwpts(&self) -> impl Iterator<Item = (Hwpt, Ioas)> + '_ {
         let hwpts = self.hwpts.iter().enumerate();
-        hwpts.filter_map(|(number, ioas)| Some((Hwpt(number), (*ioas)?)))
+        hwpts.filter_map(|(number, table)| Some((Hwpt(number), table.as_ref()?.ioas)))
     }
 
     /// The accesses that there are: their IOASes, whether they pin, and the numbers of their pins.
@@ -140,7 +152,7 @@ impl Space {
     pub fn ioas_of(&self, pt: Pt) -> Option<Ioas> {
         match pt {
             Pt::Ioas(ioas) => Some(ioas),
-            Pt::Hwpt(hwpt) => *self.hwpts.get(hwpt.0)?,
+            Pt::Hwpt(hwpt) => Some(self.hwpts.get(hwpt.0)?.as_ref()?.ioas),
         }
     }
 
@@ -155,7 +167,8 @@ impl Space {
 
     /// Whether an IOAS has a domain.
     pub(super) fn has_domain(&self, ioas: Ioas) -> bool {
-        self.has_own_domain(ioas) || self.hwpts.contains(&Some(ioas)) || self.stale[ioas.0]
+        let mut hwpts = self.hwpts.iter().flatten();
+        self.has_own_domain(ioas) || hwpts.any(|it| it.ioas == ioas) || self.stale[ioas.0]
     }
 
     /// The smallest alignment that IOVAs of an IOAS have to have.
@@ -164,6 +177,7 @@ impl Space {
         let pins = drivers.any(|driver| driver.pins && driver.ioas == ioas)
             || (ioas.0 == 0 && self.setting.crowd > 0);
         match (pins, self.has_domain(ioas)) {
+            _ if self.setting.small_pages => PAGE,
             (true, _) if !self.has(Flaw::AccessAlignsNothing) => PAGE,
             (_, true) => MOCK_PAGE,
             _ => 1,

@@ -45,6 +45,7 @@ impl Space {
             // The drivers are asked, and release whatever they have pinned there.
             self.release(ioas, part.whole);
             self.ioases[ioas.0].areas.remove(part.whole.first());
+            self.forget_dirty(ioas, part.whole);
             bytes += part.whole.length().unwrap_or_default();
         }
         Ok(bytes)
