@@ -33,7 +33,7 @@ pub struct Drawn {
 }
 
 /// Kinds of moves, and how many of all draws are of that kind.
-const KINDS: [(Kind, u64); 26] = [
+const KINDS: [(Kind, u64); 29] = [
     (Kind::Map, 22),
     (Kind::Copy, 12),
     (Kind::Starved, 5),
@@ -51,6 +51,9 @@ const KINDS: [(Kind, u64); 26] = [
     (Kind::Track, 8),
     (Kind::Write, 16),
     (Kind::GetDirty, 24),
+    (Kind::AttachVfio, 8),
+    (Kind::DetachVfio, 3),
+    (Kind::Dma, 12),
     (Kind::OpenAccess, 6),
     (Kind::MoveAccess, 2),
     (Kind::CloseAccess, 2),
@@ -81,6 +84,9 @@ enum Kind {
     Track,
     Write,
     GetDirty,
+    AttachVfio,
+    DetachVfio,
+    Dma,
     OpenAccess,
     MoveAccess,
     CloseAccess,
@@ -126,6 +132,7 @@ fn setting(dice: &mut Dice) -> Setting {
         crowd: if dice.once_in(6) { CROWD } else { 0 },
         buffers,
         small_pages: dice.once_in(3),
+        vfio: dice.once_in(3),
     }
 }
 
@@ -234,6 +241,9 @@ impl Draw {
                 Move::Write(hwpt, self.range(ioas))
             }
             Kind::GetDirty => self.dirty()?,
+            Kind::AttachVfio => Move::AttachVfio(self.ioas()),
+            Kind::DetachVfio => Move::DetachVfio,
+            Kind::Dma => self.dma(),
             Kind::OpenAccess => Move::OpenAccess {
                 access: Access(self.index(3)),
                 ioas: self.ioas(),
@@ -434,6 +444,15 @@ impl Draw {
         ))
     }
 
+    /// A page of a mapping where the device is, or any.
+    fn dma(&mut self) -> Move {
+        let near = match self.space.vfio() {
+            Some(ioas) => self.range(ioas).iova,
+            None => self.iova(),
+        };
+        Move::Dma(near / PAGE * PAGE)
+    }
+
     fn transfer(&mut self) -> Option<Move> {
         let (access, ioas, _) = self.access()?;
         let whole = self.range(ioas);
@@ -511,7 +530,8 @@ mod tests {
             .map(|(access, ..)| Move::CloseAccess(access));
         let mocks = space.mocks().map(|(mock, _)| Move::Leave(mock));
         let hwpts = space.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
-        let moves: Vec<_> = accesses.chain(mocks).chain(hwpts).collect();
+        let vfio = space.vfio().map(|_| Move::DetachVfio);
+        let moves: Vec<_> = accesses.chain(vfio).chain(mocks).chain(hwpts).collect();
         moves.iter().fold(space.clone(), |space, one| {
             let (answer, next) = space.play(one).unwrap();
             assert_eq!(answer, Answer::Done, "{one}");

@@ -119,11 +119,20 @@ impl Writer {
         self.line(format_args!(
             "needs: {{config: [CONFIG_IOMMUFD_TEST, CONFIG_TRANSPARENT_HUGEPAGE]{features}}}"
         ));
+        if setting.vfio {
+            self.line(format_args!("shapes: [singleton]"));
+        }
         self.line(format_args!("steps:"));
     }
 
     fn set_up(&mut self, setting: &Setting) {
         self.step(format_args!("open: {{iommu: /dev/iommu}}"));
+        if setting.vfio {
+            self.step(format_args!("open: {{device: group.0}}"));
+            self.step(format_args!(
+                "VFIO_DEVICE_BIND_IOMMUFD: {{on: device, iommufd: $iommu}}"
+            ));
+        }
         self.limit(setting.batch);
         for buffer in Buffer::ALL {
             if setting.buffers.contains(&buffer) {
@@ -251,7 +260,30 @@ impl Writer {
                     "IOMMU_DESTROY: {{on: iommu, id: ${hwpt}{ends}}}"
                 ));
             }
+            Move::AttachVfio(_) | Move::DetachVfio | Move::Dma(_) => self.vfio(one, answer),
             _ => self.driver_or_look(one, answer),
+        }
+    }
+
+    fn vfio(&mut self, one: &Move, answer: &Answer) {
+        match (one, answer) {
+            (Move::AttachVfio(ioas), _) => self.step(format_args!(
+                "VFIO_DEVICE_ATTACH_IOMMUFD_PT: {{on: device, pt_id: ${ioas}{}}}",
+                Ends(answer)
+            )),
+            (Move::DetachVfio, _) => {
+                self.step(format_args!(
+                    "VFIO_DEVICE_DETACH_IOMMUFD_PT: {{on: device}}"
+                ));
+            }
+            (Move::Dma(iova), Answer::Lands(place)) => self.step(format_args!(
+                "dma: {{from: group.0, iova: {iova:#x}, lands: {}}}",
+                At(*place)
+            )),
+            (Move::Dma(iova), _) => self.step(format_args!(
+                "dma: {{from: group.0, iova: {iova:#x}, blocked: $private}}"
+            )),
+            _ => {}
         }
     }
 
@@ -517,7 +549,9 @@ impl Writer {
         let hwpts = space.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
         let unmaps = (0..2).map(|ioas| Move::UnmapAll(Ioas(ioas)));
         let pins = space.setting().buffers.iter().map(|it| Move::Pins(*it));
+        let vfio = space.vfio().map(|_| Move::DetachVfio);
         let all: Vec<_> = accesses
+            .chain(vfio)
             .chain(mocks)
             .chain(hwpts)
             .chain(unmaps)

@@ -22,6 +22,11 @@ impl Space {
     pub(super) fn replace(&mut self, mock: Mock, pt: Pt) -> Option<Answer> {
         (*self.mocks.get(mock.0)?)?;
         self.ioas_of(pt)?;
+        // It would be handed the domain of the vfio device: finding
+        // `replace-group-handle-foreign-domain`.
+        if self.vfio.is_some_and(|ioas| pt == Pt::Ioas(ioas)) {
+            return None;
+        }
         Some(self.move_to(mock, pt))
     }
 

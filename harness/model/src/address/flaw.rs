@@ -46,11 +46,15 @@ pub enum Flaw {
     TrackingBeginsDirty,
     /// What is mapped where something dirty was is dirty.
     UnmapKeepsDirty,
+    /// A device can write to what only allows reads.
+    DmaIgnoresRights,
+    /// A device that is detached stays where it was.
+    DetachBlocksNothing,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::MapOverlaps,
         Self::MapReserved,
         Self::ChoiceNotAllowed,
@@ -72,5 +76,7 @@ impl Flaw {
         Self::DirtyStays,
         Self::TrackingBeginsDirty,
         Self::UnmapKeepsDirty,
+        Self::DmaIgnoresRights,
+        Self::DetachBlocksNothing,
     ];
 }

@@ -1,7 +1,7 @@
 //! The address spaces of an iommufd: what each call of a walk has to answer, and what it changes.
 //!
-//! A [`Space`] has two IOASes with their mappings, mock devices, HWPTs with their dirty bits, and
-//! accesses of a driver that pins pages. A [`Move`] is one call, or one look at what the calls have led to. The oracle
+//! A [`Space`] has two IOASes with their mappings, mock devices, HWPTs with their dirty bits,
+//! accesses of a driver that pins pages, and a vfio device that does DMA. A [`Move`] is one call, or one look at what the calls have led to. The oracle
 //! works on ranges of IOVAs, pages and pins, so that it shares no structure with the kernel's
 //! batches, domains and interval trees.
 
@@ -21,6 +21,7 @@ mod dirty;
 mod map;
 mod play;
 mod unmap;
+mod vfio;
 
 pub use areas::{Area, Areas};
 pub use dirty::Query;

@@ -114,6 +114,12 @@ pub enum Move {
     Write(Hwpt, Range),
     /// `IOMMU_HWPT_GET_DIRTY_BITMAP`.
     GetDirty(Hwpt, Query),
+    /// The vfio device is attached to an IOAS, or moves there: `VFIO_DEVICE_ATTACH_IOMMUFD_PT`.
+    AttachVfio(Ioas),
+    /// It is detached: `VFIO_DEVICE_DETACH_IOMMUFD_PT`.
+    DetachVfio,
+    /// A look: it writes a page at an IOVA.
+    Dma(u64),
     /// A driver gets access to an IOAS, and pins pages or only reads and writes.
     OpenAccess {
         /// Its name.
@@ -182,6 +188,10 @@ pub enum Answer {
     /// What a device's page table has for the range: memory that is contiguous from a place on, or
     /// not that.
     Translated(Option<Place>),
+    /// The device's data arrives in the page at this place.
+    Lands(Place),
+    /// The device's write is blocked.
+    Blocked,
     /// Words of a bitmap; those beyond the range have no bit.
     Dirty(Vec<u64>),
     /// Runs of pages with the same number of pins.
@@ -191,7 +201,10 @@ pub enum Answer {
 impl Move {
     /// Whether it only looks.
     pub const fn looks(&self) -> bool {
-        matches!(self, Self::Ranges(_) | Self::Translate(..) | Self::Pins(_))
+        matches!(
+            self,
+            Self::Ranges(_) | Self::Translate(..) | Self::Pins(_) | Self::Dma(_)
+        )
     }
 
     /// Whether it needs two processors.
@@ -309,6 +322,9 @@ impl fmt::Display for Move {
                 )
             }
             Self::DestroyHwpt(hwpt) => write!(to, "destroy {}", Pt::Hwpt(*hwpt)),
+            Self::AttachVfio(ioas) => write!(to, "attach the device to {ioas}"),
+            Self::DetachVfio => write!(to, "detach the device"),
+            Self::Dma(iova) => write!(to, "the device writes at {iova:#x}"),
             Self::OpenAccess { access, ioas, pins } => {
                 let kind = if *pins { "that pins" } else { "that copies" };
                 write!(to, "open {access} {kind} to {ioas}")

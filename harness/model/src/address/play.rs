@@ -42,6 +42,9 @@ impl Space {
             Move::Write(hwpt, range) => self.write(*hwpt, *range),
             Move::GetDirty(hwpt, query) => self.query(*hwpt, *query),
             Move::DestroyHwpt(hwpt) => self.destroy(*hwpt),
+            Move::AttachVfio(ioas) => self.attach_vfio(*ioas),
+            Move::DetachVfio => self.detach_vfio(),
+            Move::Dma(iova) => self.dma(*iova),
             Move::OpenAccess { access, ioas, pins } => self.open(*access, *ioas, *pins),
             Move::MoveAccess(access, ioas) => self.move_access(*access, *ioas),
             Move::CloseAccess(access) => self.close(*access),
@@ -57,7 +60,7 @@ impl Space {
                 write,
                 slow: _,
             } => self.transfer(*access, *range, *write),
-            Move::Ranges(ioas) => Some(self.ranges(*ioas)),
+            Move::Ranges(ioas) => self.ranges(*ioas),
             Move::Translate(mock, range) => self.translate(*mock, *range),
             Move::Pins(buffer) => self.pins(*buffer),
         }
@@ -149,9 +152,10 @@ impl Space {
         Answer::Done
     }
 
-    fn ranges(&self, ioas: Ioas) -> Answer {
+    /// Nothing where the device is: what it reserves, and what its IOMMU can map, is the platform's.
+    fn ranges(&self, ioas: Ioas) -> Option<Answer> {
         let usable = span::holes(Span::ALL, self.reserved(ioas));
-        Answer::Ranges(usable, self.alignment(ioas))
+        (self.vfio != Some(ioas)).then(|| Answer::Ranges(usable, self.alignment(ioas)))
     }
 
     /// What a device's page table has. The mock looks at whole pages of its own only.

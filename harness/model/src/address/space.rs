@@ -36,6 +36,8 @@ pub struct Setting {
     /// Whether `IOMMU_OPTION_HUGE_PAGES` is off, so that each page has an entry and a dirty bit of
     /// its own in a page table.
     pub small_pages: bool,
+    /// Whether there is a vfio device, which does DMA.
+    pub vfio: bool,
 }
 
 impl Default for Setting {
@@ -45,6 +47,7 @@ impl Default for Setting {
             crowd: 0,
             buffers: Buffer::ALL.into(),
             small_pages: false,
+            vfio: false,
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct Space {
     pub(super) mocks: [Option<Pt>; MOCKS],
     pub(super) hwpts: [Option<Table>; HWPTS],
     pub(super) drivers: [Option<Driver>; ACCESSES],
+    /// The IOAS of the vfio device, if it is attached.
+    pub(super) vfio: Option<Ioas>,
     /// Number of mappings that were made.
     pub(super) mapped: u32,
     /// IOASes whose domain stays, by [`Flaw::DomainStays`].
@@ -167,6 +172,11 @@ impl Space {
 
     /// Whether an IOAS has a domain.
     pub(super) fn has_domain(&self, ioas: Ioas) -> bool {
+        self.vfio == Some(ioas) || self.has_mock_domain(ioas)
+    }
+
+    /// Whether an IOAS has a domain of mock devices.
+    fn has_mock_domain(&self, ioas: Ioas) -> bool {
         let mut hwpts = self.hwpts.iter().flatten();
         self.has_own_domain(ioas) || hwpts.any(|it| it.ioas == ioas) || self.stale[ioas.0]
     }
@@ -177,7 +187,7 @@ impl Space {
         let pins = drivers.any(|driver| driver.pins && driver.ioas == ioas)
             || (ioas.0 == 0 && self.setting.crowd > 0);
         match (pins, self.has_domain(ioas)) {
-            _ if self.setting.small_pages => PAGE,
+            _ if self.setting.small_pages || self.vfio == Some(ioas) => PAGE,
             (true, _) if !self.has(Flaw::AccessAlignsNothing) => PAGE,
             (_, true) => MOCK_PAGE,
             _ => 1,
@@ -186,7 +196,8 @@ impl Space {
 
     /// The ranges that no mapping may have.
     pub(super) fn reserved(&self, ioas: Ioas) -> Vec<Span> {
-        match self.has_domain(ioas) && !self.has(Flaw::AttachReservesNothing) {
+        // The vfio device reserves nothing that a walk reaches.
+        match self.has_mock_domain(ioas) && !self.has(Flaw::AttachReservesNothing) {
             true => span::holes(Span::ALL, [APERTURE]),
             false => Vec::new(),
         }
