@@ -254,6 +254,10 @@ impl Action for Close {
         }
         Ok(())
     }
+
+    fn is_one_call(&self) -> bool {
+        self.0.len() == 1
+    }
 }
 
 /// Address that no process has mapped.
