@@ -100,7 +100,7 @@ fn an_unknown_finding_of_a_platform_is_told_with_its_place() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("mine.yaml:16:14: unknown finding"),
+        error.contains("mine.yaml:17:14: unknown finding"),
         "{error}"
     );
     assert!(
