@@ -19,6 +19,7 @@ use crate::{
     accel::{self, Chosen, NoKvm},
     agent::{self, AgentError},
     allowed::{Allowed, AllowedError, AllowedReport},
+    baseline::{Baseline, BaselineReport},
     configuration::Configuration,
     counters::{Counters, KeepCounters, Kept},
     exit::Exit,
@@ -139,6 +140,7 @@ pub struct Lab {
     /// The configuration of a kernel that somebody else built.
     configuration: Option<Configuration>,
     allowed: Arc<Allowed>,
+    baseline: Baseline,
     checks: Vec<KernelCheck>,
 }
 
@@ -258,6 +260,7 @@ impl Lab {
             build,
             configuration,
             allowed,
+            baseline: Baseline::default(),
         })
     }
 
@@ -298,8 +301,31 @@ impl Lab {
             build: self.build.clone(),
             configuration: None,
             allowed: Arc::clone(&self.allowed),
+            baseline: Baseline::default(),
             checks: self.checks.clone(),
         })
+    }
+
+    /// Sets the failures that are known.
+    #[must_use]
+    pub fn with_baseline(self, baseline: Baseline) -> Self {
+        Self { baseline, ..self }
+    }
+
+    /// Notes why a failure is known, if it is.
+    pub fn note_known(&self, record: &mut Record) {
+        if !record.verdict.is_expected() {
+            let known = self.baseline.known(record);
+            record.known = known.map(|known| known.reason.clone());
+        }
+    }
+
+    /// What became of each known failure.
+    pub fn baseline(&self, records: &[Record]) -> Vec<BaselineReport> {
+        let ids = self.corpus.cases.iter();
+        let ids = ids.flat_map(|case| std::iter::once(&case.id).chain(&case.former));
+        let ids = ids.map(String::as_str).collect();
+        self.baseline.reports(records, &self.platform.name, &ids)
     }
 
     /// Sets the number of processors of guests, whatever runs in them.
@@ -601,6 +627,7 @@ impl Lab {
             reason: judgement.reason,
             waits_for: None,
             findings: Vec::new(),
+            known: None,
             as_planned: judgement.as_planned,
             failed_step: judgement.failed_step,
             kmsg: Vec::new(),

@@ -7,6 +7,7 @@ pub mod accel;
 pub mod agent;
 mod agent_target;
 pub mod allowed;
+pub mod baseline;
 pub mod build_failure;
 pub mod checks;
 pub mod complaints;

@@ -40,6 +40,9 @@ pub struct Record {
     /// Findings that it showed: pages of `results/findings`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
+    /// Why the failure is known, by `--baseline`: it does not turn the run red.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// Clauses of the plan that the kernel conforms to in this case, where Linux is known to deviate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub as_planned: Vec<String>,
@@ -89,12 +92,18 @@ impl Record {
             reason: None,
             waits_for: None,
             findings: Vec::new(),
+            known: None,
             as_planned: Vec::new(),
             failed_step: None,
             kmsg: Vec::new(),
             races: Vec::new(),
             transcript: String::new(),
         }
+    }
+
+    /// Whether it does not turn a run red: its verdict is as expected, or the failure is known.
+    pub const fn is_as_expected(&self) -> bool {
+        self.verdict.is_expected() || self.known.is_some()
     }
 
     /// Whether it is about what a guest has or about its checks, not a case.

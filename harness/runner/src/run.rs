@@ -103,7 +103,7 @@ pub fn run(
             match message {
                 Message::Event(event) => {
                     note_counters(&mut facts, &event);
-                    if let Err(error) = keep(lab, sinks, &event, &mut records) {
+                    if let Err(error) = keep(lab, sinks, event, &mut records) {
                         // An error such as a full disk ends the run; the records written so far
                         // stay.
                         outcome = Err(error);
@@ -120,7 +120,7 @@ pub fn run(
                     let reason = error.to_string();
                     let record = Record::of_kernel(BOOT, &lab.platform.name, reason);
                     let event = Event::CaseEnded(Box::new(record));
-                    outcome = keep(lab, sinks, &event, &mut records);
+                    outcome = keep(lab, sinks, event, &mut records);
                     cancel.cancel();
                 }
                 Message::NoGuest(error) => {
@@ -136,12 +136,13 @@ pub fn run(
     of_machine.extend(plan_witness::record(lab, &records, cases));
     for record in of_machine {
         let event = Event::CaseEnded(Box::new(record));
-        outcome = outcome.and_then(|()| keep(lab, sinks, &event, &mut records));
+        outcome = outcome.and_then(|()| keep(lab, sinks, event, &mut records));
     }
     facts.interrupted = cancel.is_cancelled() && !unbootable;
     facts.allowed = lab.allowed();
     facts.ms = start.elapsed().as_millis() as u64;
-    let summary = Summary::new(facts, records, &lab.corpus);
+    let baseline = lab.baseline(&records);
+    let summary = Summary::new(facts, records, &lab.corpus).with_baseline(baseline);
     let report = serde_json::to_string_pretty(&summary).unwrap_or_default();
     let written = lab.with_run_dir(|dir| dir.write("report.json", &report));
     outcome?;
@@ -161,14 +162,15 @@ fn queue<'a>(cases: &[&'a Case]) -> VecDeque<&'a Case> {
 fn keep(
     lab: &Lab,
     sinks: &mut [Box<dyn Sink>],
-    event: &Event,
+    mut event: Event,
     records: &mut Vec<Record>,
 ) -> Result<(), LabError> {
-    if let Event::CaseEnded(record) = event {
+    if let Event::CaseEnded(record) = &mut event {
+        lab.note_known(record);
         lab.with_run_dir(|dir| dir.add(record))?;
         records.push((**record).clone());
     }
-    tell(sinks, event)
+    tell(sinks, &event)
 }
 
 /// Counts the guests whose counters were stored.

@@ -6,6 +6,7 @@ use case::{Case, Clause, Corpus, Deviation, Findings, replaces};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    baseline::BaselineReport,
     exit::Exit,
     record::{Record, RunFacts},
     verdict::Verdict,
@@ -23,6 +24,9 @@ pub struct Summary {
     /// Known deviations that the run showed, by the name of the finding.
     #[serde(default)]
     pub deviations: Vec<DeviationReport>,
+    /// What became of each failure that `--baseline` knows on this platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline: Vec<BaselineReport>,
     /// Number of cases for each verdict.
     pub totals: BTreeMap<String, usize>,
 }
@@ -104,14 +108,23 @@ impl Summary {
             cases: records,
             clauses,
             deviations,
+            baseline: Vec::new(),
             totals,
         }
     }
 
-    /// Returns how the command that made the run ends.
-    pub fn exit(&self) -> Exit {
+    /// Adds what became of the known failures.
+    #[must_use]
+    pub fn with_baseline(self, baseline: Vec<BaselineReport>) -> Self {
+        Self { baseline, ..self }
+    }
+
+    /// Returns how the command that made the run ends. With `strict`, a known failure that is none
+    /// any more is an error.
+    pub fn exit(&self, strict: bool) -> Exit {
         let of_kernel = |record: &Record| record.is_of_kernel() && !record.verdict.is_expected();
-        match (self.run.interrupted, self.as_expected()) {
+        let useless = strict && self.baseline.iter().any(|it| it.state.is_useless());
+        match (self.run.interrupted, self.as_expected() && !useless) {
             (true, _) => Exit::Interrupted,
             (false, true) => Exit::Ok,
             (false, false) if self.cases.iter().any(of_kernel) => Exit::Kernel,
@@ -119,9 +132,9 @@ impl Summary {
         }
     }
 
-    /// Whether every verdict is as expected.
+    /// Whether every verdict is as expected, or its failure known.
     pub fn as_expected(&self) -> bool {
-        self.cases.iter().all(|record| record.verdict.is_expected())
+        self.cases.iter().all(Record::is_as_expected)
     }
 
     /// Returns the number of cases with this verdict.

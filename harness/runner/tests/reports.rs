@@ -18,7 +18,9 @@ use std::{
 use case::{At, Case, Clause, Corpus, Deviation, Findings, Needs};
 use rstest::{fixture, rstest};
 use runner::{
+    baseline::{BaselineReport, KnownFailure, State},
     event::{Event, Sink},
+    exit::Exit,
     record::{Record, RunFacts},
     report::{Detail, Human, Json, Ktap},
     summary::{ClauseVerdict, Summary},
@@ -34,7 +36,40 @@ struct Model {
 
 #[fixture]
 fn model() -> Model {
-    let records: Vec<_> = Verdict::ALL.into_iter().map(record).collect();
+    model_of(Verdict::ALL.into_iter().map(record).collect())
+}
+
+/// A run in which the FAIL is known, and in which a failure that was known is mended.
+#[fixture]
+fn known() -> Model {
+    let mut records: Vec<_> = Verdict::ALL.into_iter().map(record).collect();
+    records[1].known = Some("the series of #1".to_owned());
+    let failure = |case: &str| KnownFailure {
+        case: case.to_owned(),
+        platform: None,
+        verdict: Verdict::Fail,
+        shows: Vec::new(),
+        reason: "the series of #1".to_owned(),
+        until: None,
+    };
+    let report = |case, state| BaselineReport {
+        failure: failure(case),
+        state,
+    };
+    let reports = [
+        report("x/fail", State::Known),
+        report("x/pass", State::Mended),
+        report("y/elsewhere", State::NotRun),
+    ];
+    let mut model = model_of(records);
+    model.summary = model.summary.with_baseline(reports.to_vec());
+    if let Some(Event::Ended(summary)) = model.events.last_mut() {
+        **summary = model.summary.clone();
+    }
+    model
+}
+
+fn model_of(records: Vec<Record>) -> Model {
     let cases: Vec<_> = records.iter().map(case).collect();
     let clauses = [
         clause("S1.1", None),
@@ -122,6 +157,7 @@ fn record(verdict: Verdict) -> Record {
             Verdict::Skip => vec!["qemu-forgets".to_owned()],
             _ => Vec::new(),
         },
+        known: None,
         as_planned: Vec::new(),
         failed_step: None,
         kmsg: Vec::new(),
@@ -235,6 +271,31 @@ fn human(model: Model, #[case] detail: Detail) {
         Box::new(Human::new(to, "results/runs/x".to_owned(), detail))
     });
     insta::assert_snapshot!(format!("human_{detail:?}").to_lowercase(), text);
+}
+
+#[rstest]
+fn known_failures_are_told_apart(#[from(known)] model: Model) {
+    let ktap = output(&model.events, |to| Box::new(Ktap::new(to)));
+    assert!(
+        ktap.contains("ok 2 x/fail # XFAIL FAIL, known: the series of 1\n"),
+        "{ktap}"
+    );
+    let text = output(&model.events, |to| {
+        Box::new(Human::new(to, "results/runs/x".to_owned(), Detail::Brief))
+    });
+    insta::assert_snapshot!("human_known", text);
+}
+
+#[test]
+fn a_known_failure_is_green_until_it_is_mended() {
+    let mut failed = record(Verdict::Fail);
+    failed.known = Some("why".to_owned());
+    let model = model_of(vec![record(Verdict::Pass), failed]);
+    assert_eq!(model.summary.exit(true), Exit::Ok);
+    let mended = known().summary.baseline;
+    let summary = model.summary.with_baseline(mended);
+    assert_eq!(summary.exit(false), Exit::Ok);
+    assert_eq!(summary.exit(true), Exit::Failed);
 }
 
 #[rstest]

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    bench, coverage, explore, export_c, full, generate, mutants, reference, run_conformance,
+    baseline, bench, coverage, explore, export_c, full, generate, mutants, reference,
+    run_conformance,
 };
 
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Run cases on a real kernel in QEMU, and report a verdict for each.
     RunConformance(Box<run_conformance::RunConformanceOptions>),
+    /// Write the failures of a run as a file for `run-conformance --baseline`.
+    Baseline(baseline::BaselineOptions),
     /// Run cases and measure kernel code coverage.
     Coverage(Box<coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
@@ -51,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => run_conformance::main(&options),
+        Command::Baseline(options) => baseline::main(&options),
         Command::Coverage(options) => coverage::main(&options),
         Command::Explore(options) => explore::main(&options),
         Command::ExportC(options) => export_c::main(&options),

@@ -64,6 +64,17 @@ pub struct RunOptions {
     #[arg(long)]
     pub bisect: bool,
 
+    /// Failures that are known, so that only new ones turn the run red: a file that
+    /// `cargo xtask baseline` wrote, or the folder of an earlier run. Those that are mended are
+    /// listed.
+    #[arg(long, value_name = "FILE|RUN", conflicts_with = "bisect")]
+    pub baseline: Option<PathBuf>,
+
+    /// With --baseline: fail also if an entry is of no use any more, because the failure is mended,
+    /// its last day is over, or no case has its id.
+    #[arg(long, requires = "baseline")]
+    pub strict: bool,
+
     /// Folder with the cases. Default: cases.
     #[arg(long, value_name = "DIR")]
     pub cases: Option<PathBuf>,

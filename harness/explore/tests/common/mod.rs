@@ -44,6 +44,7 @@ pub fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Recor
         waits_for: None,
         reason: None,
         findings: Vec::new(),
+        known: None,
         as_planned: Vec::new(),
         failed_step,
         kmsg: Vec::new(),

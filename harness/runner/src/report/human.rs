@@ -10,6 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    baseline::State,
     event::{Event, Sink},
     races::Tally,
     record::{Record, RunFacts},
@@ -84,7 +85,7 @@ impl<W: Write> Human<W> {
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }
-        if !record.verdict.is_expected() {
+        if !record.is_as_expected() {
             self.line(&in_full(record))?;
         } else if self.detail == Detail::Verbose {
             self.line(&in_a_line(record))?;
@@ -217,9 +218,12 @@ fn head(record: &Record) -> String {
 
 fn in_a_line(record: &Record) -> String {
     let reason = record.reason.as_deref().unwrap_or_default();
+    let known = record.known.as_ref();
+    let known = known.map(|why| format!(" [known: {why}]"));
+    let known = known.unwrap_or_default();
     match reason.lines().next() {
-        Some(first) => format!("{}: {first}", head(record)),
-        None => head(record),
+        Some(first) => format!("{}: {first}{known}", head(record)),
+        None => format!("{}{known}", head(record)),
     }
 }
 
@@ -253,6 +257,7 @@ pub fn shown(summary: &Summary, detail: Detail) -> String {
         skipped(summary, detail),
         races(summary, detail),
         slowest(summary),
+        baseline(summary),
         not_as_expected(summary),
         totals(summary),
     ];
@@ -270,6 +275,19 @@ fn allowed(summary: &Summary) -> String {
         "\nComplaints that --splat-allow allows:\n{}",
         lines.collect::<String>()
     )
+}
+
+/// What became of the failures that `--baseline` knows, but those that were not run.
+fn baseline(summary: &Summary) -> String {
+    let mut told: Vec<_> = summary.baseline.iter().collect();
+    told.retain(|it| it.state != State::NotRun);
+    told.sort_by_key(|it| std::cmp::Reverse(it.state));
+    let lines: String = told.iter().map(|it| format!("  {it}\n")).collect();
+    match summary.baseline.len() - told.len() {
+        _ if summary.baseline.is_empty() => String::new(),
+        0 => format!("\nKnown failures (--baseline):\n{lines}"),
+        left => format!("\nKnown failures (--baseline), and {left} that were not run:\n{lines}"),
+    }
 }
 
 /// What was missing, with the number of cases that need it. With -v each case's line says it.
@@ -355,7 +373,7 @@ fn clause(clause: &ClauseReport, detail: Detail) -> String {
 /// first.
 fn not_as_expected(summary: &Summary) -> String {
     let cases = summary.cases.iter();
-    let cases = cases.filter(|record| !record.verdict.is_expected());
+    let cases = cases.filter(|record| !record.is_as_expected());
     let lines: Vec<_> = cases
         .map(|record| format!("  {}\n", in_a_line(record)))
         .collect();
@@ -369,8 +387,17 @@ fn totals(summary: &Summary) -> String {
     let totals = Verdict::ALL
         .into_iter()
         .filter(|verdict| summary.count(*verdict) > 0);
+    let known = |verdict| {
+        let cases = summary.cases.iter();
+        cases
+            .filter(|it| it.verdict == verdict && it.known.is_some())
+            .count()
+    };
     let totals: Vec<_> = totals
-        .map(|verdict| format!("{verdict} {}", summary.count(verdict)))
+        .map(|verdict| match (summary.count(verdict), known(verdict)) {
+            (all, 0) => format!("{verdict} {all}"),
+            (all, known) => format!("{verdict} {all} ({known} known)"),
+        })
         .collect();
     let seconds = summary.run.ms as f64 / 1000.0;
     let accel = &summary.run.accel;

@@ -31,6 +31,7 @@ impl<W: Write> Ktap<W> {
             Verdict::Pass => (true, String::new()),
             Verdict::Skip => (true, directive("SKIP", record)),
             Verdict::Xfail => (true, directive("XFAIL", record)),
+            _ if record.known.is_some() => (true, known(record)),
             _ => (false, String::new()),
         };
         if !ok {
@@ -50,6 +51,13 @@ fn directive(name: &str, record: &Record) -> String {
     let reason = record.reason.as_deref().unwrap_or_default();
     let line = reason.lines().next().unwrap_or_default().replace('#', "");
     format!(" # {name} {line}")
+}
+
+/// The directive of a failure that `--baseline` knows.
+fn known(record: &Record) -> String {
+    let why = record.known.as_deref().unwrap_or_default();
+    let why = why.lines().next().unwrap_or_default().replace('#', "");
+    format!(" # XFAIL {}, known: {why}", record.verdict)
 }
 
 impl<W: Write> Sink for Ktap<W> {

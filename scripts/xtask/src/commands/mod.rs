@@ -1,5 +1,6 @@
 //! One file for each command: its options, and its `main`.
 
+pub mod baseline;
 pub mod bench;
 pub mod coverage;
 pub mod explore;

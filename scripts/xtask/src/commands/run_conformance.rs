@@ -9,6 +9,7 @@ use std::{
 use case::{Case, Corpus};
 use clap::Args;
 use runner::{
+    baseline::{Baseline, BaselineError},
     build_failure::BuildFailure,
     configuration,
     counters::KeepCounters,
@@ -75,11 +76,12 @@ Examples:
   cargo xtask run-conformance --until-fail stage2        until a verdict is not as expected
   cargo xtask run-conformance --repeat 20 --orders race  races, and whether each order was seen
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
+  cargo xtask run-conformance --baseline known.yaml      only new failures turn the run red
   cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
   git bisect run cargo xtask run-conformance --bisect --linux . stage2
 
 Exit codes:
-  0  every verdict as expected (PASS, SKIP, XFAIL)
+  0  every verdict as expected (PASS, SKIP, XFAIL), or its failure known by --baseline
   1  a case failed, or the kernel did not build or boot (the record then has `build` or `boot`)
   2  wrong usage or input (a damaged image, package, ...), or a mistake in a case file
   3  no case selected
@@ -103,6 +105,8 @@ pub enum RunError {
     #[error(transparent)]
     Record(#[from] NoRecord),
     #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    #[error(transparent)]
     Orders(#[from] ListError),
     #[error("writing to standard output: {0}")]
     Output(#[from] io::Error),
@@ -113,7 +117,11 @@ pub enum RunError {
 impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Filter(_) | Self::Update(_) | Self::ListAsKtap | Self::Orders(_) => Exit::Usage,
+            Self::Filter(_)
+            | Self::Update(_)
+            | Self::ListAsKtap
+            | Self::Baseline(_)
+            | Self::Orders(_) => Exit::Usage,
             Self::Lab(error) => error.exit(),
             Self::Record(_) | Self::Output(_) | Self::Signal(_) => Exit::Host,
         }
@@ -300,6 +308,8 @@ fn judge(
     corpus: Corpus,
     selected: &[Case],
 ) -> Result<(Exit, Option<PathBuf>), RunError> {
+    let baseline = options.baseline.as_deref().map(Baseline::load);
+    let baseline = baseline.transpose()?.unwrap_or_default();
     let cancel = cancel_on_signal()?;
     let mode = options.mode()?;
     let progress = Terminal::new();
@@ -308,14 +318,14 @@ fn judge(
     if cancel.is_cancelled() {
         return Ok((Exit::Interrupted, None));
     }
-    let lab = match opened {
+    let lab = match opened.map(|lab| lab.with_baseline(baseline)) {
         Err(error) if error.exit() == Exit::Kernel => return not_built(options, machine, &error),
         opened => opened?,
     };
     let mut sinks = sinks(options, &lab.path())?;
     let cases: Vec<_> = selected.iter().collect();
     let summary = run(&lab, &cases, machine.jobs(), &mut sinks, &cancel)?;
-    Ok((summary.exit(), Some(lab.path())))
+    Ok((summary.exit(options.strict), Some(lab.path())))
 }
 
 /// Records a kernel that cannot be built as a failure of that kernel.
@@ -327,7 +337,7 @@ fn not_built(
     let failure = BuildFailure::new(machine, &error.to_string())?;
     let path = failure.path();
     let summary = failure.tell(&mut sinks(options, &path)?)?;
-    Ok((summary.exit(), Some(path)))
+    Ok((summary.exit(options.strict), Some(path)))
 }
 
 fn sinks(options: &RunOptions, path: &Path) -> io::Result<Vec<Box<dyn Sink>>> {
