@@ -177,7 +177,7 @@ fn load(text: &str) -> Result<Corpus, CorpusError> {
 #[case::unknown_account("summary: x\nsteps:\n  - locked_vm: {VmPinned: 1}")]
 #[case::unknown_seal("summary: x\nsteps:\n  - memfd: {f: {seals: SHRNK}}")]
 #[case::no_truth_value("summary: x\nsteps:\n  - memfd: {f: {hole: maybe}}")]
-#[case::two_calls_at_once("summary: x\nsteps:\n  - start: {child: [{close: a}]}")]
+#[case::two_calls_at_once("summary: x\nsteps:\n  - start: {child: [{close: [a, b]}]}")]
 #[case::start_without_finish(
     "summary: x\nsteps:\n  - start: {child: [{IOMMU_IOAS_ALLOC: {on: a}}]}\n  - close: a"
 )]

@@ -64,6 +64,11 @@ pub trait Action: Debug + Send + Sync {
         false
     }
 
+    /// Whether a process can begin it and end it later: it makes one system call.
+    fn may_begin(&self) -> bool {
+        self.is_one_call()
+    }
+
     /// How it uses registers of a device.
     fn registers(&self) -> Registers<'_> {
         Registers::Untouched
@@ -177,6 +182,11 @@ impl Step {
     /// Whether it makes one system call, into which failures can be injected.
     pub fn is_one_call(&self) -> bool {
         self.action.is_one_call()
+    }
+
+    /// Whether a process can begin it and end it later: it makes one system call.
+    pub fn may_begin(&self) -> bool {
+        self.action.may_begin()
     }
 
     /// Returns the steps that it is made of, if each ends as it says, and then itself.

@@ -65,7 +65,7 @@ impl Input for Start {
         let text = "`start` needs one system call";
         let wrong = || Problem::other(node.at, text);
         let [step] = <[Step; 1]>::try_from(of.of).map_err(|_| wrong())?;
-        if !step.is_one_call() {
+        if !step.may_begin() {
             return Err(wrong());
         }
         Ok(Self(OfProcess {
