@@ -525,13 +525,7 @@ mod tests {
 
     /// Ends whatever holds pages, and unmaps everything.
     fn ended(space: &Space) -> Space {
-        let accesses = space
-            .accesses()
-            .map(|(access, ..)| Move::CloseAccess(access));
-        let mocks = space.mocks().map(|(mock, _)| Move::Leave(mock));
-        let hwpts = space.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
-        let vfio = space.vfio().map(|_| Move::DetachVfio);
-        let moves: Vec<_> = accesses.chain(vfio).chain(mocks).chain(hwpts).collect();
+        let moves = space.endings();
         moves.iter().fold(space.clone(), |space, one| {
             let (answer, next) = space.play(one).unwrap();
             assert_eq!(answer, Answer::Done, "{one}");

@@ -542,21 +542,10 @@ impl Writer {
 
     /// Everything is given back, and nothing stays pinned.
     fn end(mut self, space: &Space) -> Script {
-        let accesses = space
-            .accesses()
-            .map(|(access, ..)| Move::CloseAccess(access));
-        let mocks = space.mocks().map(|(mock, _)| Move::Leave(mock));
-        let hwpts = space.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
         let unmaps = (0..2).map(|ioas| Move::UnmapAll(Ioas(ioas)));
         let pins = space.setting().buffers.iter().map(|it| Move::Pins(*it));
-        let vfio = space.vfio().map(|_| Move::DetachVfio);
-        let all: Vec<_> = accesses
-            .chain(vfio)
-            .chain(mocks)
-            .chain(hwpts)
-            .chain(unmaps)
-            .chain(pins)
-            .collect();
+        let endings = space.endings().into_iter();
+        let all: Vec<_> = endings.chain(unmaps).chain(pins).collect();
         let mut at = space.clone();
         for one in &all {
             if let Some((answer, next)) = at.play(one) {

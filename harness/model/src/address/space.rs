@@ -5,7 +5,7 @@ use super::{
     dirty::Dirty,
     flaw::Flaw,
     memory::{Buffer, PAGE},
-    moves::Mock,
+    moves::{Mock, Move},
     span::{self, Span},
 };
 use crate::{Hwpt, Ioas, Pt};
@@ -151,6 +151,17 @@ impl Space {
             let items = driver.items.iter().map(|item| item.number).collect();
             Some((super::Access(number), driver.ioas, driver.pins, items))
         })
+    }
+
+    /// The moves that end whatever holds pages: accesses, devices, and then HWPTs.
+    pub fn endings(&self) -> Vec<Move> {
+        let accesses = self
+            .accesses()
+            .map(|(access, ..)| Move::CloseAccess(access));
+        let vfio = self.vfio.map(|_| Move::DetachVfio);
+        let mocks = self.mocks().map(|(mock, _)| Move::Leave(mock));
+        let hwpts = self.hwpts().map(|(hwpt, _)| Move::DestroyHwpt(hwpt));
+        accesses.chain(vfio).chain(mocks).chain(hwpts).collect()
     }
 
     /// The IOAS of an object that a device can be attached to.
