@@ -23,7 +23,12 @@ pub fn replaces(planned: &str, other: &str) -> bool {
 /// Whether the plan of a clause is for groups of this shape. This is the one place that decides
 /// between stage 3 and stage 2.
 pub fn is_for(clause: &str, shape: Option<Shape>) -> bool {
-    let of_own_ids = [Shape::Functions, Shape::Port, Shape::DirectMapped];
+    let of_own_ids = [
+        Shape::Functions,
+        Shape::Port,
+        Shape::Ports,
+        Shape::DirectMapped,
+    ];
     !OF_PARTS.contains(&clause) || shape.is_some_and(|shape| of_own_ids.contains(&shape))
 }
 

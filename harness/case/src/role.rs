@@ -26,6 +26,8 @@ pub enum Shape {
     /// Functions of one slot below a root port without ACS: the port and its driver are in the group
     /// as well (1:N).
     Port,
+    /// Two ports of one slot without ACS, with a device below each: all are in one group (1:N).
+    Ports,
     /// An SR-IOV capable device.
     Sriov,
     /// One conventional-PCI function that raises INTx and MSI on demand; no reset.
@@ -52,12 +54,13 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 15] = [
+    pub const ALL: [(&'static str, Self); 16] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
         ("functions", Self::Functions),
         ("port", Self::Port),
+        ("ports", Self::Ports),
         ("sriov", Self::Sriov),
         ("conventional", Self::Conventional),
         ("express", Self::Express),
@@ -81,6 +84,14 @@ impl Shape {
     /// Whether its device is mediated: on the bus of such devices, and without IOMMU hardware.
     pub const fn is_mediated(self) -> bool {
         matches!(self, Self::Mdev | Self::Mdpy | Self::Mbochs)
+    }
+
+    /// The bus of its devices, as sysfs names it.
+    pub const fn bus(self) -> &'static str {
+        match self.is_mediated() {
+            true => "mdev",
+            false => "pci",
+        }
     }
 
     /// Reads a shape.

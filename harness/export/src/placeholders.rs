@@ -239,16 +239,12 @@ fn roles_of(roles: &RoleBindings<'_>, guest: &Guest) -> Roles {
                 continue;
             };
             let at = group.members().position(|other| other == device);
-            let bus = match group.shape.is_mediated() {
-                true => "mdev",
-                false => "pci",
-            };
             devices.entry(first + at.unwrap_or(0)).or_insert(Device {
                 variable: role.to_string().replace(['.', '-'], "_"),
                 role: role.to_string(),
                 default_driver: device.default_driver.clone(),
                 engine: device.engine.is_some(),
-                bus,
+                bus: group.shape.bus(),
                 group: place,
             });
         }

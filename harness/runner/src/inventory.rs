@@ -177,7 +177,7 @@ fn group(
         devices.push(mdev_device(&found.name));
     }
     let bridge = bridge(platform, spec, |at| Some(by_path(facts, at)?.name.clone()));
-    if spec.shape.0 == Shape::Port {
+    if matches!(spec.shape.0, Shape::Port | Shape::Ports) {
         let name = bridge.as_ref().map(|bridge| &bridge.name);
         let found = facts.devices.iter().find(|it| Some(&it.name) == name);
         numbers.extend(found.and_then(|it| it.group));

@@ -578,7 +578,8 @@ fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {
             .rsplit_once('.')
             .is_some_and(|(other_slot, _)| other_slot == slot)
     };
-    group.devices.iter().filter(same).count() > 1
+    let all = group.bridges.iter().chain(&group.devices);
+    all.filter(same).count() > 1
 }
 
 /// A running machine; killed when dropped.

@@ -192,10 +192,7 @@ impl OpenTarget {
                 to.roles.group(*which)?.number()?
             ))),
             Self::Role(role) => {
-                let bus = match to.roles.group(role.which)?.shape.is_mediated() {
-                    true => "mdev",
-                    false => "pci",
-                };
+                let bus = to.roles.group(role.which)?.shape.bus();
                 Ok(node_of(bus, &to.roles.device(*role)?.name, starts))
             }
             Self::Function(function) => Ok(node_of("pci", &to.roles.function(function)?, starts)),
@@ -680,7 +677,7 @@ impl Action for List {
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let op = FileOp::ListFolder {
             path: to.roles.fill(&self.path)?,
-            begin: self.begin.clone(),
+            begin: to.roles.fill(&self.begin)?,
             numbered: self.numbered.clone(),
             like: self.like.clone(),
         };

@@ -376,7 +376,8 @@ impl Action for WaitGone {
             Self::Device(role) => (*role, ""),
             Self::Node(of) => (of.node, "/vfio-dev"),
         };
-        let gone = gone(to.roles.device(role)?, below);
+        let bus = to.roles.group(role.which)?.shape.bus();
+        let gone = gone(bus, to.roles.device(role)?, below);
         to.push(gone, Expect::SUCCESS, Layout::Nothing);
         Ok(())
     }
@@ -396,7 +397,7 @@ impl Action for Plug {
 
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         let device = to.roles.device(self.0)?;
-        to.push(gone(device, ""), Expect::SUCCESS, Layout::Nothing);
+        to.push(gone("pci", device, ""), Expect::SUCCESS, Layout::Nothing);
         for op in plug(device, self.0)? {
             to.push(op, Expect::SUCCESS, Layout::Nothing);
         }
@@ -455,7 +456,7 @@ impl Action for Rescan {
 fn rescan(device: &OfferedDevice) -> [Op; 2] {
     [
         write_file("/sys/bus/pci/rescan".to_owned(), "1"),
-        await_path(format!("{}/driver_override", device.name), true),
+        await_path("pci", format!("{}/driver_override", device.name), true),
     ]
 }
 
@@ -471,13 +472,13 @@ fn found(device: &OfferedDevice) -> Vec<Op> {
     ops
 }
 
-fn gone(device: &OfferedDevice, below: &str) -> Op {
-    await_path(format!("{}{below}", device.name), false)
+fn gone(bus: &str, device: &OfferedDevice, below: &str) -> Op {
+    await_path(bus, format!("{}{below}", device.name), false)
 }
 
-fn await_path(below: String, there: bool) -> Op {
+fn await_path(bus: &str, below: String, there: bool) -> Op {
     FileOp::AwaitPath {
-        path: format!("/sys/bus/pci/devices/{below}"),
+        path: format!("/sys/bus/{bus}/devices/{below}"),
         there,
         timeout: HOTPLUG_TIMEOUT,
     }
@@ -499,7 +500,7 @@ fn plug(device: &OfferedDevice, role: Role) -> Result<Vec<Op>, String> {
     };
     Ok(vec![
         PciOp::Host { action }.into(),
-        await_path(format!("{}/reset_method", device.name), true),
+        await_path("pci", format!("{}/reset_method", device.name), true),
         set_resets(&device.name, device.default_resets.as_deref()),
         hotplug.into(),
     ])
