@@ -38,6 +38,8 @@ pub enum Shape {
     Hotplug,
     /// One function whose memory BAR is smaller than a page.
     SmallBar,
+    /// A display of class VGA, which decodes the legacy ports and memory.
+    Vga,
     /// A mediated device: a group without IOMMU hardware. It has interrupts and supports migration
     /// (the sample mtty).
     Mdev,
@@ -54,7 +56,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 16] = [
+    pub const ALL: [(&'static str, Self); 17] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -66,6 +68,7 @@ impl Shape {
         ("express", Self::Express),
         ("hotplug", Self::Hotplug),
         ("small-bar", Self::SmallBar),
+        ("vga", Self::Vga),
         ("mdev", Self::Mdev),
         ("mdpy", Self::Mdpy),
         ("mbochs", Self::Mbochs),

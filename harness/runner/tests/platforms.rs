@@ -49,6 +49,7 @@ const DEVICES: [(&str, &str); 10] = [
     ("edu", "romfile"),
     ("e1000e", "romfile"),
     ("sdhci-pci", ""),
+    ("VGA", "romfile"),
 ];
 
 /// Such a program with an IOMMU and all devices but these.

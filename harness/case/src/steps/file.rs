@@ -429,6 +429,10 @@ impl Action for Pread {
         self.0.push(to);
         Ok(())
     }
+
+    fn is_one_call(&self) -> bool {
+        true
+    }
 }
 
 body! {
@@ -536,6 +540,10 @@ impl Action for Pwrite {
     fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
         self.0.push(to);
         Ok(())
+    }
+
+    fn is_one_call(&self) -> bool {
+        true
     }
 }
 

@@ -52,7 +52,7 @@ impl FailNth {
             return Ok(());
         }
         let text = "failures can only be injected into one call: an ioctl, `mmap`, `read`, \
-                    `write`, \
+                    `write`, `pread`, `pwrite`, \
                     `write_file`, or an `open` of one thing";
         Err(Problem::other(self.step.at, text))
     }
