@@ -36,10 +36,12 @@ pub enum Shape {
     Express,
     /// One device behind a hotplug port.
     Hotplug,
-    /// One function whose memory BAR is smaller than a page.
+    /// Functions of one slot whose memory BARs are smaller than a page.
     SmallBar,
     /// A display of class VGA, which decodes the legacy ports and memory.
     Vga,
+    /// A memory device of CXL, whose extended capabilities contain one that vfio-pci hides.
+    Cxl,
     /// A mediated device: a group without IOMMU hardware. It has interrupts and supports migration
     /// (the sample mtty).
     Mdev,
@@ -56,7 +58,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 17] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -69,6 +71,7 @@ impl Shape {
         ("hotplug", Self::Hotplug),
         ("small-bar", Self::SmallBar),
         ("vga", Self::Vga),
+        ("cxl", Self::Cxl),
         ("mdev", Self::Mdev),
         ("mdpy", Self::Mdpy),
         ("mbochs", Self::Mbochs),

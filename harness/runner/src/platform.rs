@@ -129,6 +129,8 @@ pub struct Model {
     pub options: Options,
     /// Options of the block device of QEMU that it needs, if it is a disk.
     pub blockdev: Option<String>,
+    /// Options of the object of QEMU that it needs, such as the memory behind it.
+    pub object: Option<String>,
     /// How it does DMA on demand, if it can.
     pub engine: Option<EngineName>,
     /// Signature that its DMA writes to memory.

@@ -279,7 +279,7 @@ impl Qemu {
         for (name, group) in &platform.devices.groups {
             match self.group(platform, name, group) {
                 Ok(devices) => {
-                    args.extend(blockdevs(platform, name, group));
+                    args.extend(behind(platform, name, group));
                     let arguments = devices.iter().map(|(_, it)| it.clone());
                     args.extend(arguments.flat_map(|it| ["-device".to_owned(), it]));
                     all.extend(devices);
@@ -556,16 +556,21 @@ pub fn model<'a>(platform: &'a Platform, spec: &DeviceSpec) -> Result<&'a Model,
     model.ok_or_else(|| format!("model `{}` in its topology", spec.model))
 }
 
-/// Returns the arguments for the block devices of a group's disks.
-fn blockdevs(platform: &Platform, name: &str, group: &GroupSpec) -> Vec<String> {
-    let devices = group.devices.iter().enumerate();
-    let options = devices.filter_map(|(index, spec)| {
-        let options = model(platform, spec).ok()?.blockdev.as_ref()?;
-        Some(options.replace("{id}", &device_id(name, index)))
-    });
-    options
-        .flat_map(|options| ["-blockdev".to_owned(), options])
-        .collect()
+/// Returns the arguments for what is behind a group's devices: block devices and memory.
+fn behind(platform: &Platform, name: &str, group: &GroupSpec) -> Vec<String> {
+    let mut args = Vec::new();
+    for (index, spec) in group.devices.iter().enumerate() {
+        let Ok(model) = model(platform, spec) else {
+            continue;
+        };
+        let kinds = [("-blockdev", &model.blockdev), ("-object", &model.object)];
+        for (kind, options) in kinds {
+            let options = options.iter();
+            let options = options.map(|it| it.replace("{id}", &device_id(name, index)));
+            args.extend(options.flat_map(|options| [kind.to_owned(), options]));
+        }
+    }
+    args
 }
 
 fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {

@@ -48,8 +48,9 @@ const DEVICES: [(&str, &str); 10] = [
     ("igb", "netdev"),
     ("edu", "romfile"),
     ("e1000e", "romfile"),
-    ("sdhci-pci", ""),
+    ("sdhci-pci", "multifunction"),
     ("VGA", "romfile"),
+    ("cxl-type3", "volatile-memdev"),
 ];
 
 /// Such a program with an IOMMU and all devices but these.

@@ -64,6 +64,8 @@ constants! { ALL;
         PCI_EXT_CAP_ID_ARI = 0x0e,
         PCI_EXT_CAP_ID_ATS = 0x0f,
         PCI_EXT_CAP_ID_SRIOV = 0x10,
+        PCI_EXT_CAP_ID_DVSEC = 0x23,
+        PCI_EXT_CAP_ID_DOE = 0x2e,
     };
     PM_REGISTERS in PCI_REGS_H "PCI_PM_" {
         PCI_PM_PMC = 2,
