@@ -148,7 +148,7 @@ impl Baseline {
     pub fn of_run(folder: &Path) -> Result<Self, NoRecord> {
         let failed = records(folder)?
             .into_values()
-            .filter(|record| !record.verdict.is_expected() && !record.is_of_kernel());
+            .filter(|record| !record.is_no_failure() && !record.is_of_kernel());
         let reason = format!("failed in {}", folder.display());
         Ok(Self(
             failed.map(|it| KnownFailure::of(&it, &reason)).collect(),
@@ -255,7 +255,7 @@ impl KnownFailure {
         match record {
             _ if self.is_over(today()) => State::Over,
             Some(record) if record.verdict == Verdict::Skip => State::NotRun,
-            Some(record) if record.verdict.is_expected() => State::Mended,
+            Some(record) if record.is_no_failure() => State::Mended,
             Some(record) if self.is_shown(record) => State::Known,
             Some(_) => State::Otherwise,
             // Records of the machine are there where they fail only.

@@ -25,6 +25,7 @@ use crate::{
     exit::Exit,
     guest::{BootError, CaseEnd, Guest, Limits},
     judge::{Judgement, Known, StepJudge, judge},
+    newer::Newer,
     options::{MachineOptions, Processors, vm_images_folder},
     phases::Sums,
     platform::{self, KnownDeviation, Platform, PlatformError},
@@ -141,6 +142,8 @@ pub struct Lab {
     configuration: Option<Configuration>,
     allowed: Arc<Allowed>,
     baseline: Baseline,
+    /// Whether what a newer kernel mends or changes is a failure.
+    strict: bool,
     checks: Vec<KernelCheck>,
 }
 
@@ -261,6 +264,7 @@ impl Lab {
             configuration,
             allowed,
             baseline: Baseline::default(),
+            strict: false,
         })
     }
 
@@ -302,6 +306,7 @@ impl Lab {
             configuration: None,
             allowed: Arc::clone(&self.allowed),
             baseline: Baseline::default(),
+            strict: false,
             checks: self.checks.clone(),
         })
     }
@@ -312,9 +317,15 @@ impl Lab {
         Self { baseline, ..self }
     }
 
+    /// Makes what a newer kernel mends or changes a failure.
+    #[must_use]
+    pub fn with_strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
+    }
+
     /// Notes why a failure is known, if it is.
     pub fn note_known(&self, record: &mut Record) {
-        if !record.verdict.is_expected() {
+        if !record.is_no_failure() {
             let known = self.baseline.known(record);
             record.known = known.map(|known| known.reason.clone());
         }
@@ -616,6 +627,7 @@ impl Lab {
 
     /// Returns the record of a case that was judged.
     pub fn record(&self, case: &Case, judgement: Judgement, wall: Duration) -> Record {
+        let newer = Newer::of(&judgement, &self.image.release).filter(|_| !self.strict);
         Record {
             id: case.id.clone(),
             former_ids: case.former.clone(),
@@ -628,6 +640,7 @@ impl Lab {
             waits_for: None,
             findings: Vec::new(),
             known: None,
+            newer,
             as_planned: judgement.as_planned,
             failed_step: judgement.failed_step,
             kmsg: Vec::new(),

@@ -24,6 +24,7 @@ pub mod judge;
 pub mod kselftest;
 pub mod lab;
 pub mod monitor;
+pub mod newer;
 pub mod options;
 pub mod output;
 pub mod phases;

@@ -10,8 +10,8 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    allowed::AllowedReport, configuration::Configuration, counters::Kept, races::Raced,
-    verdict::Verdict,
+    allowed::AllowedReport, configuration::Configuration, counters::Kept, newer::Newer,
+    races::Raced, verdict::Verdict,
 };
 
 /// Judgement of one case: an element of `cases` in `report.json`.
@@ -43,6 +43,9 @@ pub struct Record {
     /// Why the failure is known, by `--baseline`: it does not turn the run red.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
+    /// On a kernel newer than the reference: what the verdict says other than a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<Newer>,
     /// Clauses of the plan that the kernel conforms to in this case, where Linux is known to deviate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub as_planned: Vec<String>,
@@ -93,6 +96,7 @@ impl Record {
             waits_for: None,
             findings: Vec::new(),
             known: None,
+            newer: None,
             as_planned: Vec::new(),
             failed_step: None,
             kmsg: Vec::new(),
@@ -101,9 +105,15 @@ impl Record {
         }
     }
 
-    /// Whether it does not turn a run red: its verdict is as expected, or the failure is known.
+    /// Whether it does not turn a run red: its verdict is as expected, the failure is known, or a
+    /// newer kernel may differ so.
     pub const fn is_as_expected(&self) -> bool {
-        self.verdict.is_expected() || self.known.is_some()
+        self.is_no_failure() || self.known.is_some()
+    }
+
+    /// Whether its verdict is as expected, or a newer kernel may differ so.
+    pub const fn is_no_failure(&self) -> bool {
+        self.verdict.is_expected() || self.newer.is_some()
     }
 
     /// Whether it is about what a guest has or about its checks, not a case.

@@ -182,7 +182,7 @@ fn report(clause: &Clause, records: &[Record], cases: &[Case]) -> ClauseReport {
 
 /// Returns the gravest verdict of the cases: a failure, then a deviation, then conformance.
 fn judge(clause: &Clause, about: &[&Record], cases: &[Case]) -> (ClauseVerdict, Option<String>) {
-    if let Some(bad) = about.iter().find(|record| !record.verdict.is_expected()) {
+    if let Some(bad) = about.iter().find(|record| !record.is_no_failure()) {
         return (
             ClauseVerdict::Fails,
             Some(format!("{} {}", bad.verdict, bad.id)),

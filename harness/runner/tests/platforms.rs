@@ -35,7 +35,7 @@ fn fake_qemu(folder: &Path, help: &[(&str, &str)]) -> Qemu {
     Qemu::open(&path).unwrap()
 }
 
-const DEVICES: [(&str, &str); 10] = [
+const DEVICES: [(&str, &str); 12] = [
     ("nvme", "serial cmb_size_mb use-intel-id multifunction"),
     (
         "virtio-rng-pci",

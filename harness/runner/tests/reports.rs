@@ -21,6 +21,7 @@ use runner::{
     baseline::{BaselineReport, KnownFailure, State},
     event::{Event, Sink},
     exit::Exit,
+    newer::Newer,
     record::{Record, RunFacts},
     report::{Detail, Human, Json, Ktap},
     summary::{ClauseVerdict, Summary},
@@ -67,6 +68,15 @@ fn known() -> Model {
         **summary = model.summary.clone();
     }
     model
+}
+
+/// A run of a newer kernel, which mends one known deviation and changes one transcript.
+fn newer() -> Model {
+    let mut improved = record(Verdict::Xpass);
+    improved.newer = Some(Newer::Improvement);
+    let mut changed = record(Verdict::Fail);
+    changed.newer = Some(Newer::Change);
+    model_of(vec![record(Verdict::Pass), improved, changed])
 }
 
 fn model_of(records: Vec<Record>) -> Model {
@@ -158,6 +168,7 @@ fn record(verdict: Verdict) -> Record {
             _ => Vec::new(),
         },
         known: None,
+        newer: None,
         as_planned: Vec::new(),
         failed_step: None,
         kmsg: Vec::new(),
@@ -284,6 +295,20 @@ fn known_failures_are_told_apart(#[from(known)] model: Model) {
         Box::new(Human::new(to, "results/runs/x".to_owned(), Detail::Brief))
     });
     insta::assert_snapshot!("human_known", text);
+}
+
+#[test]
+fn a_newer_kernel_is_green_whatever_it_mends_or_changes() {
+    let model = newer();
+    assert_eq!(model.summary.exit(false), Exit::Ok);
+    let text = output(&model.events, |to| {
+        Box::new(Human::new(to, "results/runs/x".to_owned(), Detail::Brief))
+    });
+    insta::assert_snapshot!("human_newer", text);
+    insta::assert_snapshot!(
+        "ktap_newer",
+        output(&model.events, |to| Box::new(Ktap::new(to)))
+    );
 }
 
 #[test]

@@ -70,9 +70,11 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE|RUN", conflicts_with = "bisect")]
     pub baseline: Option<PathBuf>,
 
-    /// With --baseline: fail also if an entry is of no use any more, because the failure is mended,
-    /// its last day is over, or no case has its id.
-    #[arg(long, requires = "baseline")]
+    /// Fail also where a kernel newer than the reference release mends a known deviation, or where
+    /// only the transcript of a case differs from its snapshot; and where an entry of --baseline is
+    /// of no use any more, because the failure is mended, its last day is over, or no case has its
+    /// id.
+    #[arg(long)]
     pub strict: bool,
 
     /// Folder with the cases. Default: cases.

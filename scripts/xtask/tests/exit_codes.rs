@@ -45,7 +45,6 @@ fn coverage_has_its_reasons(#[case] arguments: &[&str], #[case] code: i32, #[cas
 #[case::other_program(&["--qemu", "/bin/true"], 70, "`/bin/true --version` ended with exit status: 0 and printed")]
 #[case::no_baseline(&["--baseline", "/nonexistent", "stage1"], 2, "--baseline: reading /nonexistent")]
 #[case::run_without_record(&["--baseline", "/etc", "stage1"], 2, "/etc/records.jsonl is not the record of a run")]
-#[case::strict_about_what(&["--strict"], 2, "--baseline")]
 #[case::no_folder(&["--record", "/proc/x"], 70, "creating /proc/x for the record of the run: No such file")]
 #[case::bad_cases(&["--cases", "/nonexistent"], 2, "reading the folder of cases /nonexistent: No such file")]
 #[case::no_cases(&["--cases", "/proc/sys/kernel/random"], 2, "name a folder of case files (*.yaml)")]

@@ -45,6 +45,7 @@ pub fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Recor
         reason: None,
         findings: Vec::new(),
         known: None,
+        newer: None,
         as_planned: Vec::new(),
         failed_step,
         kmsg: Vec::new(),

@@ -25,6 +25,8 @@ pub struct Judgement {
     pub as_planned: Vec<String>,
     /// The first step that is not as expected, counted from 0.
     pub failed_step: Option<usize>,
+    /// Whether it fails by its transcript alone: every expectation is met.
+    pub only_transcript: bool,
 }
 
 impl Judgement {
@@ -34,6 +36,15 @@ impl Judgement {
             reason: Some(reason.into()),
             as_planned: Vec::new(),
             failed_step: None,
+            only_transcript: false,
+        }
+    }
+
+    /// Every expectation is met, and the transcript differs.
+    fn changed(difference: String) -> Self {
+        Self {
+            only_transcript: true,
+            ..Self::new(Verdict::Fail, difference)
         }
     }
 
@@ -286,12 +297,13 @@ fn passed(
         (Some(why), _) => Judgement::new(Verdict::Fail, why),
         (None, Some(reason)) => Judgement::stale(reason),
         (None, None) => match snapshot() {
-            Some(why) => Judgement::new(Verdict::Fail, why),
+            Some(difference) => Judgement::changed(difference),
             None => Judgement {
                 verdict: Verdict::Pass,
                 reason: None,
                 as_planned: Vec::new(),
                 failed_step: None,
+                only_transcript: false,
             },
         },
     }

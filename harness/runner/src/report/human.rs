@@ -12,8 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     baseline::State,
     event::{Event, Sink},
+    newer::Newer,
     races::Tally,
     record::{Record, RunFacts},
+    snapshot::REFERENCE_SERIES,
     summary::{ClauseReport, ClauseVerdict, DeviationReport, Summary},
     verdict::Verdict,
 };
@@ -251,6 +253,8 @@ fn indent(text: &str) -> String {
 /// Returns the summary of a run as text.
 pub fn shown(summary: &Summary, detail: Detail) -> String {
     let parts = [
+        newer(summary, Newer::Improvement),
+        newer(summary, Newer::Change),
         clauses(summary, detail),
         deviations(summary),
         allowed(summary),
@@ -262,6 +266,27 @@ pub fn shown(summary: &Summary, detail: Detail) -> String {
         totals(summary),
     ];
     parts.concat()
+}
+
+/// What a newer kernel mends, or changes: each case, and how its transcript differs.
+fn newer(summary: &Summary, what: Newer) -> String {
+    let cases = summary.cases.iter().filter(|it| it.newer == Some(what));
+    let lines: String = match what {
+        Newer::Improvement => cases.map(|it| format!("  {}\n", in_a_line(it))).collect(),
+        Newer::Change => cases.map(|it| format!("{}\n", in_full(it))).collect(),
+    };
+    let head = match what {
+        Newer::Improvement => "Improvements",
+        Newer::Change => "Changes",
+    };
+    let means = match what {
+        Newer::Improvement => "known deviations that did not show",
+        Newer::Change => "every expectation is met, the snapshot is not",
+    };
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\n{head} of a kernel newer than {REFERENCE_SERIES} ({means}):\n{lines}"),
+    }
 }
 
 /// What became of the complaints that `--splat-allow` allows.
@@ -383,20 +408,38 @@ fn not_as_expected(summary: &Summary) -> String {
     format!("\nNot as expected:\n{}", lines.concat())
 }
 
+/// How many of the cases with a verdict are no failures although it is not as expected.
+fn no_failures(summary: &Summary, verdict: Verdict) -> String {
+    let of = |is: fn(&Record) -> bool| {
+        let cases = summary.cases.iter();
+        cases.filter(|it| it.verdict == verdict && is(it)).count()
+    };
+    let parts = [
+        (of(|it| it.known.is_some()), "known"),
+        (of(|it| it.newer == Some(Newer::Improvement)), "improved"),
+        (of(|it| it.newer == Some(Newer::Change)), "changed"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", parts.join(", ")),
+    }
+}
+
 fn totals(summary: &Summary) -> String {
     let totals = Verdict::ALL
         .into_iter()
         .filter(|verdict| summary.count(*verdict) > 0);
-    let known = |verdict| {
-        let cases = summary.cases.iter();
-        cases
-            .filter(|it| it.verdict == verdict && it.known.is_some())
-            .count()
-    };
     let totals: Vec<_> = totals
-        .map(|verdict| match (summary.count(verdict), known(verdict)) {
-            (all, 0) => format!("{verdict} {all}"),
-            (all, known) => format!("{verdict} {all} ({known} known)"),
+        .map(|verdict| {
+            format!(
+                "{verdict} {}{}",
+                summary.count(verdict),
+                no_failures(summary, verdict)
+            )
         })
         .collect();
     let seconds = summary.run.ms as f64 / 1000.0;

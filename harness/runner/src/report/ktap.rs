@@ -2,12 +2,13 @@
 //!
 //! Results have to appear in the order of their numbers, so each is numbered and written when its
 //! case ends. An expected failure is `ok ... # XFAIL` and an unexpected pass is `not ok`, as that
-//! parser counts them.
+//! parser counts them. What a newer kernel mends or changes is `ok`, after lines that say it.
 
 use std::io::{self, Write};
 
 use crate::{
     event::{Event, Sink},
+    newer::Newer,
     record::Record,
     verdict::Verdict,
 };
@@ -32,11 +33,14 @@ impl<W: Write> Ktap<W> {
             Verdict::Skip => (true, directive("SKIP", record)),
             Verdict::Xfail => (true, directive("XFAIL", record)),
             _ if record.known.is_some() => (true, known(record)),
+            _ if record.newer.is_some() => (true, String::new()),
             _ => (false, String::new()),
         };
-        if !ok {
+        let newer = record.newer.map(Newer::name);
+        if !ok || newer.is_some() {
             let reason = record.reason.as_deref().unwrap_or_default();
-            for line in std::iter::once(record.verdict.name()).chain(reason.lines()) {
+            let what = newer.unwrap_or(record.verdict.name());
+            for line in std::iter::once(what).chain(reason.lines()) {
                 writeln!(self.to, "# {}: {}", record.id, line)?;
             }
         }
