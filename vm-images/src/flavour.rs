@@ -97,6 +97,22 @@ fn boot_seconds() -> u64 {
 }
 
 impl Flavour {
+    /// Returns the flavour with gcov counters, which those of the flavour [`COVERAGE`] are.
+    #[must_use]
+    pub fn counted(self, coverage: Self) -> Self {
+        let base = |fragment: &&Fragment| !self.fragments.contains(fragment);
+        let own = coverage.fragments.iter().filter(base).cloned();
+        Self {
+            name: format!("{}-{}", self.name, coverage.name),
+            fragments: self.fragments.iter().cloned().chain(own).collect(),
+            traits: Traits {
+                gcov: true,
+                ..self.traits
+            },
+            patches: self.patches,
+        }
+    }
+
     /// Reads a flavour in the folder of this crate.
     pub fn load(vm_images: &Path, name: &str) -> Result<Self, ImageError> {
         let folder = vm_images.join(FOLDER);

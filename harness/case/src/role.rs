@@ -49,6 +49,10 @@ pub enum Shape {
     Mdpy,
     /// A mediated display, whose picture is a dma-buf (the sample mbochs).
     Mbochs,
+    /// A mediated device that pins pages of its user, and copies from and to them (flavour `pins`).
+    Mdpin,
+    /// The same, which is not told of unmaps.
+    MdpinDeaf,
     /// A device without an IOMMU, and so without a group.
     Noiommu,
     /// Functions of one slot below a root port. Their default domain translates, and maps the first
@@ -58,7 +62,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes with their names.
-    pub const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 20] = [
         ("singleton", Self::Singleton),
         ("host-driver", Self::HostDriver),
         ("bridge", Self::Bridge),
@@ -75,6 +79,8 @@ impl Shape {
         ("mdev", Self::Mdev),
         ("mdpy", Self::Mdpy),
         ("mbochs", Self::Mbochs),
+        ("mdpin", Self::Mdpin),
+        ("mdpin-deaf", Self::MdpinDeaf),
         ("noiommu", Self::Noiommu),
         ("direct-mapped", Self::DirectMapped),
     ];
@@ -89,7 +95,10 @@ impl Shape {
 
     /// Whether its device is mediated: on the bus of such devices, and without IOMMU hardware.
     pub const fn is_mediated(self) -> bool {
-        matches!(self, Self::Mdev | Self::Mdpy | Self::Mbochs)
+        matches!(
+            self,
+            Self::Mdev | Self::Mdpy | Self::Mbochs | Self::Mdpin | Self::MdpinDeaf
+        )
     }
 
     /// The bus of its devices, as sysfs names it.

@@ -184,6 +184,7 @@ mod tests {
             "debug",
             "kcsan",
             "size",
+            "pins",
             "coverage"
         )]
         flavour: &str,

@@ -245,10 +245,23 @@ impl GuestOptions {
 
     /// Returns how the kernel is built.
     pub fn build(&self) -> Result<Build, ImageError> {
-        self.build_of(&self.flavour)
+        self.build_of(self.load(&self.flavour)?)
     }
 
-    fn build_of(&self, flavour: &str) -> Result<Build, ImageError> {
+    /// Returns the same with gcov counters.
+    fn counted_build(&self) -> Result<Build, ImageError> {
+        let coverage = self.load(COVERAGE)?;
+        self.build_of(match self.flavour.as_str() {
+            DEFAULT | COVERAGE => coverage,
+            other => self.load(other)?.counted(coverage),
+        })
+    }
+
+    fn load(&self, flavour: &str) -> Result<Flavour, ImageError> {
+        Flavour::load(&vm_images_folder(), flavour)
+    }
+
+    fn build_of(&self, flavour: Flavour) -> Result<Build, ImageError> {
         if self.config.is_some() && !self.is_ready() {
             return Err(ReadyError::ConfigOfWhat.into());
         }
@@ -257,7 +270,6 @@ impl GuestOptions {
             (None, Some(program)) => Compiler::Cc(program.clone()),
             (None, None) => Compiler::Gcc,
         };
-        let flavour = Flavour::load(&vm_images_folder(), flavour)?;
         Build::new(flavour, &self.fragments, compiler)
     }
 }
@@ -269,12 +281,10 @@ pub fn default_build() -> Result<Build, ImageError> {
 
 impl MachineOptions {
     /// Returns how the kernel is built. If its counters are stored, the default flavour is the one
-    /// that has them.
+    /// that has them, and any other gets them.
     pub fn build(&self) -> Result<Build, ImageError> {
         match self.counters {
-            KeepCounters::InRecord | KeepCounters::In(_) if self.guest.flavour == DEFAULT => {
-                self.guest.build_of(COVERAGE)
-            }
+            KeepCounters::InRecord | KeepCounters::In(_) => self.guest.counted_build(),
             _ => self.guest.build(),
         }
     }
