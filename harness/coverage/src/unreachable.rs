@@ -19,7 +19,7 @@ pub struct Entry {
     pub after: Option<String>,
     /// Why no case can reach it, or none on the reference platform.
     pub why: String,
-    /// The platform on which a case reaches it. An entry that has one may be reached.
+    /// The platform or flavour on which a case reaches it. An entry that has one may be reached.
     pub reached_on: Option<String>,
 }
 
