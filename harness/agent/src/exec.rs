@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io,
+    mem::ManuallyDrop,
     os::fd::{BorrowedFd, FromRawFd, RawFd},
     time::Instant,
 };
@@ -108,10 +109,14 @@ impl Executor {
         fd: &Fd,
         work: impl FnOnce(&File) -> io::Result<T>,
     ) -> Result<T, OpError> {
-        // SAFETY: borrowed for the call only: ManuallyDrop keeps it open.
+        Ok(work(&*self.borrowed(fd)?)?)
+    }
+
+    /// A descriptor as a file, which stays open when this is dropped.
+    pub fn borrowed(&self, fd: &Fd) -> Result<ManuallyDrop<File>, OpError> {
+        // SAFETY: borrowed, since ManuallyDrop keeps it open.
         let file = unsafe { File::from_raw_fd(self.fd(fd)?) };
-        let file = std::mem::ManuallyDrop::new(file);
-        Ok(work(&file)?)
+        Ok(ManuallyDrop::new(file))
     }
 }
 

@@ -202,6 +202,11 @@ fn attempts(executor: &mut Executor, plan: &FailNth) -> Observed {
         let failure = match injection.as_ref().and_then(|it| it.hit.as_ref()) {
             Some(Ok(failure)) => *failure,
             Some(Err(error)) => return broken(&format!("injecting failure {nth}: {error}")),
+            None if matches!(outcome.observed, Observed::Ok { .. }) => {
+                return broken(
+                    "no failure was injected into this call, which is a fault of the agent",
+                );
+            }
             // The call was not made, for example because a value is missing.
             None => return outcome.observed,
         };

@@ -110,6 +110,8 @@ impl Foreteller {
 
 /// An option that Kconfig offers only where vfio's own container is off.
 const CONTAINER_OF_IOMMUFD: &str = "CONFIG_IOMMUFD_VFIO_CONTAINER";
+/// The driver of the flavour `pins`, which its patch adds: no release of Linux has it.
+const PINNING_DEVICE: &str = "CONFIG_SAMPLE_VFIO_MDEV_MDPIN";
 
 /// The options that are off in a kernel of which fragments state these.
 fn off(stated: &BTreeMap<String, String>) -> BTreeSet<String> {
@@ -119,9 +121,13 @@ fn off(stated: &BTreeMap<String, String>) -> BTreeSet<String> {
         .filter(is_off)
         .map(|(name, _)| name.clone())
         .collect();
-    if !stated.contains_key(CONTAINER_OF_IOMMUFD) {
-        off.insert(CONTAINER_OF_IOMMUFD.to_owned());
-    }
+    let unless_stated = [CONTAINER_OF_IOMMUFD, PINNING_DEVICE];
+    let unless_stated = unless_stated.iter();
+    off.extend(
+        unless_stated
+            .filter(|option| !stated.contains_key(**option))
+            .map(|option| (*option).to_owned()),
+    );
     off
 }
 

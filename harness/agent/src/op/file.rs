@@ -95,33 +95,33 @@ impl Executor {
         ok(self.call(|| Errno::result(write()))? as u64)
     }
 
-    fn pread(&self, fd: &Fd, offset: &Value, length: u64) -> Done {
-        let offset = self.value(offset)?;
+    fn pread(&mut self, fd: &Fd, offset: &Value, length: u64) -> Done {
+        let (file, offset) = (self.borrowed(fd)?, self.value(offset)?);
         let mut bytes = vec![0; length as usize];
-        let read = self.with_file(fd, |file| file.read_at(&mut bytes, offset))?;
+        let read = self.call(|| file.read_at(&mut bytes, offset))?;
         bytes.truncate(read);
         Ok((read as u64, bytes))
     }
 
-    fn pwrite(&self, fd: &Fd, offset: &Value, bytes: &[u8], patches: &[Patch]) -> Done {
-        let offset = self.value(offset)?;
+    fn pwrite(&mut self, fd: &Fd, offset: &Value, bytes: &[u8], patches: &[Patch]) -> Done {
+        let (file, offset) = (self.borrowed(fd)?, self.value(offset)?);
         let bytes = self.patched(bytes, patches)?;
-        let written = self.with_file(fd, |file| file.write_at(&bytes, offset))?;
+        let written = self.call(|| file.write_at(&bytes, offset))?;
         ok(written as u64)
     }
 
-    fn transfer(&self, fd: &Fd, write: bool, offset: &Value, length: u64, at: &Value) -> Done {
+    fn transfer(&mut self, fd: &Fd, write: bool, offset: &Value, length: u64, at: &Value) -> Done {
         let (fd, offset) = (self.fd(fd)?, self.value(offset)? as i64);
         let (at, length) = (self.value(at)?, length as usize);
         // SAFETY: the kernel checks the address; what lies there is memory of the plan's own,
         // or none.
-        let done = unsafe {
+        let done = self.call(|| unsafe {
             if write {
                 libc::pwrite(fd, at as *const libc::c_void, length, offset)
             } else {
                 libc::pread(fd, at as *mut libc::c_void, length, offset)
             }
-        };
+        });
         ok(Errno::result(done)? as u64)
     }
 
