@@ -86,8 +86,8 @@ fn a_late_answer_to_a_ping_is_skipped() {
         },
         us: 0,
     };
-    // The set-up makes a device of each of the three mediated samples.
-    let steps = (0..3).map(|index| Reply::Step {
+    // The set-up makes each of the five mediated devices.
+    let steps = (0..5).map(|index| Reply::Step {
         token: 1,
         index,
         outcome: done.clone(),
