@@ -140,8 +140,8 @@ fn a_device_that_is_missing_costs_its_group_only() {
 #[case::one(&["igb"], &["group sriov is left out: QEMU emulator version 99.0 has no device `igb`"])]
 #[case::two(&["nvme", "edu"], &[
     "group conventional is left out: QEMU emulator version 99.0 has no device `edu`",
-    "groups bridge, direct-mapped, functions, hotplug, lone, noiommu, port, second-hotplug, solo are \
-     left out: QEMU emulator version 99.0 has no device `nvme`",
+    "groups bridge, direct-mapped, functions, hotplug, lone, noiommu, port, ports, second-hotplug, \
+     solo are left out: QEMU emulator version 99.0 has no device `nvme`",
 ])]
 fn what_is_left_out_is_one_line_for_each_reason(#[case] without: &[&str], #[case] want: &[&str]) {
     let argv = argv(
