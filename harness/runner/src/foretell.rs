@@ -121,13 +121,11 @@ fn off(stated: &BTreeMap<String, String>) -> BTreeSet<String> {
         .filter(is_off)
         .map(|(name, _)| name.clone())
         .collect();
-    let unless_stated = [CONTAINER_OF_IOMMUFD, PINNING_DEVICE];
-    let unless_stated = unless_stated.iter();
-    off.extend(
-        unless_stated
-            .filter(|option| !stated.contains_key(**option))
-            .map(|option| (*option).to_owned()),
-    );
+    for unless_stated in [CONTAINER_OF_IOMMUFD, PINNING_DEVICE] {
+        if !stated.contains_key(unless_stated) {
+            off.insert(unless_stated.to_owned());
+        }
+    }
     off
 }
 

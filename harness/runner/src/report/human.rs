@@ -275,13 +275,9 @@ fn newer(summary: &Summary, what: Newer) -> String {
         Newer::Improvement => cases.map(|it| format!("  {}\n", in_a_line(it))).collect(),
         Newer::Change => cases.map(|it| format!("{}\n", in_full(it))).collect(),
     };
-    let head = match what {
-        Newer::Improvement => "Improvements",
-        Newer::Change => "Changes",
-    };
-    let means = match what {
-        Newer::Improvement => "known deviations that did not show",
-        Newer::Change => "every expectation is met, the snapshot is not",
+    let (head, means) = match what {
+        Newer::Improvement => ("Improvements", "known deviations that did not show"),
+        Newer::Change => ("Changes", "every expectation is met, the snapshot is not"),
     };
     match lines.is_empty() {
         true => lines,
