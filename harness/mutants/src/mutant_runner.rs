@@ -124,9 +124,11 @@ impl<'a> MutantRunner<'a> {
                 Ended::Judged(run) => run,
                 Ended::NoBoot(why) => return Ok(no_boot(why)),
             };
-            self.ask_plain(&run.failed)?;
             let seen = run.seen();
-            let by = self.confirmed(&lab, &left, run.failed)?;
+            let mut ran = left.clone();
+            ran.retain(|case| seen.contains(&case.id));
+            self.ask_plain(&run.failed, &ran)?;
+            let by = self.confirmed(&lab, &ran, run.failed)?;
             if !by.is_empty() {
                 return Ok(MutantOutcome::Killed {
                     by,
@@ -144,37 +146,34 @@ impl<'a> MutantRunner<'a> {
         Ok(MutantOutcome::Survived)
     }
 
-    /// Finds out which of the cases pass on the unchanged kernel.
-    fn ask_plain(&mut self, failed: &[Record]) -> Result<(), MutantRunError> {
-        let unknown: Vec<&Case> = self
-            .plain
-            .corpus
-            .cases
-            .iter()
-            .filter(|case| failed.iter().any(|record| record.id == case.id))
-            .filter(|case| !self.passing.contains(&case.id) && !self.failing.contains(&case.id))
-            .collect();
-        if unknown.is_empty() {
+    /// Finds out which of the failed cases and checks pass on the unchanged kernel.
+    fn ask_plain(&mut self, failed: &[Record], ran: &[&Case]) -> Result<(), MutantRunError> {
+        let is_known = |record: &&Record| {
+            self.passing.contains(&record.id) || self.failing.contains(&record.id)
+        };
+        let unknown: Vec<&Record> = failed.iter().filter(|record| !is_known(record)).collect();
+        let cases = cases_to_repeat(&unknown, ran);
+        if cases.is_empty() {
             return Ok(());
         }
-        let bad = match self.run(self.plain, &unknown, self.jobs, usize::MAX)? {
+        let bad = match self.run(self.plain, &cases, self.jobs, usize::MAX)? {
             Ended::Judged(run) => run,
             Ended::NoBoot(why) => return Err(MutantRunError::Plain(why)),
         };
-        for case in unknown {
-            let known = if bad.has_failed(&case.id) {
+        for record in unknown {
+            let known = if bad.has_failed(&record.id) {
                 &mut self.failing
             } else {
                 &mut self.passing
             };
-            known.insert(case.id.clone());
+            known.insert(record.id.clone());
         }
         Ok(())
     }
 
-    /// Returns the cases that fail because of the mutant. Each has to fail again, in a guest of its
-    /// own; if none does, the first one after the cases that came before it, in their order. Both
-    /// are tried once.
+    /// Returns the cases that fail because of the mutant, of those that ran. Each has to fail again,
+    /// in a guest of its own; if none does, the first one after the cases that came before it, in
+    /// their order. Both are tried once.
     fn confirmed(
         &self,
         lab: &Lab,
@@ -185,12 +184,7 @@ impl<'a> MutantRunner<'a> {
         if failed.is_empty() || failed.len() > FEW {
             return Ok(failed.iter().map(killer).collect());
         }
-        let is_failed = |case: &&&Case| failed.iter().any(|record| record.id == case.id);
-        let mut again: Vec<&Case> = cases.iter().filter(is_failed).copied().collect();
-        if again.is_empty() && failed.iter().any(Record::is_of_machine) {
-            // What the machine lacks shows with any case.
-            again.extend(cases.first());
-        }
+        let again = cases_to_repeat(&failed.iter().collect::<Vec<_>>(), cases);
         let Ended::Judged(twice) = self.run(lab, &again, self.jobs, usize::MAX)? else {
             return Ok(failed.iter().map(killer).collect());
         };
@@ -268,6 +262,20 @@ impl<'a> MutantRunner<'a> {
             all: !summary.run.interrupted,
         }))
     }
+}
+
+/// Returns the cases that show again whether these records fail: all that ran for a check, since it
+/// tells at the end of a guest, and any for what the machine lacks.
+fn cases_to_repeat<'a>(failed: &[&Record], ran: &[&'a Case]) -> Vec<&'a Case> {
+    if failed.iter().any(|record| record.is_of_check()) {
+        return ran.to_vec();
+    }
+    let is_failed = |case: &&&Case| failed.iter().any(|record| record.id == case.id);
+    let mut again: Vec<&Case> = ran.iter().filter(is_failed).copied().collect();
+    if again.is_empty() && failed.iter().any(|record| record.is_of_machine()) {
+        again.extend(ran.first());
+    }
+    again
 }
 
 /// Whether the verdict is a failure of the kernel.

@@ -104,6 +104,16 @@ pub fn lost(asked: &[KernelCheck], lost: &Lost) -> Vec<CheckState> {
     asked.iter().map(state).collect()
 }
 
+/// Whether a record with this id is about one of the checks.
+pub fn is_id(id: &str) -> bool {
+    let all = [
+        KernelCheck::Lockdep,
+        KernelCheck::Kmemleak,
+        KernelCheck::DebugObjects,
+    ];
+    all.into_iter().any(|check| described(check).0 == id)
+}
+
 /// Returns the id of the record, and the rule.
 fn described(check: KernelCheck) -> (&'static str, &'static str) {
     match check {

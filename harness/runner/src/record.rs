@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    allowed::AllowedReport, configuration::Configuration, counters::Kept, newer::Newer,
+    allowed::AllowedReport, checks, configuration::Configuration, counters::Kept, newer::Newer,
     races::Raced, verdict::Verdict,
 };
 
@@ -119,6 +119,12 @@ impl Record {
     /// Whether it is about what a guest has or about its checks, not a case.
     pub fn is_of_machine(&self) -> bool {
         self.id.starts_with("machine/")
+    }
+
+    /// Whether it is about a check of the kernel, which tells at the end of a guest what all its
+    /// cases have caused.
+    pub fn is_of_check(&self) -> bool {
+        checks::is_id(&self.id)
     }
 
     /// Whether it is about the kernel as a whole, not a case.
