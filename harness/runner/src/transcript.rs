@@ -241,6 +241,7 @@ impl Names {
                 .get(&value)
                 .map_or("<id>".to_owned(), |name| format!("${name}")),
             Kind::UserPtr(_) => self.area(value),
+            Kind::Phys => "<physical address>".to_owned(),
             Kind::Counted if self.injected => "<counted>".to_owned(),
             _ => field.text(value),
         }

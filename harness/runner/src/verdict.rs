@@ -45,6 +45,11 @@ impl Verdict {
         matches!(self, Self::Pass | Self::Skip | Self::Xfail)
     }
 
+    /// Whether it is a judgement of the kernel.
+    pub const fn ran(self) -> bool {
+        !matches!(self, Self::Skip | Self::Error)
+    }
+
     /// Whether the guest cannot be used for another case.
     pub const fn spoils_guest(self) -> bool {
         matches!(self, Self::Splat | Self::Hang | Self::Panic | Self::Error)

@@ -99,7 +99,7 @@ structs! { STRUCTS in IOMMUFD_H;
         __reserved: u32 In, Reserved;
         iova: u64 In, Iova;
         length: u64 InOut, Length;
-        out_phys: u64 Out, Plain;
+        out_phys: u64 Out, Phys;
     }
     IOAS_MAP_FILE = struct iommu_ioas_map_file, 40 {
         size: u32 In, Size;

@@ -243,6 +243,8 @@ pub enum Kind {
     Iova,
     /// Number of bytes.
     Length,
+    /// Address in physical memory, which differs from run to run.
+    Phys,
     /// A number that the kernel counts up with each call.
     Counted,
     /// A number without one of the meanings above.

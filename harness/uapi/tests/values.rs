@@ -258,7 +258,7 @@ proptest! {
                 for field in of.fields {
                     let _ = field.get_at(&bytes, index);
                     let text = field.text(field.get(&bytes).unwrap_or(u64::from(index)));
-                    prop_assert!(!text.is_empty() || matches!(field.kind, Kind::Plain | Kind::Counted));
+                    prop_assert!(!text.is_empty() || matches!(field.kind, Kind::Plain | Kind::Phys | Kind::Counted));
                 }
             }
         }

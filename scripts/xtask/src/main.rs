@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    baseline, bench, coverage, explore, export_c, full, generate, mutants, reference,
+    baseline, bench, compare, coverage, explore, export_c, full, generate, mutants, reference,
     run_conformance,
 };
 
@@ -30,6 +30,8 @@ enum Command {
     RunConformance(Box<run_conformance::RunConformanceOptions>),
     /// Write the failures of a run as a file for `run-conformance --baseline`.
     Baseline(baseline::BaselineOptions),
+    /// Run the same cases on two kernels, and report what differs.
+    Compare(Box<compare::CompareOptions>),
     /// Run cases and measure kernel code coverage.
     Coverage(Box<coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::RunConformance(options) => run_conformance::main(&options),
         Command::Baseline(options) => baseline::main(&options),
+        Command::Compare(options) => compare::main(&options),
         Command::Coverage(options) => coverage::main(&options),
         Command::Explore(options) => explore::main(&options),
         Command::ExportC(options) => export_c::main(&options),

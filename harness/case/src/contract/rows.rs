@@ -439,7 +439,9 @@ impl Place<'_> {
             Kind::Id(kinds) => self.ids(kinds),
             Kind::UserPtr(pointee) => self.user_pointers(pointee.dir),
             Kind::Fd => self.files(),
-            Kind::Size | Kind::Iova | Kind::Length | Kind::Counted | Kind::Plain => Vec::new(),
+            Kind::Size | Kind::Iova | Kind::Length | Kind::Phys | Kind::Counted | Kind::Plain => {
+                Vec::new()
+            }
         })
     }
 

@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod bench;
+pub mod compare;
 pub mod coverage;
 pub mod explore;
 pub mod export_c;

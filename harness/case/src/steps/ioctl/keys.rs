@@ -103,6 +103,7 @@ fn meaning(kind: &Kind) -> String {
         Kind::Reserved => "reserved, has to be 0".to_owned(),
         Kind::Iova => "an address of the device".to_owned(),
         Kind::Length => "a number of bytes".to_owned(),
+        Kind::Phys => "a physical address".to_owned(),
         Kind::Counted => "a number that grows with each call".to_owned(),
         Kind::Plain => String::new(),
     }
