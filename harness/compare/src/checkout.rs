@@ -120,6 +120,25 @@ impl Checkout {
         })
     }
 
+    /// Runs `git bisect`, and returns what it says.
+    pub fn bisect(&self, words: &[&str]) -> Result<String, CheckoutError> {
+        if words.first() == Some(&"start") {
+            // One that was interrupted is over.
+            git_text(&self.folder, &["bisect", "reset", "HEAD"])?;
+        }
+        let args: Vec<_> = ["bisect"].iter().chain(words).copied().collect();
+        match git_text(&self.folder, &args) {
+            // git says so by its exit code where only skipped commits are left.
+            Err(CheckoutError::Git { why, .. }) if why.contains("'skip'ped") => Ok(why),
+            told => told,
+        }
+    }
+
+    /// The commit that is checked out.
+    pub fn head(&self) -> Result<String, CheckoutError> {
+        git_text(&self.folder, &["rev-parse", "HEAD"])
+    }
+
     /// The title of a commit.
     pub fn title(&self, commit: &str) -> Result<String, CheckoutError> {
         git_text(

@@ -1,6 +1,8 @@
-//! Compares the records of two runs of the same cases: two releases, two revisions, a tree without
-//! and with a series.
+//! Differences between kernels: what the same cases saw on two of them, and the commit that made it
+//! so.
 
+pub mod bisect;
+pub mod cases;
 pub mod change;
 pub mod checkout;
 pub mod comparison;

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{
-    baseline, bench, compare, coverage, explore, export_c, full, generate, mutants, reference,
-    run_conformance,
+    baseline, bench, bisect, compare, coverage, explore, export_c, full, generate, mutants,
+    reference, run_conformance,
 };
 
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Baseline(baseline::BaselineOptions),
     /// Run the same cases on two kernels, and report what differs.
     Compare(Box<compare::CompareOptions>),
+    /// Find the commit that makes a case fail.
+    Bisect(Box<bisect::BisectOptions>),
     /// Run cases and measure kernel code coverage.
     Coverage(Box<coverage::CoverageOptions>),
     /// Walk every transition of the staged protocol's model on a real kernel.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::RunConformance(options) => run_conformance::main(&options),
         Command::Baseline(options) => baseline::main(&options),
         Command::Compare(options) => compare::main(&options),
+        Command::Bisect(options) => bisect::main(&options),
         Command::Coverage(options) => coverage::main(&options),
         Command::Explore(options) => explore::main(&options),
         Command::ExportC(options) => export_c::main(&options),

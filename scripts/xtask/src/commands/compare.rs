@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use compare::{
+    cases::{CasesError, run_cases},
     checkout::{Checkout, CheckoutError},
     comparison::Comparison,
     intended::{Intended, IntendedError},
@@ -16,19 +17,14 @@ use compare::{
     side::{Side, SideError},
 };
 use runner::{
-    event::Sink,
     exit::Exit,
-    lab::{Lab, LabError, load_corpus},
-    options::{GuestOptions, MachineOptions, cases_folder},
+    options::{GuestOptions, MachineOptions},
     output::Output,
     record::timestamp,
-    report::{Detail, Human},
     root::runs,
-    run::{Cancel, run},
-    select::{BadFilter, NothingSelected, Selection},
+    run::Cancel,
     snapshot::Mode,
 };
-use vm_images::Terminal;
 
 use crate::signal::cancel_on_signal;
 
@@ -105,19 +101,13 @@ enum CompareError {
     )]
     OtherKernel,
     #[error(transparent)]
-    Filter(#[from] BadFilter),
-    #[error(transparent)]
-    Nothing(#[from] NothingSelected),
-    #[error(transparent)]
     Intended(#[from] IntendedError),
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
     #[error("{name}: {error}")]
-    Lab { name: String, error: Box<LabError> },
+    Cases { name: String, error: CasesError },
     #[error(transparent)]
     Side(#[from] SideError),
-    #[error("interrupted")]
-    Interrupted,
     #[error("catching Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
     #[error("writing to standard output: {0}")]
@@ -130,13 +120,10 @@ impl CompareError {
             Self::Base(_)
             | Self::Head(_)
             | Self::OtherKernel
-            | Self::Filter(_)
             | Self::Intended(_)
             | Self::Checkout(_)
             | Self::Side(_) => Exit::Usage,
-            Self::Nothing(_) => Exit::Nothing,
-            Self::Lab { error, .. } => error.exit(),
-            Self::Interrupted => Exit::Interrupted,
+            Self::Cases { error, .. } => error.exit(),
             Self::Signal(_) | Self::Output(_) => Exit::Host,
         }
     }
@@ -240,33 +227,16 @@ impl Runs<'_> {
     }
 
     fn run(&self, name: &str, guest: GuestOptions, record: &Path) -> Result<(), CompareError> {
-        let lab_error = |error: LabError| CompareError::Lab {
-            name: name.to_owned(),
-            error: Box::new(error),
-        };
         let machine = MachineOptions {
             guest,
             record: Some(record.to_owned()),
             ..self.options.machine.clone()
         };
-        let selection = Selection::new(&self.options.filters, &[])?;
-        let corpus = load_corpus(&cases_folder()).map_err(|error| lab_error(error.into()))?;
-        let selected = selection.of(&corpus.cases)?;
-        let progress = Terminal::new();
-        let lab = Lab::open(&machine, corpus, Mode::Ignore, &progress).map_err(lab_error)?;
-        drop(progress);
-        let place = record.display().to_string();
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Human::new(
-            Output::new(io::stderr()),
-            place,
-            Detail::Brief,
-        ))];
-        let cases: Vec<_> = selected.iter().collect();
-        let summary = run(&lab, &cases, machine.jobs(), &mut sinks, self.cancel);
-        let summary = summary.map_err(lab_error)?;
-        match summary.run.interrupted {
-            true => Err(CompareError::Interrupted),
-            false => Ok(()),
-        }
+        run_cases(&machine, &self.options.filters, Mode::Ignore, self.cancel)
+            .map(drop)
+            .map_err(|error| CompareError::Cases {
+                name: name.to_owned(),
+                error,
+            })
     }
 }
