@@ -2,7 +2,9 @@
 //! the next build of it is incremental.
 
 use std::{
-    fs, io,
+    ffi::OsStr,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Command,
@@ -35,37 +37,56 @@ pub enum CheckoutError {
         /// git's message.
         why: String,
     },
+    #[error("another command uses the checkout {}; wait for its end", folder.display())]
+    InUse { folder: PathBuf },
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
 }
 
-/// A checkout of a tree for one purpose.
+/// A checkout of a tree for one purpose, which nobody else uses meanwhile.
 #[derive(Debug)]
 pub struct Checkout {
     tree: PathBuf,
     folder: PathBuf,
+    _lock: File,
 }
 
 impl Checkout {
     /// Opens the checkout of a git tree, or makes one that shares its objects.
     pub fn open(tree: &Path, purpose: &str) -> Result<Self, CheckoutError> {
+        Self::open_below(&cache_dir().join("checkouts"), tree, purpose)
+    }
+
+    /// The same in a folder for checkouts.
+    fn open_below(all: &Path, tree: &Path, purpose: &str) -> Result<Self, CheckoutError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| CheckoutError::Io { path, error }
         };
         let tree = fs::canonicalize(tree).map_err(failed(tree))?;
         let key = hash([tree.as_os_str().as_bytes()]);
-        let folder = cache_dir().join("checkouts").join(&key[..16]).join(purpose);
-        let checkout = Self { tree, folder };
-        if !checkout.folder.join(".git").exists() {
-            fs::create_dir_all(&checkout.folder).map_err(failed(&checkout.folder))?;
-            let (from, to) = (checkout.tree.as_os_str(), checkout.folder.as_os_str());
-            let clone = ["clone".as_ref(), "--quiet".as_ref(), "--shared".as_ref()];
-            let mut args = clone.to_vec();
-            args.extend(["--no-checkout".as_ref(), from, to]);
-            git(&checkout.tree, &args)?;
+        let folder = all.join(&key[..16]).join(purpose);
+        fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        let checkout = Self {
+            _lock: lock(&folder)?,
+            tree,
+            folder,
+        };
+        match checkout.folder.join(".git").exists() {
+            // What a git that was killed has left of its own lock.
+            true => drop(fs::remove_file(checkout.folder.join(".git/index.lock"))),
+            false => checkout.clone()?,
         }
         Ok(checkout)
+    }
+
+    fn clone(&self) -> Result<(), CheckoutError> {
+        let mut args: Vec<&OsStr> = ["clone", "--quiet", "--shared", "--no-checkout"]
+            .iter()
+            .map(AsRef::as_ref)
+            .collect();
+        args.extend([self.tree.as_os_str(), self.folder.as_os_str()]);
+        git(&self.tree, &args).map(drop)
     }
 
     /// The folder with the files.
@@ -157,6 +178,23 @@ impl CheckoutError {
     }
 }
 
+/// Takes the lock beside a checkout, which ends with this process.
+fn lock(folder: &Path) -> Result<File, CheckoutError> {
+    let path = folder.with_extension("lock");
+    let failed = |error| CheckoutError::Io {
+        path: path.clone(),
+        error,
+    };
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CheckoutError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 fn unknown_revision(error: CheckoutError, revision: &str) -> CheckoutError {
     match error {
         CheckoutError::Git {
@@ -178,7 +216,7 @@ fn git_text(folder: &Path, args: &[&str]) -> Result<String, CheckoutError> {
 }
 
 /// Runs git, and returns what it printed.
-fn git(folder: &Path, args: &[&std::ffi::OsStr]) -> Result<String, CheckoutError> {
+fn git(folder: &Path, args: &[&OsStr]) -> Result<String, CheckoutError> {
     let failed = |why: String| CheckoutError::Git {
         folder: folder.to_owned(),
         command: args.join(" ".as_ref()).display().to_string(),
@@ -190,8 +228,96 @@ fn git(folder: &Path, args: &[&std::ffi::OsStr]) -> Result<String, CheckoutError
         .args(args)
         .output();
     let output = output.map_err(|error| failed(error.to_string()))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match (output.status.success(), output.stderr.is_empty()) {
+        (true, _) => Ok(said),
+        (false, true) => Err(failed(said)),
+        (false, false) => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A tree with three commits: the file `text` has `1`, `2` and `3`.
+    fn tree() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        git_text(folder.path(), &["init", "--quiet"]).unwrap();
+        for text in ["1", "2", "3"] {
+            fs::write(folder.path().join("text"), text).unwrap();
+            git_text(folder.path(), &["add", "text"]).unwrap();
+            let title = format!("text: say {text}");
+            let mut args = COMMITTER.to_vec();
+            args.extend(["commit", "--quiet", "--message", &title]);
+            git_text(folder.path(), &args).unwrap();
+        }
+        folder
+    }
+
+    fn text(checkout: &Checkout) -> String {
+        fs::read_to_string(checkout.folder().join("text")).unwrap()
+    }
+
+    #[test]
+    fn a_revision_is_checked_out_beside_the_tree() {
+        let (tree, all) = (tree(), tempfile::tempdir().unwrap());
+        let checkout = Checkout::open_below(all.path(), tree.path(), "base").unwrap();
+        checkout.switch("HEAD~2").unwrap();
+        assert_eq!(text(&checkout), "1");
+        let at = checkout.head().unwrap();
+        assert!(checkout.title(&at).unwrap().ends_with("(\"text: say 1\")"));
+        assert_eq!(fs::read_to_string(tree.path().join("text")).unwrap(), "3");
+        let unknown = checkout.switch("v9").unwrap_err().to_string();
+        assert!(unknown.contains("it has no revision `v9`"), "{unknown}");
+    }
+
+    #[test]
+    fn a_series_is_applied_or_refused() {
+        let (tree, all) = (tree(), tempfile::tempdir().unwrap());
+        let checkout = Checkout::open_below(all.path(), tree.path(), "head").unwrap();
+        let patch = git_text(tree.path(), &["format-patch", "--stdout", "-1", "HEAD"]).unwrap();
+        let series = all.path().join("series.mbx");
+        fs::write(&series, patch + "\n").unwrap();
+        checkout.apply(&series, "HEAD~1").unwrap();
+        assert_eq!(text(&checkout), "3");
+        let refused = checkout.apply(&series, "HEAD~2").unwrap_err().to_string();
+        assert!(
+            refused.contains("series.mbx does not apply to HEAD~2"),
+            "{refused}"
+        );
+        // The refused one leaves nothing in the way.
+        checkout.switch("HEAD").unwrap();
+        assert_eq!(text(&checkout), "3");
+    }
+
+    #[test]
+    fn a_checkout_has_one_user() {
+        let (tree, all) = (tree(), tempfile::tempdir().unwrap());
+        let open = |purpose| Checkout::open_below(all.path(), tree.path(), purpose);
+        let first = open("base").unwrap();
+        assert!(matches!(open("base"), Err(CheckoutError::InUse { .. })));
+        assert!(open("head").is_ok());
+        drop(first);
+        assert!(open("base").is_ok());
+    }
+
+    #[test]
+    fn git_halves_a_range() {
+        let (tree, all) = (tree(), tempfile::tempdir().unwrap());
+        let checkout = Checkout::open_below(all.path(), tree.path(), "bisect").unwrap();
+        let [good, bad] = ["HEAD~2", "HEAD"].map(|it| checkout.resolve(it).unwrap());
+        for last in ["bad", "skip"] {
+            checkout.bisect(&["start", &bad, &good]).unwrap();
+            assert_eq!(text(&checkout), "2");
+            let end = checkout.bisect(&[last]).unwrap();
+            let words = match last {
+                "bad" => "is the first bad commit",
+                _ => "only 'skip'ped commits left",
+            };
+            assert!(end.contains(words), "{end}");
+        }
     }
 }

@@ -105,7 +105,10 @@ enum CompareError {
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
     #[error("{name}: {error}")]
-    Cases { name: String, error: CasesError },
+    Cases {
+        name: String,
+        error: Box<CasesError>,
+    },
     #[error(transparent)]
     Side(#[from] SideError),
     #[error("catching Ctrl-C: {0}")]
@@ -236,7 +239,7 @@ impl Runs<'_> {
             .map(drop)
             .map_err(|error| CompareError::Cases {
                 name: name.to_owned(),
-                error,
+                error: Box::new(error),
             })
     }
 }
