@@ -668,6 +668,50 @@ fn a_failure_that_is_injected_is_judged(
     assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
 }
 
+/// A call that fails by itself may do so in spite of a failure that does not matter, and what follows
+/// is that of a call that failed.
+#[rstest]
+#[case::as_without_a_failure(22, 0, None)]
+#[case::for_lack_of_memory(12, 0, None)]
+#[case::otherwise(1, 0, Some("success or ENOMEM"))]
+#[case::changed(22, 2, Some("success of a step afterwards"))]
+fn a_call_that_fails_anyway_is_judged(
+    #[case] end: i32,
+    #[case] after: i32,
+    #[case] why: Option<&str>,
+) {
+    let mut compiled = compiled(vec![check(WantEnd::Errno(22), None)]);
+    compiled.plan.ops[0] = ControlOp::FailNth {
+        plan: Box::new(FailNth {
+            op: nothing(),
+            failed: vec![nothing()],
+            failed_copy: vec![nothing()],
+            survived: vec![nothing()],
+            limit: 9,
+        }),
+    }
+    .into();
+    compiled.checks[0].parts = Parts::Injected(Injection {
+        allocations: vec![12],
+        copies: vec![14],
+        hooks: Vec::new(),
+        failed: vec![check(WantEnd::Success, None)],
+        failed_copy: vec![check(WantEnd::Success, None)],
+        survived: vec![check(WantEnd::Success, None)],
+    });
+    let attempts = vec![attempt(1, Failure::Allocation, end, after)];
+    let last = Box::new(outcome(ended(22)));
+    let seen = seen(vec![Observed::Injected(Injected { attempts, last })]);
+    let reason = verdict(&compiled, &seen, Known::default()).reason;
+    match why {
+        None => assert_eq!(reason, None),
+        Some(why) => assert!(
+            reason.as_deref().unwrap_or_default().contains(why),
+            "{reason:?}"
+        ),
+    }
+}
+
 fn racer(observed: Observed) -> Racer {
     Racer {
         outcome: outcome(observed),
