@@ -23,6 +23,7 @@ pub mod inventory;
 pub mod judge;
 pub mod kselftest;
 pub mod lab;
+pub mod matrix;
 pub mod monitor;
 pub mod newer;
 pub mod options;

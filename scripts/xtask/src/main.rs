@@ -1,6 +1,7 @@
 //! The commands of `cargo xtask`.
 
 mod commands;
+mod lists;
 mod run_options;
 mod signal;
 mod suite;

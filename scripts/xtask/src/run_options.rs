@@ -108,6 +108,13 @@ impl RunOptions {
         self.cases.clone().unwrap_or_else(cases_folder)
     }
 
+    /// Whether these options make a run with text for people.
+    pub fn runs(&self) -> bool {
+        let prints = self.print_qemu || self.print_config_fragment;
+        let other = self.list || self.check || self.bless || self.bisect || self.gcov.is_some();
+        !prints && !other && self.format == Format::Human
+    }
+
     /// Returns how to compare transcripts with snapshots.
     pub fn mode(&self) -> Result<Mode, BadUpdate> {
         match (self.bless, self.no_snapshots) {

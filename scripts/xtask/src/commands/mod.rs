@@ -9,6 +9,7 @@ pub mod explore;
 pub mod export_c;
 pub mod full;
 pub mod generate;
+pub mod matrix;
 pub mod mutants;
 pub mod reference;
 pub mod repeat;

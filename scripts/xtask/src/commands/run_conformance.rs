@@ -33,7 +33,11 @@ use runner::{
 use vm_images::{ReadyFacts, Source, Terminal};
 
 use crate::{
-    commands::repeat::{Repeat, repeat},
+    commands::{
+        matrix::run_all,
+        repeat::{Repeat, repeat},
+    },
+    lists::Lists,
     run_options::{Format, RunOptions},
     signal::cancel_on_signal,
 };
@@ -44,7 +48,7 @@ use crate::{
 pub struct RunConformanceOptions {
     /// The run.
     #[command(flatten)]
-    pub run: RunOptions,
+    pub run: Lists<RunOptions>,
 
     /// Run the cases N times, and list those with more than one verdict. Each run has a record of
     /// its own.
@@ -73,6 +77,8 @@ Examples:
   cargo xtask run-conformance --kernel bzImage           an image that a CI built
   cargo xtask run-conformance --kbuild ~/build           a build folder, as it is
   cargo xtask run-conformance --package IMAGE.deb --package MODULES.deb   a distribution's kernel
+  cargo xtask run-conformance --platform intel,amd --release 6.12,7.3   four runs, side by side
+  cargo xtask run-conformance --all-platforms            each platform
   cargo xtask run-conformance --until-fail stage2        until a verdict is not as expected
   cargo xtask run-conformance --repeat 20 --orders race  races, and whether each order was seen
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
@@ -101,6 +107,14 @@ pub enum RunError {
     Lab(#[from] LabError),
     #[error(transparent)]
     Update(#[from] BadUpdate),
+    #[error("--repeat and --until-fail run on one kernel and one platform")]
+    RepeatedList,
+    #[error(
+        "only a run with text for people takes lists of platforms, releases or flavours: not --list, \
+         --check, --bless, --bisect, --gcov, --print-..., nor another --format; \
+         matrix.json in the record is for programs"
+    )]
+    ListWithoutRun,
     #[error("KTAP has results only; list the cases with --format human or json")]
     ListAsKtap,
     #[error(transparent)]
@@ -121,11 +135,19 @@ impl RunError {
             Self::Filter(_)
             | Self::Update(_)
             | Self::ListAsKtap
+            | Self::RepeatedList
+            | Self::ListWithoutRun
             | Self::Baseline(_)
             | Self::Orders(_) => Exit::Usage,
             Self::Lab(error) => error.exit(),
             Self::Record(_) | Self::Output(_) | Self::Signal(_) => Exit::Host,
         }
+    }
+}
+
+impl RunConformanceOptions {
+    const fn is_repeated(&self) -> bool {
+        self.repeat.is_some() || self.until_fail
     }
 }
 
@@ -136,15 +158,20 @@ pub fn main(options: &RunConformanceOptions) -> ExitCode {
         until_fail: options.until_fail,
         orders: options.orders,
     };
-    let exit = match options.repeat.is_some() || options.until_fail {
-        true => repeat(&options.run, repeated),
-        false => go(&options.run, KeepCounters::No).map(|(exit, _)| exit),
+    let run = &options.run.options;
+    let combinations = options.run.combinations();
+    let exit = match (combinations.as_slice(), options.is_repeated()) {
+        ([_, _, ..], true) => Err(RunError::RepeatedList),
+        ([_, _, ..], false) if !run.runs() => Err(RunError::ListWithoutRun),
+        (all @ [_, _, ..], false) => run_all(run, all),
+        (_, true) => repeat(run, repeated),
+        (_, false) => go(run, KeepCounters::No).map(|(exit, _)| exit),
     };
     let exit = exit.unwrap_or_else(|error| {
         eprintln!("{}", complaint(&error));
         error.exit()
     });
-    exit.code(options.run.bisect)
+    exit.code(run.bisect)
 }
 
 /// Formats an error. Mistakes in case files are already formatted, each with its own heading.
