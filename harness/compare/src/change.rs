@@ -182,15 +182,20 @@ fn step_change(base: Option<Step<'_>>, head: Option<Step<'_>>) -> StepChange {
     let ends = base
         .as_ref()
         .zip(head.as_ref())
+        .filter(|(base, head)| base.was_executed() && head.was_executed())
         .map(|(base, head)| (base.end().to_owned(), head.end().to_owned()))
         .filter(|(base, head)| base != head);
     StepChange {
         step: label.unwrap_or_default().to_owned(),
-        end: ends.is_some() || base.is_none() || head.is_none(),
+        end: ends.is_some() || !was_executed(base.as_ref()) || !was_executed(head.as_ref()),
         ends,
         base: base.map(|step| step.seen),
         head: head.map(|step| step.seen),
     }
+}
+
+fn was_executed(step: Option<&Step<'_>>) -> bool {
+    step.is_some_and(Step::was_executed)
 }
 
 #[cfg(test)]
@@ -227,6 +232,20 @@ mod tests {
         Verdict::Pass,
         "1 DMA: refused",
         Some(Kind::End)
+    )]
+    #[case::not_reached(
+        Verdict::Pass,
+        "1 a: success",
+        Verdict::Pass,
+        "1 a: not run: nothing was saved",
+        Some(Kind::End)
+    )]
+    #[case::other_device(
+        Verdict::Pass,
+        "1 DMA: lands, signed x-0",
+        Verdict::Pass,
+        "1 DMA: lands, signed x-1",
+        Some(Kind::Fields)
     )]
     #[case::step(Verdict::Pass, "1 a: success", Verdict::Pass, "", Some(Kind::End))]
     #[case::field(

@@ -12,13 +12,18 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// How it ended: `success`, an errno, or the whole of what DMA did.
+    /// How it ended: `success`, an errno, or what DMA did, without the name of the device.
     pub fn end(&self) -> &str {
         let word = first_word(&self.seen);
         match is_end(word) {
             true => word,
-            false => &self.seen,
+            false => self.seen.split(", signed ").next().unwrap_or_default(),
         }
+    }
+
+    /// Whether it could be executed: not, where it needs what an earlier one has not left.
+    pub fn was_executed(&self) -> bool {
+        !self.seen.starts_with("not run: ")
     }
 
     /// The ioctls of the step that exist: one, or those of a race. `ENOTTY` says that there is none.
