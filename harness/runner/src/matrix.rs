@@ -90,7 +90,7 @@ fn folders(summaries: &[Option<&Summary>]) -> Vec<Row> {
     names.into_iter().map(row).collect()
 }
 
-/// `320` if as many passed and nothing else is to be said, or `300 PASS 19 SKIP 1 FAIL`.
+/// The verdicts of a folder: `300 PASS 1 FAIL 19 SKIP`.
 fn of_folder(summary: Option<&Summary>, folder: &str) -> String {
     let Some(summary) = summary else {
         return "-".to_owned();
@@ -191,4 +191,69 @@ fn line(row: &Row, widths: &[usize]) -> String {
         .map(|(text, width)| format!("{text:<width$}"));
     let line = padded.collect::<Vec<_>>().join("  ");
     line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use case::Corpus;
+
+    use super::*;
+    use crate::{
+        lab::load_corpus,
+        options::cases_folder,
+        record::{Record, RunFacts},
+    };
+
+    fn facts() -> RunFacts {
+        RunFacts {
+            started: "2026-11-29T00-00-00Z".to_owned(),
+            platform: "intel".to_owned(),
+            kernel: "7.3.4".to_owned(),
+            image: "0".to_owned(),
+            configuration: None,
+            qemu: "QEMU emulator version 10.0.2".to_owned(),
+            build: String::new(),
+            lacking: Vec::new(),
+            unknown_names: Vec::new(),
+            allowed: Vec::new(),
+            accel: "tcg".to_owned(),
+            why_not_kvm: None,
+            jobs: 2,
+            interrupted: false,
+            ms: 1000,
+            counters: None,
+        }
+    }
+
+    fn cell(name: &str, exit: u8, verdicts: &[(&str, Verdict)], corpus: &Corpus) -> Cell {
+        let record = |(id, verdict): &(&str, Verdict)| Record {
+            verdict: *verdict,
+            ..Record::of_machine(id, "intel", "a rule")
+        };
+        let records = verdicts.iter().map(record).collect();
+        let judged = !verdicts.is_empty();
+        Cell {
+            name: name.to_owned(),
+            record: format!("runs/{name}"),
+            exit,
+            summary: judged.then(|| Summary::new(facts(), records, corpus)),
+        }
+    }
+
+    #[test]
+    fn runs_stand_side_by_side() {
+        let corpus = load_corpus(&cases_folder()).unwrap();
+        let one = [
+            ("stage1/a", Verdict::Pass),
+            ("stage1/b", Verdict::Fail),
+            ("mock/a", Verdict::Pass),
+        ];
+        let two = [("stage1/a", Verdict::Skip), ("stage1/b", Verdict::Pass)];
+        let cells = [
+            cell("intel", 1, &one, &corpus),
+            cell("amd", 0, &two, &corpus),
+            cell("virtio", 1, &[], &corpus),
+        ];
+        insta::assert_snapshot!(Matrix::new(&cells));
+    }
 }
