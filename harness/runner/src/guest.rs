@@ -14,8 +14,8 @@ use case::{Case, Compiled};
 use uapi::Header;
 use vm_images::{Blame, KernelConfig, Traits};
 use wire::{
-    CheckState, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, PciOp, Phases,
-    Reply, Request, TAINT_OF_COMPLAINTS, World, added_taint, frame,
+    CheckState, DmaEnd, End, Facts, FileOp, FrameError, KernelCheck, Observed, Op, Outcome, PciOp,
+    Phases, Reply, Request, TAINT_OF_COMPLAINTS, World, added_taint, frame,
 };
 
 use crate::{
@@ -314,7 +314,14 @@ impl Observation {
                 ..
             }
         );
-        !finished || self.left_changes()
+        !finished || self.left_changes() || self.left_dma()
+    }
+
+    /// Whether a device neither completed its DMA nor failed. The end of it may still come, and would
+    /// be taken for that of the next DMA.
+    fn left_dma(&self) -> bool {
+        let dma = |outcome: &Outcome| matches!(&outcome.observed, Observed::Dma(dma) if dma.end == DmaEnd::TimedOut);
+        self.outcomes.iter().flatten().any(dma)
     }
 
     /// Whether the case left the guest changed.

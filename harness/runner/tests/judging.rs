@@ -668,6 +668,14 @@ fn a_failure_that_is_injected_is_judged(
     assert_eq!(why.is_none(), judged.verdict == Verdict::Pass, "{reason}");
 }
 
+#[rstest]
+#[case::that_landed(DmaEnd::Completed, false)]
+#[case::that_was_refused(DmaEnd::Faulted, false)]
+#[case::that_did_not_end(DmaEnd::TimedOut, true)]
+fn a_guest_is_given_up_after_dma(#[case] end: DmaEnd, #[case] spoiled: bool) {
+    assert_eq!(seen(vec![ok(), dma(end, 0)]).spoils_guest(), spoiled);
+}
+
 /// A call that fails by itself may do so in spite of a failure that does not matter, and what follows
 /// is that of a call that failed.
 #[rstest]
