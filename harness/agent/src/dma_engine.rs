@@ -220,12 +220,9 @@ impl Nvme {
         self.set(CC, CC_ENABLE)?;
         self.await_status(CSTS_READY, CSTS_READY)?;
         self.submit(places)?;
-        let mut end = self.await_end()?;
+        let end = self.await_end()?;
         if end == DmaEnd::TimedOut {
-            // QEMU without KVM at times sleeps although there is an end to report, until something
-            // else wakes it, such as output.
             self.complain()?;
-            end = self.await_end()?;
         }
         if end == DmaEnd::Completed {
             // The controller would raise an interrupt for a completion that does not exist.
