@@ -36,6 +36,8 @@ const COMMAND_INTX_DISABLE: u16 = 1 << 10;
 const STATUS_INTERRUPT: u16 = 1 << 3;
 
 // NVM Express base specification, controller registers.
+const INTMS: u64 = 0x0c;
+const INTMC: u64 = 0x10;
 const CC: u64 = 0x14;
 const CSTS: u64 = 0x1c;
 const AQA: u64 = 0x24;
@@ -211,6 +213,8 @@ impl Nvme {
         }
         self.set(CC, 0)?;
         self.await_status(CSTS_READY, 0)?;
+        // QEMU keeps the mask over CC.EN, and the end of a command is seen by its interrupt.
+        self.set(INTMC, HALF)?;
         // The controller takes the address when the enable bits are set, which are in the low half.
         self.set(CMBMSC + 4, (CMB_BASE | CMBMSC_ENABLE) >> 32)?;
         self.set(CMBMSC, (CMB_BASE | CMBMSC_ENABLE) & HALF)?;
@@ -262,10 +266,11 @@ impl Nvme {
     /// Prints the registers of a controller that neither completes nor fails to the console.
     fn complain(&self) -> io::Result<()> {
         eprintln!(
-            "conformance agent: nvme neither completes nor fails: CSTS {:#x} CC {:#x} CMBMSC \
-             {:#x} PCI command {:#x} status {:#x}",
+            "conformance agent: nvme neither completes nor fails: CSTS {:#x} CC {:#x} INTMS \
+             {:#x} CMBMSC {:#x} PCI command {:#x} status {:#x}",
             self.get(CSTS)?,
             self.get(CC)?,
+            self.get(INTMS)?,
             self.get(CMBMSC)?,
             self.config_u16(PCI_COMMAND)?,
             self.config_u16(PCI_STATUS)?,
