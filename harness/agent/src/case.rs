@@ -50,7 +50,7 @@ pub struct Took {
 }
 
 /// Tells a child to stop after the current op.
-const STOP: Signal = Signal::SIGUSR1;
+pub const STOP: Signal = Signal::SIGUSR1;
 /// Exit code of a child that was told to stop.
 pub const STOPPED: i32 = 5;
 

@@ -110,6 +110,11 @@ impl Processes {
         Some(self.0.get(name)?.wait_blocked(timeout))
     }
 
+    /// Sends a process a signal that it handles. Returns `None` if there is no process of this name.
+    pub fn interrupt(&self, name: &str) -> Option<nix::Result<()>> {
+        Some(kill(self.0.get(name)?.pid, INTERRUPT))
+    }
+
     /// Lets a process end and waits for it. Returns `None` if there is no process of this name.
     pub fn exit(&mut self, name: &str) -> Option<nix::Result<WaitStatus>> {
         Some(self.0.remove(name)?.exit())
@@ -169,6 +174,9 @@ impl Process {
         unsafe { std::ptr::drop_in_place(&raw mut process.link) };
     }
 }
+
+/// The agent has a handler for it, which forked processes inherit and which means nothing to them.
+const INTERRUPT: Signal = crate::case::STOP;
 
 /// Interval between checks: long enough for a delayed process to run once.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);

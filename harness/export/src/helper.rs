@@ -91,6 +91,7 @@ const HELPERS: &[Helper] = &[
     helper!("of_process", "of_process"),
     helper!("wait_fault", "wait_fault"),
     helper!("wait_blocked", "wait_blocked"),
+    helper!("interrupt", "interrupt"),
     helper!(
         "at_once",
         "at_once",

@@ -45,6 +45,11 @@ impl Executor {
                 blocked.ok_or_else(|| OpError::Missing(process.clone()))??;
                 ok(0)
             }
+            ProcessOp::Interrupt { process } => {
+                let sent = self.processes.interrupt(process);
+                sent.ok_or_else(|| OpError::Missing(process.clone()))??;
+                ok(0)
+            }
             ProcessOp::Capability { number, effective } => {
                 rights::set_capability(*number, *effective)?;
                 ok(0)

@@ -31,6 +31,11 @@ newtype! {
     /// lock of a process that waits for a page. Where the call was left out, because only a kernel of
     /// the plan has it, there is nothing to wait for.
     pub struct WaitBlocked(SlotName);
+    /// `interrupt: child`
+    ///
+    /// A wait in the kernel that signals may end, ends. The process has a handler for the signal and
+    /// goes on.
+    pub struct Interrupt(SlotName);
 }
 
 impl Action for Fork {
@@ -85,6 +90,22 @@ impl Action for WaitBlocked {
             timeout: BLOCK_TIMEOUT,
         };
         to.push(op, Expect::SUCCESS, Layout::Nothing);
+        Ok(())
+    }
+
+    fn asserts(&self) -> bool {
+        false
+    }
+}
+
+impl Action for Interrupt {
+    fn label(&self) -> String {
+        format!("interrupt {}", self.0)
+    }
+
+    fn compile(&self, to: &mut Builder<'_>) -> Result<(), String> {
+        let process = self.0.to_string();
+        to.prepare(ProcessOp::Interrupt { process });
         Ok(())
     }
 

@@ -157,6 +157,7 @@ steps! {
         "wait_fault": process::WaitFault = "Wait until a forked process waits for such memory.",
         "uffd_resume": process::UffdResume = "Resume a forked process that waits for such memory.",
         "wait_blocked": process::WaitBlocked = "Wait until a forked process sleeps in the kernel.",
+        "interrupt": process::Interrupt = "Send a forked process a signal that it handles.",
         "capability": process::Capability = "Drop or regain capabilities for the rest of the case.",
         "rlimit": process::Rlimit = "Set soft limits for the rest of the case.",
         "user": process::User = "Become another user, without any capability.",

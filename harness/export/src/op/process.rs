@@ -43,6 +43,9 @@ impl Caller<'_> {
                 variable(process),
                 timeout.0
             )),
+            ProcessOp::Interrupt { process } => {
+                Call::new(format!("interrupt(&{})", variable(process)))
+            }
             ProcessOp::Capability { number, effective } => {
                 let name = capability(*number).ok_or("an unknown capability")?;
                 Call::new(format!("capability({name}, {})", u8::from(*effective)))

@@ -56,6 +56,11 @@ ops! {
             /// How long to wait at most.
             timeout: Timeout,
         },
+        /// Send a forked process a signal that it handles, which ends a wait that signals may end.
+        Interrupt {
+            /// Name of the forked process.
+            process: String,
+        },
         /// Raise or drop one capability in the effective set of the process. The permitted set
         /// stays, so that it can be raised again.
         Capability {
