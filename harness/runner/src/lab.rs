@@ -20,6 +20,7 @@ use crate::{
     agent::{self, AgentError},
     allowed::{Allowed, AllowedError, AllowedReport},
     baseline::{Baseline, BaselineReport},
+    boards::{Boards, Place},
     configuration::Configuration,
     counters::{Counters, KeepCounters, Kept},
     exit::Exit,
@@ -127,7 +128,7 @@ pub struct Lab {
     /// When it began.
     pub started: String,
     qemu: Arc<Qemu>,
-    argv: Argv,
+    boards: Boards,
     chosen: Chosen,
     snapshots: Store,
     boots: AtomicUsize,
@@ -230,7 +231,7 @@ impl Lab {
         };
         let chosen = accel::choose(options.accel, &qemu, &machine, &image.key, progress)?;
         machine.accel = chosen.accel;
-        let argv = qemu.argv(&machine)?;
+        let boards = Boards::new(&qemu, &machine, &image)?;
         let processors = options.processors(traits);
         let started = timestamp();
         let run_dir = RunDir::create(&crate::root::runs(), options.record.as_deref(), &started)?;
@@ -248,7 +249,7 @@ impl Lab {
             corpus,
             run_dir: Mutex::new(run_dir),
             started,
-            argv,
+            boards,
             chosen,
             qemu: Arc::new(qemu),
             image,
@@ -277,9 +278,10 @@ impl Lab {
         folder: &Path,
     ) -> Result<Self, LabError> {
         let source = Source::Ready(Given::file(kernel.to_owned()));
-        let mut argv = self.argv.clone();
-        argv.set("-kernel", |_| kernel.to_string_lossy().into_owned());
-        argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
+        let boards = self.boards.with_argv(|argv| {
+            argv.set("-kernel", |_| kernel.to_string_lossy().into_owned());
+            argv.set("-append", |had| format!("{had} {append}").trim().to_owned());
+        });
         let started = timestamp();
         let run_dir = RunDir::create(folder, Some(folder), &started)?;
         let mut image = vm_images::obtain(&source, &self.build, &Silent)?;
@@ -293,7 +295,7 @@ impl Lab {
             run_dir: Mutex::new(run_dir),
             started,
             qemu: Arc::clone(&self.qemu),
-            argv,
+            boards,
             chosen: self.chosen.clone(),
             snapshots,
             boots: AtomicUsize::new(0),
@@ -404,7 +406,7 @@ impl Lab {
             image: self.image.key.clone(),
             configuration: self.configuration.clone(),
             qemu: self.qemu.version.clone(),
-            lacking: self.argv.left_out(),
+            lacking: self.boards.whole.argv.left_out(),
             unknown_names: self.unknown_names(),
             allowed: self.allowed(),
             accel: self.chosen.accel.to_string(),
@@ -430,18 +432,33 @@ impl Lab {
         declared.flat_map(|header| header.unknown()).collect()
     }
 
-    /// Boots a guest for cases without races. Returns its number in this run with it.
+    /// Returns where each of the cases of a run runs.
+    pub fn places(&self, cases: &[&Case]) -> Vec<Place> {
+        let boards = self.boards.of_cases(cases).into_iter();
+        let place = |(board, case): (usize, &&Case)| Place {
+            board,
+            processors: self.processors(case),
+        };
+        boards.zip(cases).map(place).collect()
+    }
+
+    /// Boots a guest with all groups for cases without races. Returns its number in this run with it.
     pub fn boot(&self) -> Result<(usize, Guest), BootError> {
-        self.boot_processors(self.processors.usual)
+        self.boot_at(Place {
+            board: self.boards.whole_at(),
+            processors: self.processors.usual,
+        })
     }
 
-    /// Boots a guest with this number of processors.
-    pub fn boot_processors(&self, count: u32) -> Result<(usize, Guest), BootError> {
-        self.boot_argv(&self.argv_of(count), count)
+    /// Boots a guest for the cases of a place.
+    pub fn boot_at(&self, place: Place) -> Result<(usize, Guest), BootError> {
+        let board = self.boards.at(place.board);
+        let argv = self.argv_of(&board.argv, place.processors);
+        self.boot_argv(&argv, &board.platform, place.processors)
     }
 
-    fn argv_of(&self, processors: u32) -> Argv {
-        let mut argv = self.argv.clone();
+    fn argv_of(&self, argv: &Argv, processors: u32) -> Argv {
+        let mut argv = argv.clone();
         argv.set("-smp", |_| processors.to_string());
         if processors > 1 && self.chosen.accel == Accel::Tcg {
             argv.set("-append", |cmdline| format!("{cmdline} {TICKS}"));
@@ -451,29 +468,34 @@ impl Lab {
 
     /// Boots a guest from another initramfs that contains the agent, with this many MiB of memory.
     pub fn boot_with(&self, initramfs: &Path, memory: u32) -> Result<(usize, Guest), BootError> {
-        let mut argv = self.argv_of(self.processors.usual);
+        let mut argv = self.argv_of(&self.boards.whole.argv, self.processors.usual);
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         argv.set("-m", |_| memory.to_string());
-        self.boot_argv(&argv, self.processors.usual)
+        self.boot_argv(&argv, &self.platform, self.processors.usual)
     }
 
     /// Boots a guest, and tries a second time if QEMU fails. With two processors under TCG, QEMU 10.0
     /// crashes at times (`iotlb_to_section: Assertion ... failed`), and about one boot of 70 made no
     /// progress for a minute, before the kernel was told the rate of its counter and [`TICKS`]. A
     /// kernel that does not boot is seen at the second try, and one that does not at times by the note.
-    fn boot_argv(&self, argv: &Argv, processors: u32) -> Result<(usize, Guest), BootError> {
+    fn boot_argv(
+        &self,
+        argv: &Argv,
+        platform: &Platform,
+        processors: u32,
+    ) -> Result<(usize, Guest), BootError> {
         let limits = Limits::of(&self.build.flavour.traits);
         let may_stand_still = processors > 1 && self.chosen.accel == Accel::Tcg;
         let first = match may_stand_still {
             true => limits.first_of_two(self.slowest_boot()),
             false => limits,
         };
-        let booted = match self.boot_once(argv, first) {
+        let booted = match self.boot_once(argv, platform, first) {
             Err(BootError::NoHello { lost, .. })
                 if lost.is_crash() || (may_stand_still && lost.is_silent()) =>
             {
                 eprintln!("note: a guest is started again, because the first try ended so: {lost}");
-                self.boot_once(argv, limits)
+                self.boot_once(argv, platform, limits)
             }
             booted => booted,
         }?;
@@ -486,10 +508,15 @@ impl Lab {
         Duration::from_millis(self.slowest_boot_ms.load(Ordering::Relaxed))
     }
 
-    fn boot_once(&self, argv: &Argv, limits: Limits) -> Result<(usize, Guest), BootError> {
+    fn boot_once(
+        &self,
+        argv: &Argv,
+        platform: &Platform,
+        limits: Limits,
+    ) -> Result<(usize, Guest), BootError> {
         let number = self.boots.fetch_add(1, Ordering::Relaxed) + 1;
         let console = self.with_run_dir(|dir| dir.console(number));
-        let guest = Guest::boot(&self.qemu, argv, &self.platform, &console, limits);
+        let guest = Guest::boot(&self.qemu, argv, platform, &console, limits);
         let guest = guest.map_err(|error| match self.configuration {
             Some(_) => error.of_ready(),
             None => error,
@@ -498,14 +525,14 @@ impl Lab {
         let guest = guest.with_declared(self.image.declared.clone());
         let mut guest = guest.with_config(self.image.config.as_ref())?;
         let has_modules = !self.image.modules.is_empty();
-        guest.promise = Promise::of(&self.platform, &argv.lacking, &guest.offer, has_modules);
+        guest.promise = Promise::of(platform, &argv.lacking, &guest.offer, has_modules);
         Ok((number, guest))
     }
 
     /// Starts the same machine with another initramfs, to compare boot times.
     pub fn start_with(&self, initramfs: &Path) -> Result<Running, LabError> {
         let console = self.with_run_dir(|dir| dir.path.join("console-other.log"));
-        let mut argv = self.argv_of(self.processors.usual);
+        let mut argv = self.argv_of(&self.boards.whole.argv, self.processors.usual);
         argv.set("-initrd", |_| initramfs.to_string_lossy().into_owned());
         Ok(self.qemu.start(&argv, &console)?)
     }

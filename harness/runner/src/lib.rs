@@ -8,6 +8,7 @@ pub mod agent;
 mod agent_target;
 pub mod allowed;
 pub mod baseline;
+pub mod boards;
 pub mod build_failure;
 pub mod checks;
 pub mod complaints;

@@ -115,6 +115,9 @@ pub struct Iommu {
 pub struct Topology {
     /// Device models by name.
     pub models: BTreeMap<String, Model>,
+    /// Shapes whose groups a guest may have instead of all groups.
+    #[serde(default)]
+    pub boards: Vec<Vec<ShapeName>>,
     /// IOMMU groups by name, as they should appear in the guest.
     pub groups: BTreeMap<String, GroupSpec>,
 }
@@ -329,6 +332,14 @@ impl Platform {
             None => true,
         });
         self
+    }
+
+    /// Returns the platform with the groups of these shapes only.
+    pub fn of_board(&self, shapes: &[ShapeName]) -> Self {
+        let mut platform = self.clone();
+        let groups = &mut platform.devices.groups;
+        groups.retain(|_, group| shapes.contains(&group.shape));
+        platform
     }
 
     /// Returns the reason of a known deviation on groups of a shape, if there is one.

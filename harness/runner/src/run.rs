@@ -15,6 +15,7 @@ use vm_images::Blame;
 use wire::CheckState;
 
 use crate::{
+    boards::Place,
     checks::{self, Checks},
     complaints::{Complaints, When},
     event::{Event, Sink},
@@ -77,7 +78,9 @@ pub fn run(
             folders: folders(cases.iter().copied()),
         },
     )?;
-    let queue = Mutex::new(queue(cases));
+    let queue = queue(lab, cases);
+    let first = queue.front().map(|queued| queued.place);
+    let queue = Mutex::new(queue);
     let (to, from) = channel();
     let mut records = Vec::new();
     let mut outcome = Ok(());
@@ -86,14 +89,14 @@ pub fn run(
     let mut promises = Promises::default();
     let mut complaints = Complaints::default();
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(cases.len()) {
+        for place in first.into_iter().cycle().take(jobs.min(cases.len())) {
             let worker = Worker {
                 lab,
                 queue: &queue,
                 events: to.clone(),
                 cancel,
                 guest: None,
-                processors: cases.first().map_or(1, |case| lab.processors(case)),
+                place,
                 last: None,
             };
             scope.spawn(move || worker.work());
@@ -151,11 +154,20 @@ pub fn run(
     Ok(summary)
 }
 
+/// A case that is to run.
+#[derive(Debug, Clone, Copy)]
+struct Queued<'a> {
+    case: &'a Case,
+    place: Place,
+}
+
 /// Returns the cases in the order in which workers take them: those whose guest is of no use to most
 /// others come last, so that they share one.
-fn queue<'a>(cases: &[&'a Case]) -> VecDeque<&'a Case> {
-    let (last, first): (Vec<&Case>, Vec<&Case>) =
-        cases.iter().partition(|case| case.reorders_devices());
+fn queue<'a>(lab: &Lab, cases: &[&'a Case]) -> VecDeque<Queued<'a>> {
+    let places = lab.places(cases).into_iter();
+    let queued = cases.iter().zip(places);
+    let queued = queued.map(|(case, place)| Queued { case, place });
+    let (last, first): (Vec<_>, Vec<_>) = queued.partition(|it| it.case.reorders_devices());
     first.into_iter().chain(last).collect()
 }
 
@@ -203,13 +215,13 @@ enum Message {
 
 struct Worker<'a> {
     lab: &'a Lab,
-    queue: &'a Mutex<VecDeque<&'a Case>>,
+    queue: &'a Mutex<VecDeque<Queued<'a>>>,
     events: Sender<Message>,
     cancel: &'a Cancel,
     /// With its number in this run.
     guest: Option<(usize, Guest)>,
-    /// Processors that its guest has, or gets.
-    processors: u32,
+    /// What its guest is, or gets.
+    place: Place,
     /// The case that the guest ran last.
     last: Option<String>,
 }
@@ -217,8 +229,8 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn work(mut self) {
         let mut instead = None;
-        while let Some(case) = self.next() {
-            self.need_processors(self.lab.processors(case));
+        while let Some(Queued { case, place }) = self.next() {
+            self.need_place(place);
             self.need_order(case);
             if let Err(error) = self.need_guest(&mut instead) {
                 self.no_guest(case, error);
@@ -240,10 +252,10 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn need_processors(&mut self, count: u32) {
-        if self.processors != count {
+    fn need_place(&mut self, place: Place) {
+        if self.place != place {
             self.end_guest();
-            self.processors = count;
+            self.place = place;
         }
     }
 
@@ -264,20 +276,20 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes the next case, if possible one for the guest that this worker has.
-    fn next(&self) -> Option<&'a Case> {
+    fn next(&self) -> Option<Queued<'a>> {
         if self.cancel.is_cancelled() {
             return None;
         }
         let queue = self.queue.lock();
         let mut queue = queue.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fits = |case: &&Case| self.lab.processors(case) == self.processors;
+        let fits = |queued: &Queued<'_>| queued.place == self.place;
         let at = queue.iter().position(fits).unwrap_or_default();
         queue.remove(at)
     }
 
     fn need_guest(&mut self, instead: &mut Option<String>) -> Result<(), BootError> {
         if self.guest.is_none() {
-            let (boot, guest) = self.lab.boot_processors(self.processors)?;
+            let (boot, guest) = self.lab.boot_at(self.place)?;
             let (took, instead) = (guest.boot, instead.take());
             self.last = None;
             self.complain(When::Boot, guest.complaint());

@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use case::Case;
+use case::{Case, Corpus};
 use libtest_mimic::{Arguments, Failed, Trial};
 use runner::{
+    boards::Place,
     guest::Guest,
     lab::{Lab, load_corpus},
     options::{MachineOptions, cases_folder},
@@ -28,7 +29,7 @@ fn main() {
             std::process::exit(101);
         }
     };
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::of(&arguments, &corpus));
     let trials = corpus
         .cases
         .into_iter()
@@ -46,21 +47,46 @@ fn trial(case: Case, shared: Arc<Shared>) -> Trial {
 #[derive(Default)]
 struct Shared {
     lab: OnceLock<Result<Lab, String>>,
-    /// By their number of processors.
-    idle: Mutex<BTreeMap<u32, Vec<Guest>>>,
+    /// What is to run, unless words of the command line select it.
+    cases: Vec<Case>,
+    /// Where each case runs, by its id.
+    places: OnceLock<BTreeMap<String, Place>>,
+    idle: Mutex<BTreeMap<Place, Vec<Guest>>>,
 }
 
 impl Shared {
+    fn of(arguments: &Arguments, corpus: &Corpus) -> Self {
+        let cases = match arguments.filter {
+            None => corpus.cases.clone(),
+            Some(_) => Vec::new(),
+        };
+        Self {
+            cases,
+            ..Self::default()
+        }
+    }
+
+    fn place(&self, lab: &Lab, case: &Case) -> Option<Place> {
+        let places = self.places.get_or_init(|| {
+            let cases: Vec<_> = self.cases.iter().collect();
+            let places = lab.places(&cases).into_iter();
+            let ids = self.cases.iter().map(|case| case.id.clone());
+            ids.zip(places).collect()
+        });
+        let alone = || lab.places(&[case]).first().copied();
+        places.get(&case.id).copied().or_else(alone)
+    }
+
     fn run(&self, case: &Case) -> Result<(), Failed> {
         let lab = self.lab.get_or_init(open).as_ref()?;
-        let processors = lab.processors(case);
-        let mut guest = match self.idle_for(case, processors) {
+        let place = self.place(lab, case).ok_or("the case has no place")?;
+        let mut guest = match self.idle_for(case, place) {
             Some(guest) => guest,
-            None => lab.boot_processors(processors)?.1,
+            None => lab.boot_at(place)?.1,
         };
         let ran = lab.run(case, &mut guest);
         if !ran.guest_spoiled {
-            self.idle().entry(processors).or_default().push(guest);
+            self.idle().entry(place).or_default().push(guest);
         }
         if let Some(what) = ran.blessed {
             eprintln!("blessed {what}");
@@ -76,14 +102,14 @@ impl Shared {
         }
     }
 
-    fn idle_for(&self, case: &Case, processors: u32) -> Option<Guest> {
+    fn idle_for(&self, case: &Case, place: Place) -> Option<Guest> {
         let mut idle = self.idle();
-        let guests = idle.entry(processors).or_default();
+        let guests = idle.entry(place).or_default();
         let at = guests.iter().rposition(|guest| guest.suits(case))?;
         Some(guests.remove(at))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Vec<Guest>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Vec<Guest>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
