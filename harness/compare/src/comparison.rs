@@ -205,6 +205,7 @@ pub mod tests {
             accel: "tcg".to_owned(),
             why_not_kvm: None,
             jobs: 2,
+            shuffle: None,
             interrupted: false,
             ms: 1000,
             counters: None,

@@ -95,7 +95,8 @@ impl Boards {
         boards
     }
 
-    /// Returns the machine for each of these cases, by its index. One that a few of them would need is left out.
+    /// Returns the machine for each of these cases, by its index. A board that few of them need is left
+    /// out.
     pub fn of_cases(&self, cases: &[&Case]) -> Vec<usize> {
         let mut found: Vec<_> = cases.iter().map(|case| self.of_case(case)).collect();
         let mut counts = BTreeMap::<_, usize>::new();
@@ -110,15 +111,12 @@ impl Boards {
         found
     }
 
-    /// The first board on which a case runs. One that is skipped for whatever reason is skipped on the whole machine,
-    /// or its reason could be that it got too small a board.
+    /// The first board on which a case runs. One that is skipped, for whatever reason, is skipped on the
+    /// whole machine: the reason must not be that its board was too small.
     pub fn of_case(&self, case: &Case) -> usize {
         let runs = |board: &Board| board.platform.compile(case, &board.imagined).is_ok();
-        match runs(&self.whole) {
-            true => self.boards.iter().position(runs),
-            false => None,
-        }
-        .unwrap_or(self.whole_at())
+        let small = runs(&self.whole).then(|| self.boards.iter().position(runs));
+        small.flatten().unwrap_or(self.whole_at())
     }
 }
 

@@ -42,6 +42,7 @@ impl BuildFailure {
                 accel: "none".to_owned(),
                 why_not_kvm: None,
                 jobs: options.jobs(),
+                shuffle: None,
                 interrupted: false,
                 ms: 0,
                 lacking: Vec::new(),

@@ -145,6 +145,8 @@ pub struct Lab {
     baseline: Baseline,
     /// Whether what a newer kernel mends or changes is a failure.
     strict: bool,
+    /// The seed of the order of the cases, if they do not run in their own.
+    shuffle: Option<u64>,
     checks: Vec<KernelCheck>,
 }
 
@@ -266,6 +268,7 @@ impl Lab {
             allowed,
             baseline: Baseline::default(),
             strict: false,
+            shuffle: None,
         })
     }
 
@@ -309,6 +312,7 @@ impl Lab {
             allowed: Arc::clone(&self.allowed),
             baseline: Baseline::default(),
             strict: false,
+            shuffle: self.shuffle,
             checks: self.checks.clone(),
         })
     }
@@ -323,6 +327,12 @@ impl Lab {
     #[must_use]
     pub fn with_strict(self, strict: bool) -> Self {
         Self { strict, ..self }
+    }
+
+    /// Notes the seed of the order in which the cases run, for the record.
+    #[must_use]
+    pub fn with_order(self, shuffle: Option<u64>) -> Self {
+        Self { shuffle, ..self }
     }
 
     /// Notes why a failure is known, if it is.
@@ -412,6 +422,7 @@ impl Lab {
             accel: self.chosen.accel.to_string(),
             why_not_kvm: self.chosen.why_not_kvm.clone(),
             jobs,
+            shuffle: self.shuffle,
             interrupted: false,
             ms: 0,
             counters: self.counters.as_ref().map(|counters| Kept {

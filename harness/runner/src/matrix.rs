@@ -219,6 +219,7 @@ mod tests {
             accel: "tcg".to_owned(),
             why_not_kvm: None,
             jobs: 2,
+            shuffle: None,
             interrupted: false,
             ms: 1000,
             counters: None,

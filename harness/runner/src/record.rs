@@ -170,6 +170,9 @@ pub struct RunFacts {
     pub why_not_kvm: Option<String>,
     /// Number of guests at a time.
     pub jobs: usize,
+    /// The seed of the order of the cases, if they did not run in their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffle: Option<u64>,
     /// Whether the run was interrupted.
     pub interrupted: bool,
     /// Wall time in milliseconds, without building.
@@ -194,6 +197,7 @@ impl RunFacts {
         let mut lines = vec![format!("accelerator: {}", self.accelerator())];
         let configuration = self.configuration.as_ref();
         lines.extend(configuration.map(|it| format!("configuration: {it}")));
+        lines.extend(self.shuffle.map(|seed| format!("order: --shuffle={seed}")));
         lines.extend(self.lacking.clone());
         lines.extend(self.unknown());
         let over = self.allowed.iter().filter(|entry| entry.over);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use case::Case;
 use globset::{Glob, GlobMatcher};
+use sha2::{Digest, Sha256};
 
 /// Why a filter is invalid.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,15 @@ pub struct NothingSelected {
 enum Filter {
     Glob(GlobMatcher),
     Part(String),
+}
+
+/// Puts cases into the order that a seed decides. Any two of them have the same order in each
+/// selection, so that fewer cases can show what one leaves to another.
+pub fn shuffle(cases: &mut [&Case], seed: u64) {
+    cases.sort_by_cached_key(|case| {
+        let place = Sha256::new().chain_update(seed.to_le_bytes());
+        place.chain_update(&case.id).finalize()
+    });
 }
 
 impl Selection {
@@ -216,6 +226,31 @@ mod tests {
         assert_eq!(ids, wanted);
         let told: Vec<_> = renamed.into_iter().collect();
         assert_eq!(told, [("claims/c1".to_owned(), "new/first".to_owned())]);
+    }
+
+    #[rstest]
+    fn a_seed_decides_the_order_of_any_two_cases(#[values(1, 2, 3)] seed: u64) {
+        let corpus = corpus();
+        let mut all: Vec<_> = corpus.cases.iter().collect();
+        shuffle(&mut all, seed);
+        let mut some: Vec<_> = corpus.cases.iter().step_by(3).collect();
+        shuffle(&mut some, seed);
+        let places = some
+            .iter()
+            .map(|case| all.iter().position(|it| it.id == case.id));
+        assert!(places.is_sorted());
+    }
+
+    #[test]
+    fn another_seed_is_another_order() {
+        let corpus = corpus();
+        let order = |seed| {
+            let mut cases: Vec<_> = corpus.cases.iter().collect();
+            shuffle(&mut cases, seed);
+            cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>()
+        };
+        assert_ne!(order(1), order(2));
+        assert_eq!(order(1), order(1));
     }
 
     #[test]

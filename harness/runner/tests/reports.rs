@@ -137,6 +137,7 @@ fn facts() -> RunFacts {
         accel: "tcg".to_owned(),
         why_not_kvm: Some("there is no /dev/kvm".to_owned()),
         jobs: 2,
+        shuffle: None,
         interrupted: false,
         ms: 4321,
     }

@@ -1,6 +1,9 @@
 //! Options of commands that run cases.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, ValueEnum};
 use runner::{
@@ -77,6 +80,11 @@ pub struct RunOptions {
     #[arg(long)]
     pub strict: bool,
 
+    /// Run the cases in an order that SEED decides, a new one by default. What an earlier case leaves
+    /// in a guest then shows. With --repeat each run has an order of its own.
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    pub shuffle: Option<Option<u64>>,
+
     /// Folder with the cases. Default: cases.
     #[arg(long, value_name = "DIR")]
     pub cases: Option<PathBuf>,
@@ -90,6 +98,9 @@ pub struct RunOptions {
     #[command(flatten)]
     pub machine: MachineOptions,
 }
+
+/// The number of new seeds, so that they are short.
+const NEW_SEEDS: u64 = 1_000_000;
 
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,6 +117,14 @@ impl RunOptions {
     /// The folder with the cases.
     pub fn cases(&self) -> PathBuf {
         self.cases.clone().unwrap_or_else(cases_folder)
+    }
+
+    /// The seed of the order of the cases, if they are not to run in their own order.
+    pub fn seed(&self) -> Option<u64> {
+        let seconds = || SystemTime::now().duration_since(UNIX_EPOCH);
+        let new = || seconds().map_or(0, |now| now.as_secs() % NEW_SEEDS);
+        let seed = self.shuffle.map(|seed| seed.unwrap_or_else(new))?;
+        Some(seed.wrapping_add(self.machine.turn))
     }
 
     /// Whether these options make a run with text for people.

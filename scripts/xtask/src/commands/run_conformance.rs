@@ -27,7 +27,7 @@ use runner::{
     report::{Detail, Human, Json, Ktap},
     run::run,
     runnable,
-    select::{BadFilter, Selection},
+    select::{BadFilter, Selection, shuffle},
     snapshot::{self, BadUpdate},
 };
 use vm_images::{ReadyFacts, Source, Terminal};
@@ -81,6 +81,7 @@ Examples:
   cargo xtask run-conformance --all-platforms            each platform
   cargo xtask run-conformance --until-fail stage2        until a verdict is not as expected
   cargo xtask run-conformance --repeat 20 --orders race  races, and whether each order was seen
+  cargo xtask run-conformance --repeat 5 --shuffle       each run in another order
   cargo xtask run-conformance --accel kvm stage1         KVM, or an error that gives the reason
   cargo xtask run-conformance --baseline known.yaml      only new failures turn the run red
   cargo xtask run-conformance --gcov counters stage2     also store gcov counters of the kernel
@@ -351,8 +352,11 @@ fn judge(
         Err(error) if error.exit() == Exit::Kernel => return not_built(options, machine, &error),
         opened => opened?,
     };
+    let seed = options.seed();
+    let lab = lab.with_order(seed);
     let mut sinks = sinks(options, &lab.path())?;
-    let cases: Vec<_> = selected.iter().collect();
+    let mut cases: Vec<_> = selected.iter().collect();
+    seed.into_iter().for_each(|seed| shuffle(&mut cases, seed));
     let summary = run(&lab, &cases, machine.jobs(), &mut sinks, &cancel)?;
     Ok((summary.exit(options.strict), Some(lab.path())))
 }
