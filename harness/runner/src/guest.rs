@@ -562,6 +562,20 @@ impl Guest {
         }
     }
 
+    /// Takes over the numbers of the groups. One that comes back after its device was unplugged gets the
+    /// lowest number that is free, which was that of another device if two were gone.
+    pub fn follow_groups(&mut self) -> Result<(), Lost> {
+        let facts = self.ask_facts()?;
+        let found = |name: &str| facts.devices.iter().find(|device| device.name == name);
+        for group in &mut self.offer.groups {
+            let mut devices = group.devices.iter();
+            let number = devices.find_map(|device| found(&device.name)?.group);
+            group.number = number.or(group.number);
+        }
+        self.offer.default_domain = facts.world.group_types;
+        Ok(())
+    }
+
     /// Returns the agent's answer to the last request. Skips answers to earlier pings, which an
     /// agent that was busy sends late.
     fn answer(&mut self) -> Result<Reply, Lost> {

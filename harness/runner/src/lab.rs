@@ -13,7 +13,7 @@ use std::{
 
 use case::{Case, Compiled, Corpus, CorpusError, Findings, Sources, add_stage_3};
 use vm_images::{Build, Given, Image, ImageError, Progress, Series, Silent, Source};
-use wire::KernelCheck;
+use wire::{KernelCheck, Op, PciOp};
 
 use crate::{
     accel::{self, Chosen, NoKvm},
@@ -601,11 +601,15 @@ impl Lab {
             difference
         });
         guest.note_order(case);
+        let plugs = |op: &Op| matches!(op.innermost(), Op::Pci(PciOp::Host { .. }));
+        let is_plugged = compiled.plan.ops.iter().any(plugs);
+        let is_lost = is_plugged && guest.follow_groups().is_err();
         let complaint_before = splat::find(&observation.kmsg_before);
         let qemu_crashed = matches!(&observation.end, CaseEnd::Lost(lost) if lost.is_crash());
         let guest_spoiled = judgement.verdict.spoils_guest()
             || observation.spoils_guest()
             || complaint_before.is_some()
+            || is_lost
             // Some checks of the kernel switch themselves off at their first complaint.
             || splat::find(&observation.kmsg).is_some();
         let mut record = self.record(case, judgement, observation.wall);
