@@ -69,14 +69,17 @@ fn line(op: &Op, check: &Check, outcome: &Outcome, names: &Names) -> String {
 /// Whether a call has left the text as it was that the case gave it, such as the name of a device, whose
 /// address depends on what else the machine has.
 fn is_text_as_given(op: &Op, layout: Layout, data: &[u8]) -> bool {
-    let call = match op.innermost() {
-        Op::Ioctl(call) => call,
-        Op::Control(ControlOp::FailNth { plan }) => {
-            return is_text_as_given(&plan.op, layout, data);
-        }
-        _ => return false,
-    };
-    matches!(&call.arg, Arg::Buffer { bytes, .. } if layout == Layout::Text && bytes == data)
+    let arg = call(op).map(|call| &call.arg);
+    matches!(arg, Some(Arg::Buffer { bytes, .. }) if layout == Layout::Text && bytes == data)
+}
+
+/// Returns the call that an op makes, with failures injected or not.
+fn call(op: &Op) -> Option<&IoctlOp> {
+    match op.innermost() {
+        Op::Ioctl(call) => Some(call),
+        Op::Control(ControlOp::FailNth { plan }) => call(&plan.op),
+        _ => None,
+    }
 }
 
 fn shown_data(layout: Layout, data: &[u8], names: &Given<'_>) -> Option<String> {
@@ -203,11 +206,8 @@ fn succeeded(observed: &Observed) -> Option<&[u8]> {
 
 impl Names {
     fn given<'a>(&'a self, op: &'a Op) -> Given<'a> {
-        let patches = match op.innermost() {
-            Op::Ioctl(IoctlOp {
-                arg: Arg::Buffer { patches, .. },
-                ..
-            }) => patches.as_slice(),
+        let patches = match call(op).map(|call| &call.arg) {
+            Some(Arg::Buffer { patches, .. }) => patches.as_slice(),
             _ => &[],
         };
         Given {
