@@ -236,8 +236,8 @@ pub fn restore_failures(plan: &Plan, outcomes: &[(usize, Outcome)]) -> Vec<Strin
 /// The link to the host on which the process of a case reports outcomes itself. No other process
 /// has to run for that, and an outcome has left the guest before the next op may panic the kernel.
 pub struct Host<'a> {
-    /// The agent's port.
-    pub port: &'a File,
+    /// The agent's port for replies.
+    pub replies: &'a File,
     /// Token of the case.
     pub token: u64,
 }
@@ -257,7 +257,7 @@ struct Link<'a> {
 
 impl Link<'_> {
     fn tell_outcome(&mut self, index: usize, outcome: Outcome) -> Result<(), FrameError> {
-        let Some(Host { port, token }) = self.host else {
+        let Some(Host { replies, token }) = self.host else {
             return frame::write_frame(&mut self.to, &Told::Step(index, outcome));
         };
         let step = Reply::Step {
@@ -273,7 +273,7 @@ impl Link<'_> {
                 self.host = None;
                 self.tell_outcome(index, outcome)
             }
-            _ => Ok((&mut &*port).write_all(&frame)?),
+            _ => Ok((&mut &*replies).write_all(&frame)?),
         }
     }
 

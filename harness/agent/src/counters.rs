@@ -14,20 +14,20 @@ const ROOT: &str = "/sys/kernel/debug/gcov";
 const PIECE: u64 = 256 << 10;
 
 /// Sends every file of counters in pieces, and then the number of files.
-pub fn send(port: &mut File) -> Result<(), FrameError> {
+pub fn send(replies: &mut File) -> Result<(), FrameError> {
     let mut files = 0;
     let mut unread = Vec::new();
     for path in counters(Path::new(ROOT)) {
-        match send_file(port, &path)? {
+        match send_file(replies, &path)? {
             Ok(()) => files += 1,
             Err(error) => unread.push(format!("{}: {error}", path.display())),
         }
     }
-    write_frame(port, &Reply::CountersEnd { files, unread })
+    write_frame(replies, &Reply::CountersEnd { files, unread })
 }
 
 /// Sends one file. The inner error is that of reading it.
-fn send_file(port: &mut File, path: &Path) -> Result<io::Result<()>, FrameError> {
+fn send_file(replies: &mut File, path: &Path) -> Result<io::Result<()>, FrameError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
@@ -42,7 +42,7 @@ fn send_file(port: &mut File, path: &Path) -> Result<io::Result<()>, FrameError>
         }
         let path = path.strip_prefix(ROOT).unwrap_or(path);
         let path = path.to_string_lossy().into_owned();
-        write_frame(port, &Reply::Counters { path, bytes })?;
+        write_frame(replies, &Reply::Counters { path, bytes })?;
     }
 }
 

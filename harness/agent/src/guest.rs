@@ -1,11 +1,11 @@
-//! The guest's environment: file systems, modules, the port, power-off.
+//! The guest's environment: file systems, modules, the ports, power-off.
 
 use std::{
     ffi::CString,
     fs::{self, File, OpenOptions},
     io,
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -108,13 +108,30 @@ fn parameters_of(file: &str, cmdline: &str) -> String {
 }
 
 const PORTS: &str = "/sys/class/virtio-ports";
-/// Opens the virtio-serial port by the name that the host gave it. QEMU tells of a port and of its
-/// name in messages that the kernel takes up while it boots on. The deadline is the host's, which
-/// knows how slow it is: it gives up a guest that does not say hello, or tries another one.
-pub fn open_port() -> io::Result<File> {
+
+/// The agent's connection to the host.
+pub struct Ports {
+    /// Frames of [`wire::Request`].
+    pub requests: File,
+    /// Frames of [`wire::Reply`].
+    pub replies: File,
+}
+
+impl Ports {
+    /// Opens the virtio-serial ports. QEMU tells of a port and of its name in messages that the kernel
+    /// takes up while it boots on. The deadline is the host's, which knows how slow it is: it gives
+    /// up a guest that does not say hello, or tries another one.
+    pub fn open() -> io::Result<Self> {
+        let requests = open_port(wire::REQUESTS, OpenOptions::new().read(true))?;
+        let replies = open_port(wire::REPLIES, OpenOptions::new().write(true))?;
+        Ok(Self { requests, replies })
+    }
+}
+
+fn open_port(name: &str, how: &OpenOptions) -> io::Result<File> {
     loop {
-        if let Some(port) = find_port()? {
-            return Ok(port);
+        if let Some(port) = find_port(name)? {
+            return how.open(port);
         }
         // sysfs does not notify watchers of a directory.
         std::thread::sleep(Duration::from_millis(1));
@@ -122,16 +139,11 @@ pub fn open_port() -> io::Result<File> {
 }
 
 /// The folder is there as soon as the kernel has the driver.
-fn find_port() -> io::Result<Option<File>> {
+fn find_port(port: &str) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(PORTS)?.flatten() {
         let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
-        if name.trim() == wire::PORT {
-            let device = Path::new("/dev").join(entry.file_name());
-            return OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(device)
-                .map(Some);
+        if name.trim() == port {
+            return Ok(Some(Path::new("/dev").join(entry.file_name())));
         }
     }
     Ok(None)

@@ -1,6 +1,6 @@
 //! PID 1 of the guest.
 //!
-//! Mounts file systems, finds its virtio-serial port, says hello with the facts of the guest, and
+//! Mounts file systems, finds its virtio-serial ports, says hello with the facts of the guest, and
 //! executes the plans that it receives. It reports outcomes and never judges them.
 
 mod binary;
@@ -37,7 +37,7 @@ mod uffd;
 
 fn main() {
     if let Err(why) = serve::run() {
-        // The host sees the port close; the console keeps the reason.
+        // The host sees the ports close; the console keeps the reason.
         eprintln!("conformance agent: {why}");
     }
     guest::power_off();

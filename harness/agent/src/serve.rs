@@ -12,7 +12,9 @@ use wire::{End, FrameError, Phases, Plan, Reply, Request, read_frame, write_fram
 
 use crate::{
     case::{self, Child, Host, STOPPED, Told},
-    checks, counters, facts, guest, kmsg, new_slabs,
+    checks, counters, facts,
+    guest::{self, Ports},
+    kmsg, new_slabs,
     stopwatch::Stopwatch,
     survey::Survey,
 };
@@ -32,7 +34,7 @@ pub fn run() -> Result<(), FrameError> {
         eprintln!("conformance agent: failures may be injected into new slabs: {error}");
     }
     let mut agent = Agent {
-        port: guest::open_port()?,
+        ports: Ports::open()?,
         log: kmsg::Log::open(),
         survey: Survey::new(),
     };
@@ -40,14 +42,14 @@ pub fn run() -> Result<(), FrameError> {
         revision: wire::REVISION.to_owned(),
         facts: facts::collect(&mut agent.survey),
     };
-    write_frame(&mut agent.port, &hello)?;
+    write_frame(&mut agent.ports.replies, &hello)?;
     while agent.serve()? {}
     Ok(())
 }
 
 /// State that is kept from case to case.
 struct Agent {
-    port: File,
+    ports: Ports,
     log: kmsg::Log,
     survey: Survey,
 }
@@ -55,21 +57,22 @@ struct Agent {
 impl Agent {
     /// Answers one request. Returns false if the guest has to end.
     fn serve(&mut self) -> Result<bool, FrameError> {
-        poll(&mut [readable(&self.port)], PollTimeout::NONE).map_err(io::Error::from)?;
+        let Ports { requests, replies } = &mut self.ports;
+        poll(&mut [readable(requests)], PollTimeout::NONE).map_err(io::Error::from)?;
         let mut clock = Stopwatch::start();
-        match read_frame(&mut self.port)? {
+        match read_frame(requests)? {
             Request::PowerOff => return Ok(false),
-            Request::Log => write_frame(&mut self.port, &Reply::Log(self.log.lines()))?,
-            Request::Counters => counters::send(&mut self.port)?,
+            Request::Log => write_frame(replies, &Reply::Log(self.log.lines()))?,
+            Request::Counters => counters::send(replies)?,
             Request::Checks(checks) => {
                 let states = checks.into_iter().map(checks::state).collect();
-                write_frame(&mut self.port, &Reply::Checks(states))?;
+                write_frame(replies, &Reply::Checks(states))?;
             }
             Request::Facts => {
                 let facts = facts::collect(&mut self.survey);
-                write_frame(&mut self.port, &Reply::Facts(facts))?;
+                write_frame(replies, &Reply::Facts(facts))?;
             }
-            Request::Ping { token } => write_frame(&mut self.port, &Reply::Pong { token })?,
+            Request::Ping { token } => write_frame(replies, &Reply::Pong { token })?,
             Request::Run { token, plan } => {
                 let phases = Phases {
                     receive: clock.lap(),
@@ -92,10 +95,10 @@ impl Agent {
     ) -> Result<(), FrameError> {
         let kmsg_before = self.log.mark_start(&plan.name);
         phases.mark = clock.lap();
-        let (end, mut left_behind) = execute(&mut self.port, token, plan, &mut phases)?;
+        let (end, mut left_behind) = execute(&mut self.ports, token, plan, &mut phases)?;
         let process = phases.fork + phases.ops + phases.close;
         phases.exit = clock.lap().saturating_sub(process);
-        left_behind.extend(restore(&mut self.port, plan)?);
+        left_behind.extend(restore(&mut self.ports, plan)?);
         phases.restore = clock.lap();
         let orphans = case::reap_orphans();
         phases.orphans = clock.lap();
@@ -112,22 +115,25 @@ impl Agent {
             world,
             phases,
         };
-        write_frame(&mut self.port, &done)
+        write_frame(&mut self.ports.replies, &done)
     }
 }
 
 /// Executes the ops of a case. Returns how it ended, and what is still accounted to it.
 fn execute(
-    port: &mut File,
+    ports: &mut Ports,
     token: u64,
     plan: &Plan,
     phases: &mut Phases,
 ) -> Result<(End, Vec<String>), FrameError> {
     let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms);
-    let host = Host { port, token };
+    let host = Host {
+        replies: &ports.replies,
+        token,
+    };
     let child = Child::start(&plan.ops, Some(host))?;
     let mut left_behind = Vec::new();
-    let end = watch(port, child, Some(token), deadline, |port, told| {
+    let end = watch(ports, child, Some(token), deadline, |replies, told| {
         match told {
             Told::Step(index, outcome) => {
                 let step = Reply::Step {
@@ -135,34 +141,40 @@ fn execute(
                     index,
                     outcome,
                 };
-                write_frame(port, &step)?;
+                write_frame(replies, &step)?;
             }
             Told::Ended { leaked, took } => {
                 left_behind.extend(leaked);
                 (phases.fork, phases.ops, phases.close) = (took.fork, took.ops, took.close);
             }
-            Told::Asks(action) => write_frame(port, &Reply::Asks(action))?,
+            Told::Asks(action) => write_frame(replies, &Reply::Asks(action))?,
         }
         Ok(())
     })?;
     Ok((end, left_behind))
 }
 
-fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
+fn restore(ports: &mut Ports, plan: &Plan) -> Result<Vec<String>, FrameError> {
     if plan.restore.is_empty() {
         return Ok(Vec::new());
     }
     let child = Child::start(&plan.restore, None)?;
     let mut outcomes = Vec::new();
     let mut left_behind = Vec::new();
-    watch(port, child, None, Instant::now() + GRACE, |port, told| {
-        match told {
-            Told::Step(index, outcome) => outcomes.push((index, outcome)),
-            Told::Ended { leaked, .. } => left_behind.extend(leaked),
-            Told::Asks(action) => write_frame(port, &Reply::Asks(action))?,
-        }
-        Ok(())
-    })?;
+    watch(
+        ports,
+        child,
+        None,
+        Instant::now() + GRACE,
+        |replies, told| {
+            match told {
+                Told::Step(index, outcome) => outcomes.push((index, outcome)),
+                Told::Ended { leaked, .. } => left_behind.extend(leaked),
+                Told::Asks(action) => write_frame(replies, &Reply::Asks(action))?,
+            }
+            Ok(())
+        },
+    )?;
     left_behind.extend(case::restore_failures(plan, &outcomes));
     Ok(left_behind)
 }
@@ -170,7 +182,7 @@ fn restore(port: &mut File, plan: &Plan) -> Result<Vec<String>, FrameError> {
 /// Passes on the messages of the child, and answers pings until the child has ended or was killed.
 /// The host may stop it by its token.
 fn watch(
-    port: &mut File,
+    ports: &mut Ports,
     mut child: Child,
     token: Option<u64>,
     deadline: Instant,
@@ -180,17 +192,17 @@ fn watch(
     let mut stack = None;
     let mut stopped = false;
     loop {
-        let ready = wait(port, &child, deadline)?;
+        let ready = wait(&ports.requests, &child, deadline)?;
         if ready.told
             && let Ok(told) = read_frame(&mut child.told)
         {
-            pass_on(port, told)?;
+            pass_on(&mut ports.replies, told)?;
             continue; // drain the pipe before the end of the process counts
         }
         if ready.ended {
             // The process may have written and ended between poll's checks of the two descriptors.
             for told in child.left_over() {
-                pass_on(port, told)?;
+                pass_on(&mut ports.replies, told)?;
             }
             let end = child.reap();
             return Ok(match stack {
@@ -200,13 +212,13 @@ fn watch(
             });
         }
         if ready.request {
-            match read_frame(port)? {
+            match read_frame(&mut ports.requests)? {
                 Request::Stop { token: of } if Some(of) == token && stack.is_none() => {
                     stopped = true;
                     child.stop();
                     deadline = Instant::now() + PATIENCE;
                 }
-                request => answer(port, &mut child, request)?,
+                request => answer(&mut ports.replies, &mut child, request)?,
             }
         }
         if Instant::now() >= deadline {
@@ -236,11 +248,11 @@ struct Ready {
     ended: bool,
 }
 
-fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
+fn wait(requests: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
     let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
     let exit = child.exit();
-    let mut fds = [readable(port), readable(&child.told), readable(&exit)];
+    let mut fds = [readable(requests), readable(&child.told), readable(&exit)];
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => {}
         Err(errno) => return Err(errno.into()),
@@ -259,13 +271,13 @@ fn wait(port: &File, child: &Child, deadline: Instant) -> io::Result<Ready> {
 
 /// Answers a request during a case. The host then only pings, answers, stops the case, or powers
 /// the guest off.
-fn answer(port: &mut File, child: &mut Child, request: Request) -> Result<(), FrameError> {
+fn answer(replies: &mut File, child: &mut Child, request: Request) -> Result<(), FrameError> {
     match request {
         Request::Answer(done) => {
             child.answer(done);
             Ok(())
         }
-        Request::Ping { token } => write_frame(port, &Reply::Pong { token }),
+        Request::Ping { token } => write_frame(replies, &Reply::Pong { token }),
         Request::Stop { .. } => Ok(()), // of a case that is being undone
         Request::PowerOff => {
             guest::power_off();
@@ -273,7 +285,7 @@ fn answer(port: &mut File, child: &mut Child, request: Request) -> Result<(), Fr
         }
         other => {
             let why = format!("received {other:?} while a case runs");
-            write_frame(port, &Reply::Broken { why })
+            write_frame(replies, &Reply::Broken { why })
         }
     }
 }

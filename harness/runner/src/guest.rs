@@ -817,7 +817,7 @@ impl Guest {
 
     fn send(&mut self, request: &Request) -> Result<(), Lost> {
         let frame = frame::encode(request).map_err(|error| Lost::Broken(error.to_string()))?;
-        let sent = self.running.port.write_all(&frame);
+        let sent = self.running.requests.write_all(&frame);
         sent.map_err(|_| self.post_mortem())
     }
 
@@ -890,7 +890,7 @@ fn slowness(boot: Duration) -> u32 {
 }
 
 fn read_replies(running: &Running) -> Result<Receiver<Result<Reply, FrameError>>, QemuError> {
-    let mut port = running.port.try_clone()?;
+    let mut port = running.replies.try_clone()?;
     let (to, from) = channel();
     std::thread::spawn(move || {
         loop {

@@ -164,10 +164,8 @@ impl Argv {
 const CMDLINE: &str = "panic=-1 loglevel=5 random.trust_cpu=on iomem=relaxed \
                        vfio_pci.disable_idle_d3=1 no_timer_check unknown_nmi_panic \
                        panic_print=0xc0 initcall_blacklist=floppy_init,nvme_init";
-/// Descriptor of the agent's port in the QEMU process.
-const PORT_FD: i32 = 3;
-/// Descriptor of the monitor in the QEMU process.
-const MONITOR_FD: i32 = 4;
+/// Descriptors in the QEMU process: the port of requests, the port of replies and the monitor.
+const FDS: [i32; 3] = [3, 4, 5];
 
 /// Describes how a program ended, with the first line of its output.
 fn answer(output: &Output) -> String {
@@ -360,7 +358,8 @@ impl Qemu {
             machine.memory, machine.accel
         );
         let mut args: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
-        let port = format!("virtserialport,chardev=port,name={}", wire::PORT);
+        let [requests, replies, monitor] = FDS;
+        let port = |chardev, name| format!("virtserialport,chardev={chardev},name={name}");
         args.extend(
             [
                 "-kernel",
@@ -372,15 +371,19 @@ impl Qemu {
                 "-serial",
                 "stdio",
                 "-chardev",
-                &format!("socket,id=port,fd={PORT_FD}"),
+                &format!("socket,id=requests,fd={requests}"),
                 "-chardev",
-                &format!("socket,id=monitor,fd={MONITOR_FD}"),
+                &format!("socket,id=replies,fd={replies}"),
+                "-chardev",
+                &format!("socket,id=monitor,fd={monitor}"),
                 "-mon",
                 "chardev=monitor,mode=control",
                 "-device",
                 "virtio-serial-pci,addr=2.0",
                 "-device",
-                &port,
+                &port("requests", wire::REQUESTS),
+                "-device",
+                &port("replies", wire::REPLIES),
             ]
             .map(str::to_owned),
         );
@@ -432,7 +435,8 @@ impl Qemu {
     /// Starts a machine. Its serial console and QEMU's error messages go to `console`.
     pub fn start(&self, argv: &Argv, console: &Path) -> Result<Running, QemuError> {
         let log = File::create(console)?;
-        let (ours, theirs) = UnixStream::pair()?;
+        let (requests, its_requests) = UnixStream::pair()?;
+        let (replies, its_replies) = UnixStream::pair()?;
         let (monitor, its_monitor) = UnixStream::pair()?;
         let monitor = Monitor::new(monitor, argv.devices.clone())?;
         let mut command = Command::new(&self.path);
@@ -441,7 +445,8 @@ impl Qemu {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        inherit(&mut command, theirs.into(), its_monitor.into());
+        let its = [its_requests, its_replies, its_monitor];
+        inherit(&mut command, its.map(OwnedFd::from));
         let child = spawn(command).map_err(|error| QemuError::NotThere {
             path: self.path.clone(),
             error,
@@ -449,7 +454,8 @@ impl Qemu {
         register(child.id());
         Ok(Running {
             child,
-            port: ours,
+            requests,
+            replies,
             monitor,
         })
     }
@@ -520,24 +526,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Gives the child the port as [`PORT_FD`] and the monitor as [`MONITOR_FD`]. The child has its own
-/// process group, so that only the runner receives Ctrl-C, and dies with the thread that started
-/// it.
-fn inherit(command: &mut Command, port: OwnedFd, monitor: OwnedFd) {
+/// Gives the child the descriptors as [`FDS`]. The child has its own process group, so that only the
+/// runner receives Ctrl-C, and dies with the thread that started it.
+fn inherit(command: &mut Command, descriptors: [OwnedFd; FDS.len()]) {
     command.process_group(0);
-    let move_both = move || {
+    let move_all = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // Each descriptor may have the number that the other one needs.
-        let port = fcntl(&port, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
-        let monitor = fcntl(&monitor, FcntlArg::F_DUPFD_CLOEXEC(MONITOR_FD + 1))?;
-        for (from, to) in [(port, PORT_FD), (monitor, MONITOR_FD)] {
+        // Each descriptor may have the number that another one needs.
+        let mut copies = FDS;
+        for (copy, descriptor) in copies.iter_mut().zip(&descriptors) {
+            *copy = fcntl(
+                descriptor,
+                FcntlArg::F_DUPFD_CLOEXEC(FDS[FDS.len() - 1] + 1),
+            )?;
+        }
+        for (from, to) in copies.into_iter().zip(FDS) {
             // SAFETY: dup2 to a descriptor that nothing in the child uses yet.
             nix::errno::Errno::result(unsafe { libc::dup2(from, to) })?;
         }
         Ok(())
     };
     // SAFETY: only async-signal-safe calls between fork and exec.
-    unsafe { command.pre_exec(move_both) };
+    unsafe { command.pre_exec(move_all) };
 }
 
 /// Name of a bridge in QEMU, derived from its PCI path.
@@ -591,8 +601,10 @@ fn is_first_of_many(group: &GroupSpec, spec: &DeviceSpec) -> bool {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    /// The agent's port.
-    pub port: UnixStream,
+    /// The agent's port for requests.
+    pub requests: UnixStream,
+    /// The agent's port for replies.
+    pub replies: UnixStream,
     /// Its monitor.
     pub monitor: Monitor,
 }
@@ -615,7 +627,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits up to five seconds for QEMU to end, after it has closed the port.
+    /// Waits up to five seconds for QEMU to end, after it has closed its ports.
     pub fn wait_for_end(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         // SAFETY: plain system call on a child that is not reaped yet.

@@ -43,8 +43,13 @@ pub use value::{
 /// Revision of everything in this crate; both ends compare it in the handshake.
 pub const REVISION: &str = env!("WIRE_REVISION");
 
-/// Name of the virtio-serial port that carries the frames.
-pub const PORT: &str = "conformance.0";
+/// Name of the virtio-serial port that carries the host's requests.
+///
+/// Replies have a port of their own: the kernel wakes everyone who waits for a port at the end of each
+/// write to it, too, and the agent waits for a request while the process of a case reports outcomes.
+pub const REQUESTS: &str = "conformance.requests";
+/// Name of the virtio-serial port that carries the agent's replies.
+pub const REPLIES: &str = "conformance.replies";
 
 /// Reads up to eight bytes as a little-endian number; further bytes are ignored.
 pub fn little_endian(bytes: &[u8]) -> u64 {

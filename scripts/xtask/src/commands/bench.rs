@@ -192,7 +192,7 @@ fn busybox_boot(lab: &Lab, initramfs: &Path) -> Result<Duration, BenchError> {
     let start = Instant::now();
     let mut running = lab.start_with(initramfs)?;
     let mut byte = [0];
-    running.port.read_exact(&mut byte)?;
+    running.replies.read_exact(&mut byte)?;
     Ok(start.elapsed())
 }
 
