@@ -44,6 +44,26 @@ fn the_stored_reference_is_current() {
     );
 }
 
+/// They run one after the other in a guest that other cases do not get.
+#[test]
+fn no_case_that_reorders_devices_looks_at_their_order() {
+    const LIST: &str = "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO";
+    let corpus = corpus();
+    let (mut lists, mut reorders) = (0, 0);
+    for case in &corpus.cases {
+        let steps = case.steps.iter().flat_map(|step| step.all());
+        let mut calls = steps.filter_map(|step| step.ioctl());
+        let list = calls.any(|call| call.made().name == LIST);
+        assert!(!(list && case.reorders_devices()), "{}", case.id);
+        lists += usize::from(list);
+        reorders += usize::from(case.reorders_devices());
+    }
+    assert!(
+        lists > 0 && reorders > 0,
+        "{lists} lists, {reorders} removals"
+    );
+}
+
 #[test]
 fn every_step_says_what_it_is() {
     for key in case::step_keys() {

@@ -41,7 +41,6 @@ pub mod qemu_choice;
 pub mod races;
 pub mod record;
 pub mod records;
-mod reordered;
 pub mod report;
 pub mod root;
 pub mod run;
