@@ -38,6 +38,7 @@ pub mod promise;
 pub mod promises;
 pub mod qemu;
 pub mod qemu_choice;
+mod queue;
 pub mod races;
 pub mod record;
 pub mod records;

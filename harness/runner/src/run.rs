@@ -1,7 +1,6 @@
 //! Runs the selected cases. Workers, each with its own guest, take them from one queue.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -25,6 +24,7 @@ use crate::{
     plan_witness,
     promise::Broken,
     promises::Promises,
+    queue::Queue,
     record::{BOOT, Record, RunFacts},
     summary::Summary,
 };
@@ -78,9 +78,8 @@ pub fn run(
             folders: folders(cases.iter().copied()),
         },
     )?;
-    let queue = queue(lab, cases);
-    let first = queue.front().map(|queued| queued.place);
-    let queue = Mutex::new(queue);
+    let places = lab.places(cases).into_iter();
+    let queue = Mutex::new(Queue::new(places.zip(cases.iter().copied())));
     let (to, from) = channel();
     let mut records = Vec::new();
     let mut outcome = Ok(());
@@ -89,14 +88,14 @@ pub fn run(
     let mut promises = Promises::default();
     let mut complaints = Complaints::default();
     std::thread::scope(|scope| {
-        for place in first.into_iter().cycle().take(jobs.min(cases.len())) {
+        for _ in 0..jobs.min(cases.len()) {
             let worker = Worker {
                 lab,
                 queue: &queue,
                 events: to.clone(),
                 cancel,
                 guest: None,
-                place,
+                place: None,
                 last: None,
             };
             scope.spawn(move || worker.work());
@@ -154,23 +153,6 @@ pub fn run(
     Ok(summary)
 }
 
-/// A case that is to run.
-#[derive(Debug, Clone, Copy)]
-struct Queued<'a> {
-    case: &'a Case,
-    place: Place,
-}
-
-/// Returns the cases in the order in which workers take them: those whose guest is of no use to most
-/// others come last, so that they share one.
-fn queue<'a>(lab: &Lab, cases: &[&'a Case]) -> VecDeque<Queued<'a>> {
-    let places = lab.places(cases).into_iter();
-    let queued = cases.iter().zip(places);
-    let queued = queued.map(|(case, place)| Queued { case, place });
-    let (last, first): (Vec<_>, Vec<_>) = queued.partition(|it| it.case.reorders_devices());
-    first.into_iter().chain(last).collect()
-}
-
 fn keep(
     lab: &Lab,
     sinks: &mut [Box<dyn Sink>],
@@ -215,13 +197,13 @@ enum Message {
 
 struct Worker<'a> {
     lab: &'a Lab,
-    queue: &'a Mutex<VecDeque<Queued<'a>>>,
+    queue: &'a Mutex<Queue<'a>>,
     events: Sender<Message>,
     cancel: &'a Cancel,
     /// With its number in this run.
     guest: Option<(usize, Guest)>,
-    /// What its guest is, or gets.
-    place: Place,
+    /// What its guest is, or gets. None before the first case.
+    place: Option<Place>,
     /// The case that the guest ran last.
     last: Option<String>,
 }
@@ -229,14 +211,14 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn work(mut self) {
         let mut instead = None;
-        while let Some(Queued { case, place }) = self.next() {
+        while let Some((place, case)) = self.next() {
             self.need_place(place);
             self.need_order(case);
-            if let Err(error) = self.need_guest(&mut instead) {
+            if let Err(error) = self.need_guest(place, &mut instead) {
                 self.no_guest(case, error);
                 return;
             }
-            instead = self.run(case);
+            instead = self.run(place, case);
         }
         self.end_guest();
     }
@@ -253,9 +235,8 @@ impl<'a> Worker<'a> {
     }
 
     fn need_place(&mut self, place: Place) {
-        if self.place != place {
+        if self.place.replace(place) != Some(place) {
             self.end_guest();
-            self.place = place;
         }
     }
 
@@ -275,21 +256,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes the next case, if possible one for the guest that this worker has.
-    fn next(&self) -> Option<Queued<'a>> {
+    fn next(&self) -> Option<(Place, &'a Case)> {
         if self.cancel.is_cancelled() {
             return None;
         }
         let queue = self.queue.lock();
         let mut queue = queue.unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fits = |queued: &Queued<'_>| queued.place == self.place;
-        let at = queue.iter().position(fits).unwrap_or_default();
-        queue.remove(at)
+        queue.next(self.place)
     }
 
-    fn need_guest(&mut self, instead: &mut Option<String>) -> Result<(), BootError> {
+    fn need_guest(&mut self, place: Place, instead: &mut Option<String>) -> Result<(), BootError> {
         if self.guest.is_none() {
-            let (boot, guest) = self.lab.boot_at(self.place)?;
+            let (boot, guest) = self.lab.boot_at(place)?;
             let (took, instead) = (guest.boot, instead.take());
             self.last = None;
             self.complain(When::Boot, guest.complaint());
@@ -307,22 +285,22 @@ impl<'a> Worker<'a> {
 
     /// Boots another guest in place of one whose QEMU crashed, and returns whether it did. A kernel at which QEMU crashes each
     /// time is seen at the second try.
-    fn boots_another(&mut self, case: &Case) -> bool {
+    fn boots_another(&mut self, place: Place, case: &Case) -> bool {
         eprintln!(
             "note: QEMU crashed in {}, which runs again in another guest",
             case.id
         );
         self.guest = None;
-        self.need_guest(&mut None).is_ok()
+        self.need_guest(place, &mut None).is_ok()
     }
 
     /// Runs a case. Returns why its guest was given up, if it was.
-    fn run(&mut self, case: &Case) -> Option<String> {
+    fn run(&mut self, place: Place, case: &Case) -> Option<String> {
         self.tell(Event::CaseStarted {
             id: case.id.clone(),
         });
         let mut ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
-        if ran.qemu_crashed && !self.cancel.is_cancelled() && self.boots_another(case) {
+        if ran.qemu_crashed && !self.cancel.is_cancelled() && self.boots_another(place, case) {
             ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
         }
         let Ran {
