@@ -571,6 +571,7 @@ impl Lab {
                     record,
                     blessed: None,
                     guest_spoiled: false,
+                    agent_answers: true,
                     qemu_crashed: false,
                     complaint_before: None,
                 };
@@ -623,6 +624,7 @@ impl Lab {
             record,
             blessed,
             guest_spoiled,
+            agent_answers: matches!(observation.end, CaseEnd::Done { .. }),
             qemu_crashed,
             complaint_before,
         }
@@ -701,6 +703,8 @@ pub struct Ran {
     pub blessed: Option<String>,
     /// Whether the case left the guest changed, so that no other case may run in it.
     pub guest_spoiled: bool,
+    /// Whether the agent answers requests after it.
+    pub agent_answers: bool,
     /// Whether QEMU ended by a signal, which says nothing about the kernel.
     pub qemu_crashed: bool,
     /// What the kernel complained of between the case before and this one.

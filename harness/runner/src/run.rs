@@ -11,7 +11,7 @@ use std::{
 
 use case::Case;
 use vm_images::Blame;
-use wire::CheckState;
+use wire::{CheckState, KernelCheck};
 
 use crate::{
     boards::Place,
@@ -307,6 +307,7 @@ impl<'a> Worker<'a> {
             record,
             blessed,
             guest_spoiled,
+            agent_answers,
             complaint_before,
             ..
         } = ran;
@@ -322,15 +323,31 @@ impl<'a> Worker<'a> {
         let why = guest_spoiled.then(|| format!("{} in {}", record.verdict, record.id));
         self.tell(Event::CaseEnded(Box::new(record)));
         if guest_spoiled && let Some(mut guest) = self.guest.take() {
-            // A spoiled guest may still be alive, and can then send its counters.
+            // A spoiled guest may still be alive, and can then send its counters, and say what it leaked.
             self.fetch_counters(&mut guest);
+            if agent_answers {
+                self.ask_leaks(&mut guest);
+            }
         }
         why
     }
 
     /// Asks a guest that is not spoiled for the state of the kernel's checks.
-    fn ask_checks(&self, (boot, guest): &mut (usize, Guest)) {
-        let asked = self.lab.checks();
+    fn ask_checks(&self, guest: &mut (usize, Guest)) {
+        self.ask(guest, self.lab.checks());
+    }
+
+    /// Asks a spoiled guest for leaks. Other checks may have switched themselves off at the complaint
+    /// that spoiled it.
+    fn ask_leaks(&self, guest: &mut (usize, Guest)) {
+        let checks = self.lab.checks().iter().copied();
+        let leaks: Vec<_> = checks
+            .filter(|check| *check == KernelCheck::Kmemleak)
+            .collect();
+        self.ask(guest, &leaks);
+    }
+
+    fn ask(&self, (boot, guest): &mut (usize, Guest), asked: &[KernelCheck]) {
         if asked.is_empty() || self.cancel.is_cancelled() {
             return;
         }
