@@ -78,6 +78,18 @@ struct Judged {
 }
 
 impl Judged {
+    /// Returns the cases that came before one in its guest, the last ones and in their order.
+    fn before<'a>(&'a self, record: &'a Record) -> Vec<&'a str> {
+        let mut before: Vec<_> = std::iter::successors(after(record), |id| {
+            let mut records = self.failed.iter().chain(&self.rest);
+            records.find(|it| it.id == *id).and_then(after)
+        })
+        .take(BEFORE)
+        .collect();
+        before.reverse();
+        before
+    }
+
     fn has_failed(&self, id: &str) -> bool {
         self.failed.iter().any(|record| record.id == id)
     }
@@ -128,7 +140,7 @@ impl<'a> MutantRunner<'a> {
             let mut ran = left.clone();
             ran.retain(|case| seen.contains(&case.id));
             self.ask_plain(&run.failed, &ran)?;
-            let by = self.confirmed(&lab, &ran, run.failed)?;
+            let by = self.confirmed(&lab, &ran, &run)?;
             if !by.is_empty() {
                 return Ok(MutantOutcome::Killed {
                     by,
@@ -172,15 +184,16 @@ impl<'a> MutantRunner<'a> {
     }
 
     /// Returns the cases that fail because of the mutant, of those that ran. Each has to fail again,
-    /// in a guest of its own; if none does, the first one after the cases that came before it, in
-    /// their order. Both are tried once. A check of the kernel tells once: a scan may miss what is lost,
+    /// in a guest of its own; if none does, the first one after the cases that came before it in its
+    /// guest. Both are tried once. A check of the kernel tells once: a scan may miss what is lost,
     /// and invents nothing.
     fn confirmed(
         &self,
         lab: &Lab,
         cases: &[&Case],
-        mut failed: Vec<Record>,
+        run: &Judged,
     ) -> Result<Vec<Killer>, MutantRunError> {
+        let mut failed = run.failed.clone();
         failed.retain(|record| !self.failing.contains(&record.id));
         if failed.is_empty() || failed.len() > FEW {
             return Ok(failed.iter().map(killer).collect());
@@ -197,7 +210,13 @@ impl<'a> MutantRunner<'a> {
             .into_iter()
             .partition(|record| twice.has_failed(&record.id));
         match (steady.is_empty(), unsteady.first()) {
-            (true, Some(first)) => Ok(self.in_order(lab, cases, first)?.into_iter().collect()),
+            (true, Some(first)) => {
+                let order = [run.before(first), vec![&first.id]].concat();
+                Ok(self
+                    .in_order(lab, cases, &order, first)?
+                    .into_iter()
+                    .collect())
+            }
             _ => Ok(steady.iter().map(killer).collect()),
         }
     }
@@ -207,18 +226,17 @@ impl<'a> MutantRunner<'a> {
         &self,
         lab: &Lab,
         cases: &[&Case],
+        order: &[&str],
         record: &Record,
     ) -> Result<Option<Killer>, MutantRunError> {
-        let Some(at) = cases.iter().position(|case| case.id == record.id) else {
-            return Ok(None);
-        };
-        let order = &cases[at.saturating_sub(BEFORE)..=at];
-        let Ended::Judged(run) = self.run(lab, order, 1, usize::MAX)? else {
+        let case = |id: &&str| cases.iter().copied().find(|case| case.id == **id);
+        let cases: Vec<&Case> = order.iter().filter_map(case).collect();
+        let Ended::Judged(run) = self.run(lab, &cases, 1, usize::MAX)? else {
             return Ok(Some(killer(record)));
         };
-        let before = order.iter().take(order.len() - 1);
+        let before = order.iter().take_while(|id| **id != record.id);
         Ok(run.has_failed(&record.id).then(|| Killer {
-            after: before.map(|case| case.id.clone()).collect(),
+            after: before.map(|id| (*id).to_owned()).collect(),
             ..killer(record)
         }))
     }
@@ -267,6 +285,11 @@ impl<'a> MutantRunner<'a> {
             all: !summary.run.interrupted,
         }))
     }
+}
+
+/// The case before that of a record, in the same guest.
+fn after(record: &Record) -> Option<&str> {
+    record.guest.as_ref()?.after.as_deref()
 }
 
 /// Returns the cases that show again whether these records fail: all that ran for a check, since it
@@ -338,4 +361,45 @@ pub fn folder(run: &Path, id: &str) -> PathBuf {
         }
     };
     run.join(id.chars().map(plain).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use runner::record::InGuest;
+
+    use super::*;
+
+    fn record(id: &str, number: usize, after: Option<&str>) -> Record {
+        Record {
+            guest: Some(InGuest {
+                number,
+                after: after.map(str::to_owned),
+            }),
+            ..Record::of_machine(id, "intel", "a rule")
+        }
+    }
+
+    #[rstest]
+    #[case::of_its_guest("c", &["a", "b"])]
+    #[case::first_of_its_guest("d", &[])]
+    #[case::of_a_machine("machine/boot", &[])]
+    fn cases_of_the_same_guest_come_before(#[case] id: &str, #[case] before: &[&str]) {
+        let run = Judged {
+            failed: vec![record("b", 1, Some("a"))],
+            rest: vec![
+                record("a", 1, None),
+                record("d", 2, None),
+                record("c", 1, Some("b")),
+                Record::of_machine("machine/boot", "intel", "a rule"),
+            ],
+            all: true,
+        };
+        let mut records = run.failed.iter().chain(&run.rest);
+        let record = records.find(|record| record.id == id);
+        assert_eq!(
+            record.map(|record| run.before(record)),
+            Some(before.to_vec())
+        );
+    }
 }

@@ -680,6 +680,7 @@ impl Lab {
             summary: case.summary.clone(),
             clauses: case.clauses().map(str::to_owned).collect(),
             ms: wall.as_millis() as u64,
+            guest: None,
             reason: judgement.reason,
             waits_for: None,
             findings: Vec::new(),

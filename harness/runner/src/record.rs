@@ -1,6 +1,7 @@
 //! The record of a run: one entry for each case, written as soon as the case is judged.
 
 use std::{
+    fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -31,6 +32,9 @@ pub struct Record {
     pub clauses: Vec<String>,
     /// Wall time in milliseconds.
     pub ms: u64,
+    /// The guest that it ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<InGuest>,
     /// The reason, for every verdict except a plain PASS.
     pub reason: Option<String>,
     /// For a SKIP of what the platform and the configuration promise: the id of the failed record
@@ -63,6 +67,25 @@ pub struct Record {
     pub transcript: String,
 }
 
+/// Where in a run a case ran, for a failure that an earlier case in the same guest has caused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InGuest {
+    /// The number of the guest: its console is `console-NUMBER.log`.
+    pub number: usize,
+    /// The id of the case before it in this guest. The first case of a guest has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl fmt::Display for InGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.after {
+            Some(case) => write!(f, "guest {}, after {case}", self.number),
+            None => write!(f, "guest {}, first of its cases", self.number),
+        }
+    }
+}
+
 /// Id of the record of a kernel that cannot be built.
 pub const BUILD: &str = "build";
 /// Id of the record of a kernel that does not boot.
@@ -92,6 +115,7 @@ impl Record {
             summary: rule.to_owned(),
             clauses: Vec::new(),
             ms: 0,
+            guest: None,
             reason: None,
             waits_for: None,
             findings: Vec::new(),

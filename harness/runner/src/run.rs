@@ -25,7 +25,7 @@ use crate::{
     promise::Broken,
     promises::Promises,
     queue::Queue,
-    record::{BOOT, Record, RunFacts},
+    record::{BOOT, InGuest, Record, RunFacts},
     summary::Summary,
 };
 
@@ -304,7 +304,7 @@ impl<'a> Worker<'a> {
             ran = self.lab.run(case, &mut self.guest.as_mut()?.1);
         }
         let Ran {
-            record,
+            mut record,
             blessed,
             guest_spoiled,
             agent_answers,
@@ -312,6 +312,10 @@ impl<'a> Worker<'a> {
             ..
         } = ran;
         let last = self.last.replace(case.id.clone());
+        record.guest = self.guest.as_ref().map(|(number, _)| InGuest {
+            number: *number,
+            after: last.clone(),
+        });
         self.complain(When::After(last), complaint_before);
         if self.cancel.is_cancelled() && record.verdict.spoils_guest() {
             // The guest was killed during the case, so the case has no verdict on the kernel.

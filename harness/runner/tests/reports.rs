@@ -22,7 +22,7 @@ use runner::{
     event::{Event, Sink},
     exit::Exit,
     newer::Newer,
-    record::{Record, RunFacts},
+    record::{InGuest, Record, RunFacts},
     report::{Detail, Human, Json, Ktap},
     summary::{ClauseVerdict, Summary},
     verdict::Verdict,
@@ -161,6 +161,10 @@ fn record(verdict: Verdict) -> Record {
             [..=usize::from(verdict == Verdict::Pass)]
             .to_vec(),
         ms: 12 + 1000 * (verdict as u64),
+        guest: (verdict == Verdict::Fail).then(|| InGuest {
+            number: 3,
+            after: Some("x/before".to_owned()),
+        }),
         waits_for: None,
         reason: (verdict != Verdict::Pass).then(|| format!("why # it is {name}\nsecond line")),
         findings: match verdict {

@@ -34,23 +34,10 @@ pub fn lab(cases: &Path, record: &Path) -> Lab {
 /// A record of a case that was not run.
 pub fn record(id: String, verdict: Verdict, failed_step: Option<usize>) -> Record {
     Record {
-        id,
-        former_ids: Vec::new(),
-        platform: "intel".to_owned(),
         verdict,
-        summary: String::new(),
-        clauses: Vec::new(),
         ms: 1,
-        waits_for: None,
-        reason: None,
-        findings: Vec::new(),
-        known: None,
-        newer: None,
-        as_planned: Vec::new(),
         failed_step,
-        kmsg: Vec::new(),
-        races: Vec::new(),
-        transcript: String::new(),
+        ..Record::of_machine(&id, "intel", "")
     }
 }
 

@@ -233,6 +233,7 @@ fn in_full(record: &Record) -> String {
     let reason = record.reason.as_deref().unwrap_or_default();
     let rule = format!("rule: {}", record.summary);
     let mut parts = vec![head(record), indent(reason), indent(&rule)];
+    parts.extend(record.guest.as_ref().map(|it| indent(&format!("in {it}"))));
     if !record.kmsg.is_empty() {
         parts.push(indent("kernel log:"));
         parts.push(indent(&indent(&record.kmsg.join("\n"))));
