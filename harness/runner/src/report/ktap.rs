@@ -43,6 +43,9 @@ impl<W: Write> Ktap<W> {
             for line in std::iter::once(what).chain(reason.lines()) {
                 writeln!(self.to, "# {}: {}", record.id, line)?;
             }
+            if let Some(guest) = &record.guest {
+                writeln!(self.to, "# {}: in {guest}", record.id)?;
+            }
         }
         let status = if ok { "ok" } else { "not ok" };
         writeln!(self.to, "{status} {} {}{directive}", self.number, record.id)
